@@ -1,0 +1,44 @@
+"""The errors that a user can cause: one clear message each, and what to do about it."""
+
+from __future__ import annotations
+
+
+class TinymiaError(Exception):
+    """A failure that the user can mend; the command line prints it without a traceback.
+
+    Args:
+        message: what is wrong, in one sentence.
+        hint: what to do about it (optional).
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class DataError(TinymiaError):
+    """A data set, a window or a split is missing, damaged or of the wrong shape."""
+
+
+class ModelError(TinymiaError):
+    """A model cannot be trained, converted or read."""
+
+
+class BundleError(TinymiaError):
+    """A bundle is truncated, damaged or of another version."""
+
+
+class DeviceError(TinymiaError):
+    """A board, a simulator or the link to it failed, or it refused a request."""
+
+
+class StudyError(TinymiaError):
+    """A study's settings or its stored results cannot be used."""
+
+
+class ReportError(TinymiaError):
+    """A report cannot be made from the results given."""

@@ -1,0 +1,401 @@
+"""The bundle: one file with the int8 network, the trainable tail and what the host must know.
+
+The bytes on disk and in flash are the same. All integers are little endian::
+
+    header   char magic[8] = "TMIABNDL"; u16 version; u16 sections; u32 total_size;
+             u32 crc32 (zlib, of bytes [32, total_size)); u8 reserved[12] = 0
+    table    sections x { char kind[4]; u32 offset; u32 size; u32 reserved = 0 }
+    bodies   16-byte aligned, ascending, zero padded; total_size is a multiple of 16
+
+``MODL`` is a .tflite file with int8 input and output: the backbone if ``TAIL`` is there, else a
+complete model. ``TAIL`` is u32 classes, u32 dim, f32 weights[classes * dim] (class-major),
+f32 bias[classes]. ``META`` is UTF-8 JSON for the host; the device ignores it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.errors import BundleError, DataError
+
+MAGIC = b"TMIABNDL"
+VERSION = 1
+META_FORMAT_VERSION = 1
+HEADER = struct.Struct("<8sHHII12s")
+ENTRY = struct.Struct("<4sIII")
+ALIGN = 16
+KINDS = ("MODL", "TAIL", "META")
+# A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
+MAX_SECTIONS = 16
+MAX_BYTES = 64 * 1024 * 1024
+
+_REBUILD = "Copy the file again, or rebuild it with `tinymia train`."
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The trainable last dense layer.
+
+    Attributes:
+        weights: (classes, dim) float32, row ``c`` gives the logit of class ``c``.
+        bias: (classes,) float32.
+    """
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        weights = np.ascontiguousarray(self.weights, dtype=np.float32)
+        bias = np.ascontiguousarray(self.bias, dtype=np.float32)
+        if weights.ndim != 2 or 0 in weights.shape or bias.shape != weights.shape[:1]:
+            raise BundleError(
+                f"A tail needs weights (classes, dim) and bias (classes,), "
+                f"but got {self.weights.shape} and {self.bias.shape}."
+            )
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise BundleError("The tail holds NaN or infinite values.", "Train it again.")
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "bias", bias)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return int(self.weights.shape[0])
+
+    @property
+    def dim(self) -> int:
+        """Number of values in the embedding."""
+        return int(self.weights.shape[1])
+
+    def logits(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (n, classes) float32 of dequantised embeddings (n, dim) float32."""
+        out = embeddings.astype(np.float32) @ self.weights.T + self.bias
+        return np.asarray(out, dtype=np.float32)
+
+    def probabilities(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Softmax probabilities (n, classes) float32 of embeddings (n, dim) float32."""
+        logits = self.logits(embeddings)
+        e = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(e / e.sum(axis=1, keepdims=True), dtype=np.float32)
+
+    def to_bytes(self) -> bytes:
+        """The body of a ``TAIL`` section."""
+        head = struct.pack("<II", self.classes, self.dim)
+        return head + self.weights.astype("<f4").tobytes() + self.bias.astype("<f4").tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Tail:
+        """Read a ``TAIL`` section's body; raises BundleError if its size does not fit."""
+        if len(data) < 8:
+            raise BundleError("The bundle's TAIL section is too short.", _REBUILD)
+        classes, dim = struct.unpack_from("<II", data)
+        if classes == 0 or dim == 0 or len(data) != 8 + 4 * classes * (dim + 1):
+            raise BundleError(
+                f"The bundle's TAIL section is {len(data)} bytes, which does not fit "
+                f"{classes} classes and {dim} inputs.",
+                _REBUILD,
+            )
+        values = np.frombuffer(data, dtype="<f4", offset=8).astype(np.float32)
+        return cls(values[: classes * dim].reshape(classes, dim), values[classes * dim :])
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model as it is shipped and flashed.
+
+    Attributes:
+        model: a .tflite file; the backbone if ``tail`` is given, else a complete model.
+        tail: the trainable tail in float32, or None.
+        meta: what the host needs (labels, window, normalisation, quantisation, provenance).
+    """
+
+    model: bytes
+    tail: Tail | None
+    meta: dict[str, Any]
+
+    @cached_property
+    def _encoded(self) -> bytes:
+        return encode(self)
+
+    def to_bytes(self) -> bytes:
+        """The file's bytes; equal bundles give equal bytes."""
+        return self._encoded
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Bundle:
+        """Read a bundle; raises BundleError if it is truncated, damaged or of a newer version."""
+        return decode(data)
+
+    def save(self, path: str | Path) -> None:
+        """Write the bundle to ``path``, whole or not at all."""
+        target = Path(path)
+        part = target.with_name(target.name + ".part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(self.to_bytes())
+            part.replace(target)
+        except OSError as error:
+            raise BundleError(f"Cannot write the bundle {target}: {error.strerror}.") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Bundle:
+        """Read a bundle file; raises BundleError naming the file."""
+        try:
+            data = Path(path).read_bytes()
+        except OSError as error:
+            raise BundleError(
+                f"Cannot read the bundle {path}: {error.strerror}.",
+                "Check the path, or build it with `tinymia train har-watch`.",
+            ) from error
+        try:
+            return decode(data)
+        except BundleError as error:
+            raise BundleError(f"{path}: {error.message}", error.hint) from error
+
+    @property
+    def bundle_id(self) -> str:
+        """First 16 hex digits of the SHA-256 of the file's bytes."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()[:16]
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names, in the order of the outputs."""
+        return [str(label) for label in self.meta["labels"]]
+
+    def normalize(self, windows: NDArray[Any]) -> NDArray[np.float32]:
+        """Normalise raw windows.
+
+        Args:
+            windows: (n, length, channels), in the raw units of the sensor.
+
+        Returns:
+            float32 of the same shape, ``(x - mean) / std`` per channel.
+
+        Raises:
+            DataError: for a wrong shape, a type that is not numeric, NaN or infinity.
+        """
+        length, channels = self._window_shape()
+        try:
+            x = np.asarray(windows, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise DataError("Windows must be a numeric array (n, length, channels).") from error
+        if x.ndim != 3 or x.shape[1:] != (length, channels):
+            raise DataError(
+                f"Windows have the shape {x.shape}, but this model takes (n, {length}, {channels})"
+                f": {length} samples of {channels} channels.",
+                f"Cut the signal into windows of {length} samples at "
+                f"{self.meta['window'].get('rate_hz', '?')} Hz.",
+            )
+        bad = ~np.isfinite(x).all(axis=(1, 2))
+        if bad.any():
+            raise DataError(
+                f"{int(bad.sum())} of {len(x)} windows hold NaN or infinite values "
+                f"(the first is window {int(np.argmax(bad))}).",
+                "Drop or repair them before they are sent.",
+            )
+        mean = np.asarray(self.meta["normalization"]["mean"], dtype=np.float32)
+        std = np.asarray(self.meta["normalization"]["std"], dtype=np.float32)
+        return np.asarray((x - mean) / std, dtype=np.float32)
+
+    def quantize(self, windows: NDArray[Any]) -> NDArray[np.int8]:
+        """Raw windows (n, length, channels) to the model's int8 input, same shape.
+
+        ``q = clip(round_half_even((x - mean) / std / scale) + zero_point, -128, 127)``.
+
+        Raises:
+            DataError: for a wrong shape, NaN or infinity.
+        """
+        scale = np.float32(self.meta["input"]["scale"])
+        zero = int(self.meta["input"]["zero_point"])
+        q = np.rint(self.normalize(windows) / scale) + zero
+        return np.asarray(np.clip(q, -128, 127), dtype=np.int8)
+
+    def dequantize_embedding(self, q: NDArray[Any]) -> NDArray[np.float32]:
+        """Backbone outputs (n, dim) int8 to float32, ``(q - zero_point) * scale``.
+
+        The product is one float32 multiplication, as on the device.
+
+        Raises:
+            DataError: if ``q`` is not int8 of shape (n, dim).
+            BundleError: if the bundle has no tail and therefore no embedding.
+        """
+        embedding = self.meta.get("embedding")
+        if embedding is None:
+            raise BundleError(
+                "This bundle holds a complete model and has no embedding.",
+                "Use a bundle of kind 'personalizable'.",
+            )
+        a = np.asarray(q)
+        if a.dtype != np.int8 or a.ndim != 2 or a.shape[1] != int(embedding["dim"]):
+            raise DataError(
+                f"Embeddings must be int8 (n, {embedding['dim']}), but are {a.dtype} {a.shape}."
+            )
+        centred = a.astype(np.int32) - int(embedding["zero_point"])
+        return centred.astype(np.float32) * np.float32(embedding["scale"])
+
+    def _window_shape(self) -> tuple[int, int]:
+        window = self.meta["window"]
+        return int(window["length"]), int(window["channels"])
+
+
+def _aligned(size: int) -> int:
+    return (size + ALIGN - 1) // ALIGN * ALIGN
+
+
+def encode(bundle: Bundle) -> bytes:
+    """The bytes of a bundle file (see the module's description)."""
+    check_meta(bundle.meta, bundle.tail)
+    meta = json.dumps(
+        bundle.meta, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
+    bodies = [("MODL", bytes(bundle.model))]
+    if bundle.tail is not None:
+        bodies.append(("TAIL", bundle.tail.to_bytes()))
+    bodies.append(("META", meta.encode()))
+    return pack_sections(bodies)
+
+
+def pack_sections(bodies: list[tuple[str, bytes]], version: int = VERSION) -> bytes:
+    """Lay out sections behind a header; no check of what they hold."""
+    offset = HEADER.size + ENTRY.size * len(bodies)
+    table, payload = b"", b""
+    for kind, body in bodies:
+        table += ENTRY.pack(kind.encode("ascii"), offset, len(body), 0)
+        padded = body + bytes(_aligned(len(body)) - len(body))
+        payload += padded
+        offset += len(padded)
+    rest = table + payload
+    total = HEADER.size + len(rest)
+    return HEADER.pack(MAGIC, version, len(bodies), total, zlib.crc32(rest), bytes(12)) + rest
+
+
+def split_sections(data: bytes) -> dict[str, bytes]:
+    """Check header, checksum and table; return the body of each section.
+
+    Raises:
+        BundleError: with what to do, for each way in which the file can be wrong.
+    """
+    if len(data) < HEADER.size:
+        raise BundleError(
+            f"The bundle is truncated: {len(data)} bytes, shorter than its header.", _REBUILD
+        )
+    magic, version, count, total, crc, reserved = HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise BundleError("This is not a tinymia bundle.", "Give a .bundle file.")
+    if version > VERSION:
+        raise BundleError(
+            f"The bundle has format version {version}; this tinymia reads up to {VERSION}.",
+            "Update tinymia.",
+        )
+    if version != VERSION or any(reserved) or not 1 <= count <= MAX_SECTIONS:
+        raise BundleError("The bundle's header is damaged.", _REBUILD)
+    if len(data) < total:
+        raise BundleError(
+            f"The bundle is truncated: {len(data)} of {total} bytes are there.", _REBUILD
+        )
+    if len(data) > total or total % ALIGN or total > MAX_BYTES:
+        raise BundleError(
+            f"The bundle's size is wrong: {len(data)} bytes, its header says {total}.", _REBUILD
+        )
+    if zlib.crc32(data[HEADER.size :]) != crc:
+        raise BundleError("The bundle is damaged: its checksum does not match.", _REBUILD)
+    return _walk_table(data, count, total)
+
+
+def _walk_table(data: bytes, count: int, total: int) -> dict[str, bytes]:
+    end = HEADER.size + ENTRY.size * count
+    if end > total:
+        raise BundleError("The bundle's section table runs past its end.", _REBUILD)
+    sections: dict[str, bytes] = {}
+    for i in range(count):
+        raw_kind, offset, size, reserved = ENTRY.unpack_from(data, HEADER.size + ENTRY.size * i)
+        kind = raw_kind.decode("ascii", errors="replace")
+        if kind not in KINDS or kind in sections:
+            raise BundleError(f"The bundle has an unknown or double section {kind!r}.", _REBUILD)
+        if offset % ALIGN or offset < end or offset + size > total or reserved:
+            raise BundleError(f"The bundle's section {kind} lies outside the file.", _REBUILD)
+        sections[kind] = data[offset : offset + size]
+        end = _aligned(offset + size)
+        if any(data[offset + size : end]):
+            raise BundleError(f"The padding after the section {kind} is not zero.", _REBUILD)
+    return sections
+
+
+def decode(data: bytes) -> Bundle:
+    """Read a bundle file's bytes; raises BundleError."""
+    sections = split_sections(bytes(data))
+    for kind in ("MODL", "META"):
+        if kind not in sections:
+            raise BundleError(f"The bundle has no {kind} section.", _REBUILD)
+    try:
+        meta = json.loads(sections["META"].decode())
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise BundleError("The bundle's META section is not JSON.", _REBUILD) from error
+    tail = Tail.from_bytes(sections["TAIL"]) if "TAIL" in sections else None
+    check_meta(meta, tail)
+    if sections["MODL"][4:8] != b"TFL3":
+        raise BundleError("The bundle's MODL section is not a .tflite file.", _REBUILD)
+    return Bundle(sections["MODL"], tail, meta)
+
+
+def _need(holds: bool, what: str) -> None:
+    if not holds:
+        raise BundleError(f"The bundle's metadata is wrong: {what}.", _REBUILD)
+
+
+def _number(value: Any) -> bool:
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return plain and bool(np.isfinite(value))
+
+
+def _check_quantization(block: Any, name: str) -> None:
+    _need(isinstance(block, dict), f"{name} must be an object")
+    scale, zero = block.get("scale"), block.get("zero_point")
+    _need(_number(scale) and scale > 0, f"{name}.scale must be positive")
+    _need(isinstance(zero, int) and -128 <= zero <= 127, f"{name}.zero_point must be an int8")
+
+
+def check_meta(meta: Any, tail: Tail | None) -> None:
+    """Raise BundleError unless ``meta`` has what the host relies on and fits ``tail``."""
+    _need(isinstance(meta, dict), "it must be an object")
+    version = meta.get("format_version")
+    _need(isinstance(version, int), "format_version is missing")
+    if version > META_FORMAT_VERSION:
+        raise BundleError(
+            f"The bundle's metadata has version {version}; this tinymia reads up to "
+            f"{META_FORMAT_VERSION}.",
+            "Update tinymia.",
+        )
+    kind = "complete" if tail is None else "personalizable"
+    _need(meta.get("kind") == kind, f"kind must be {kind!r} for the sections that are there")
+    labels = meta.get("labels")
+    _need(isinstance(labels, list) and len(labels) > 1, "labels must be a list of names")
+    _need(all(isinstance(label, str) for label in labels), "labels must be text")
+    _need(meta.get("classes") == len(labels), "classes must be the number of labels")
+    window = meta.get("window")
+    _need(isinstance(window, dict), "window is missing")
+    for key in ("length", "channels"):
+        value = window.get(key)
+        _need(isinstance(value, int) and value > 0, f"window.{key} must be a positive number")
+    _check_quantization(meta.get("input"), "input")
+    norm = meta.get("normalization")
+    _need(isinstance(norm, dict), "normalization is missing")
+    for key in ("mean", "std"):
+        values = norm.get(key)
+        right = isinstance(values, list) and len(values) == window["channels"]
+        _need(right and all(_number(v) for v in values), f"normalization.{key} needs one a channel")
+    _need(min(norm["std"]) > 0, "normalization.std must be positive")
+    if tail is not None:
+        _check_quantization(meta.get("embedding"), "embedding")
+        _need(meta["embedding"].get("dim") == tail.dim, "embedding.dim must be the tail's width")
+        _need(tail.classes == len(labels), "the tail must have one row a label")

@@ -1,0 +1,1 @@
+"""Models: Keras definitions and the training of what is shipped."""

@@ -80,24 +80,34 @@ class CellAnswers:
         n = len(self.labels)
         if self.probs.ndim != 2 or self.probs.shape[0] != n or self.probs.shape[1] < 2:
             return f"the answers have shape {self.probs.shape} for {n} labels"
-        if self.base_probs.shape != self.probs.shape:
-            return f"base answers {self.base_probs.shape} do not match {self.probs.shape}"
-        if self.member.shape != (n,) or self.member.dtype != np.bool_:
-            return f"the member mask must be bool of shape ({n},)"
-        if self.window is not None and self.window.shape != (n,):
-            return f"the window numbers must have shape ({n},)"
-        if not self.member.any() or self.member.all():
-            return "it needs members and non-members"
-        if n and (self.labels.min() < 0 or self.labels.max() >= self.probs.shape[1]):
-            return "a label is outside the classes"
         shown = [self.base_probs]
         if self.policy in (OutputPolicy.FULL, OutputPolicy.ROUNDED):
             shown.append(self.probs)
-        for values in shown:
-            # Not(inside) instead of outside: NaN must fail too.
-            if not bool(np.all((values >= 0) & (values <= 1.0001))):
-                return "a probability is not a number from 0 to 1"
-        return ""
+        checks = (
+            (
+                self.base_probs.shape == self.probs.shape,
+                f"base answers {self.base_probs.shape} do not match {self.probs.shape}",
+            ),
+            (
+                self.member.shape == (n,) and self.member.dtype == np.bool_,
+                f"the member mask must be bool of shape ({n},)",
+            ),
+            (
+                self.window is None or self.window.shape == (n,),
+                f"the window numbers must have shape ({n},)",
+            ),
+            (bool(self.member.any() and not self.member.all()), "it needs members and non-members"),
+            (
+                bool(np.all((self.labels >= 0) & (self.labels < self.probs.shape[1]))),
+                "a label is outside the classes",
+            ),
+            # "All inside" instead of "any outside": NaN must fail too.
+            (
+                all(bool(np.all((values >= 0) & (values <= 1.0001))) for values in shown),
+                "a probability is not a number from 0 to 1",
+            ),
+        )
+        return next((problem for passed, problem in checks if not passed), "")
 
 
 class DeviceCosts(TypedDict, total=False):

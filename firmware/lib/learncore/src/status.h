@@ -1,4 +1,5 @@
 // Generated from firmware/protocol/protocol.toml. Do not edit.
+// clang-format off
 #pragma once
 
 #include <stdint.h>
@@ -7,12 +8,27 @@ namespace tinymia {
 
 enum class Status : uint8_t {
   kOk = 0,
-  kModelTruncated = 32,
-  kModelMalformed = 33,
-  kModelUnsupportedOp = 34,
-  kModelUnsupportedType = 35,
-  kModelUnsupportedShape = 36,
-  kArenaTooSmall = 37,
+  kBadRequest = 1,  // the board does not know this request or its length is wrong
+  kNoBundle = 2,  // the board has no bundle
+  kNoTail = 3,  // the board's bundle is a complete model without a trainable tail
+  kBadSlot = 4,  // slot {a} is outside what the sample store holds ({b})
+  kBadLabel = 5,  // label {a} is not one of the model's {b} classes
+  kBadWindow = 6,  // a window of {a} bytes was sent, the model takes {b}
+  kBadSetting = 7,  // training setting number {a} is out of range
+  kStepMismatch = 8,  // training was asked to go on at epoch {a}, the board stands at {b}
+  kNoMembers = 9,  // no stored window is selected for training
+  kBadPolicy = 10,  // unknown output policy {a}
+  kBundleTruncated = 16,  // the bundle on the board is truncated: it says {a} bytes, {b} are there
+  kBundleVersion = 17,  // the bundle on the board has format version {a}, the firmware reads {b}
+  kBundleChecksum = 18,  // the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})
+  kBundleMalformed = 19,  // the bundle on the board is malformed (section {a})
+  kTailMismatch = 20,  // the tail takes {a} inputs, the backbone gives {b}
+  kModelTruncated = 32,  // the model in the bundle is truncated
+  kModelMalformed = 33,  // the model in the bundle is not a valid .tflite file
+  kModelUnsupportedOp = 34,  // the model uses an operator that the firmware does not have
+  kModelUnsupportedType = 35,  // the model is not full-integer int8
+  kModelUnsupportedShape = 36,  // the model uses a tensor shape that the firmware does not have
+  kArenaTooSmall = 37,  // the bundle needs {a} bytes of arena, the board has {b}
 };
 
 }  // namespace tinymia

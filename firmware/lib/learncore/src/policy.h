@@ -1,0 +1,28 @@
+// What an answer reveals.
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+namespace tinymia {
+
+inline void WriteFull(const float* probabilities, uint32_t n, uint8_t* out) {
+  memcpy(out, probabilities, n * sizeof(float));
+}
+
+inline void WriteTop1(const float* probabilities, uint32_t n, uint8_t* out) {
+  uint32_t best = 0;
+  for (uint32_t k = 1; k < n; ++k) best = probabilities[k] > probabilities[best] ? k : best;
+  *out = static_cast<uint8_t>(best);
+}
+
+// Each probability as a whole number of steps of 1/levels, rounded to nearest, halves up.
+inline void WriteRounded(const float* probabilities, uint32_t n, uint32_t levels, uint8_t* out) {
+  for (uint32_t k = 0; k < n; ++k) {
+    const float steps = probabilities[k] * static_cast<float>(levels) + 0.5f;
+    const uint16_t value = static_cast<uint16_t>(steps);
+    memcpy(out + 2 * k, &value, sizeof value);
+  }
+}
+
+}  // namespace tinymia

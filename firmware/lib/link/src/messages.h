@@ -1,0 +1,586 @@
+// Generated from firmware/protocol/protocol.toml. Do not edit.
+// clang-format off
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+namespace tinymia {
+
+constexpr uint16_t kProtocolVersion = 1;
+constexpr uint32_t kProtocolMagic = 0x41494d54;
+constexpr uint32_t kMaxPayload = 1024;
+constexpr uint32_t kWindow = 4;
+
+// What an answer reveals.
+enum class Policy : uint8_t {
+  kFull = 0,  // every class probability as float32
+  kTop1 = 1,  // the index of the most probable class as u8
+  kRounded = 2,  // every probability as u16, in steps of 1/levels, rounded to nearest
+};
+
+// What the board's tick counter counts; the unit travels with every number.
+enum class TickSource : uint8_t {
+  kCycles = 0,  // core cycles (DWT CYCCNT)
+  kTimer = 1,  // a timer: exact instructions under QEMU -icount shift=0
+  kHostNs = 2,  // nanoseconds of a host build: not comparable with a board's
+};
+
+enum class Type : uint8_t {
+  kHello = 1,
+  kInfo = 2,
+  kState = 3,
+  kClear = 4,
+  kPut = 5,
+  kInfer = 6,
+  kSelect = 7,
+  kBegin = 8,
+  kTrain = 9,
+  kQuery = 10,
+  kAsk = 11,
+  kTail = 12,
+  kEcho = 13,
+  kResend = 126,
+};
+constexpr uint8_t kResponse = 0x80;
+
+// Starts a session; forgets sequence numbers and cached responses of the last one, nothing else. Magic, nonce and version stay first in every version.
+struct HelloRequest {
+  uint32_t magic;
+  uint32_t nonce;
+  uint16_t version;
+  static constexpr uint32_t kFixed = 10;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&magic, payload + 0, 4);
+    memcpy(&nonce, payload + 4, 4);
+    memcpy(&version, payload + 8, 2);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &magic, 4);
+    memcpy(payload + 4, &nonce, 4);
+    memcpy(payload + 8, &version, 2);
+    return 10;
+  }
+};
+
+struct HelloResponse {
+  uint32_t magic;
+  uint32_t nonce;
+  uint16_t version;
+  uint16_t max_payload;
+  uint8_t window;
+  uint8_t tick_source;
+  char build_id[20];
+  char board[24];
+  char firmware[16];
+  uint8_t bundle_status;
+  uint32_t bundle_a;
+  uint32_t bundle_b;
+  uint32_t fault_cause;
+  uint32_t fault_pc;
+  uint32_t fault_status;
+  static constexpr uint32_t kFixed = 95;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&magic, payload + 0, 4);
+    memcpy(&nonce, payload + 4, 4);
+    memcpy(&version, payload + 8, 2);
+    memcpy(&max_payload, payload + 10, 2);
+    memcpy(&window, payload + 12, 1);
+    memcpy(&tick_source, payload + 13, 1);
+    memcpy(build_id, payload + 14, 20);
+    memcpy(board, payload + 34, 24);
+    memcpy(firmware, payload + 58, 16);
+    memcpy(&bundle_status, payload + 74, 1);
+    memcpy(&bundle_a, payload + 75, 4);
+    memcpy(&bundle_b, payload + 79, 4);
+    memcpy(&fault_cause, payload + 83, 4);
+    memcpy(&fault_pc, payload + 87, 4);
+    memcpy(&fault_status, payload + 91, 4);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &magic, 4);
+    memcpy(payload + 4, &nonce, 4);
+    memcpy(payload + 8, &version, 2);
+    memcpy(payload + 10, &max_payload, 2);
+    memcpy(payload + 12, &window, 1);
+    memcpy(payload + 13, &tick_source, 1);
+    memcpy(payload + 14, build_id, 20);
+    memcpy(payload + 34, board, 24);
+    memcpy(payload + 58, firmware, 16);
+    memcpy(payload + 74, &bundle_status, 1);
+    memcpy(payload + 75, &bundle_a, 4);
+    memcpy(payload + 79, &bundle_b, 4);
+    memcpy(payload + 83, &fault_cause, 4);
+    memcpy(payload + 87, &fault_pc, 4);
+    memcpy(payload + 91, &fault_status, 4);
+    return 95;
+  }
+};
+
+// What the bundle is and where the memory goes. Sizes in bytes.
+struct InfoResponse {
+  uint32_t bundle_crc;
+  uint32_t bundle_size;
+  uint32_t input_bytes;
+  float input_scale;
+  int32_t input_zero_point;
+  uint32_t output_bytes;
+  float output_scale;
+  int32_t output_zero_point;
+  uint16_t classes;
+  uint8_t has_tail;
+  uint32_t arena_used;
+  uint32_t arena_size;
+  uint32_t model_arena;
+  uint32_t tail_arena;
+  uint32_t store_arena;
+  uint32_t stack_used;
+  uint32_t stack_size;
+  uint16_t store_capacity;
+  uint32_t rx_overruns;
+  static constexpr uint32_t kFixed = 69;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&bundle_crc, payload + 0, 4);
+    memcpy(&bundle_size, payload + 4, 4);
+    memcpy(&input_bytes, payload + 8, 4);
+    memcpy(&input_scale, payload + 12, 4);
+    memcpy(&input_zero_point, payload + 16, 4);
+    memcpy(&output_bytes, payload + 20, 4);
+    memcpy(&output_scale, payload + 24, 4);
+    memcpy(&output_zero_point, payload + 28, 4);
+    memcpy(&classes, payload + 32, 2);
+    memcpy(&has_tail, payload + 34, 1);
+    memcpy(&arena_used, payload + 35, 4);
+    memcpy(&arena_size, payload + 39, 4);
+    memcpy(&model_arena, payload + 43, 4);
+    memcpy(&tail_arena, payload + 47, 4);
+    memcpy(&store_arena, payload + 51, 4);
+    memcpy(&stack_used, payload + 55, 4);
+    memcpy(&stack_size, payload + 59, 4);
+    memcpy(&store_capacity, payload + 63, 2);
+    memcpy(&rx_overruns, payload + 65, 4);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &bundle_crc, 4);
+    memcpy(payload + 4, &bundle_size, 4);
+    memcpy(payload + 8, &input_bytes, 4);
+    memcpy(payload + 12, &input_scale, 4);
+    memcpy(payload + 16, &input_zero_point, 4);
+    memcpy(payload + 20, &output_bytes, 4);
+    memcpy(payload + 24, &output_scale, 4);
+    memcpy(payload + 28, &output_zero_point, 4);
+    memcpy(payload + 32, &classes, 2);
+    memcpy(payload + 34, &has_tail, 1);
+    memcpy(payload + 35, &arena_used, 4);
+    memcpy(payload + 39, &arena_size, 4);
+    memcpy(payload + 43, &model_arena, 4);
+    memcpy(payload + 47, &tail_arena, 4);
+    memcpy(payload + 51, &store_arena, 4);
+    memcpy(payload + 55, &stack_used, 4);
+    memcpy(payload + 59, &stack_size, 4);
+    memcpy(payload + 63, &store_capacity, 2);
+    memcpy(payload + 65, &rx_overruns, 4);
+    return 69;
+  }
+};
+
+// Where training stands; enough to resume after an interruption.
+struct StateResponse {
+  uint32_t epoch;
+  uint64_t tail_hash;
+  uint16_t stored;
+  uint64_t store_hash;
+  uint16_t members;
+  uint64_t settings_hash;
+  static constexpr uint32_t kFixed = 32;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&epoch, payload + 0, 4);
+    memcpy(&tail_hash, payload + 4, 8);
+    memcpy(&stored, payload + 12, 2);
+    memcpy(&store_hash, payload + 14, 8);
+    memcpy(&members, payload + 22, 2);
+    memcpy(&settings_hash, payload + 24, 8);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &epoch, 4);
+    memcpy(payload + 4, &tail_hash, 8);
+    memcpy(payload + 12, &stored, 2);
+    memcpy(payload + 14, &store_hash, 8);
+    memcpy(payload + 22, &members, 2);
+    memcpy(payload + 24, &settings_hash, 8);
+    return 32;
+  }
+};
+
+// Empties the sample store and goes back to the base tail.
+// Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows.
+struct PutRequest {
+  uint16_t slot;
+  uint16_t count;
+  uint8_t* data;  // u8[], unaligned, inside the frame
+  uint32_t data_bytes;
+  static constexpr uint32_t kFixed = 4;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size < kFixed) return false;
+    memcpy(&slot, payload + 0, 2);
+    memcpy(&count, payload + 2, 2);
+    data = payload + 4;
+    data_bytes = size - 4;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &slot, 2);
+    memcpy(payload + 2, &count, 2);
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 4 + data_bytes;
+  }
+};
+
+struct PutResponse {
+  uint16_t stored;
+  uint32_t ticks;
+  static constexpr uint32_t kFixed = 6;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&stored, payload + 0, 2);
+    memcpy(&ticks, payload + 2, 4);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &stored, 2);
+    memcpy(payload + 2, &ticks, 4);
+    return 6;
+  }
+};
+
+// Runs the model in the bundle on one int8 window; `output` is its raw int8 output.
+struct InferRequest {
+  uint8_t* window;  // u8[], unaligned, inside the frame
+  uint32_t window_bytes;
+  static constexpr uint32_t kFixed = 0;
+  bool Read(uint8_t* payload, uint32_t size) {
+    window = payload + 0;
+    window_bytes = size - 0;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    (void)payload;
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 0 + window_bytes;
+  }
+};
+
+struct InferResponse {
+  uint32_t ticks;
+  uint8_t* output;  // u8[], unaligned, inside the frame
+  uint32_t output_bytes;
+  static constexpr uint32_t kFixed = 4;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size < kFixed) return false;
+    memcpy(&ticks, payload + 0, 4);
+    output = payload + 4;
+    output_bytes = size - 4;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &ticks, 4);
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 4 + output_bytes;
+  }
+};
+
+// Chooses the members: bit i (least significant first) of the bitmap is slot i.
+struct SelectRequest {
+  uint8_t* bitmap;  // u8[], unaligned, inside the frame
+  uint32_t bitmap_bytes;
+  static constexpr uint32_t kFixed = 0;
+  bool Read(uint8_t* payload, uint32_t size) {
+    bitmap = payload + 0;
+    bitmap_bytes = size - 0;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    (void)payload;
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 0 + bitmap_bytes;
+  }
+};
+
+struct SelectResponse {
+  uint16_t members;
+  static constexpr uint32_t kFixed = 2;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&members, payload + 0, 2);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &members, 2);
+    return 2;
+  }
+};
+
+// Goes back to the base tail and sets how to train. clip_norm 0 means no clipping.
+struct BeginRequest {
+  float learning_rate;
+  uint16_t batch;
+  float clip_norm;
+  float label_smoothing;
+  uint64_t seed;
+  static constexpr uint32_t kFixed = 22;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&learning_rate, payload + 0, 4);
+    memcpy(&batch, payload + 4, 2);
+    memcpy(&clip_norm, payload + 6, 4);
+    memcpy(&label_smoothing, payload + 10, 4);
+    memcpy(&seed, payload + 14, 8);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &learning_rate, 4);
+    memcpy(payload + 4, &batch, 2);
+    memcpy(payload + 6, &clip_norm, 4);
+    memcpy(payload + 10, &label_smoothing, 4);
+    memcpy(payload + 14, &seed, 8);
+    return 22;
+  }
+};
+
+struct BeginResponse {
+  uint64_t tail_hash;
+  static constexpr uint32_t kFixed = 8;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&tail_hash, payload + 0, 8);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &tail_hash, 8);
+    return 8;
+  }
+};
+
+// Trains whole epochs over the members; refused unless the board stands at `first_epoch`.
+struct TrainRequest {
+  uint32_t first_epoch;
+  uint16_t epochs;
+  static constexpr uint32_t kFixed = 6;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&first_epoch, payload + 0, 4);
+    memcpy(&epochs, payload + 4, 2);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &first_epoch, 4);
+    memcpy(payload + 4, &epochs, 2);
+    return 6;
+  }
+};
+
+struct TrainResponse {
+  uint32_t epoch;
+  uint64_t tail_hash;
+  float loss;
+  uint32_t steps;
+  uint32_t clipped;
+  uint32_t ticks;
+  static constexpr uint32_t kFixed = 28;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&epoch, payload + 0, 4);
+    memcpy(&tail_hash, payload + 4, 8);
+    memcpy(&loss, payload + 12, 4);
+    memcpy(&steps, payload + 16, 4);
+    memcpy(&clipped, payload + 20, 4);
+    memcpy(&ticks, payload + 24, 4);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &epoch, 4);
+    memcpy(payload + 4, &tail_hash, 8);
+    memcpy(payload + 12, &loss, 4);
+    memcpy(payload + 16, &steps, 4);
+    memcpy(payload + 20, &clipped, 4);
+    memcpy(payload + 24, &ticks, 4);
+    return 28;
+  }
+};
+
+// Answers for stored windows under a policy, one after another in `answers`.
+struct QueryRequest {
+  uint8_t policy;
+  uint16_t levels;
+  uint8_t* slots;  // u16[], unaligned, inside the frame
+  uint32_t slots_bytes;
+  static constexpr uint32_t kFixed = 3;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size < kFixed || (size - kFixed) % 2 != 0) return false;
+    memcpy(&policy, payload + 0, 1);
+    memcpy(&levels, payload + 1, 2);
+    slots = payload + 3;
+    slots_bytes = size - 3;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &policy, 1);
+    memcpy(payload + 1, &levels, 2);
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 3 + slots_bytes;
+  }
+};
+
+struct QueryResponse {
+  uint32_t ticks;
+  uint8_t* answers;  // u8[], unaligned, inside the frame
+  uint32_t answers_bytes;
+  static constexpr uint32_t kFixed = 4;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size < kFixed) return false;
+    memcpy(&ticks, payload + 0, 4);
+    answers = payload + 4;
+    answers_bytes = size - 4;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &ticks, 4);
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 4 + answers_bytes;
+  }
+};
+
+// Answer for one fresh int8 window under a policy.
+struct AskRequest {
+  uint8_t policy;
+  uint16_t levels;
+  uint8_t* window;  // u8[], unaligned, inside the frame
+  uint32_t window_bytes;
+  static constexpr uint32_t kFixed = 3;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size < kFixed) return false;
+    memcpy(&policy, payload + 0, 1);
+    memcpy(&levels, payload + 1, 2);
+    window = payload + 3;
+    window_bytes = size - 3;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &policy, 1);
+    memcpy(payload + 1, &levels, 2);
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 3 + window_bytes;
+  }
+};
+
+struct AskResponse {
+  uint32_t ticks;
+  uint8_t* answer;  // u8[], unaligned, inside the frame
+  uint32_t answer_bytes;
+  static constexpr uint32_t kFixed = 4;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size < kFixed) return false;
+    memcpy(&ticks, payload + 0, 4);
+    answer = payload + 4;
+    answer_bytes = size - 4;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &ticks, 4);
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 4 + answer_bytes;
+  }
+};
+
+// Reads the tail back: float32 weights (class-major), then biases.
+struct TailRequest {
+  uint32_t first;
+  uint16_t count;
+  static constexpr uint32_t kFixed = 6;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&first, payload + 0, 4);
+    memcpy(&count, payload + 4, 2);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &first, 4);
+    memcpy(payload + 4, &count, 2);
+    return 6;
+  }
+};
+
+struct TailResponse {
+  uint8_t* values;  // f32[], unaligned, inside the frame
+  uint32_t values_bytes;
+  static constexpr uint32_t kFixed = 0;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size < kFixed || (size - kFixed) % 4 != 0) return false;
+    values = payload + 0;
+    values_bytes = size - 0;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    (void)payload;
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 0 + values_bytes;
+  }
+};
+
+// Returns its data; measures the line.
+struct EchoRequest {
+  uint8_t* data;  // u8[], unaligned, inside the frame
+  uint32_t data_bytes;
+  static constexpr uint32_t kFixed = 0;
+  bool Read(uint8_t* payload, uint32_t size) {
+    data = payload + 0;
+    data_bytes = size - 0;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    (void)payload;
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 0 + data_bytes;
+  }
+};
+
+struct EchoResponse {
+  uint8_t* data;  // u8[], unaligned, inside the frame
+  uint32_t data_bytes;
+  static constexpr uint32_t kFixed = 0;
+  bool Read(uint8_t* payload, uint32_t size) {
+    data = payload + 0;
+    data_bytes = size - 0;
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    (void)payload;
+    // The open array is filled in place by the caller, behind the fixed fields.
+    return 0 + data_bytes;
+  }
+};
+
+// Board to host only, as a response without a status: a frame was damaged or missing; `expected` comes next.
+struct ResendResponse {
+  uint16_t expected;
+  static constexpr uint32_t kFixed = 2;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&expected, payload + 0, 2);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &expected, 2);
+    return 2;
+  }
+};
+
+}  // namespace tinymia

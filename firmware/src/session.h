@@ -1,0 +1,75 @@
+// What the board does for its host: one method a message of firmware/protocol/protocol.toml.
+#pragma once
+
+#include <stdint.h>
+
+#include "arena.h"
+#include "bundle.h"
+#include "head.h"
+#include "interpreter.h"
+#include "messages.h"
+#include "trainer.h"
+
+namespace tinymia {
+
+class Session {
+ public:
+  Session(uint8_t* arena, uint32_t arena_size) : arena_(arena, arena_size) {}
+
+  // Checks the bundle and plans the whole arena. A refusal is kept and told to the host; the board
+  // stays up.
+  void Load(const uint8_t* data, uint32_t room);
+
+  // A Link::Execute: `context` is the session.
+  static uint32_t Execute(void* context, uint8_t type, uint8_t* payload, uint32_t size,
+                          uint8_t* response);
+
+ private:
+  // Where a handler writes: status first, then the fixed fields, then what they say.
+  struct Reply {
+    uint8_t* at;
+    uint32_t Fail(Status status, uint32_t a = 0, uint32_t b = 0) const;
+    uint32_t Fail(const Refusal& why) const { return Fail(why.status, why.a, why.b); }
+    template <typename Message>
+    uint32_t Ok(const Message& message) const {
+      *at = static_cast<uint8_t>(Status::kOk);
+      return 1 + message.Write(at + 1);
+    }
+    uint32_t OkEmpty() const {
+      *at = static_cast<uint8_t>(Status::kOk);
+      return 1;
+    }
+    uint8_t* Open(uint32_t fixed) const { return at + 1 + fixed; }  // the open array at the end
+    static constexpr uint32_t Room(uint32_t fixed) { return kMaxPayload - 1 - fixed; }
+  };
+
+  Refusal Plan(const uint8_t* data, uint32_t room);
+  uint32_t Dispatch(Type type, uint8_t* payload, uint32_t size, Reply reply);
+  uint32_t Hello(HelloRequest request, Reply reply) const;
+  uint32_t Info(Reply reply) const;
+  uint32_t State(Reply reply) const;
+  uint32_t Put(PutRequest request, Reply reply);
+  uint32_t Infer(InferRequest request, Reply reply);
+  uint32_t Select(SelectRequest request, Reply reply);
+  uint32_t Begin(BeginRequest request, Reply reply);
+  uint32_t Train(TrainRequest request, Reply reply);
+  uint32_t Query(QueryRequest request, Reply reply);
+  uint32_t Ask(AskRequest request, Reply reply);
+  uint32_t ReadTail(TailRequest request, Reply reply) const;
+
+  Refusal CheckPolicy(uint8_t policy, uint16_t levels) const;
+  uint32_t AnswerBytes(uint8_t policy) const;
+  void WriteAnswer(const int8_t* embedding, uint8_t policy, uint16_t levels, uint8_t* out);
+
+  Arena arena_;
+  Refusal refusal_;
+  BundleView bundle_;
+  Interpreter interpreter_;
+  Head head_;
+  Trainer trainer_;
+  float* answer_ = nullptr;  // [classes]
+  uint32_t model_arena_ = 0;
+  uint32_t tail_arena_ = 0;
+};
+
+}  // namespace tinymia

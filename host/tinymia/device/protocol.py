@@ -1,0 +1,676 @@
+"""Generated from firmware/protocol/protocol.toml. Do not edit."""
+
+# ruff: noqa
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from struct import Struct
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+VERSION = 1
+MAGIC = 0x41494d54
+MAX_PAYLOAD = 1024
+WINDOW = 4
+RESPONSE = 0x80
+
+
+class Policy(IntEnum):
+    """What an answer reveals."""
+
+    FULL = 0  # every class probability as float32
+    TOP1 = 1  # the index of the most probable class as u8
+    ROUNDED = 2  # every probability as u16, in steps of 1/levels, rounded to nearest
+
+
+class TickSource(IntEnum):
+    """What the board's tick counter counts; the unit travels with every number."""
+
+    CYCLES = 0  # core cycles (DWT CYCCNT)
+    TIMER = 1  # a timer: exact instructions under QEMU -icount shift=0
+    HOST_NS = 2  # nanoseconds of a host build: not comparable with a board's
+
+
+class Status(IntEnum):
+    """Error codes of the board."""
+
+    OK = 0
+    BAD_REQUEST = 1
+    NO_BUNDLE = 2
+    NO_TAIL = 3
+    BAD_SLOT = 4
+    BAD_LABEL = 5
+    BAD_WINDOW = 6
+    BAD_SETTING = 7
+    STEP_MISMATCH = 8
+    NO_MEMBERS = 9
+    BAD_POLICY = 10
+    BUNDLE_TRUNCATED = 16
+    BUNDLE_VERSION = 17
+    BUNDLE_CHECKSUM = 18
+    BUNDLE_MALFORMED = 19
+    TAIL_MISMATCH = 20
+    MODEL_TRUNCATED = 32
+    MODEL_MALFORMED = 33
+    MODEL_UNSUPPORTED_OP = 34
+    MODEL_UNSUPPORTED_TYPE = 35
+    MODEL_UNSUPPORTED_SHAPE = 36
+    ARENA_TOO_SMALL = 37
+
+
+STATUS_TEXT: dict[int, tuple[str, str]] = {
+    Status.OK: ('', ''),
+    Status.BAD_REQUEST: ('the board does not know this request or its length is wrong', 'Use a host package and firmware of the same version: run `tinymia build` and flash again.'),
+    Status.NO_BUNDLE: ('the board has no bundle', 'Bake one in: `tinymia build --bundle FILE`, then flash the board.'),
+    Status.NO_TAIL: ("the board's bundle is a complete model without a trainable tail", 'Bake a personalizable bundle in, such as models/har-watch/har-watch.bundle.'),
+    Status.BAD_SLOT: ('slot {a} is outside what the sample store holds ({b})', "Store the windows first; `tinymia info` shows the store's capacity."),
+    Status.BAD_LABEL: ("label {a} is not one of the model's {b} classes", ''),
+    Status.BAD_WINDOW: ('a window of {a} bytes was sent, the model takes {b}', ''),
+    Status.BAD_SETTING: ('training setting number {a} is out of range', 'Settings are numbered in order: learning_rate, batch, clip_norm, label_smoothing, seed.'),
+    Status.STEP_MISMATCH: ('training was asked to go on at epoch {a}, the board stands at {b}', 'Ask the board for its state and go on from there, or begin again.'),
+    Status.NO_MEMBERS: ('no stored window is selected for training', ''),
+    Status.BAD_POLICY: ('unknown output policy {a}', ''),
+    Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
+    Status.BUNDLE_VERSION: ('the bundle on the board has format version {a}, the firmware reads {b}', 'Export it again with this version of tinymia.'),
+    Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),
+    Status.BUNDLE_MALFORMED: ('the bundle on the board is malformed (section {a})', 'Export it again.'),
+    Status.TAIL_MISMATCH: ('the tail takes {a} inputs, the backbone gives {b}', 'Export the bundle again.'),
+    Status.MODEL_TRUNCATED: ('the model in the bundle is truncated', 'Export it again.'),
+    Status.MODEL_MALFORMED: ('the model in the bundle is not a valid .tflite file', 'Export it again.'),
+    Status.MODEL_UNSUPPORTED_OP: ('the model uses an operator that the firmware does not have', ''),
+    Status.MODEL_UNSUPPORTED_TYPE: ('the model is not full-integer int8', 'Convert it with int8 inputs, outputs and weights.'),
+    Status.MODEL_UNSUPPORTED_SHAPE: ('the model uses a tensor shape that the firmware does not have', ''),
+    Status.ARENA_TOO_SMALL: ('the bundle needs {a} bytes of arena, the board has {b}', 'Use a smaller model or a board with more RAM.'),
+}
+
+
+class Type(IntEnum):
+    """Message types."""
+
+    HELLO = 1
+    INFO = 2
+    STATE = 3
+    CLEAR = 4
+    PUT = 5
+    INFER = 6
+    SELECT = 7
+    BEGIN = 8
+    TRAIN = 9
+    QUERY = 10
+    ASK = 11
+    TAIL = 12
+    ECHO = 13
+    RESEND = 126
+
+
+@dataclass(frozen=True)
+class HelloRequest:
+    """Starts a session; forgets sequence numbers and cached responses of the last one, nothing else. Magic, nonce and version stay first in every version."""
+
+    magic: int
+    nonce: int
+    version: int
+    TYPE: ClassVar[int] = Type.HELLO
+    FIXED: ClassVar[Struct] = Struct("<IIH")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.magic, self.nonce, self.version)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "HelloRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class HelloResponse:
+    """Response to HELLO."""
+
+    magic: int
+    nonce: int
+    version: int
+    max_payload: int
+    window: int
+    tick_source: int
+    build_id: bytes
+    board: bytes
+    firmware: bytes
+    bundle_status: int
+    bundle_a: int
+    bundle_b: int
+    fault_cause: int
+    fault_pc: int
+    fault_status: int
+    TYPE: ClassVar[int] = Type.HELLO
+    FIXED: ClassVar[Struct] = Struct("<IIHHBB20s24s16sBIIIII")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.magic, self.nonce, self.version, self.max_payload, self.window, self.tick_source, self.build_id, self.board, self.firmware, self.bundle_status, self.bundle_a, self.bundle_b, self.fault_cause, self.fault_pc, self.fault_status)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "HelloResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class InfoRequest:
+    """What the bundle is and where the memory goes. Sizes in bytes."""
+
+    TYPE: ClassVar[int] = Type.INFO
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "InfoRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class InfoResponse:
+    """Response to INFO."""
+
+    bundle_crc: int
+    bundle_size: int
+    input_bytes: int
+    input_scale: float
+    input_zero_point: int
+    output_bytes: int
+    output_scale: float
+    output_zero_point: int
+    classes: int
+    has_tail: int
+    arena_used: int
+    arena_size: int
+    model_arena: int
+    tail_arena: int
+    store_arena: int
+    stack_used: int
+    stack_size: int
+    store_capacity: int
+    rx_overruns: int
+    TYPE: ClassVar[int] = Type.INFO
+    FIXED: ClassVar[Struct] = Struct("<IIIfiIfiHBIIIIIIIHI")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.bundle_crc, self.bundle_size, self.input_bytes, self.input_scale, self.input_zero_point, self.output_bytes, self.output_scale, self.output_zero_point, self.classes, self.has_tail, self.arena_used, self.arena_size, self.model_arena, self.tail_arena, self.store_arena, self.stack_used, self.stack_size, self.store_capacity, self.rx_overruns)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "InfoResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class StateRequest:
+    """Where training stands; enough to resume after an interruption."""
+
+    TYPE: ClassVar[int] = Type.STATE
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "StateRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class StateResponse:
+    """Response to STATE."""
+
+    epoch: int
+    tail_hash: int
+    stored: int
+    store_hash: int
+    members: int
+    settings_hash: int
+    TYPE: ClassVar[int] = Type.STATE
+    FIXED: ClassVar[Struct] = Struct("<IQHQHQ")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.epoch, self.tail_hash, self.stored, self.store_hash, self.members, self.settings_hash)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "StateResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class ClearRequest:
+    """Empties the sample store and goes back to the base tail."""
+
+    TYPE: ClassVar[int] = Type.CLEAR
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "ClearRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class ClearResponse:
+    """Response to CLEAR."""
+
+    TYPE: ClassVar[int] = Type.CLEAR
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "ClearResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class PutRequest:
+    """Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows."""
+
+    slot: int
+    count: int
+    data: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.PUT
+    FIXED: ClassVar[Struct] = Struct("<HH")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.slot, self.count) + np.asarray(self.data, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "PutRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+
+
+@dataclass(frozen=True)
+class PutResponse:
+    """Response to PUT."""
+
+    stored: int
+    ticks: int
+    TYPE: ClassVar[int] = Type.PUT
+    FIXED: ClassVar[Struct] = Struct("<HI")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.stored, self.ticks)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "PutResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """Runs the model in the bundle on one int8 window; `output` is its raw int8 output."""
+
+    window: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.INFER
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack() + np.asarray(self.window, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "InferRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+
+
+@dataclass(frozen=True)
+class InferResponse:
+    """Response to INFER."""
+
+    ticks: int
+    output: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.INFER
+    FIXED: ClassVar[Struct] = Struct("<I")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.ticks) + np.asarray(self.output, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "InferResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+
+
+@dataclass(frozen=True)
+class SelectRequest:
+    """Chooses the members: bit i (least significant first) of the bitmap is slot i."""
+
+    bitmap: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.SELECT
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack() + np.asarray(self.bitmap, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "SelectRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+
+
+@dataclass(frozen=True)
+class SelectResponse:
+    """Response to SELECT."""
+
+    members: int
+    TYPE: ClassVar[int] = Type.SELECT
+    FIXED: ClassVar[Struct] = Struct("<H")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.members)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "SelectResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class BeginRequest:
+    """Goes back to the base tail and sets how to train. clip_norm 0 means no clipping."""
+
+    learning_rate: float
+    batch: int
+    clip_norm: float
+    label_smoothing: float
+    seed: int
+    TYPE: ClassVar[int] = Type.BEGIN
+    FIXED: ClassVar[Struct] = Struct("<fHffQ")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "BeginRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class BeginResponse:
+    """Response to BEGIN."""
+
+    tail_hash: int
+    TYPE: ClassVar[int] = Type.BEGIN
+    FIXED: ClassVar[Struct] = Struct("<Q")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.tail_hash)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "BeginResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """Trains whole epochs over the members; refused unless the board stands at `first_epoch`."""
+
+    first_epoch: int
+    epochs: int
+    TYPE: ClassVar[int] = Type.TRAIN
+    FIXED: ClassVar[Struct] = Struct("<IH")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.first_epoch, self.epochs)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "TrainRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class TrainResponse:
+    """Response to TRAIN."""
+
+    epoch: int
+    tail_hash: int
+    loss: float
+    steps: int
+    clipped: int
+    ticks: int
+    TYPE: ClassVar[int] = Type.TRAIN
+    FIXED: ClassVar[Struct] = Struct("<IQfIII")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.epoch, self.tail_hash, self.loss, self.steps, self.clipped, self.ticks)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "TrainResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class QueryRequest:
+    """Answers for stored windows under a policy, one after another in `answers`."""
+
+    policy: int
+    levels: int
+    slots: NDArray[Any]  # <u2
+    TYPE: ClassVar[int] = Type.QUERY
+    FIXED: ClassVar[Struct] = Struct("<BH")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.policy, self.levels) + np.asarray(self.slots, dtype="<u2").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "QueryRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u2"))
+
+
+@dataclass(frozen=True)
+class QueryResponse:
+    """Response to QUERY."""
+
+    ticks: int
+    answers: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.QUERY
+    FIXED: ClassVar[Struct] = Struct("<I")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.ticks) + np.asarray(self.answers, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "QueryResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+
+
+@dataclass(frozen=True)
+class AskRequest:
+    """Answer for one fresh int8 window under a policy."""
+
+    policy: int
+    levels: int
+    window: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.ASK
+    FIXED: ClassVar[Struct] = Struct("<BH")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.policy, self.levels) + np.asarray(self.window, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "AskRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+
+
+@dataclass(frozen=True)
+class AskResponse:
+    """Response to ASK."""
+
+    ticks: int
+    answer: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.ASK
+    FIXED: ClassVar[Struct] = Struct("<I")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.ticks) + np.asarray(self.answer, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "AskResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+
+
+@dataclass(frozen=True)
+class TailRequest:
+    """Reads the tail back: float32 weights (class-major), then biases."""
+
+    first: int
+    count: int
+    TYPE: ClassVar[int] = Type.TAIL
+    FIXED: ClassVar[Struct] = Struct("<IH")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.first, self.count)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "TailRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class TailResponse:
+    """Response to TAIL."""
+
+    values: NDArray[Any]  # <f4
+    TYPE: ClassVar[int] = Type.TAIL
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack() + np.asarray(self.values, dtype="<f4").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "TailResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<f4"))
+
+
+@dataclass(frozen=True)
+class EchoRequest:
+    """Returns its data; measures the line."""
+
+    data: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.ECHO
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack() + np.asarray(self.data, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "EchoRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+
+
+@dataclass(frozen=True)
+class EchoResponse:
+    """Response to ECHO."""
+
+    data: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.ECHO
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack() + np.asarray(self.data, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "EchoResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+
+
+@dataclass(frozen=True)
+class ResendRequest:
+    """Board to host only, as a response without a status: a frame was damaged or missing; `expected` comes next."""
+
+    TYPE: ClassVar[int] = Type.RESEND
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "ResendRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class ResendResponse:
+    """Response to RESEND."""
+
+    expected: int
+    TYPE: ClassVar[int] = Type.RESEND
+    FIXED: ClassVar[Struct] = Struct("<H")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        return self.FIXED.pack(self.expected)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "ResendResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))

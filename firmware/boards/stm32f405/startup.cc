@@ -1,0 +1,126 @@
+// Vector table, C start-up and fault handling.
+
+#include <stdint.h>
+
+#include "fault.h"
+#include "hal.h"
+#include "registers.h"
+
+extern "C" {
+extern uint32_t tinymia_stack_bottom[];
+extern uint32_t tinymia_stack_top[];
+extern uint32_t tinymia_data_load[];
+extern uint32_t tinymia_data_start[];
+extern uint32_t tinymia_data_end[];
+extern uint32_t tinymia_bss_start[];
+extern uint32_t tinymia_bss_end[];
+extern void (*tinymia_init_array_start[])();
+extern void (*tinymia_init_array_end[])();
+
+void ResetHandler();
+void FaultHandler();
+void Usart1Handler();
+[[noreturn]] void FaultMain(uint32_t pc);
+}
+
+int main();
+
+namespace tinymia {
+namespace {
+
+using Handler = void (*)();
+constexpr uint32_t kExceptions = 16;
+constexpr uint32_t kInterrupts = 82;  // RM0090 table 61
+
+struct VectorTable {
+  uint32_t* stack_top;
+  Handler handlers[kExceptions - 1 + kInterrupts];
+};
+
+constexpr VectorTable MakeVectors() {
+  VectorTable table = {tinymia_stack_top, {}};
+  for (Handler& handler : table.handlers) handler = FaultHandler;
+  table.handlers[0] = ResetHandler;
+  table.handlers[kExceptions - 1 + reg::kUsart1Irq] = Usart1Handler;
+  return table;
+}
+
+__attribute__((section(".vectors"), used)) constexpr VectorTable kVectors = MakeVectors();
+
+// What .bundle holds until a bundle is baked in: as if the flash were erased.
+__attribute__((section(".bundle"), used, aligned(16))) constexpr uint32_t kNoBundle[4] = {
+    0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF};
+
+__attribute__((section(".noinit"))) volatile FaultMemory fault_memory;
+
+}  // namespace
+
+hal::FaultRecord TakeFaultRecord() {
+  hal::FaultRecord record = {};
+  if (fault_memory.magic == kFaultMagic &&
+      fault_memory.check == FaultCheck(fault_memory.cause, fault_memory.pc, fault_memory.status)) {
+    record = {fault_memory.cause, fault_memory.pc, fault_memory.status};
+  }
+  fault_memory.magic = 0;
+  return record;
+}
+
+void hal::Reset() {
+  __asm volatile("dsb" ::: "memory");
+  reg::At(reg::kScbAircr) = 0x05FA0004;  // VECTKEY, SYSRESETREQ
+  for (;;) __asm volatile("dsb");
+}
+
+}  // namespace tinymia
+
+void ResetHandler() {
+  using namespace tinymia;
+  reg::At(reg::kScbCpacr) = reg::At(reg::kScbCpacr) | (0xFu << 20);  // FPU on, before any use
+  reg::At(reg::kScbVtor) = reinterpret_cast<uint32_t>(&kVectors);
+  __asm volatile("dsb\nisb" ::: "memory");
+
+  uint32_t* sp;
+  __asm volatile("mov %0, sp" : "=r"(sp));
+  for (volatile uint32_t* p = tinymia_stack_bottom; p < sp; ++p) *p = kStackPaint;
+
+  const uint32_t* load = tinymia_data_load;
+  for (uint32_t* p = tinymia_data_start; p < tinymia_data_end;) *p++ = *load++;
+  for (uint32_t* p = tinymia_bss_start; p < tinymia_bss_end;) *p++ = 0;
+  for (auto init = tinymia_init_array_start; init < tinymia_init_array_end; ++init) (*init)();
+
+  main();
+  hal::Reset();
+}
+
+// Every exception and interrupt that nobody handles. The stack may be what broke, so it is read
+// only where it is sound, and then begun anew.
+__attribute__((naked)) void FaultHandler() {
+  __asm volatile(
+      "mrs r0, msp\n"
+      "ldr r1, =tinymia_stack_bottom\n"
+      "ldr r2, =tinymia_stack_top\n"
+      "sub r3, r2, #32\n"
+      "cmp r0, r1\n"
+      "blo 1f\n"
+      "cmp r0, r3\n"
+      "bhi 1f\n"
+      "ldr r0, [r0, #24]\n"  // stacked pc
+      "b 2f\n"
+      "1: movs r0, #0\n"
+      "2: msr msp, r2\n"
+      "b FaultMain\n");
+}
+
+// Leaves a record and restarts the board: the host sees a fresh handshake, not silence.
+void FaultMain(uint32_t pc) {
+  using namespace tinymia;
+  uint32_t cause;
+  __asm volatile("mrs %0, ipsr" : "=r"(cause));
+  const uint32_t status = reg::At(reg::kScbCfsr);
+  fault_memory.cause = cause;
+  fault_memory.pc = pc;
+  fault_memory.status = status;
+  fault_memory.check = FaultCheck(cause, pc, status);
+  fault_memory.magic = kFaultMagic;
+  hal::Reset();
+}

@@ -255,7 +255,7 @@ uint32_t Session::Train(TrainRequest request, Reply reply) {
 }
 
 Refusal Session::CheckPolicy(uint8_t policy, uint16_t levels) const {
-  const bool known = policy <= static_cast<uint8_t>(Policy::kRounded);
+  const bool known = policy <= static_cast<uint8_t>(Policy::kLabel);
   if (!known || (policy == static_cast<uint8_t>(Policy::kRounded) && levels == 0)) {
     return {Status::kBadPolicy, policy, levels};
   }
@@ -268,6 +268,8 @@ uint32_t Session::AnswerBytes(uint8_t policy) const {
       return bundle_.classes * 4;
     case Policy::kRounded:
       return bundle_.classes * 2;
+    case Policy::kTop1:
+      return 5;
     default:
       return 1;
   }
@@ -282,8 +284,11 @@ void Session::WriteAnswer(const int8_t* embedding, uint8_t policy, uint16_t leve
     case Policy::kRounded:
       WriteRounded(answer_, bundle_.classes, levels, out);
       break;
-    default:
+    case Policy::kTop1:
       WriteTop1(answer_, bundle_.classes, out);
+      break;
+    default:
+      WriteLabel(answer_, bundle_.classes, out);
   }
 }
 

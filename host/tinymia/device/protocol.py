@@ -22,8 +22,9 @@ class Policy(IntEnum):
     """What an answer reveals."""
 
     FULL = 0  # every class probability as float32
-    TOP1 = 1  # the index of the most probable class as u8
+    TOP1 = 1  # the most probable class as u8 and its probability as float32
     ROUNDED = 2  # every probability as u16, in steps of 1/levels, rounded to nearest
+    LABEL = 3  # the index of the most probable class as u8
 
 
 class TickSource(IntEnum):

@@ -10,10 +10,20 @@ inline void WriteFull(const float* probabilities, uint32_t n, uint8_t* out) {
   memcpy(out, probabilities, n * sizeof(float));
 }
 
-inline void WriteTop1(const float* probabilities, uint32_t n, uint8_t* out) {
+inline uint32_t Top1(const float* probabilities, uint32_t n) {
   uint32_t best = 0;
   for (uint32_t k = 1; k < n; ++k) best = probabilities[k] > probabilities[best] ? k : best;
+  return best;
+}
+
+inline void WriteLabel(const float* probabilities, uint32_t n, uint8_t* out) {
+  *out = static_cast<uint8_t>(Top1(probabilities, n));
+}
+
+inline void WriteTop1(const float* probabilities, uint32_t n, uint8_t* out) {
+  const uint32_t best = Top1(probabilities, n);
   *out = static_cast<uint8_t>(best);
+  memcpy(out + 1, &probabilities[best], sizeof(float));
 }
 
 // Each probability as a whole number of steps of 1/levels, rounded to nearest, halves up.

@@ -15,8 +15,9 @@ constexpr uint32_t kWindow = 4;
 // What an answer reveals.
 enum class Policy : uint8_t {
   kFull = 0,  // every class probability as float32
-  kTop1 = 1,  // the index of the most probable class as u8
+  kTop1 = 1,  // the most probable class as u8 and its probability as float32
   kRounded = 2,  // every probability as u16, in steps of 1/levels, rounded to nearest
+  kLabel = 3,  // the index of the most probable class as u8
 };
 
 // What the board's tick counter counts; the unit travels with every number.

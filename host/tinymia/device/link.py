@@ -1,0 +1,333 @@
+"""The host's end of the link: requests out, responses in, whatever the line does to them.
+
+Frames and rules are those of ``firmware/protocol/protocol.toml``. Up to ``WINDOW`` requests are under
+way at once; a board executes each once and in order, so sending one again is always safe.
+"""
+
+from __future__ import annotations
+
+import secrets
+import select
+import struct
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol as TypingProtocol
+
+from cobs import cobs
+
+from tinymia.device import protocol
+from tinymia.errors import DeviceError
+
+_HEADER = struct.Struct("<BBH")
+_READ = 65536
+
+
+class Port(TypingProtocol):
+    """What the link needs of a pyserial object with ``timeout=0``."""
+
+    def read(self, size: int, /) -> bytes:
+        """Bytes that are there, at most ``size``."""
+        ...
+
+    def write(self, data: bytes, /) -> int | None:
+        """Send all of ``data``."""
+        ...
+
+
+class Request(TypingProtocol):
+    """A generated ``*Request`` class."""
+
+    TYPE: int
+
+    def pack(self) -> bytes:
+        """The payload."""
+        ...
+
+
+class LinkLost(DeviceError):
+    """The line is gone or the board fell silent; it may come back."""
+
+
+class BoardRestarted(DeviceError):
+    """The board lost its session, and with it all that it had stored."""
+
+
+@dataclass
+class LinkStats:
+    """What crossed the line. Bytes include framing; ``first_*`` leaves repetitions out."""
+
+    bytes_out: int = 0
+    bytes_in: int = 0
+    first_bytes_out: int = 0
+    payload_out: int = 0
+    payload_in: int = 0
+    resent: int = 0
+    damaged: int = 0
+
+
+def encode_frame(kind: int, session: int, seq: int, payload: bytes) -> bytes:
+    """One frame with its delimiter."""
+    body = _HEADER.pack(kind, session, seq) + payload
+    return cobs.encode(body + struct.pack("<I", zlib.crc32(body))) + b"\0"
+
+
+def decode_frame(encoded: bytes) -> tuple[int, int, int, bytes] | None:
+    """(type, session, seq, payload) of a frame without its delimiter; None when it is damaged."""
+    try:
+        raw = cobs.decode(encoded)
+    except cobs.DecodeError:
+        return None
+    if len(raw) < _HEADER.size + 4 or zlib.crc32(raw[:-4]) != struct.unpack("<I", raw[-4:])[0]:
+        return None
+    kind, session, seq = _HEADER.unpack(raw[: _HEADER.size])
+    return kind, session, seq, raw[_HEADER.size : -4]
+
+
+@dataclass
+class _Pending:
+    seq: int
+    frame: bytes
+    seconds: float
+    sent_at: float = 0.0
+    tries: int = 0
+    response: bytes | None = None
+
+
+@dataclass
+class Link:
+    """A session with one board.
+
+    Args:
+        port: a pyserial object (or one like it) opened with ``timeout=0``.
+        patience: seconds without progress after which the board counts as silent; a request's own
+            computing time comes on top.
+        watch: called while waiting; raises DeviceError when the board's process is known to be gone.
+    """
+
+    port: Port
+    patience: float = 10.0
+    watch: Callable[[], None] | None = None
+    stats: LinkStats = field(default_factory=LinkStats)
+
+    def __post_init__(self) -> None:
+        self._buffer = bytearray()
+        self._session = 0
+        self._next = 0
+        self._pending: deque[_Pending] = deque()
+        self._window = protocol.WINDOW
+        self._went_back = (-1, 0.0)
+
+    # --- sessions ---
+
+    def hello(self) -> bytes:
+        """Start a session; returns the payload of the board's HELLO response behind its status.
+
+        Raises:
+            LinkLost: nothing that speaks this protocol answers.
+            DeviceError: the board speaks another version of the protocol.
+        """
+        nonce = secrets.randbits(32)
+        self._session = nonce % 255 + 1
+        self._next = 0
+        self._pending.clear()
+        self._buffer.clear()
+        request = protocol.HelloRequest(protocol.MAGIC, nonce, protocol.VERSION)
+        frame = encode_frame(request.TYPE, self._session, 0, request.pack())
+        deadline = time.monotonic() + self.patience
+        retry_at = 0.0
+        while time.monotonic() < deadline:
+            if time.monotonic() >= retry_at:
+                # The delimiter in front ends whatever the line held before.
+                self._write(b"\0" + frame)
+                retry_at = time.monotonic() + 0.3
+            for kind, session, _, payload in self._frames(retry_at - time.monotonic()):
+                if kind == request.TYPE | protocol.RESPONSE and session == self._session:
+                    return self._checked_hello(payload, nonce)
+        raise LinkLost(
+            "No tinymia firmware answers on this port.",
+            "Check that the board is powered and flashed (`tinymia flash`), and that the port and"
+            " baud rate are right (`tinymia devices` lists ports).",
+        )
+
+    def _checked_hello(self, payload: bytes, nonce: int) -> bytes:
+        head = struct.Struct("<BIIH")
+        if len(payload) < head.size:
+            raise DeviceError("The board's greeting is too short.", "Flash this version's firmware.")
+        _, magic, echoed, version = head.unpack(payload[: head.size])
+        if magic != protocol.MAGIC or echoed != nonce:
+            raise DeviceError("What answers on this port is not tinymia firmware.")
+        if version != protocol.VERSION:
+            older = "an older" if version < protocol.VERSION else "a newer"
+            raise DeviceError(
+                f"The board speaks {older} protocol: version {version}, this package speaks"
+                f" {protocol.VERSION}.",
+                "Build and flash the firmware of this package: `tinymia build`, `tinymia flash`."
+                if version < protocol.VERSION
+                else "Update the tinymia package.",
+            )
+        return payload[1:]
+
+    # --- requests ---
+
+    def request(self, message: Request, seconds: float = 0.0) -> bytes:
+        """Send one request and wait for its response payload (status first)."""
+        return next(iter(self.stream([message], seconds)))
+
+    def stream(self, messages: Iterable[Request], seconds: float = 0.0) -> Iterator[bytes]:
+        """Send requests as fast as the window allows; yields their response payloads in order.
+
+        Args:
+            messages: any iterable; it is drawn from only as fast as the line takes them.
+            seconds: how long the board may compute on one of them.
+
+        Raises:
+            LinkLost: the line is gone or the board is silent.
+            BoardRestarted: the board lost the session.
+        """
+        source = iter(messages)
+        exhausted = False
+        progress = time.monotonic()
+        while True:
+            while not exhausted and len(self._pending) < self._window:
+                message = next(source, None)
+                if message is None:
+                    exhausted = True
+                else:
+                    self._send_new(message, seconds)
+            if not self._pending:
+                return
+            if self._pending[0].response is not None:
+                done = self._pending.popleft()
+                assert done.response is not None
+                progress = time.monotonic()
+                yield done.response
+                # The caller may have taken its time, which says nothing about the board.
+                progress = time.monotonic()
+                continue
+            self._receive()
+            now = time.monotonic()
+            if now - progress > self.patience + self._pending[0].seconds:
+                self._pending.clear()
+                raise LinkLost(
+                    f"The board stopped answering for {now - progress:.0f} s.",
+                    "Check its cable and power; then run the same command again.",
+                )
+
+    def _send_new(self, message: Request, seconds: float) -> None:
+        payload = message.pack()
+        if len(payload) > protocol.MAX_PAYLOAD:
+            raise ValueError(f"a payload of {len(payload)} bytes does not fit in a frame")
+        frame = encode_frame(message.TYPE, self._session, self._next, payload)
+        pending = _Pending(self._next, frame, seconds)
+        self._next = (self._next + 1) & 0xFFFF
+        self._pending.append(pending)
+        self.stats.first_bytes_out += len(frame)
+        self.stats.payload_out += len(payload)
+        self._transmit(pending)
+
+    def _transmit(self, pending: _Pending) -> None:
+        pending.sent_at = time.monotonic()
+        self.stats.resent += pending.tries > 0
+        pending.tries += 1
+        self._write(pending.frame)
+
+    def _go_back(self, first: int = 0) -> None:
+        """Send again what has no response, from the ``first`` pending request on."""
+        for pending in list(self._pending)[first:]:
+            if pending.response is None:
+                self._transmit(pending)
+
+    def _receive(self) -> None:
+        head = self._pending[0]
+        in_flight = sum(len(p.frame) for p in self._pending)
+        # Twice the line time of what is under way at 10 kB/s, doubled with every try.
+        patience = (0.15 + in_flight / 5000 + head.seconds) * 2.0 ** min(head.tries - 1, 5)
+        wait = head.sent_at + patience - time.monotonic()
+        if wait <= 0:
+            self._go_back()
+            return
+        for kind, session, seq, payload in self._frames(min(wait, 0.25)):
+            if kind == protocol.Type.RESEND | protocol.RESPONSE:
+                self._on_resend(session, payload)
+            elif session == self._session and kind & protocol.RESPONSE:
+                self._on_response(seq, payload)
+
+    def _on_resend(self, session: int, payload: bytes) -> None:
+        if session == 0:
+            self._pending.clear()
+            raise BoardRestarted(
+                "The board restarted in the middle of the session and lost its state.",
+                "Run the same command again: finished cells are kept.",
+            )
+        if session != self._session or len(payload) != 2:
+            return
+        expected = int.from_bytes(payload, "little")
+        now = time.monotonic()
+        if self._went_back[0] == expected and now - self._went_back[1] < 0.05:
+            return  # several damaged frames of one burst ask for the same
+        self._went_back = (expected, now)
+        for index, pending in enumerate(self._pending):
+            if pending.seq == expected:
+                self._go_back(index)
+                return
+        # Everything was executed: what the board missed was a repetition, or a response was lost.
+
+    def _on_response(self, seq: int, payload: bytes) -> None:
+        for index, pending in enumerate(self._pending):
+            if pending.seq != seq:
+                continue
+            if pending.response is None:
+                pending.response = payload
+                self.stats.payload_in += len(payload)
+            # Boards answer in order, so an earlier response is lost.
+            for earlier in list(self._pending)[:index]:
+                if earlier.response is None and earlier.tries == 1:
+                    self._transmit(earlier)
+            return
+
+    # --- bytes ---
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self.port.write(data)
+        except OSError as error:  # pyserial's exceptions are OSErrors too
+            raise LinkLost(f"The line to the board is gone ({error}).", "Plug it in again.") from error
+        self.stats.bytes_out += len(data)
+
+    def _frames(self, wait: float) -> Iterator[tuple[int, int, int, bytes]]:
+        """Whole frames that arrive within ``wait`` seconds; returns early when some came."""
+        if self.watch is not None:
+            self.watch()
+        data = self._read(max(wait, 0.0))
+        self.stats.bytes_in += len(data)
+        self._buffer += data
+        *whole, rest = self._buffer.split(b"\0")
+        self._buffer = bytearray(rest[-4 * protocol.MAX_PAYLOAD :])
+        for encoded in whole:
+            if not encoded:
+                continue
+            frame = decode_frame(bytes(encoded))
+            if frame is not None:
+                yield frame
+            else:
+                self.stats.damaged += 1
+                if self._pending:
+                    self._transmit(self._pending[0])
+
+    def _read(self, wait: float) -> bytes:
+        try:
+            fileno = getattr(self.port, "fileno", None)
+            if fileno is not None:
+                ready, _, _ = select.select([fileno()], [], [], wait)
+                return self.port.read(_READ) if ready else b""
+            end = time.monotonic() + wait  # rfc2217 and test ports have no descriptor
+            while True:
+                data = self.port.read(_READ)
+                if data or time.monotonic() >= end:
+                    return data
+                time.sleep(0.001)
+        except (OSError, ValueError) as error:
+            raise LinkLost(f"The line to the board is gone ({error}).", "Plug it in again.") from error

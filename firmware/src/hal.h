@@ -6,7 +6,8 @@
 // What the firmware needs from a board. Implemented in boards/<family>/.
 namespace tinymia::hal {
 
-// Clock, serial port (115200 8N1), tick counter. Call once, first.
+// Clock, serial port (115200 8N1), tick counter; then sends one zero byte (an empty frame), by
+// which the host knows that the board listens. Call once, first.
 void Init();
 
 // --- serial line ---

@@ -151,6 +151,9 @@ void Init() {
   StartTicks();
   StartUsart(bus_hz);
   CalibrateInterrupt();
+  // An empty frame: tells who waits on the line that the board listens now.
+  const uint8_t hello = 0;
+  Write(&hello, 1);
 }
 
 uint32_t Read(uint8_t* dst, uint32_t max) {

@@ -1,0 +1,1 @@
+"""Boards, real and simulated: building, flashing, and talking to them."""

@@ -1,7 +1,7 @@
 """The host's end of the link: requests out, responses in, whatever the line does to them.
 
-Frames and rules are those of ``firmware/protocol/protocol.toml``. Up to ``WINDOW`` requests are under
-way at once; a board executes each once and in order, so sending one again is always safe.
+Frames and rules are those of ``firmware/protocol/protocol.toml``. Up to ``WINDOW`` requests are
+under way at once; a board executes each once and in order, so sending one again is always safe.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class Request(TypingProtocol):
         ...
 
 
-class LinkLost(DeviceError):
+class LinkLostError(DeviceError):
     """The line is gone or the board fell silent; it may come back."""
 
 
-class BoardRestarted(DeviceError):
+class BoardRestartedError(DeviceError):
     """The board lost its session, and with it all that it had stored."""
 
 
@@ -86,6 +86,12 @@ def decode_frame(encoded: bytes) -> tuple[int, int, int, bytes] | None:
     return kind, session, seq, raw[_HEADER.size : -4]
 
 
+def _gone(error: Exception) -> LinkLostError:
+    return LinkLostError(
+        f"The line to the board is gone ({error}).", "Plug it in and run the same command again."
+    )
+
+
 @dataclass
 class _Pending:
     seq: int
@@ -104,7 +110,7 @@ class Link:
         port: a pyserial object (or one like it) opened with ``timeout=0``.
         patience: seconds without progress after which the board counts as silent; a request's own
             computing time comes on top.
-        watch: called while waiting; raises DeviceError when the board's process is known to be gone.
+        watch: called while waiting; raises DeviceError when the board's process is gone.
     """
 
     port: Port
@@ -126,7 +132,7 @@ class Link:
         """Start a session; returns the payload of the board's HELLO response behind its status.
 
         Raises:
-            LinkLost: nothing that speaks this protocol answers.
+            LinkLostError: nothing that speaks this protocol answers.
             DeviceError: the board speaks another version of the protocol.
         """
         nonce = secrets.randbits(32)
@@ -146,7 +152,7 @@ class Link:
             for kind, session, _, payload in self._frames(retry_at - time.monotonic()):
                 if kind == request.TYPE | protocol.RESPONSE and session == self._session:
                     return self._checked_hello(payload, nonce)
-        raise LinkLost(
+        raise LinkLostError(
             "No tinymia firmware answers on this port.",
             "Check that the board is powered and flashed (`tinymia flash`), and that the port and"
             " baud rate are right (`tinymia devices` lists ports).",
@@ -155,7 +161,9 @@ class Link:
     def _checked_hello(self, payload: bytes, nonce: int) -> bytes:
         head = struct.Struct("<BIIH")
         if len(payload) < head.size:
-            raise DeviceError("The board's greeting is too short.", "Flash this version's firmware.")
+            raise DeviceError(
+                "The board's greeting is too short.", "Flash this version's firmware."
+            )
         _, magic, echoed, version = head.unpack(payload[: head.size])
         if magic != protocol.MAGIC or echoed != nonce:
             raise DeviceError("What answers on this port is not tinymia firmware.")
@@ -184,8 +192,8 @@ class Link:
             seconds: how long the board may compute on one of them.
 
         Raises:
-            LinkLost: the line is gone or the board is silent.
-            BoardRestarted: the board lost the session.
+            LinkLostError: the line is gone or the board is silent.
+            BoardRestartedError: the board lost the session.
         """
         source = iter(messages)
         exhausted = False
@@ -211,10 +219,18 @@ class Link:
             now = time.monotonic()
             if now - progress > self.patience + self._pending[0].seconds:
                 self._pending.clear()
-                raise LinkLost(
+                raise LinkLostError(
                     f"The board stopped answering for {now - progress:.0f} s.",
                     "Check its cable and power; then run the same command again.",
                 )
+
+    def settle(self) -> None:
+        """Wait for what is under way and ignore its responses, so that the next request can follow."""
+        try:
+            for _ in self.stream(()):
+                pass
+        except DeviceError:
+            self._pending.clear()
 
     def _send_new(self, message: Request, seconds: float) -> None:
         payload = message.pack()
@@ -258,7 +274,7 @@ class Link:
     def _on_resend(self, session: int, payload: bytes) -> None:
         if session == 0:
             self._pending.clear()
-            raise BoardRestarted(
+            raise BoardRestartedError(
                 "The board restarted in the middle of the session and lost its state.",
                 "Run the same command again: finished cells are kept.",
             )
@@ -294,7 +310,7 @@ class Link:
         try:
             self.port.write(data)
         except OSError as error:  # pyserial's exceptions are OSErrors too
-            raise LinkLost(f"The line to the board is gone ({error}).", "Plug it in again.") from error
+            raise _gone(error) from error
         self.stats.bytes_out += len(data)
 
     def _frames(self, wait: float) -> Iterator[tuple[int, int, int, bytes]]:
@@ -330,4 +346,4 @@ class Link:
                     return data
                 time.sleep(0.001)
         except (OSError, ValueError) as error:
-            raise LinkLost(f"The line to the board is gone ({error}).", "Plug it in again.") from error
+            raise _gone(error) from error

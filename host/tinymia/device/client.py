@@ -1,0 +1,424 @@
+"""What one can ask of a board: the messages of the protocol as typed calls."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.device import protocol
+from tinymia.device.link import Link, LinkStats, Port, Request
+from tinymia.errors import DataError, DeviceError
+
+Progress = Callable[[int], None]
+"""Called with the number of items just done."""
+
+
+class BoardRefusedError(DeviceError):
+    """The board refused a request; ``status`` says why."""
+
+    def __init__(self, status: int, a: int, b: int) -> None:
+        text, hint = protocol.STATUS_TEXT.get(status, (f"unknown error code {status}", ""))
+        super().__init__(f"The board refused: {text.format(a=a, b=b)}.", hint)
+        self.status = status
+        self.a = a
+        self.b = b
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How the board fine-tunes its tail.
+
+    Attributes:
+        learning_rate: of SGD, on the mean gradient of a mini-batch.
+        batch: examples in a mini-batch (the last one of an epoch may be smaller).
+        clip_norm: bound of one example's gradient norm over weights and bias; 0 means no clipping.
+        label_smoothing: mass of the target that is spread evenly over all classes, in [0, 1).
+        seed: of the order of examples (Philox key).
+    """
+
+    learning_rate: float = 0.05
+    batch: int = 8
+    clip_norm: float = 0.0
+    label_smoothing: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A board's word after training: ``loss`` is the last epoch's mean, before each update."""
+
+    epoch: int
+    tail_hash: str
+    loss: float
+    steps: int
+    clipped: int
+    ticks: int
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who answered the handshake."""
+
+    board: str
+    firmware: str
+    build_id: str
+    protocol: int
+    unit: str  # what the board's ticks are: "cycles", "ticks" of a timer, or "host-ns"
+
+
+_UNITS = {
+    protocol.TickSource.CYCLES: "cycles",
+    protocol.TickSource.TIMER: "ticks",
+    protocol.TickSource.HOST_NS: "host-ns",
+}
+
+_Response = TypeVar("_Response")
+
+
+class Board:
+    """A board with a started session.
+
+    Args:
+        port: a pyserial object opened with ``timeout=0``.
+        patience, watch: see :class:`~tinymia.device.link.Link`.
+
+    Raises:
+        LinkLostError: nothing answers.
+        DeviceError: it speaks another protocol version.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        *,
+        patience: float = 10.0,
+        watch: Callable[[], None] | None = None,
+    ) -> None:
+        self.link = Link(port, patience=patience, watch=watch)
+        self._info: protocol.InfoResponse | None = None
+        self.hello()
+
+    def hello(self) -> protocol.HelloResponse:
+        """Start a new session with the same board; what it has stored and trained stays."""
+        payload = self.link.hello()
+        try:
+            self.greeting = protocol.HelloResponse.unpack(payload)
+        except struct.error as error:
+            raise DeviceError("The board's greeting is damaged.", "Flash it again.") from error
+        self._info = None
+        return self.greeting
+
+    @property
+    def identity(self) -> Identity:
+        """Board, firmware and build id."""
+        g = self.greeting
+        return Identity(
+            board=_text(g.board),
+            firmware=_text(g.firmware),
+            build_id=g.build_id.hex(),
+            protocol=g.version,
+            unit=_UNITS.get(protocol.TickSource(g.tick_source), "ticks"),
+        )
+
+    @property
+    def stats(self) -> LinkStats:
+        """Bytes that crossed the line so far."""
+        return self.link.stats
+
+    def require_bundle(self) -> None:
+        """Raise BoardRefusedError when the board has no usable bundle."""
+        g = self.greeting
+        if g.bundle_status != protocol.Status.OK:
+            raise BoardRefusedError(g.bundle_status, g.bundle_a, g.bundle_b)
+
+    def info(self, fresh: bool = False) -> protocol.InfoResponse:
+        """Bundle and memory figures of the board; cached unless ``fresh``."""
+        if self._info is None or fresh:
+            self._info = self._call(protocol.InfoRequest(), protocol.InfoResponse)
+        return self._info
+
+    def state(self) -> protocol.StateResponse:
+        """Where training stands, with hashes of tail, store and settings."""
+        return self._call(protocol.StateRequest(), protocol.StateResponse)
+
+    # --- the sample store ---
+
+    def clear(self) -> None:
+        """Empty the store and go back to the base tail."""
+        self._check(self.link.request(protocol.ClearRequest()))
+
+    def store(
+        self,
+        windows: NDArray[np.int8],
+        labels: NDArray[np.integer[Any]],
+        *,
+        progress: Progress | None = None,
+    ) -> int:
+        """Store windows from slot 0 on, replacing what is there.
+
+        Args:
+            windows: (n, ...) int8, as :meth:`Bundle.quantize` gives them.
+            labels: (n,) integers.
+            progress: called with the number of windows of each finished request.
+
+        Returns:
+            Ticks that the backbone took for all of them.
+
+        Raises:
+            DataError: shapes do not match the model, or there are more windows than slots.
+            BoardRefusedError: a label is not one of the model's classes.
+        """
+        flat = self._windows(windows)
+        if labels.shape != (len(flat),):
+            raise DataError(f"{len(flat)} windows need as many labels, got shape {labels.shape}.")
+        classes = self.info().classes
+        if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
+            wrong = labels[(labels < 0) | (labels >= classes)][0]
+            raise DataError(f"Label {wrong} is not one of the model's {classes} classes.")
+        capacity = self.info().store_capacity
+        if len(flat) > capacity:
+            raise DataError(
+                f"{len(flat)} windows do not fit in the board's store of {capacity}.",
+                "Choose fewer windows, or a board with more RAM.",
+            )
+        each = max(1, (protocol.MAX_PAYLOAD - 4) // (flat.shape[1] + 1))
+        starts = range(0, len(flat), each)
+        requests = (
+            protocol.PutRequest(
+                s,
+                len(flat[s : s + each]),
+                np.frombuffer(
+                    labels[s : s + each].astype(np.uint8).tobytes() + flat[s : s + each].tobytes(),
+                    np.uint8,
+                ),
+            )
+            for s in starts
+        )
+        ticks = 0
+        for start, response in zip(
+            starts, self._stream(requests, protocol.PutResponse), strict=True
+        ):
+            ticks += response.ticks
+            if progress is not None:
+                progress(len(flat[start : start + each]))
+        return ticks
+
+    def select(self, members: NDArray[np.bool_]) -> int:
+        """Choose the members, (n,) bool over slots; returns how many the board took."""
+        bitmap = np.packbits(members, bitorder="little")
+        return self._call(protocol.SelectRequest(bitmap), protocol.SelectResponse).members
+
+    # --- training ---
+
+    def begin(self, settings: TrainSettings) -> str:
+        """Go back to the base tail and set how to train; returns the base tail's hash."""
+        request = protocol.BeginRequest(
+            settings.learning_rate,
+            settings.batch,
+            settings.clip_norm,
+            settings.label_smoothing,
+            settings.seed,
+        )
+        return f"{self._call(request, protocol.BeginResponse).tail_hash:016x}"
+
+    def train(
+        self, first_epoch: int, epochs: int, *, at_once: int = 10, progress: Progress | None = None
+    ) -> Trained:
+        """Train ``epochs`` epochs over the members.
+
+        Args:
+            first_epoch: where the board must stand, so that no epoch runs twice or is left out.
+            epochs: how many to train.
+            at_once: epochs in one request.
+            progress: called with the number of epochs of each finished request.
+
+        Raises:
+            BoardRefusedError: no members, or the board stands at another epoch.
+        """
+        if epochs < 1:
+            raise DeviceError(f"Cannot train {epochs} epochs.", "Give at least 1.")
+        loss, steps, clipped, ticks, tail_hash = 0.0, 0, 0, 0, ""
+        at, end = first_epoch, first_epoch + epochs
+        while at < end:
+            count = min(at_once, end - at)
+            request = protocol.TrainRequest(at, count)
+            # One at a time: a request that waits in the board's ring is no gain here.
+            response = self._call(request, protocol.TrainResponse, seconds=0.2 * count)
+            at = response.epoch
+            loss, tail_hash = response.loss, f"{response.tail_hash:016x}"
+            steps, clipped = steps + response.steps, clipped + response.clipped
+            ticks += response.ticks
+            if progress is not None:
+                progress(count)
+        return Trained(at, tail_hash, loss, steps, clipped, ticks)
+
+    def tail(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The tail as it stands: weights (classes, dim) and bias (classes,), float32."""
+        info = self.info()
+        classes, dim = info.classes, info.output_bytes
+        total = classes * dim + classes
+        most = (protocol.MAX_PAYLOAD - 1) // 4
+        requests = [
+            protocol.TailRequest(first, min(most, total - first)) for first in range(0, total, most)
+        ]
+        parts = [r.values for r in self._stream(requests, protocol.TailResponse)]
+        values = np.concatenate(parts).astype(np.float32)
+        return values[: classes * dim].reshape(classes, dim), values[classes * dim :]
+
+    # --- answers ---
+
+    def query(
+        self,
+        slots: NDArray[np.integer[Any]],
+        policy: protocol.Policy = protocol.Policy.FULL,
+        levels: int = 100,
+        *,
+        progress: Progress | None = None,
+    ) -> tuple[NDArray[np.float32], int]:
+        """Answers for stored windows.
+
+        Args:
+            slots: (n,) integers.
+            policy: what the board reveals.
+            levels: steps of a probability under ``ROUNDED``.
+            progress: called with the number of answers of each finished request.
+
+        Returns:
+            (n, classes) float32, see :func:`decode_answers`, and the ticks that the answers took.
+        """
+        classes = self.info().classes
+        each = max(1, (protocol.MAX_PAYLOAD - 5) // answer_bytes(policy, classes))
+        each = min(each, (protocol.MAX_PAYLOAD - 3) // 2)
+        groups = [slots[i : i + each] for i in range(0, len(slots), each)]
+        requests = (protocol.QueryRequest(policy, levels, group) for group in groups)
+        parts, ticks = [], 0
+        for group, r in zip(groups, self._stream(requests, protocol.QueryResponse), strict=True):
+            parts.append(decode_answers(r.answers.tobytes(), len(group), policy, levels, classes))
+            ticks += r.ticks
+            if progress is not None:
+                progress(len(group))
+        return np.concatenate(parts) if parts else np.zeros((0, classes), np.float32), ticks
+
+    def ask(
+        self,
+        windows: NDArray[np.int8],
+        policy: protocol.Policy = protocol.Policy.FULL,
+        levels: int = 100,
+        *,
+        progress: Progress | None = None,
+    ) -> tuple[NDArray[np.float32], int]:
+        """Answers for fresh windows (n, ...) int8, through backbone and tail; as :meth:`query`."""
+        flat = self._windows(windows)
+        classes = self.info().classes
+        requests = (protocol.AskRequest(policy, levels, w.view(np.uint8)) for w in flat)
+        parts, ticks = [], 0
+        for r in self._stream(requests, protocol.AskResponse):
+            parts.append(decode_answers(r.answer.tobytes(), 1, policy, levels, classes))
+            ticks += r.ticks
+            if progress is not None:
+                progress(1)
+        return np.concatenate(parts) if parts else np.zeros((0, classes), np.float32), ticks
+
+    def infer(
+        self, windows: NDArray[np.int8], *, progress: Progress | None = None
+    ) -> tuple[NDArray[np.int8], int]:
+        """Raw int8 outputs (n, outputs) of the bundle's model, and the ticks that they took."""
+        flat = self._windows(windows)
+        out = np.empty((len(flat), self.info().output_bytes), np.int8)
+        requests = (protocol.InferRequest(w.view(np.uint8)) for w in flat)
+        ticks = 0
+        for row, r in enumerate(self._stream(requests, protocol.InferResponse)):
+            out[row] = r.output.view(np.int8)
+            ticks += r.ticks
+            if progress is not None:
+                progress(1)
+        return out, ticks
+
+    def echo(self, data: Iterable[bytes]) -> Iterator[bytes]:
+        """Sends blocks and yields what comes back; measures the line."""
+        requests = (protocol.EchoRequest(np.frombuffer(block, np.uint8)) for block in data)
+        for response in self._stream(requests, protocol.EchoResponse):
+            yield response.data.tobytes()
+
+    # --- plumbing ---
+
+    def _windows(self, windows: NDArray[np.int8]) -> NDArray[np.int8]:
+        """(n, ...) int8 as (n, input bytes); DataError when it does not fit the model."""
+        if windows.dtype != np.int8 or windows.ndim < 2:
+            raise DataError(
+                f"The board takes int8 windows (n, ...), got {windows.dtype} {windows.shape}.",
+                "Quantise them with the bundle first.",
+            )
+        flat = np.ascontiguousarray(windows.reshape(len(windows), -1))
+        if flat.shape[1] != self.info().input_bytes:
+            raise DataError(
+                f"A window has {flat.shape[1]} values, the board's model takes"
+                f" {self.info().input_bytes}."
+            )
+        return flat
+
+    def _call(self, message: Request, kind: type[_Response], seconds: float = 0.0) -> _Response:
+        return next(iter(self._stream([message], kind, seconds)))
+
+    def _stream(
+        self, messages: Iterable[Request], kind: type[_Response], seconds: float = 0.0
+    ) -> Iterator[_Response]:
+        for payload in self.link.stream(messages, seconds):
+            body = self._check(payload)
+            try:
+                yield kind.unpack(body)  # type: ignore[attr-defined]
+            except (struct.error, ValueError) as error:
+                raise DeviceError(
+                    f"The board sent a {kind.__name__} of the wrong length.",
+                    "Build and flash the firmware of this package.",
+                ) from error
+
+    def _check(self, payload: bytes) -> bytes:
+        """The payload behind its status; raises what the status says."""
+        if not payload:
+            raise DeviceError("The board sent an empty response.", "Flash its firmware again.")
+        if payload[0] != protocol.Status.OK:
+            a, b = struct.unpack_from("<II", payload.ljust(9, b"\0"), 1)
+            self.link.settle()
+            raise BoardRefusedError(payload[0], a, b)
+        return payload[1:]
+
+
+def answer_bytes(policy: protocol.Policy, classes: int) -> int:
+    """Bytes of one answer on the line."""
+    return {
+        protocol.Policy.FULL: 4 * classes,
+        protocol.Policy.ROUNDED: 2 * classes,
+        protocol.Policy.TOP1: 5,
+        protocol.Policy.LABEL: 1,
+    }[policy]
+
+
+def decode_answers(
+    data: bytes, n: int, policy: protocol.Policy, levels: int, classes: int
+) -> NDArray[np.float32]:
+    """Answers as (n, classes) float32; NaN where the policy hides a class's probability.
+
+    Under ``TOP1`` the most probable class has its probability; under ``LABEL`` it has 1 and the
+    others 0, since nothing but the class is known.
+    """
+    if policy is protocol.Policy.FULL:
+        return np.frombuffer(data, "<f4").reshape(n, classes).astype(np.float32)
+    if policy is protocol.Policy.ROUNDED:
+        steps = np.frombuffer(data, "<u2").reshape(n, classes)
+        return (steps / np.float32(levels)).astype(np.float32)
+    if policy is protocol.Policy.LABEL:
+        return np.eye(classes, dtype=np.float32)[np.frombuffer(data, np.uint8)]
+    rows = np.frombuffer(data, np.dtype([("label", "u1"), ("probability", "<f4")]))
+    out = np.full((n, classes), np.nan, np.float32)
+    out[np.arange(n), rows["label"]] = rows["probability"]
+    return out
+
+
+def _text(raw: bytes) -> str:
+    return raw.split(b"\0")[0].decode("ascii", "replace")

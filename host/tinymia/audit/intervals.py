@@ -149,6 +149,13 @@ class Replicates:
                 high = self.point + stretch * (high - self.point)
         return np.clip(low, lowest, highest), np.clip(high, lowest, highest)
 
+    def percentile(self) -> tuple[float, float] | None:
+        """The percentile interval of the resamples (scalar figures); None with a single person."""
+        if len(self.drop) < 2:
+            return None
+        low, high = np.quantile(self.boot, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return float(low), float(high)
+
     def estimate(self, lowest: float = -np.inf, highest: float = np.inf) -> Estimate:
         """The value with its interval (scalar figures)."""
         bounds = self.bounds(lowest, highest)

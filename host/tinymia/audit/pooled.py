@@ -42,14 +42,8 @@ class PooledScores:
             self._wins[:, j] = np.add.reduceat(below, starts) / (2.0 * len(other) * sizes)
         everyone = np.concatenate([*members, *nonmembers])
         self.constant = bool(everyone.min() == everyone.max())
-        thresholds = np.unique(np.concatenate(nonmembers))[::-1]
-        thresholds = np.concatenate([thresholds, [-np.inf]])
-        # Whole numbers below 2^24 are exact in float32, so equal cells can be counted in it.
-        equal = len({len(n) for n in nonmembers}) == 1 and len({len(m) for m in members}) == 1
-        self._dtype: type[np.floating[Any]] = np.float32 if equal else np.float64
-        self._false = _above(nonmembers, thresholds, equal, self._dtype)
-        self._true = _above(members, thresholds, equal, self._dtype)
-        self._full = (len(nonmembers[0]), len(members[0])) if equal else (1, 1)
+        self._cells = members, nonmembers
+        self._counts: _Counts | None = None
 
     def auc(self, weights: Floats) -> Floats:
         """AUC under each weighting.
@@ -64,7 +58,7 @@ class PooledScores:
         total = w.sum(axis=1)
         return np.asarray(((w @ self._wins) * w).sum(axis=1) / total**2, dtype=np.float64)
 
-    def tpr(self, weights: Floats, fprs: Sequence[float]) -> Floats:
+    def tpr(self, weights: Floats, fprs: Sequence[float] | Floats) -> Floats:
         """TPR at the lowest threshold whose FPR is at most each target, under each weighting.
 
         Args:
@@ -74,17 +68,33 @@ class PooledScores:
         Returns:
             (k, t) float64.
         """
+        # Built on first use: many callers want the AUC alone.
+        counts = self._counts = self._counts or _Counts(*self._cells)
         targets = np.asarray(fprs, dtype=np.float64)
         out = np.empty((len(weights), len(targets)))
         for start in range(0, len(weights), _ROWS):
-            w = weights[start : start + _ROWS].astype(self._dtype)
-            false, true = w @ self._false, w @ self._true
+            w = weights[start : start + _ROWS].astype(counts.dtype)
+            false, true = w @ counts.false, w @ counts.true
             total = w.sum(axis=1, dtype=np.float64)
             for i in range(len(w)):
-                allowed = targets * (total[i] * self._full[0]) * (1 + 1e-9) + 1e-9
+                allowed = targets * (total[i] * counts.full[0]) * (1 + 1e-9) + 1e-9
                 corner = np.searchsorted(false[i], allowed, "right") - 1
-                out[start + i] = true[i, corner] / (total[i] * self._full[1])
+                out[start + i] = true[i, corner] / (total[i] * counts.full[1])
         return out
+
+
+class _Counts:
+    """Members and non-members of each cell above each distinct non-member score."""
+
+    def __init__(self, members: list[Floats], nonmembers: list[Floats]) -> None:
+        thresholds = np.unique(np.concatenate(nonmembers))[::-1]
+        thresholds = np.concatenate([thresholds, [-np.inf]])
+        # Whole numbers below 2^24 are exact in float32, so equal cells can be counted in it.
+        equal = len({len(n) for n in nonmembers}) == 1 and len({len(m) for m in members}) == 1
+        self.dtype: type[np.floating[Any]] = np.float32 if equal else np.float64
+        self.false = _above(nonmembers, thresholds, equal, self.dtype)
+        self.true = _above(members, thresholds, equal, self.dtype)
+        self.full = (len(nonmembers[0]), len(members[0])) if equal else (1, 1)
 
 
 def _above(

@@ -1,0 +1,231 @@
+"""Keras to full-integer int8 .tflite, split at the trainable tail.
+
+The backbone file ends in the int8 embedding; the complete file goes on through the dense layer and
+softmax. Both are converted from the same weights with the same calibration windows, so what they
+share is the same byte for byte (`shared_tensors_equal` checks it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.errors import ModelError
+from tinymia.export.bundle import Tail
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How one int8 tensor stands for real numbers: ``real = (q - zero_point) * scale``."""
+
+    scale: float
+    zero_point: int
+
+
+@dataclass(frozen=True)
+class Converted:
+    """One network as the device gets it.
+
+    Attributes:
+        backbone: .tflite, int8 window in, int8 embedding out.
+        complete: .tflite, int8 window in, int8 probabilities out.
+        tail: the last dense layer in float32, as trained.
+        input: quantisation of the window.
+        embedding: quantisation of the embedding.
+    """
+
+    backbone: bytes
+    complete: bytes
+    tail: Tail
+    input: Quantization
+    embedding: Quantization
+
+
+def load_tensorflow() -> Any:
+    """Import TensorFlow without its start-up messages; raises ModelError if it is missing."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    try:
+        with quiet():
+            import tensorflow as tf
+    except ImportError as error:
+        raise ModelError(
+            f"TensorFlow cannot be imported: {error}.", "Run `make setup`, then try again."
+        ) from error
+    return tf
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what TensorFlow logs unasked, also from C, where only the descriptor helps."""
+    saved = os.dup(2)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    logger = logging.getLogger("absl")
+    level = logger.level
+    try:
+        os.dup2(sink, 2)
+        logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        logger.setLevel(level)
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
+def to_int8(model: Any, calibration: NDArray[np.float32]) -> bytes:
+    """Convert a Keras model to a .tflite with int8 input, output and everything between.
+
+    Args:
+        model: Keras model whose input is (n, length, 1, channels).
+        calibration: (n, length, 1, channels) float32, normalised windows of public people.
+
+    Raises:
+        ModelError: if the converter fails or leaves a float operator in the model.
+    """
+    tf = load_tensorflow()
+    if calibration.ndim != 4 or not np.isfinite(calibration).all() or not len(calibration):
+        raise ModelError("Calibration windows must be finite and (n, length, 1, channels).")
+
+    def samples() -> Iterator[list[NDArray[np.float32]]]:
+        for window in calibration.astype(np.float32):
+            yield [window[None]]
+
+    spec = tf.TensorSpec((1, *calibration.shape[1:]), tf.float32, name="window")
+    # A fixed batch of one keeps SHAPE and STRIDED_SLICE out of the graph.
+    function = tf.function(lambda window: model(window, training=False), input_signature=[spec])
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
+    # Keras 3 variables are not found through the trackable model, so they are frozen here.
+    with quiet():
+        frozen = convert_variables_to_constants_v2(function.get_concrete_function())
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen])
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = samples
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = tf.int8
+    converter.inference_output_type = tf.int8
+    # One scale for the dense weights: the tail is written back into them later.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True
+    try:
+        with quiet():
+            data = bytes(converter.convert())
+    except Exception as error:
+        raise ModelError(f"TensorFlow could not convert the model: {error}") from error
+    return data
+
+
+def io_quantization(tflite: bytes) -> tuple[Quantization, Quantization]:
+    """Quantisation of the input and of the output; raises ModelError unless both are int8."""
+    details = runtime_details(tflite)
+    found = []
+    for detail in details:
+        if detail["dtype"] != np.int8:
+            raise ModelError(f"The model's {detail['name']} is {detail['dtype']}, not int8.")
+        scale, zero = detail["quantization"]
+        found.append(Quantization(float(scale), int(zero)))
+    return found[0], found[1]
+
+
+def runtime_details(tflite: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Input and output details of a .tflite, read by tflite-runtime."""
+    interpreter = _runtime(tflite)
+    return interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+
+
+def _runtime(tflite: bytes) -> Any:
+    try:
+        from tflite_runtime.interpreter import Interpreter
+    except ImportError as error:
+        raise ModelError(
+            f"tflite-runtime cannot be imported: {error}.", "Run `make setup`, then try again."
+        ) from error
+    try:
+        with quiet():
+            interpreter = Interpreter(model_content=tflite, num_threads=1)
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"tflite-runtime refuses the model: {error}") from error
+    return interpreter
+
+
+def _reference(tflite: bytes) -> Any:
+    tf = load_tensorflow()
+    try:
+        with quiet():
+            interpreter = tf.lite.Interpreter(
+                model_content=tflite,
+                num_threads=1,
+                experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF,
+            )
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"TensorFlow refuses the model: {error}") from error
+    return interpreter
+
+
+def run_int8(
+    tflite: bytes, inputs: NDArray[np.int8], engine: str = "reference"
+) -> NDArray[np.int8]:
+    """Run an int8 model on every input, one at a time.
+
+    Args:
+        tflite: model with one int8 input and one int8 output.
+        inputs: (n, ...) int8; each row is reshaped to the model's input.
+        engine: "reference" (TensorFlow's BUILTIN_REF kernels: the same bytes as TFLite Micro) or
+            "runtime" (tflite-runtime; its optimised kernels may differ in the last bit).
+
+    Returns:
+        (n, outputs) int8.
+
+    Raises:
+        ModelError: if the engine refuses the model or the input does not fit it.
+    """
+    engines = {"reference": _reference, "runtime": _runtime}
+    if engine not in engines:
+        raise ModelError(f"There is no engine {engine!r}.", f"Choose {' or '.join(engines)}.")
+    interpreter = engines[engine](tflite)
+    source = interpreter.get_input_details()[0]
+    target = interpreter.get_output_details()[0]
+    shape = tuple(source["shape"].tolist())
+    if inputs.dtype != np.int8 or inputs[:1].size != np.prod(shape):
+        raise ModelError(f"The model takes int8 {shape}, but got {inputs.dtype} {inputs.shape}.")
+    out = np.empty((len(inputs), int(np.prod(target["shape"]))), np.int8)
+    for i, row in enumerate(inputs):
+        interpreter.set_tensor(source["index"], row.reshape(shape))
+        interpreter.invoke()
+        out[i] = interpreter.get_tensor(target["index"]).reshape(-1)
+    return out
+
+
+def convert(model: Any, backbone: Any, tail: Tail, calibration: NDArray[np.float32]) -> Converted:
+    """Convert the backbone and the complete network.
+
+    Args:
+        model: Keras model (n, length, 1, channels) to probabilities (n, classes).
+        backbone: its part that ends in the embedding (n, dim).
+        tail: the dense layer between the two.
+        calibration: (n, length, 1, channels) float32 normalised windows of public people.
+
+    Raises:
+        ModelError: if a conversion fails or the tail does not fit the embedding.
+    """
+    backbone_bytes = to_int8(backbone, calibration)
+    complete_bytes = to_int8(model, calibration)
+    source, embedding = io_quantization(backbone_bytes)
+    detail = runtime_details(backbone_bytes)[1]
+    dim = int(np.prod(detail["shape"]))
+    if dim != tail.dim:
+        raise ModelError(f"The embedding has {dim} values, but the tail takes {tail.dim}.")
+    if io_quantization(complete_bytes)[0] != source:
+        raise ModelError("The backbone and the complete model quantise their input differently.")
+    return Converted(backbone_bytes, complete_bytes, tail, source, embedding)

@@ -176,7 +176,7 @@ def py_class(name: str, message: str, fields: list[str], doc: str) -> list[str]:
             '        """From the payload; raises struct.error or ValueError on a wrong length."""']  # fmt: skip
     if array:
         out += ["        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]",
-                f'        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="{array[1]}"))']  # fmt: skip
+                f'        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="{array[1]}")])']  # fmt: skip
     else:
         out += ["        return cls(*cls.FIXED.unpack(payload))"]
     return [*out, "", ""]

@@ -85,7 +85,7 @@ class Board:
 
     Args:
         port: a pyserial object opened with ``timeout=0``.
-        patience, watch: see :class:`~tinymia.device.link.Link`.
+        patience, watch, nonce: see :class:`~tinymia.device.link.Link`.
 
     Raises:
         LinkLostError: nothing answers.
@@ -98,8 +98,9 @@ class Board:
         *,
         patience: float = 10.0,
         watch: Callable[[], None] | None = None,
+        nonce: int = 0,
     ) -> None:
-        self.link = Link(port, patience=patience, watch=watch)
+        self.link = Link(port, patience=patience, watch=watch, nonce=nonce)
         self._info: protocol.InfoResponse | None = None
         self.hello()
 

@@ -14,6 +14,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import ClassVar
 from typing import Protocol as TypingProtocol
 
 from cobs import cobs
@@ -40,7 +41,7 @@ class Port(TypingProtocol):
 class Request(TypingProtocol):
     """A generated ``*Request`` class."""
 
-    TYPE: int
+    TYPE: ClassVar[int]
 
     def pack(self) -> bytes:
         """The payload."""
@@ -62,6 +63,7 @@ class LinkStats:
     bytes_out: int = 0
     bytes_in: int = 0
     first_bytes_out: int = 0
+    first_bytes_in: int = 0
     payload_out: int = 0
     payload_in: int = 0
     resent: int = 0
@@ -71,7 +73,7 @@ class LinkStats:
 def encode_frame(kind: int, session: int, seq: int, payload: bytes) -> bytes:
     """One frame with its delimiter."""
     body = _HEADER.pack(kind, session, seq) + payload
-    return cobs.encode(body + struct.pack("<I", zlib.crc32(body))) + b"\0"
+    return bytes(cobs.encode(body + struct.pack("<I", zlib.crc32(body)))) + b"\0"
 
 
 def decode_frame(encoded: bytes) -> tuple[int, int, int, bytes] | None:
@@ -111,11 +113,14 @@ class Link:
         patience: seconds without progress after which the board counts as silent; a request's own
             computing time comes on top.
         watch: called while waiting; raises DeviceError when the board's process is gone.
+        nonce: of the first session, not 0; default: random. Give one only to a board that was just
+            started, to get the same bytes on the line in every run.
     """
 
     port: Port
     patience: float = 10.0
     watch: Callable[[], None] | None = None
+    nonce: int = 0
     stats: LinkStats = field(default_factory=LinkStats)
 
     def __post_init__(self) -> None:
@@ -135,7 +140,7 @@ class Link:
             LinkLostError: nothing that speaks this protocol answers.
             DeviceError: the board speaks another version of the protocol.
         """
-        nonce = secrets.randbits(32)
+        nonce, self.nonce = self.nonce or secrets.randbits(32), 0
         self._session = nonce % 255 + 1
         self._next = 0
         self._pending.clear()
@@ -225,7 +230,7 @@ class Link:
                 )
 
     def settle(self) -> None:
-        """Wait for what is under way and ignore its responses, so that the next request can follow."""
+        """Wait for what is under way and ignore its responses, so that more can follow."""
         try:
             for _ in self.stream(()):
                 pass
@@ -269,7 +274,7 @@ class Link:
             if kind == protocol.Type.RESEND | protocol.RESPONSE:
                 self._on_resend(session, payload)
             elif session == self._session and kind & protocol.RESPONSE:
-                self._on_response(seq, payload)
+                self._on_response(kind, seq, payload)
 
     def _on_resend(self, session: int, payload: bytes) -> None:
         if session == 0:
@@ -291,13 +296,14 @@ class Link:
                 return
         # Everything was executed: what the board missed was a repetition, or a response was lost.
 
-    def _on_response(self, seq: int, payload: bytes) -> None:
+    def _on_response(self, kind: int, seq: int, payload: bytes) -> None:
         for index, pending in enumerate(self._pending):
             if pending.seq != seq:
                 continue
             if pending.response is None:
                 pending.response = payload
                 self.stats.payload_in += len(payload)
+                self.stats.first_bytes_in += len(encode_frame(kind, self._session, seq, payload))
             # Boards answer in order, so an earlier response is lost.
             for earlier in list(self._pending)[:index]:
                 if earlier.response is None and earlier.tries == 1:

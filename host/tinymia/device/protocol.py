@@ -304,7 +304,7 @@ class PutRequest:
     def unpack(cls, payload: bytes) -> "PutRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
 
 
 @dataclass(frozen=True)
@@ -342,7 +342,7 @@ class InferRequest:
     def unpack(cls, payload: bytes) -> "InferRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
 
 
 @dataclass(frozen=True)
@@ -362,7 +362,7 @@ class InferResponse:
     def unpack(cls, payload: bytes) -> "InferResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
 
 
 @dataclass(frozen=True)
@@ -381,7 +381,7 @@ class SelectRequest:
     def unpack(cls, payload: bytes) -> "SelectRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
 
 
 @dataclass(frozen=True)
@@ -502,7 +502,7 @@ class QueryRequest:
     def unpack(cls, payload: bytes) -> "QueryRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u2"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u2")])
 
 
 @dataclass(frozen=True)
@@ -522,7 +522,7 @@ class QueryResponse:
     def unpack(cls, payload: bytes) -> "QueryResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
 
 
 @dataclass(frozen=True)
@@ -543,7 +543,7 @@ class AskRequest:
     def unpack(cls, payload: bytes) -> "AskRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
 
 
 @dataclass(frozen=True)
@@ -563,7 +563,7 @@ class AskResponse:
     def unpack(cls, payload: bytes) -> "AskResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
 
 
 @dataclass(frozen=True)
@@ -601,7 +601,7 @@ class TailResponse:
     def unpack(cls, payload: bytes) -> "TailResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<f4"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<f4")])
 
 
 @dataclass(frozen=True)
@@ -620,7 +620,7 @@ class EchoRequest:
     def unpack(cls, payload: bytes) -> "EchoRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
 
 
 @dataclass(frozen=True)
@@ -639,7 +639,7 @@ class EchoResponse:
     def unpack(cls, payload: bytes) -> "EchoResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1"))
+        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
 
 
 @dataclass(frozen=True)

@@ -47,13 +47,16 @@ env.Append(
     # Not newlib's nano variant: its memcpy moves one byte at a time.
     LIBS=["c", "gcc"],
 )
-program = env.BuildProgram()
-env.Depends(program, script)
+if "nobuild" in COMMAND_LINE_TARGETS:
+    program = []
+else:
+    program = env.BuildProgram()
+    env.Depends(program, script)
+AlwaysBuild(env.Alias("nobuild", program))
 env.Alias("buildprog", program)
 
 # A baked image (program and bundle) can be uploaded instead of the bare program.
-image = os.environ.get("TINYMIA_IMAGE") or ("$PROGPATH")
-upload_source = [] if "nobuild" in COMMAND_LINE_TARGETS else [program]
+image = os.environ.get("TINYMIA_IMAGE", "$PROGPATH")
 env.Replace(
     UPLOADER="openocd",
     UPLOADERFLAGS=[
@@ -63,7 +66,7 @@ env.Replace(
     ],
     UPLOADCMD="$UPLOADER $UPLOADERFLAGS",
 )  # fmt: skip
-AlwaysBuild(env.Alias("upload", upload_source, env.VerboseAction("$UPLOADCMD", f"Uploading {image}")))
+AlwaysBuild(env.Alias("upload", program, env.VerboseAction("$UPLOADCMD", f"Uploading {image}")))
 
 sim = (
     f"qemu-system-arm -M {board.get('simulator.machine')} -icount shift=0 -display none"

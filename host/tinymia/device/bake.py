@@ -1,0 +1,67 @@
+"""Puts a bundle into a firmware image, without compiling anything."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tinymia.device.build import COMPILER_HINT
+from tinymia.device.elf import BUNDLE_SECTION, image_info, section_bytes, write_atomically
+from tinymia.errors import DeviceError
+
+_OBJCOPY = "arm-none-eabi-objcopy"
+
+
+def bake(elf: Path, bundle: bytes, out: Path) -> Path:
+    """Write a copy of the image that holds ``bundle``; the build id stays that of the program.
+
+    Beside ``out`` (an ELF file) the same image is written as ``.bin`` (from the start of the flash,
+    gaps as erased flash) and ``.hex`` for programmers that want those.
+
+    Args:
+        elf: an image of this firmware, with or without a bundle.
+        bundle: the whole bundle file.
+        out: the new ELF file.
+
+    Raises:
+        DeviceError: the bundle does not fit the flash, ``elf`` is no image of this firmware, or the
+            binary tools are missing.
+    """
+    info = image_info(elf)
+    section_bytes(elf, BUNDLE_SECTION)
+    if len(bundle) > info.bundle_capacity:
+        raise DeviceError(
+            f"The bundle takes {len(bundle)} bytes of flash; the board has"
+            f" {info.bundle_capacity} for it.",
+            "Use a smaller model.",
+        )
+    if not bundle:
+        raise DeviceError("The bundle is empty.")
+    if shutil.which(_OBJCOPY) is None:
+        raise DeviceError(f"{_OBJCOPY} is missing.", COMPILER_HINT)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "bundle").write_bytes(bundle)
+        baked = folder / "image.elf"
+        _objcopy("--update-section", f"{BUNDLE_SECTION}={folder / 'bundle'}", str(elf), str(baked))
+        _objcopy("-O", "binary", "--gap-fill", "0xff", str(baked), str(folder / "image.bin"))
+        _objcopy("-O", "ihex", str(baked), str(folder / "image.hex"))
+        if (
+            section_bytes(baked, BUNDLE_SECTION) != bundle
+            or image_info(baked).build_id != info.build_id
+        ):
+            raise DeviceError(f"{_OBJCOPY} wrote a damaged image.", COMPILER_HINT)
+        for suffix in (".bin", ".hex"):
+            data = (folder / f"image{suffix}").read_bytes()
+            write_atomically(out.with_suffix(suffix), data)
+        return write_atomically(out, baked.read_bytes())
+
+
+def _objcopy(*arguments: str) -> None:
+    done = subprocess.run(
+        [_OBJCOPY, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    if done.returncode != 0:
+        raise DeviceError(f"The bundle cannot be put into the image: {done.stderr.strip()}")

@@ -1,0 +1,207 @@
+"""Builds the firmware with PlatformIO, without any package registry."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tinymia.device.elf import ImageInfo, image_info
+from tinymia.errors import DeviceError
+
+DEFAULT_ENV = "stm32f405"
+COMPILER_HINT = (
+    "Install the compiler: `apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi`"
+    " (as root or with sudo)."
+)
+_PROGRAMS = {"native": "program"}
+_ERROR_LINES = 15
+
+
+@dataclass(frozen=True)
+class BuildResult(ImageInfo):
+    """An image and what it takes of the chip; see :class:`ImageInfo` for the figures.
+
+    Attributes:
+        elf: the image, inside ``firmware/.pio``.
+        env: the PlatformIO environment.
+    """
+
+    elf: Path
+    env: str
+
+
+def firmware_dir() -> Path:
+    """The PlatformIO project beside this package.
+
+    Raises:
+        DeviceError: the package was installed without its checkout.
+    """
+    folder = Path(__file__).resolve().parents[3] / "firmware"
+    if not (folder / "platformio.ini").is_file():
+        raise DeviceError(
+            f"The firmware's sources are not at {folder}.",
+            "Install the package from a checkout: `pip install -e .` in the repository.",
+        )
+    return folder
+
+
+def build(
+    env: str = DEFAULT_ENV,
+    *,
+    verbose: bool = False,
+    firmware: Path | None = None,
+    seconds: float = 300.0,
+) -> BuildResult:
+    """Bring an image up to date; compiles only what changed.
+
+    Args:
+        env: environment of ``platformio.ini``.
+        verbose: print PlatformIO's output as it comes.
+        firmware: another copy of the PlatformIO project.
+        seconds: time limit, waiting for another build included.
+
+    Raises:
+        DeviceError: sources, compiler or PlatformIO are missing, the code does not compile, or the
+            time is over.
+    """
+    folder = firmware if firmware is not None else firmware_dir()
+    if env == "native":
+        if shutil.which("g++") is None:
+            raise DeviceError("g++ is not installed.", "Install it: `apt-get install g++`.")
+    elif shutil.which("arm-none-eabi-g++") is None:
+        raise DeviceError("The Cortex-M compiler arm-none-eabi-g++ is missing.", COMPILER_HINT)
+    code, output = run_pio(["run", "-e", env], folder, seconds=seconds, verbose=verbose)
+    if code != 0:
+        raise DeviceError(*_explain(env, output))
+    elf = folder / ".pio" / "build" / env / _PROGRAMS.get(env, "firmware.elf")
+    return BuildResult(**vars(image_info(elf)), elf=elf, env=env)
+
+
+def run_pio(
+    arguments: Sequence[str],
+    firmware: Path,
+    *,
+    seconds: float,
+    verbose: bool = False,
+    extra_env: dict[str, str] | None = None,
+) -> tuple[int, str]:
+    """Run PlatformIO in a project; returns its exit status and output.
+
+    One process at a time works in a project; others wait.
+
+    Raises:
+        DeviceError: PlatformIO or SCons is not installed, or the time is over.
+    """
+    for module, package in (("platformio", "platformio"), ("SCons", "scons")):
+        if importlib.util.find_spec(module) is None:
+            raise DeviceError(
+                f"The Python package {package} is missing.",
+                "Install the project's dependencies: `pip install -e .` in the repository.",
+            )
+    deadline = time.monotonic() + seconds
+    command = [sys.executable, "-m", "platformio", "--no-ansi", *arguments, "-d", str(firmware)]
+    with _locked(firmware / ".pio" / "tinymia.lock", deadline):
+        # In a session of its own, so that nothing that it started outlives the time limit.
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_environment(firmware) | (extra_env or {}),
+            start_new_session=True,
+            text=True,
+            errors="replace",
+        )
+        lines: list[str] = []
+        reader = threading.Thread(target=_collect, args=(process, lines, verbose), daemon=True)
+        reader.start()
+        try:
+            process.wait(timeout=max(deadline - time.monotonic(), 1.0))
+        except subprocess.TimeoutExpired:
+            _end_group(process)
+            raise DeviceError(
+                f"PlatformIO did not finish within {seconds:.0f} s.",
+                "Run `pio run` in the firmware folder to see where it stops; a look-up in an"
+                " unreachable package registry is the usual cause.",
+            ) from None
+        except BaseException:
+            _end_group(process)
+            raise
+        reader.join(timeout=5.0)
+    return process.returncode, "".join(lines)
+
+
+def last_lines(output: str, pattern: str = "") -> str:
+    """The last lines of a tool's output, from the first that holds ``pattern`` on if one does."""
+    lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+    first = next((i for i, line in enumerate(lines) if pattern and pattern in line), None)
+    chosen = lines[-_ERROR_LINES:] if first is None else lines[first : first + _ERROR_LINES]
+    return "\n".join(chosen)
+
+
+def _environment(firmware: Path) -> dict[str, str]:
+    """The caller's environment with settings that keep PlatformIO off the network."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PLATFORMIO_")}
+    return kept | {
+        "PLATFORMIO_CORE_DIR": str(firmware / ".pio" / "core"),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+        "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "36500",
+        "PYTHONWARNINGS": "ignore",
+    }
+
+
+def _explain(env: str, output: str) -> tuple[str, str]:
+    if "Unknown environment" in output:
+        return f"The firmware has no environment {env!r}.", last_lines(output, "Unknown")
+    missing_newlib = "cannot find -lc" in output or (
+        "fatal error: string.h" in output or "fatal error: stdint.h" in output
+    )
+    if env != "native" and missing_newlib:
+        return "The C library for Cortex-M (newlib) is missing.", COMPILER_HINT
+    return (
+        f"The firmware does not build ({env}):\n{last_lines(output, 'error:')}",
+        "",
+    )
+
+
+def _collect(process: subprocess.Popen[str], lines: list[str], verbose: bool) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line)
+        if verbose:
+            print(line, end="", flush=True)
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+@contextmanager
+def _locked(path: Path, deadline: float) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise DeviceError(
+                        "Another process has been building the firmware for too long.",
+                        "Wait for it, or end it, and try again.",
+                    ) from None
+                time.sleep(0.1)
+        yield

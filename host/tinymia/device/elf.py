@@ -1,0 +1,152 @@
+"""Firmware images as ELF files: sizes, symbols, sections, and bytes patched in place."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinymia.errors import DeviceError
+
+if TYPE_CHECKING:
+    from elftools.elf.elffile import ELFFile
+
+BUNDLE_SECTION = ".bundle"
+_ARENA_SECTION = ".arena"
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What an image takes of the chip, in bytes.
+
+    Attributes:
+        flash_bytes: program and constants (without a bundle).
+        flash_size: of the chip, program and bundle regions together; 0 for a host build.
+        ram_static_bytes: stack, data and bss, that is all but the arena.
+        ram_size: of the chip's main SRAM; 0 for a host build.
+        arena_bytes: RAM that is left for models, samples and training.
+        bundle_capacity: flash that is reserved for a bundle.
+        build_id: GNU build id, hexadecimal.
+    """
+
+    flash_bytes: int
+    flash_size: int
+    ram_static_bytes: int
+    ram_size: int
+    arena_bytes: int
+    bundle_capacity: int
+    build_id: str
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ELFFile]:
+    from elftools.common.exceptions import ELFError
+    from elftools.elf.elffile import ELFFile
+
+    try:
+        data = path.read_bytes()
+        elf = ELFFile(io.BytesIO(data))
+    except OSError as error:
+        raise DeviceError(f"Cannot read the image {path}: {error.strerror}.") from error
+    except ELFError as error:
+        raise DeviceError(f"{path} is not an ELF image ({error}).") from error
+    yield elf
+
+
+def symbols(path: Path) -> dict[str, int]:
+    """Addresses of all named symbols (C++ names stay mangled); function bits are kept."""
+    from elftools.elf.sections import SymbolTableSection
+
+    with _opened(path) as elf:
+        table = elf.get_section_by_name(".symtab")
+        if not isinstance(table, SymbolTableSection):
+            raise DeviceError(f"{path} has no symbols: it was stripped.")
+        return {s.name: int(s["st_value"]) for s in table.iter_symbols() if s.name}
+
+
+def section_bytes(path: Path, name: str) -> bytes:
+    """Contents of one section."""
+    with _opened(path) as elf:
+        section = elf.get_section_by_name(name)
+        if section is None:
+            raise DeviceError(f"{path} has no section {name}: it is not an image of this firmware.")
+        return bytes(section.data())
+
+
+def read_memory(path: Path, address: int, size: int) -> bytes:
+    """Bytes that the image loads at ``address`` (its run-time address)."""
+    start = _file_offset(path, address, size)
+    return path.read_bytes()[start : start + size]
+
+
+def patch_memory(path: Path, address: int, data: bytes, out: Path) -> Path:
+    """A copy of the image with ``data`` at ``address``; the build id stays as it is."""
+    start = _file_offset(path, address, len(data))
+    image = bytearray(path.read_bytes())
+    image[start : start + len(data)] = data
+    return write_atomically(out, bytes(image))
+
+
+def image_info(path: Path) -> ImageInfo:
+    """Sizes and build id of an image.
+
+    Raises:
+        DeviceError: the file is missing, no ELF, or has no build id.
+    """
+    from elftools.elf.sections import NoteSection
+
+    with _opened(path) as elf:
+        note = elf.get_section_by_name(".note.gnu.build-id")
+        notes = list(note.iter_notes()) if isinstance(note, NoteSection) else []
+        if not notes:
+            raise DeviceError(f"{path} has no build id.", "Build it again with `tinymia build`.")
+        build_id = str(notes[0]["n_desc"])
+        sizes = {s.name: int(s["sh_size"]) for s in elf.iter_sections()}
+        writable = sum(
+            int(s["sh_size"])
+            for s in elf.iter_sections()
+            if s["sh_flags"] & 0x2 and s["sh_flags"] & 0x1 and s.name != _ARENA_SECTION
+        )
+        bundle = elf.get_section_by_name(BUNDLE_SECTION)
+        bundle_at = None if bundle is None else int(bundle["sh_addr"])
+        flash = sum(
+            int(s["p_filesz"])
+            for s in elf.iter_segments()
+            if s["p_type"] == "PT_LOAD" and s["p_paddr"] != bundle_at
+        )
+    known = symbols(path)
+    capacity = known.get("tinymia_bundle_capacity", 0)
+    return ImageInfo(
+        flash_bytes=flash,
+        flash_size=known.get("tinymia_program_capacity", -capacity) + capacity,
+        ram_static_bytes=writable,
+        ram_size=known.get("tinymia_ram_size", 0),
+        arena_bytes=sizes.get(_ARENA_SECTION, 0),
+        bundle_capacity=capacity,
+        build_id=build_id,
+    )
+
+
+def write_atomically(path: Path, data: bytes) -> Path:
+    """Write a file so that no reader ever sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _file_offset(path: Path, address: int, size: int) -> int:
+    with _opened(path) as elf:
+        for segment in elf.iter_segments():
+            inside = address - int(segment["p_vaddr"])
+            if segment["p_type"] == "PT_LOAD" and 0 <= inside <= segment["p_filesz"] - size:
+                return int(segment["p_offset"]) + inside
+    raise DeviceError(f"{path} holds no {size} bytes at address 0x{address:08x}.")

@@ -123,10 +123,20 @@ def cpp_struct(name: str, fields: list[str]) -> list[str]:
     return out
 
 
+def package_version() -> str:
+    """The version of the host package: firmware and host are released together."""
+    text = (ROOT / "host/tinymia/__init__.py").read_text()
+    found = re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE)
+    if found is None:
+        raise SystemExit("host/tinymia/__init__.py has no __version__")
+    return found[1]
+
+
 def messages_h(spec: dict[str, Any]) -> str:
     """Constants, enums and one struct a request and response."""
     out = [f"// {NOTE}", "// clang-format off", "#pragma once", "",
            "#include <stdint.h>", "#include <string.h>", "", "namespace tinymia {", "",
+           f'constexpr char kFirmwareVersion[] = "{package_version()}";',
            f"constexpr uint16_t kProtocolVersion = {spec['version']};",
            f"constexpr uint32_t kProtocolMagic = {spec['magic']:#010x};",
            f"constexpr uint32_t kMaxPayload = {spec['max_payload']};",

@@ -116,7 +116,7 @@ uint32_t Session::Hello(HelloRequest request, Reply reply) const {
   response.tick_source = static_cast<uint8_t>(hal::GetTickSource());
   memcpy(response.build_id, hal::BuildId(), sizeof response.build_id);
   strncpy(response.board, hal::BoardName(), sizeof response.board - 1);
-  strncpy(response.firmware, TINYMIA_VERSION, sizeof response.firmware - 1);
+  strncpy(response.firmware, kFirmwareVersion, sizeof response.firmware - 1);
   response.bundle_status = static_cast<uint8_t>(refusal_.status);
   response.bundle_a = refusal_.a;
   response.bundle_b = refusal_.b;

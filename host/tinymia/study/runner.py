@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,22 +13,22 @@ import numpy as np
 
 from tinymia.data.splits import Draw, Pool
 from tinymia.device.client import Board
-from tinymia.device.protocol import Policy
-from tinymia.errors import DeviceError, StudyError, TinymiaError
+from tinymia.errors import DeviceError, StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.study.journal import Journal, Unit
-from tinymia.study.settings import Run, StudySettings, UnitKey, training_seed
-
-POLICIES = {
-    "full": Policy.FULL,
-    "rounded": Policy.ROUNDED,
-    "top1": Policy.TOP1,
-    "label": Policy.LABEL,
-}
+from tinymia.study.settings import POLICIES, Run, StudySettings, UnitKey, training_seed
 
 
 class Reporter(Protocol):
     """Where progress goes."""
+
+    def begin(self, total: int) -> None:
+        """The number of runs is known."""
+        ...
+
+    def finish(self, person: str) -> None:
+        """All runs of a person are done."""
+        ...
 
     def stage(self, person: str, what: str) -> None:
         """A board has begun something else."""
@@ -97,6 +98,7 @@ class Runner:
         todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
         runs = self.settings.runs()
         open_jobs = 0
+        self.reporter.begin(sum(len(job.keys(runs)) for job in jobs))
         for job in jobs:
             done = sum(self.journal.has(key) for key in job.keys(runs))
             self.reporter.advance(done)
@@ -162,6 +164,7 @@ class Runner:
                 self.reporter.stage(person, f"repetition {draw.repetition + 1}, {run.name}")
                 self.journal.save(self._unit(board, key, run, job.pool, draw))
                 self.reporter.advance(1)
+        self.reporter.finish(person)
 
     def _unit(self, board: Board, key: UnitKey, run: Run, pool: Pool, draw: Draw) -> Unit:
         slots = np.flatnonzero(draw.member | draw.nonmember)
@@ -200,8 +203,6 @@ class Runner:
 def check_bundle(board: Board, bundle: Bundle) -> None:
     """Raise unless the board carries this very bundle."""
     board.require_bundle()
-    import zlib
-
     data = bundle.to_bytes()
     info = board.info()
     if info.bundle_size != len(data) or info.bundle_crc != zlib.crc32(data[32:]):
@@ -209,6 +210,3 @@ def check_bundle(board: Board, bundle: Bundle) -> None:
             "The board carries another bundle than the one that is audited.",
             "Bake and flash it: `tinymia build --bundle FILE`, `tinymia flash`.",
         )
-
-
-__all__ = ["POLICIES", "BoardHandle", "Job", "Reporter", "Runner", "TinymiaError", "check_bundle"]

@@ -9,9 +9,16 @@ from typing import Any
 
 from tinymia.defenses import Clipping, Defense, LabelSmoothing
 from tinymia.device.client import TrainSettings
+from tinymia.device.protocol import Policy
 from tinymia.errors import StudyError
 
 SPLITS = ("same-distribution", "cross-arm")
+POLICIES = {
+    "full": Policy.FULL,
+    "rounded": Policy.ROUNDED,
+    "top1": Policy.TOP1,
+    "label": Policy.LABEL,
+}
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,10 @@ class StudySettings:
         )
         need(0 < self.learning_rate <= 100, "The learning rate must be in (0, 100].")
         need(0 < self.batch < 65536, "The batch must be in [1, 65535].")
+        need(
+            self.policy in POLICIES,
+            f"There is no output policy {self.policy!r}; known: {', '.join(POLICIES)}.",
+        )
         need(0 < self.levels < 65536, "The levels must be in [1, 65535].")
         need(0 <= self.seed < 2**32, "The seed must be in [0, 2^32).")
         _ = self.defenses  # they check their own parameters
@@ -132,6 +143,16 @@ class UnitKey:
 def training_seed(settings: StudySettings, person_index: int, repetition: int) -> int:
     """Key of the device's generator: the same for all runs of a repetition, so that they pair."""
     return settings.seed << 32 | person_index << 16 | repetition
+
+
+def parse_epochs(text: str) -> tuple[int, ...]:
+    """ "1,5,20" as numbers; raises StudyError."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise StudyError(
+            f"The epochs {text!r} are not whole numbers.", "Give them as 1,5,20,50."
+        ) from None
 
 
 def fingerprint(content: dict[str, Any]) -> str:

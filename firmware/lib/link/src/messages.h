@@ -7,6 +7,7 @@
 
 namespace tinymia {
 
+constexpr char kFirmwareVersion[] = "0.1.0";
 constexpr uint16_t kProtocolVersion = 1;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;

@@ -1,0 +1,5 @@
+"""`python -m tinymia`."""
+
+from tinymia.cli.main import main
+
+main()

@@ -1,0 +1,83 @@
+"""Entry point of `tinymia`; verbs are imported when they are used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from tinymia import __version__
+from tinymia.errors import TinymiaError
+
+# Verb: its line in `tinymia --help`. The command is `tinymia.cli.<verb>.command`.
+VERBS = {
+    "data": "Show a data set, its people and how an audit would split it.",
+    "train": "Train and quantise a base model and write its bundle and card.",
+    "export": "Write a personalised model back into a complete int8 .tflite file.",
+    "build": "Compile the firmware and bake a bundle into it.",
+    "flash": "Put the firmware on a real board.",
+    "devices": "List serial ports, boards and simulators, and who answers there.",
+    "info": "Ask a board who it is and where its memory goes.",
+    "personalize": "Fine-tune a board on one person's windows.",
+    "query": "Ask a board for its answers under an output policy.",
+    "audit": "Measure how much fine-tuning on the device leaks, and what defences do.",
+    "report": "Make the report of a finished audit again.",
+    "bench": "Measure what inference, training and the line cost.",
+}
+
+
+class _Verbs(click.Group):
+    """Imports a verb's module only when the verb is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"tinymia.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs, in the order of the work"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tinymia")
+def cli() -> None:
+    """On-device learning on microcontrollers: how much it leaks, and what defences cost.
+
+    \b
+    The main job, on a simulated Cortex-M4:  tinymia audit
+    Help on a verb, with examples:           tinymia VERB --help
+    """
+
+
+def main() -> None:
+    """Run the command line; a user's error is one message and exit status 1."""
+    try:
+        cli(standalone_mode=False)
+    except TinymiaError as error:
+        click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        click.echo(error.message, err=True)
+        if error.hint:
+            click.echo(f"       {error.hint}", err=True)
+        sys.exit(1)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("\ninterrupted; what was finished is kept", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

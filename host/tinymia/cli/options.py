@@ -1,0 +1,130 @@
+"""Options that several verbs share, and small helpers for what they print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tinymia.device.connect import Connection
+    from tinymia.export.bundle import Bundle
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_BUNDLE = "models/har-watch/har-watch.bundle"
+
+
+def default_bundle() -> Path:
+    """The shipped bundle, wherever the command is run."""
+    return Path(__file__).resolve().parents[3] / DEFAULT_BUNDLE
+
+
+def bundle_option(function: F) -> F:
+    """--bundle."""
+    return click.option(
+        "--bundle",
+        "bundle_path",
+        type=click.Path(path_type=Path),
+        help=f"Bundle to run.  [default: the shipped {DEFAULT_BUNDLE}]",
+    )(function)
+
+
+def target_option(function: F) -> F:
+    """--target."""
+    return click.option(
+        "--target",
+        default="qemu:netduinoplus2",
+        show_default=True,
+        metavar="TARGET",
+        help="Where the firmware runs: qemu:netduinoplus2, serial:/dev/ttyACM0,"
+        " serial:socket://host:port.",
+    )(function)
+
+
+def data_option(function: F) -> F:
+    """--data."""
+    return click.option(
+        "--data",
+        "dataset",
+        default="watch",
+        show_default=True,
+        metavar="NAME|FILE.npz",
+        help="Data set: the shipped smartwatch recordings, or a file of your own.",
+    )(function)
+
+
+def training_options(function: F) -> F:
+    """Settings of the training step on the device."""
+    from tinymia.device.client import TrainSettings
+
+    base = TrainSettings()
+    for option in (
+        click.option("--seed", default=1, show_default=True, help="Of draws and orders."),
+        click.option(
+            "--batch", default=base.batch, show_default=True, help="Examples in a mini-batch."
+        ),
+        click.option(
+            "--learning-rate", default=base.learning_rate, show_default=True, help="Of SGD."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def load_bundle(path: Path | None) -> Bundle:
+    """The bundle given, or the shipped one."""
+    from tinymia.export.bundle import Bundle
+
+    return Bundle.load(path or default_bundle())
+
+
+@contextmanager
+def connection(target: str, bundle: Bundle) -> Iterator[Connection]:
+    """An open board; a simulator gets an image with this bundle."""
+    from tinymia.device.connect import connect, image_for, needs_image
+
+    elf = image_for(bundle.to_bytes(), bundle.bundle_id).elf if needs_image(target) else None
+    with connect(target, elf) as opened:
+        yield opened
+
+
+@contextmanager
+def progress(title: str, total: int | None, unit: str = "") -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error; yields what advances it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TextColumn(unit), TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda n: bar.advance(task, n)
+
+
+def table(title: str, columns: Sequence[str]) -> Table:
+    """A plain table; the first column is text, the others numbers."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index == 0 else "right")
+    return made
+
+
+def show(item: object) -> None:
+    """Print a table or text on standard output."""
+    from rich.console import Console
+
+    Console().print(item)
+
+
+def thousands(value: float) -> str:
+    """12345.6 as 12,346."""
+    return f"{value:,.0f}"

@@ -1,0 +1,97 @@
+"""From a target's name to a board with a started session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from tinymia.device.client import Board
+from tinymia.device.targets import Target, needs_image, open_target
+
+if TYPE_CHECKING:
+    from tinymia.device.build import BuildResult
+
+DEFAULT_TARGET = "qemu:netduinoplus2"
+
+
+@dataclass
+class Connection:
+    """An open target and the board behind it; use as a context manager."""
+
+    target: Target
+    board: Board
+
+    @property
+    def unit(self) -> str:
+        """What the board's ticks are on this target: instructions, cycles or ticks."""
+        said = self.board.identity.unit
+        return self.target.unit if said == "ticks" else said
+
+    def close(self) -> None:
+        """Let go of the line; a simulator ends."""
+        self.target.close()
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def connect(
+    spec: str, elf: Path | None = None, *, nonce: int = 0, patience: float = 10.0
+) -> Connection:
+    """Open a target and greet its board.
+
+    Args:
+        spec: e.g. ``qemu:netduinoplus2``, ``serial:/dev/ttyACM0``, ``serial:socket://host:port``.
+        elf: the image that a simulator runs.
+        nonce, patience: see :class:`~tinymia.device.link.Link`.
+
+    Raises:
+        DeviceError: no such port, no answer, another protocol version.
+    """
+    target = open_target(spec, elf=elf)
+    try:
+        board = Board(target.serial, patience=patience, watch=target.alive, nonce=nonce)
+        return Connection(target, board)
+    except BaseException:
+        target.close()
+        raise
+
+
+@dataclass(frozen=True)
+class Image:
+    """A firmware image with a bundle in it."""
+
+    elf: Path
+    build: BuildResult
+
+
+def image_for(bundle: bytes, bundle_id: str, out: Path | None = None) -> Image:
+    """Build the firmware if need be and bake a bundle into it.
+
+    Args:
+        bundle: the bundle file's bytes.
+        bundle_id: names the image when ``out`` is not given.
+        out: where the image goes; default: beside the build.
+
+    Raises:
+        DeviceError: compiler missing, code does not compile, bundle too large.
+    """
+    from tinymia.device.bake import bake
+    from tinymia.device.build import build
+
+    built = build()
+    where = out or built.elf.with_name(f"tinymia-{bundle_id}.elf")
+    return Image(bake(built.elf, bundle, where), built)
+
+
+__all__ = ["DEFAULT_TARGET", "Connection", "Image", "connect", "image_for", "needs_image"]

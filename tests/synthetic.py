@@ -59,7 +59,11 @@ CONTEXT: dict[str, Any] = {
     "public_people": ["p06", "p07", "p08", "p09", "p10"],
     "audited_people": ["p01", "p02", "p03", "p04", "p05"],
     "settings": {"learning_rate": 0.05, "batch": 1, "clip": 1.0, "smoothing": 0.1},
-    "split": {"block_windows": 5, "gap_samples": 25, "members": 100, "nonmembers": 100},
+    "split": {
+        "block_windows": 5,
+        "gap_samples": 25,
+        "note": "Every recording is cut in blocks with a gap between them.",
+    },
     "notes": [],
     "versions": {"tinymia": "0.1.0", "numpy": "1.26.4"},
     "device": DEVICE,

@@ -164,7 +164,8 @@ class AuditContext(TypedDict, total=False):
     settings: dict[str, Any]
     """Study settings: learning rate, batch, clip, smoothing and so on."""
     split: dict[str, Any]
-    """How members were chosen: block, gap_samples, members, nonmembers, note and so on."""
+    """How members were chosen: scalars are listed (block_windows, gap_samples and so on); ``note``
+    is a sentence or more that says where members and non-members come from."""
     notes: list[str]
     """More limits of the figures, one sentence each, printed with the others."""
     versions: dict[str, str]

@@ -1,0 +1,5 @@
+"""The report: one HTML page and the CSV files behind it."""
+
+from tinymia.report.render import render
+
+__all__ = ["render"]

@@ -81,7 +81,7 @@ int main() {
     } else if (byte == 2) {
       Facts();
     } else if (byte == 3) {
-      __asm volatile("udf #0");
+      __builtin_trap();
     } else if (byte == 4) {
       hal::Reset();
     } else if (byte == 5) {

@@ -24,7 +24,7 @@ COMPILER_HINT = (
     "Install the compiler: `apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi`"
     " (as root or with sudo)."
 )
-_PROGRAMS = {"native": "program"}
+
 _ERROR_LINES = 15
 
 
@@ -76,7 +76,8 @@ def build(
             time is over.
     """
     folder = firmware if firmware is not None else firmware_dir()
-    if env == "native":
+    native = env.endswith("native")
+    if native:
         if shutil.which("g++") is None:
             raise DeviceError("g++ is not installed.", "Install it: `apt-get install g++`.")
     elif shutil.which("arm-none-eabi-g++") is None:
@@ -84,7 +85,7 @@ def build(
     code, output = run_pio(["run", "-e", env], folder, seconds=seconds, verbose=verbose)
     if code != 0:
         raise DeviceError(*_explain(env, output))
-    elf = folder / ".pio" / "build" / env / _PROGRAMS.get(env, "firmware.elf")
+    elf = folder / ".pio" / "build" / env / ("program" if native else "firmware.elf")
     return BuildResult(**vars(image_info(elf)), elf=elf, env=env)
 
 
@@ -143,9 +144,9 @@ def run_pio(
 
 
 def last_lines(output: str, pattern: str = "") -> str:
-    """The last lines of a tool's output, from the first that holds ``pattern`` on if one does."""
+    """The last lines of output, or those from the first one with ``pattern`` (lower case) on."""
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
-    first = next((i for i, line in enumerate(lines) if pattern and pattern in line), None)
+    first = next((i for i, line in enumerate(lines) if pattern and pattern in line.lower()), None)
     chosen = lines[-_ERROR_LINES:] if first is None else lines[first : first + _ERROR_LINES]
     return "\n".join(chosen)
 
@@ -163,11 +164,11 @@ def _environment(firmware: Path) -> dict[str, str]:
 
 def _explain(env: str, output: str) -> tuple[str, str]:
     if "Unknown environment" in output:
-        return f"The firmware has no environment {env!r}.", last_lines(output, "Unknown")
+        return f"The firmware has no environment {env!r}.", last_lines(output, "unknown")
     missing_newlib = "cannot find -lc" in output or (
         "fatal error: string.h" in output or "fatal error: stdint.h" in output
     )
-    if env != "native" and missing_newlib:
+    if not env.endswith("native") and missing_newlib:
         return "The C library for Cortex-M (newlib) is missing.", COMPILER_HINT
     return (
         f"The firmware does not build ({env}):\n{last_lines(output, 'error:')}",

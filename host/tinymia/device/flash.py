@@ -76,4 +76,4 @@ def flash(
     for sign, message, hint in _CAUSES:
         if sign in output:
             raise DeviceError(message, hint)
-    raise DeviceError(f"The board was not programmed:\n{last_lines(output, 'Error:')}")
+    raise DeviceError(f"The board was not programmed:\n{last_lines(output, 'error:')}")

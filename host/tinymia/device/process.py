@@ -1,0 +1,155 @@
+"""Simulator processes that never outlive the program that started them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import shutil
+import subprocess
+import tempfile
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import IO
+
+from tinymia.errors import DeviceError
+
+_STDERR_LINES = 5
+
+
+class _Spawner:
+    """Starts processes from one thread that lives as long as the program.
+
+    Linux sends the parent-death signal when the *thread* that started a child ends, so a worker
+    thread of the caller must not be that thread.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Callable[[], object], Future[object]]] = (
+            queue.SimpleQueue()
+        )
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def popen(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str] | None,
+        fds: Sequence[int],
+        err: IO[bytes],
+    ) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="spawner", daemon=True)
+                self._thread.start()
+        future: Future[subprocess.Popen[bytes]] = Future()
+
+        def start() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=err,
+                env=None if env is None else dict(env),
+                pass_fds=tuple(fds),
+                # Ctrl-C in the terminal is for the program, which ends its simulators itself.
+                start_new_session=True,
+            )
+
+        self._jobs.put((start, future))  # type: ignore[arg-type]
+        return future.result()
+
+    def _run(self) -> None:
+        while True:
+            job, future = self._jobs.get()
+            try:
+                future.set_result(job())
+            except BaseException as error:
+                future.set_exception(error)
+
+
+_spawner = _Spawner()
+_running: weakref.WeakSet[ChildProcess] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    # Threads and children belong to the parent.
+    global _spawner  # noqa: PLW0603
+    _spawner = _Spawner()
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+@atexit.register
+def _end_all() -> None:
+    for child in list(_running):
+        child.end()
+
+
+class ChildProcess:
+    """A process that ends with :meth:`end`, at the program's exit, or when the program is killed.
+
+    Args:
+        title: what the process is, for messages.
+        command: program and arguments.
+        env: its environment; None for the caller's.
+        fds: file descriptors that it inherits.
+
+    Raises:
+        DeviceError: the program cannot be started.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        fds: Sequence[int] = (),
+    ) -> None:
+        self.title = title
+        # A file and not a pipe: a full pipe would stop the process.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        setpriv = shutil.which("setpriv")
+        tied = [setpriv, "--pdeathsig", "KILL", *command] if setpriv else list(command)
+        try:
+            self._process = _spawner.popen(tied, env, fds, self._stderr)
+        except OSError as error:
+            self._stderr.close()
+            raise DeviceError(f"{title} cannot be started: {error.strerror}.") from error
+        _running.add(self)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    def check(self) -> None:
+        """Raise DeviceError, with what the process said last, when it is no longer there."""
+        status = self._process.poll()
+        if status is None:
+            return
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        said = self._last_words()
+        raise DeviceError(
+            f"{self.title} ended {how}{': ' + said if said else '.'}",
+            "Run the same command again.",
+        )
+
+    def end(self) -> None:
+        """End the process and wait until it is gone; harmless when it already is."""
+        _running.discard(self)
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+
+    def _last_words(self) -> str:
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").splitlines()
+        # QEMU's own news about its socket is no error.
+        telling = [line for line in lines if line.strip() and ": info: " not in line]
+        return "\n".join(telling[-_STDERR_LINES:])

@@ -1,0 +1,386 @@
+"""Boards that can be reached: simulated ones, which are started here, and real ones on a port.
+
+A target is named by ``kind:rest``; :data:`TARGETS` lists the kinds. Another kind is one class.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import socket
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar
+
+import serial
+from serial.tools import list_ports as _pyserial_ports
+from serial.urlhandler import protocol_socket
+
+from tinymia.device.process import ChildProcess
+from tinymia.errors import DeviceError
+
+DEFAULT_BAUD = 115200
+_READY_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class PortInfo:
+    """A serial port of this machine.
+
+    Attributes:
+        device: its path, e.g. ``/dev/ttyACM0``.
+        description: what the adapter or board calls itself.
+        usb: vendor and product id as ``vvvv:pppp``, empty when it is no USB device.
+    """
+
+    device: str
+    description: str
+    usb: str
+
+
+def list_ports() -> list[PortInfo]:
+    """Serial ports of this machine, USB devices first."""
+    found = [
+        PortInfo(
+            device=p.device,
+            description=p.description if p.description != "n/a" else "",
+            usb=f"{p.vid:04x}:{p.pid:04x}" if p.vid is not None else "",
+        )
+        for p in _pyserial_ports.comports()
+    ]
+    return sorted(found, key=lambda p: (not p.usb, p.device))
+
+
+class Target(ABC):
+    """A board with an open line; use it as a context manager.
+
+    Attributes:
+        spec: the name it was opened by.
+        serial: a pyserial object with ``timeout=0``.
+        unit: what the board's ticks are, where the target knows better than the board:
+            "instructions" in a simulator that counts them; else empty.
+        simulated: whether the board is a process of this machine.
+    """
+
+    kind: ClassVar[str]
+    usage: ClassVar[str]
+    unit: ClassVar[str] = ""
+    simulated: ClassVar[bool] = False
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        self.serial: Any = None
+
+    @abstractmethod
+    def alive(self) -> None:
+        """Raise DeviceError when the board is known to be gone."""
+
+    @abstractmethod
+    def reconnect(self, seconds: float = 10.0) -> None:
+        """Open the line again, waiting up to ``seconds`` for the board to come back.
+
+        Raises:
+            DeviceError: it did not.
+        """
+
+    def close(self) -> None:
+        """Close the line and end what was started for it."""
+        if self.serial is not None:
+            self.serial.close()
+
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _SocketSerial(protocol_socket.Serial):  # type: ignore[misc]
+    """pyserial's ``socket://`` port without its delays; keeps what came in while it was opened."""
+
+    def open(self) -> None:
+        connected = socket.create_connection(self.from_url(self.portstr), timeout=5.0)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected.setblocking(False)
+        self._socket = connected
+        self.logger = None
+        self.is_open = True
+
+    def close(self) -> None:
+        if self.is_open:
+            self._socket.close()
+            self._socket = None  # type: ignore[assignment]
+            self.is_open = False
+
+
+class _ProcessTarget(Target):
+    """A board that is a process of this machine, with its UART as a TCP server.
+
+    The listening socket is made here and inherited, so no other program can take its port.
+    """
+
+    simulated = True
+    title: ClassVar[str]
+
+    def __init__(self, spec: str, elf: Path) -> None:
+        super().__init__(spec)
+        self.elf = elf
+        if not elf.is_file():
+            raise DeviceError(f"There is no image at {elf}.", "Build it: `tinymia build`.")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self._port = int(listener.getsockname()[1])
+            fd = listener.fileno()
+            command, extra_env = self.command(fd)
+            self.process = ChildProcess(self.title, command, env=os.environ | extra_env, fds=(fd,))
+        try:
+            self._open()
+            self._wait_until_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    @abstractmethod
+    def command(self, listener: int) -> tuple[list[str], dict[str, str]]:
+        """Command line and added environment; ``listener`` is the UART's listening socket."""
+
+    @property
+    def pid(self) -> int:
+        """Process id of the board."""
+        return self.process.pid
+
+    def alive(self) -> None:
+        """Raise DeviceError, with the process's last words, when it ended."""
+        self.process.check()
+
+    def reconnect(self, seconds: float = 10.0) -> None:
+        """Open the line again; a process that ended is not started anew.
+
+        Raises:
+            DeviceError: the process ended.
+        """
+        self.alive()
+        self.serial.close()
+        self._open()
+
+    def close(self) -> None:
+        super().close()
+        self.process.end()
+
+    def _open(self) -> None:
+        try:
+            self.serial = _SocketSerial(f"socket://127.0.0.1:{self._port}", timeout=0)
+        except OSError as error:
+            self.alive()
+            raise DeviceError(f"{self.title} takes no connection ({error}).") from error
+
+    def _wait_until_ready(self) -> None:
+        """The firmware sends one zero byte when it listens; what is sent earlier would be lost."""
+        deadline = time.monotonic() + _READY_SECONDS
+        self.serial.timeout = 0.05
+        while time.monotonic() < deadline:
+            try:
+                if self.serial.read(1):
+                    self.serial.timeout = 0
+                    return
+            except serial.SerialException:
+                time.sleep(0.05)
+            self.alive()
+        raise DeviceError(
+            f"The image {self.elf} does not start on {self.spec}.", "Build it: `tinymia build`."
+        )
+
+
+class QemuTarget(_ProcessTarget):
+    """A Cortex-M4 board in QEMU, counting instructions (``-icount shift=0``)."""
+
+    kind = "qemu"
+    usage = "qemu:netduinoplus2"
+    unit = "instructions"
+    title = "The simulator"
+    machines = ("netduinoplus2",)
+    program = "qemu-system-arm"
+
+    def __init__(self, spec: str, elf: Path) -> None:
+        machine = spec.partition(":")[2]
+        if machine not in self.machines:
+            raise DeviceError(
+                f"There is no simulated board {machine!r}.",
+                f"Simulated boards: {', '.join(self.machines)}.",
+            )
+        if shutil.which(self.program) is None:
+            raise DeviceError(
+                f"{self.program}, which simulates the board, is missing.",
+                "Install it: `apt-get install qemu-system-arm` (as root or with sudo).",
+            )
+        self._machine = machine
+        super().__init__(spec, elf)
+
+    def command(self, listener: int) -> tuple[list[str], dict[str, str]]:
+        """QEMU without a monitor or any device that is not the board's."""
+        uart = f"socket,id=uart,fd={listener},server=on,wait=on,nodelay=on"
+        return [
+            *(self.program, "-M", self._machine, "-nodefaults", "-nographic"),
+            *("-icount", "shift=0", "-chardev", uart, "-serial", "chardev:uart"),
+            *("-kernel", str(self.elf)),
+        ], {}
+
+
+class NativeTarget(_ProcessTarget):
+    """The firmware compiled for this machine, with sanitizers (environment ``native``)."""
+
+    kind = "native"
+    usage = "native:"
+    title = "The native firmware"
+
+    def command(self, listener: int) -> tuple[list[str], dict[str, str]]:
+        """The program itself."""
+        return [str(self.elf)], {"TINYMIA_LISTEN_FD": str(listener)}
+
+
+class SerialTarget(Target):
+    """A board on a serial port, or behind a network bridge."""
+
+    kind = "serial"
+    usage = "serial:/dev/ttyACM0[?baud=115200] or serial:socket://host:port"
+
+    def __init__(self, spec: str, baud: int = DEFAULT_BAUD) -> None:
+        super().__init__(spec)
+        port = spec.partition(":")[2]
+        match = re.fullmatch(r"(.*)\?baud=(.*)", port)
+        if match:
+            port = match[1]
+            if not match[2].isdecimal() or int(match[2]) == 0:
+                raise DeviceError(f"{match[2]!r} is no baud rate.", f"Write {self.usage}.")
+            baud = int(match[2])
+        if not port:
+            raise DeviceError(f"{spec!r} names no port.", f"Write {self.usage}.")
+        self.port = port
+        self.baud = baud
+        self._open()
+
+    def reconnect(self, seconds: float = 10.0) -> None:
+        """Close the port and open it again as soon as it is back.
+
+        Raises:
+            DeviceError: it did not come back in time.
+        """
+        self.close()
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self._open()
+                return
+            except DeviceError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def alive(self) -> None:
+        """Raise DeviceError when the port's device file is gone."""
+        if self.port.startswith("/") and not Path(self.port).exists():
+            raise DeviceError(f"The board at {self.port} is gone.", "Plug it in again.")
+
+    def _open(self) -> None:
+        try:
+            if self.port.startswith("socket://"):
+                self.serial = _SocketSerial(self.port, timeout=0)
+            elif "://" in self.port:
+                self.serial = serial.serial_for_url(self.port, self.baud, timeout=0)
+            else:
+                # Two programs on one line would each see half of the answers.
+                self.serial = serial.Serial(self.port, self.baud, timeout=0, exclusive=True)
+        except (OSError, ValueError) as error:
+            raise _explain(self.port, error) from error
+
+
+# errno, a part of the text where pyserial keeps no errno, message, hint
+_CAUSES: tuple[tuple[set[int], str, str, str], ...] = (
+    (
+        {errno.ENOENT, errno.ENODEV, errno.ENXIO},
+        "No such file",
+        "There is no port {port}.",
+        "Plug the board in. Ports of this machine: {known}.",
+    ),
+    (
+        {errno.EACCES, errno.EPERM},
+        "Permission denied",
+        "You may not open {port}.",
+        "Join its group, `sudo usermod -a -G dialout $USER`, and log in again; or add a udev rule"
+        " for the board.",
+    ),
+    (
+        {errno.EBUSY, errno.EWOULDBLOCK},
+        "exclusively lock",
+        "Another program uses {port}.",
+        "Close it (a serial monitor, a second run) and try again.",
+    ),
+    (
+        {errno.ECONNREFUSED},
+        "refused",
+        "Nothing listens at {port}.",
+        "Start the bridge or simulator there, or correct the port number.",
+    ),
+    (
+        {socket.EAI_NONAME, socket.EAI_AGAIN},
+        "Name or service",
+        "The host in {port} is unknown.",
+        "Check its spelling.",
+    ),
+    ({errno.ETIMEDOUT}, "timed out", "{port} does not answer.", "Check the host and its firewall."),
+    (set(), "", "{port} cannot be opened: {text}.", "`tinymia devices` lists the ports."),
+)
+
+
+def _explain(port: str, error: Exception) -> DeviceError:
+    code, text = getattr(error, "errno", None), str(error)
+    known = ", ".join(p.device for p in list_ports()) or "none"
+    message, hint = next(
+        (message, hint) for codes, sign, message, hint in _CAUSES if code in codes or sign in text
+    )
+    return DeviceError(message.format(port=port, text=text), hint.format(known=known))
+
+
+TARGETS: dict[str, type[Target]] = {t.kind: t for t in (QemuTarget, NativeTarget, SerialTarget)}
+"""Kinds of targets by the word in front of the colon."""
+
+
+def needs_image(spec: str) -> bool:
+    """Whether the target is a process of this machine, which must be given an image to run."""
+    kind = TARGETS.get(spec.partition(":")[0])
+    return kind is not None and kind.simulated
+
+
+def open_target(spec: str, *, elf: Path | None = None, baud: int = DEFAULT_BAUD) -> Target:
+    """Start or reach a board.
+
+    Args:
+        spec: e.g. ``qemu:netduinoplus2``, ``serial:/dev/ttyACM0``, ``serial:socket://host:port``.
+        elf: image for a simulated board; built from the sources, without a bundle, when None.
+        baud: rate of a serial port, unless ``spec`` ends in ``?baud=N``.
+
+    Raises:
+        DeviceError: the target is unknown, missing, busy or does not start.
+    """
+    kind = TARGETS.get(spec.partition(":")[0])
+    if kind is None or ":" not in spec:
+        usages = ", ".join(t.usage for t in TARGETS.values())
+        raise DeviceError(f"{spec!r} is no target.", f"Targets: {usages}.")
+    if issubclass(kind, _ProcessTarget):
+        if elf is None:
+            from tinymia.device.build import build
+
+            elf = build("native" if kind is NativeTarget else "stm32f405").elf
+        return kind(spec, elf)
+    if issubclass(kind, SerialTarget):
+        return kind(spec, baud)
+    return kind(spec)

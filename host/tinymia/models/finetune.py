@@ -19,6 +19,7 @@ def finetune(
     x: NDArray[np.float32],
     y: NDArray[np.int64],
     checkpoints: Sequence[int],
+    *,
     learning_rate: float,
     batch: int,
     seed: int,

@@ -195,6 +195,7 @@ def train(
     windows: Windows,
     classes: int,
     recipe: Recipe,
+    *,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Trained:
@@ -226,7 +227,7 @@ def train(
         from_logits=True, label_smoothing=recipe.label_smoothing
     )
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def step(x: Any, y: Any) -> Any:
         with tf.GradientTape() as tape:
             loss = criterion(tf.one_hot(y, classes), network(x, training=True))

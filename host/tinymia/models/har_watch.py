@@ -83,6 +83,7 @@ def make_meta(
     dataset: PersonalDataset,
     trained: Trained,
     converted: Converted,
+    *,
     people: tuple[tuple[str, ...], tuple[str, ...]],
     seed: int,
     accuracy: dict[str, Any],
@@ -152,8 +153,8 @@ def train_har_watch(
         training_windows(dataset, people[0], RECIPE.hop),
         len(dataset.label_names),
         RECIPE,
-        seed,
-        lambda done, total: tell("training", done, total),
+        seed=seed,
+        progress=lambda done, total: tell("training", done, total),
     )
     tell("converting", 0, 1)
     calibration = calibration_windows(dataset, people[0])
@@ -167,7 +168,7 @@ def train_har_watch(
     bundle = Bundle(
         converted.backbone,
         converted.tail,
-        make_meta(dataset, trained, converted, people, seed, {}),
+        make_meta(dataset, trained, converted, people=people, seed=seed, accuracy={}),
     )
     unseen = dataset.windows(WINDOW, people[1])
     ready = trained.normalize(unseen.x, RECIPE.clip)
@@ -178,7 +179,7 @@ def train_har_watch(
     bundle = Bundle(
         converted.backbone,
         converted.tail,
-        make_meta(dataset, trained, converted, people, seed, accuracy),
+        make_meta(dataset, trained, converted, people=people, seed=seed, accuracy=accuracy),
     )
     out = Path(out_dir)
     bundle.save(out / f"{NAME}.bundle")

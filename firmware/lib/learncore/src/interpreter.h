@@ -1,0 +1,48 @@
+// Runs an int8 .tflite file from where it lies (flash): the same bytes as TensorFlow Lite Micro's
+// reference kernels. Load checks everything, so Invoke cannot fail.
+#pragma once
+
+#include <stdint.h>
+
+#include "arena.h"
+#include "kernels/kernel.h"
+#include "status.h"
+
+namespace tinymia {
+
+class Interpreter {
+ public:
+  struct TensorInfo {
+    int32_t dims[4];
+    int32_t rank;
+    int32_t bytes;
+    float scale;
+    int32_t zero_point;
+  };
+
+  // `data` must be aligned to 16 bytes and stay in place; so must the arena's memory. The file is
+  // untrusted. On kArenaTooSmall arena->used() is the size that is needed; it is a lower bound
+  // when the arena cannot even hold the planner's table. After any error Invoke does nothing.
+  Status Load(const uint8_t* data, uint32_t size, Arena* arena);
+
+  const TensorInfo& input_info() const { return input_info_; }
+  const TensorInfo& output_info() const { return output_info_; }
+
+  // Invoke may overwrite the input: write it before every Invoke.
+  int8_t* input() { return input_; }
+  // Valid after Invoke, up to the next write to the input.
+  const int8_t* output() const { return output_; }
+
+  void Invoke();
+
+ private:
+  EvalContext context_ = {nullptr, nullptr};
+  const Node* nodes_ = nullptr;
+  uint32_t node_count_ = 0;
+  int8_t* input_ = nullptr;
+  const int8_t* output_ = nullptr;
+  TensorInfo input_info_ = {};
+  TensorInfo output_info_ = {};
+};
+
+}  // namespace tinymia

@@ -1,0 +1,79 @@
+// FULLY_CONNECTED: the matrix product of a 1x1 convolution.
+#include "kernels/gemm.h"
+#include "kernels/kernel.h"
+#include "kernels/quantization.h"
+
+namespace tinymia {
+namespace {
+
+struct FullyConnectedParams {
+  Requantization requantization;
+  Ref weights;
+  int32_t input_zero_point;
+  int32_t batches, depth, rows;
+};
+
+Status Prepare(PrepareContext* context) {
+  Tensor input, filter, output;
+  Status status = context->UseInput(0, 0, &input);
+  if (status == Status::kOk) status = context->ReadInput(1, &filter);
+  if (status == Status::kOk) status = context->UseOutput(&output);
+  if (status != Status::kOk) return status;
+  if (filter.type != TensorType::kInt8) return Status::kModelUnsupportedType;
+  if (!filter.constant() || filter.rank != 2 || output.rank < 1) {
+    return Status::kModelUnsupportedShape;
+  }
+  if (context->options_type() != OptionsType::kFullyConnected) return Status::kModelMalformed;
+  const FbTable& options = context->options();
+  if (options.Scalar<int8_t>(1, 0) != 0) return Status::kModelUnsupportedOp;  // shuffled weights
+  FullyConnectedParams p;
+  p.rows = filter.dims[0];
+  p.depth = filter.dims[1];
+  const uint32_t batches = output.elements / static_cast<uint32_t>(p.rows);
+  const uint64_t needed = static_cast<uint64_t>(batches) * static_cast<uint32_t>(p.depth);
+  if (output.dims[output.rank - 1] != p.rows || input.elements != needed) {
+    return Status::kModelUnsupportedShape;
+  }
+  p.batches = static_cast<int32_t>(batches);
+  p.weights = kInModel | filter.data_pos;
+  p.input_zero_point = input.zero_point;
+  const uint32_t depth = static_cast<uint32_t>(p.depth);
+  status = PrepareRequantization(context, input, filter, output, 0, depth,
+                                 options.Scalar<int8_t>(0, 0), true, &p.requantization);
+  if (status != Status::kOk) return status;
+  context->RequestScratch(ColumnBytes(depth));
+  context->SaveParams(p);
+  return Status::kOk;
+}
+
+void Eval(const EvalContext& context, const Node& node) {
+  const FullyConnectedParams& p = context.Params<FullyConnectedParams>(node);
+  const int8_t* input = context.Input(node, 0);
+  int8_t* output = context.Output(node);
+  int16_t* columns = context.Scratch<int16_t>(node);
+  const bool has_bias = p.requantization.bias != kNoRef;
+  const GemmLayer layer = {
+      context.Const<int8_t>(p.weights),
+      has_bias ? context.Const<int32_t>(p.requantization.bias) : nullptr,
+      context.Const<FixedMultiplier>(p.requantization.channels),
+      &p.requantization,
+      p.rows,
+      p.depth,
+  };
+  for (int32_t done = 0; done < p.batches; done += kBlock) {
+    const int32_t count = Min(p.batches - done, kBlock);
+    for (int32_t lane = 0; lane < count; ++lane) {
+      PackColumn(input, p.depth, p.input_zero_point, lane, GemmLanes(count), columns);
+      input += p.depth;
+    }
+    MultiplyColumns(layer, columns, count, output, p.rows);
+    output += count * p.rows;
+  }
+}
+
+}  // namespace
+
+extern const Kernel kFullyConnectedKernel;
+const Kernel kFullyConnectedKernel = {BuiltinOp::kFullyConnected, Prepare, Eval};
+
+}  // namespace tinymia

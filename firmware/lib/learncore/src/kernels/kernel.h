@@ -1,0 +1,125 @@
+// What a kernel is: a check-and-prepare function run once by Load, and an eval function run by
+// every Invoke. Prepare refuses whatever eval could not do, so eval has no error paths.
+// To add an operator: one file with a `Kernel`, one entry in registry.cc.
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+#include "arena.h"
+#include "fixedpoint.h"
+#include "status.h"
+#include "tflite_model.h"
+
+namespace tinymia {
+
+// Where data lies: an offset into the arena, or with the top bit set into the model file. Offsets
+// instead of pointers make the arena's layout, hence its size, the same on host and target.
+using Ref = uint32_t;
+constexpr Ref kInModel = 0x80000000u;
+constexpr Ref kNoRef = 0xffffffffu;
+
+// One operator of a loaded model. Up to the end of planning the refs hold tensor indices.
+struct Node {
+  uint32_t kernel = 0;  // index into the registry
+  Ref inputs[2] = {kNoRef, kNoRef};
+  Ref output = kNoRef;
+  Ref scratch = kNoRef;
+  Ref params = kNoRef;
+};
+
+struct EvalContext {
+  const uint8_t* model;
+  uint8_t* arena;
+
+  const int8_t* Input(const Node& node, int32_t i) const { return Const<int8_t>(node.inputs[i]); }
+  int8_t* Output(const Node& node) const { return Mutable<int8_t>(node.output); }
+  template <typename T>
+  T* Scratch(const Node& node) const {
+    return Mutable<T>(node.scratch);
+  }
+  template <typename T>
+  const T& Params(const Node& node) const {
+    return *Const<T>(node.params);
+  }
+  template <typename T>
+  const T* Const(Ref ref) const {
+    const uint8_t* at = (ref & kInModel) != 0 ? model + (ref & ~kInModel) : arena + ref;
+    return static_cast<const T*>(static_cast<const void*>(at));
+  }
+  template <typename T>
+  T* Mutable(Ref ref) const {
+    return static_cast<T*>(static_cast<void*>(arena + ref));
+  }
+};
+
+class PrepareContext {
+ public:
+  PrepareContext(TfliteModel* model, const Operator* op, Arena* arena, const uint8_t* arena_base,
+                 Node* node)
+      : model_(model), op_(op), arena_(arena), arena_base_(arena_base), node_(node) {}
+
+  TfliteModel* model() { return model_; }
+  const FbTable& options() const { return op_->options; }
+  OptionsType options_type() const { return op_->options_type; }
+  uint32_t input_count() const { return op_->inputs.count; }
+  uint32_t scratch_bytes() const { return scratch_bytes_; }
+
+  // Operand i; an optional one that is absent reads as false from HasInput.
+  bool HasInput(uint32_t i) {
+    return i < op_->inputs.count && model_->Int32At(op_->inputs, i) >= 0;
+  }
+  Status ReadInput(uint32_t i, Tensor* tensor);
+  Status ReadOutput(Tensor* tensor);
+  // As above for int8 data with a positive scale, and made operand `slot` of the node.
+  Status UseInput(uint32_t i, uint32_t slot, Tensor* tensor);
+  Status UseOutput(Tensor* tensor);
+  // A constant int32 tensor.
+  Status ReadInt32(uint32_t i, Tensor* tensor);
+
+  // Memory that lasts as long as the model. Null when the arena is full: the need is still counted,
+  // so that it can be told, and preparation goes on.
+  template <typename T>
+  T* Allocate(uint32_t count, Ref* ref) {
+    T* memory = arena_->AllocArray<T>(count);
+    *ref = memory == nullptr ? kNoRef : static_cast<Ref>(Bytes(memory) - arena_base_);
+    return memory;
+  }
+  template <typename T>
+  void SaveParams(const T& params) {
+    T* memory = Allocate<T>(1, &node_->params);
+    if (memory != nullptr) *memory = params;
+  }
+  // Memory that lasts for one eval of this operator.
+  void RequestScratch(uint32_t bytes) { scratch_bytes_ = bytes; }
+
+ private:
+  static const uint8_t* Bytes(const void* memory) { return static_cast<const uint8_t*>(memory); }
+
+  TfliteModel* model_;
+  const Operator* op_;
+  Arena* arena_;
+  const uint8_t* arena_base_;
+  Node* node_;
+  uint32_t scratch_bytes_ = 0;
+};
+
+struct Kernel {
+  BuiltinOp code;
+  Status (*prepare)(PrepareContext* context);
+  // Null when the output is the same bytes as input 0: the planner then shares their memory.
+  void (*eval)(const EvalContext& context, const Node& node);
+};
+
+// Registry.
+const Kernel* KernelAt(uint32_t index);
+// kNoKernel when the operator is not supported.
+constexpr uint32_t kNoKernel = 0xffffffffu;
+uint32_t FindKernel(BuiltinOp code);
+
+// The same bytes under two shapes?
+inline bool SameShape(const Tensor& a, const Tensor& b) {
+  return a.rank == b.rank && memcmp(a.dims, b.dims, sizeof(a.dims)) == 0;
+}
+
+}  // namespace tinymia

@@ -1,0 +1,95 @@
+// MEAN over one run of neighbouring axes, such as height and width.
+#include "kernels/kernel.h"
+#include "kernels/quantization.h"
+
+namespace tinymia {
+namespace {
+
+// The input seen as outer x reduced x inner.
+struct MeanParams {
+  int32_t outer = 1, reduced = 1, inner = 1;
+  int32_t input_zero_point, output_zero_point;
+  FixedMultiplier multiplier;
+};
+
+Status ReadAxes(PrepareContext* context, const Tensor& input, bool* reduced) {
+  Tensor axes;
+  const Status status = context->ReadInt32(1, &axes);
+  if (status != Status::kOk) return status;
+  for (uint32_t i = 0; i < axes.elements; ++i) {
+    int32_t axis = context->model()->Int32At(axes, i);
+    if (axis < 0 && axis >= -input.rank) axis += input.rank;
+    if (axis < 0 || axis >= input.rank) return Status::kModelMalformed;
+    reduced[axis] = true;
+  }
+  return Status::kOk;
+}
+
+// The reference folds 1 / count into the multiplier, with as many bits as fit.
+void DivideMultiplier(int32_t count, FixedMultiplier* m) {
+  int32_t shift = 0;
+  while ((count >> shift) > 1) ++shift;
+  shift = Min(shift, 31 + m->shift);
+  m->multiplier = static_cast<int32_t>((static_cast<int64_t>(m->multiplier) << shift) / count);
+  m->shift -= shift;
+}
+
+Status Prepare(PrepareContext* context) {
+  Tensor input, output;
+  Status status = context->UseInput(0, 0, &input);
+  if (status == Status::kOk) status = context->UseOutput(&output);
+  if (status != Status::kOk) return status;
+  bool reduced[4] = {};
+  status = ReadAxes(context, input, reduced);
+  if (status != Status::kOk) return status;
+  MeanParams p;
+  for (int32_t i = 0; i < input.rank; ++i) {
+    const int32_t dim = input.dims[i];
+    if (dim == 1) continue;  // belongs to either side
+    if (reduced[i]) {
+      if (p.inner != 1) return Status::kModelUnsupportedShape;
+      p.reduced *= dim;
+    } else if (p.reduced == 1) {
+      p.outer *= dim;
+    } else {
+      p.inner *= dim;
+    }
+  }
+  if (output.elements != static_cast<uint32_t>(p.outer) * static_cast<uint32_t>(p.inner)) {
+    return Status::kModelUnsupportedShape;
+  }
+  const double scale = static_cast<double>(input.scale) / static_cast<double>(output.scale);
+  if (!QuantizeMultiplier(scale, &p.multiplier)) return Status::kModelMalformed;
+  DivideMultiplier(p.reduced, &p.multiplier);
+  p.input_zero_point = input.zero_point;
+  p.output_zero_point = output.zero_point;
+  context->SaveParams(p);
+  return Status::kOk;
+}
+
+int8_t Finish(const MeanParams& p, int32_t sum) {
+  const int32_t scaled = MultiplyByFixed(sum - p.input_zero_point * p.reduced, p.multiplier);
+  return static_cast<int8_t>(Clamp(WrapAdd(scaled, p.output_zero_point), INT8_MIN, INT8_MAX));
+}
+
+void Eval(const EvalContext& context, const Node& node) {
+  const MeanParams& p = context.Params<MeanParams>(node);
+  const int8_t* input = context.Input(node, 0);
+  int8_t* output = context.Output(node);
+  for (int32_t o = 0; o < p.outer; ++o) {
+    for (int32_t i = 0; i < p.inner; ++i) {
+      const int8_t* at = input + i;
+      int32_t sum = 0;
+      for (int32_t r = 0; r < p.reduced; ++r, at += p.inner) sum += *at;
+      *output++ = Finish(p, sum);
+    }
+    input += p.reduced * p.inner;
+  }
+}
+
+}  // namespace
+
+extern const Kernel kMeanKernel;
+const Kernel kMeanKernel = {BuiltinOp::kMean, Prepare, Eval};
+
+}  // namespace tinymia

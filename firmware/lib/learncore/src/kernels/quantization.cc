@@ -1,0 +1,126 @@
+#include "kernels/quantization.h"
+
+namespace tinymia {
+namespace {
+
+constexpr int32_t kActNone = 0;
+constexpr int32_t kActRelu = 1;
+constexpr int32_t kActReluN1To1 = 2;
+constexpr int32_t kActRelu6 = 3;
+
+// Beyond this many products a sum of int8 x 9-bit products may overflow 32 bits.
+constexpr uint32_t kMaxDepth = 65536;
+// With at most this many products and this bias, twice the sum fits in 32 bits.
+constexpr uint32_t kMaxFastDepth = 16384;
+constexpr int32_t kMaxFastBias = 1 << 29;
+constexpr int32_t kMaxFastShift = 20;
+
+bool QuantizedPoint(float value, const Tensor& output, int64_t* point) {
+  int32_t steps = 0;
+  if (!RoundToInt(value / output.scale, &steps)) return false;
+  *point = static_cast<int64_t>(output.zero_point) + steps;
+  return true;
+}
+
+Status PrepareBias(PrepareContext* context, uint32_t channels, Requantization* result) {
+  if (!context->HasInput(2)) return Status::kOk;
+  Tensor bias;
+  const Status status = context->ReadInt32(2, &bias);
+  if (status != Status::kOk) return status;
+  if (bias.elements != channels) return Status::kModelUnsupportedShape;
+  result->bias = kInModel | bias.data_pos;
+  for (uint32_t i = 0; i < channels; ++i) {
+    const int32_t value = context->model()->Int32At(bias, i);
+    if (value > kMaxFastBias || value < -kMaxFastBias) result->fast = false;
+  }
+  return context->model()->status();
+}
+
+}  // namespace
+
+Status FusedRange(int32_t activation, const Tensor& output, ActivationRange* range) {
+  int64_t low = INT8_MIN;
+  int64_t high = INT8_MAX;
+  switch (activation) {
+    case kActNone:
+      break;
+    case kActRelu:
+      low = output.zero_point;
+      break;
+    case kActReluN1To1:
+      if (!QuantizedPoint(-1.0f, output, &low) || !QuantizedPoint(1.0f, output, &high)) {
+        return Status::kModelMalformed;
+      }
+      break;
+    case kActRelu6:
+      low = output.zero_point;
+      if (!QuantizedPoint(6.0f, output, &high)) return Status::kModelMalformed;
+      break;
+    default:
+      return Status::kModelUnsupportedOp;
+  }
+  range->min = static_cast<int32_t>(Max<int64_t>(low, INT8_MIN));
+  range->max = static_cast<int32_t>(Min<int64_t>(high, INT8_MAX));
+  return Status::kOk;
+}
+
+Status PrepareRequantization(PrepareContext* context, const Tensor& input, const Tensor& filter,
+                             const Tensor& output, int32_t channel_dimension, uint32_t depth,
+                             int32_t activation, bool shared_scale, Requantization* result) {
+  TfliteModel* model = context->model();
+  const uint32_t channels = static_cast<uint32_t>(filter.dims[channel_dimension]);
+  const bool per_channel = filter.scales.count > 1;
+  if (filter.scales.count == 0) return Status::kModelUnsupportedType;
+  if (per_channel && (filter.scales.count != channels ||
+                      filter.quantized_dimension != channel_dimension)) {
+    return Status::kModelMalformed;
+  }
+  if (depth > kMaxDepth) return Status::kModelUnsupportedShape;
+  // Weights are symmetric: the sums below have no term for a weight's zero point.
+  const uint8_t* zero_points = model->data() + filter.zero_points.pos;
+  for (uint32_t i = 0; i < filter.zero_points.count * 8; ++i) {
+    if (zero_points[i] != 0) return Status::kModelUnsupportedType;
+  }
+  result->fast = depth <= kMaxFastDepth;
+  result->output_zero_point = output.zero_point;
+  Status status = FusedRange(activation, output, &result->range);
+  if (status != Status::kOk) return status;
+  status = PrepareBias(context, channels, result);
+  if (status != Status::kOk) return status;
+
+  FixedMultiplier* multipliers = context->Allocate<FixedMultiplier>(channels, &result->channels);
+  for (uint32_t i = 0; i < channels; ++i) {
+    const float filter_scale = model->FloatAt(filter.scales, per_channel ? i : 0);
+    double scale = static_cast<double>(input.scale) * static_cast<double>(filter_scale);
+    // The reference multiplies in single precision here, and only here.
+    if (shared_scale && !per_channel) scale = static_cast<double>(input.scale * filter_scale);
+    FixedMultiplier multiplier;
+    if (!QuantizeMultiplier(scale / static_cast<double>(output.scale), &multiplier)) {
+      return Status::kModelMalformed;
+    }
+    if (multiplier.shift >= 0 || multiplier.shift < -kMaxFastShift) result->fast = false;
+    if (multipliers != nullptr) multipliers[i] = multiplier;
+  }
+  return model->status();
+}
+
+bool ComputeWindow(int32_t padding, int32_t input, int32_t filter, int32_t stride,
+                   int32_t dilation, Window* window) {
+  constexpr int64_t kMaxExtent = 1 << 24;
+  if (input < 1 || filter < 1 || stride < 1 || dilation < 1) return false;
+  const int64_t extent = (static_cast<int64_t>(filter) - 1) * dilation + 1;
+  if (extent > kMaxExtent || input > kMaxExtent) return false;
+  int64_t output = 0;
+  if (padding == 0) {
+    output = (static_cast<int64_t>(input) + stride - 1) / stride;
+  } else if (padding == 1) {
+    output = (static_cast<int64_t>(input) + stride - extent) / stride;
+  }
+  if (output < 1) return false;
+  const int64_t missing = Max<int64_t>((output - 1) * stride + extent - input, 0);
+  window->output = static_cast<int32_t>(output);
+  window->pad_before = static_cast<int32_t>(missing / 2);
+  return true;
+}
+
+}  // namespace tinymia

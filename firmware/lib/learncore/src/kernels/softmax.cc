@@ -1,0 +1,145 @@
+// SOFTMAX over the last dimension, int8 to int8, with the fixed-point exponential and reciprocal
+// of gemmlowp (github.com/google/gemmlowp, fixedpoint/fixedpoint.h). Qm.n below has m integer bits.
+#include "kernels/kernel.h"
+#include "kernels/quantization.h"
+
+namespace tinymia {
+namespace {
+
+constexpr int32_t kDiffFraction = 26;  // differences to the largest input are Q5.26
+constexpr int32_t kSumIntegerBits = 12;
+constexpr int32_t kMaxDepth = 4095;  // of exponentials <= 1 that fit in Q12.19
+
+struct SoftmaxParams {
+  FixedMultiplier multiplier;
+  int32_t smallest_diff;  // below it the exponential counts as zero
+  int32_t rows, depth;
+};
+
+Status Prepare(PrepareContext* context) {
+  Tensor input, output;
+  Status status = context->UseInput(0, 0, &input);
+  if (status == Status::kOk) status = context->UseOutput(&output);
+  if (status != Status::kOk) return status;
+  if (input.rank < 1 || !SameShape(input, output)) return Status::kModelUnsupportedShape;
+  if (context->options_type() != OptionsType::kSoftmax) return Status::kModelMalformed;
+  // Probabilities are always in 1/256 steps from 0.
+  if (output.zero_point != INT8_MIN || output.scale < 0.00390625f || output.scale > 0.00390625f) {
+    return Status::kModelUnsupportedType;
+  }
+  SoftmaxParams p;
+  p.depth = input.dims[input.rank - 1];
+  p.rows = static_cast<int32_t>(input.elements) / p.depth;
+  if (p.depth > kMaxDepth) return Status::kModelUnsupportedShape;
+  const float beta = context->options().Scalar<float>(0, 0.0f);
+  if (!IsFinite(beta)) return Status::kModelMalformed;
+  constexpr double kLargest = 2147483647.0;
+  double scale = static_cast<double>(beta) * static_cast<double>(input.scale) * (1 << kDiffFraction);
+  if (scale > kLargest) scale = kLargest;
+  if (!(scale > 1.0)) return Status::kModelUnsupportedType;
+  // At most 2^31 - 1, whose shift is 31.
+  if (scale > 1073741824.0) {
+    if (!QuantizeMultiplier(scale / 2, &p.multiplier)) return Status::kModelMalformed;
+    ++p.multiplier.shift;
+  } else if (!QuantizeMultiplier(scale, &p.multiplier)) {
+    return Status::kModelMalformed;
+  }
+  p.smallest_diff = -static_cast<int32_t>((INT64_C(31) << kDiffFraction) >> p.multiplier.shift);
+  context->RequestScratch(static_cast<uint32_t>(p.depth) * sizeof(int32_t));
+  context->SaveParams(p);
+  return Status::kOk;
+}
+
+int32_t SaturatingShiftLeft(int32_t x, int32_t bits) {
+  const int64_t wide = static_cast<int64_t>(x) * (INT64_C(1) << bits);
+  return static_cast<int32_t>(Min<int64_t>(Max<int64_t>(wide, INT32_MIN), INT32_MAX));
+}
+
+// exp(a) for a in [-1/4, 0), Q0.31: the Taylor polynomial of degree 4 around -1/8.
+int32_t ExpQuarter(int32_t a) {
+  constexpr int32_t kExpMinusEighth = 1895147668;
+  constexpr int32_t kThird = 715827883;
+  const int32_t x = a + (1 << 28);
+  const int32_t x2 = RoundingDoublingHighMul(x, x);
+  const int32_t x3 = RoundingDoublingHighMul(x2, x);
+  const int32_t x4 = RoundingDoublingHighMul(x2, x2);
+  const int32_t tail = RoundingDoublingHighMul(RoundingShiftRight(x4, 2) + x3, kThird) + x2;
+  return kExpMinusEighth +
+         RoundingDoublingHighMul(kExpMinusEighth, x + RoundingShiftRight(tail, 1));
+}
+
+// exp(a) in Q0.31 for a <= 0 in Q5.26: a quarter's exponential, times the factor of every set bit
+// of the rest.
+int32_t ExpNegative(int32_t a) {
+  static constexpr int32_t kFactors[] = {1672461947, 1302514674, 790015084, 290630308,
+                                         39332535,   720401,     242};
+  if (a == 0) return INT32_MAX;
+  constexpr int32_t kQuarter = 1 << (kDiffFraction - 2);
+  const int32_t within = (a & (kQuarter - 1)) - kQuarter;
+  const int32_t rest = within - a;
+  int32_t result = ExpQuarter(SaturatingShiftLeft(within, 5));
+  for (int32_t i = 0; i < 7; ++i) {
+    if ((rest & (kQuarter << i)) != 0) result = RoundingDoublingHighMul(result, kFactors[i]);
+  }
+  return result;
+}
+
+// 1 / (1 + a) for a in [0, 1), Q0.31: three Newton-Raphson steps on the halved denominator.
+int32_t ReciprocalOnePlus(int32_t a) {
+  constexpr int32_t k48Over17 = 1515870810;      // Q2.29
+  constexpr int32_t kMinus32Over17 = -1010580540;  // Q2.29
+  constexpr int32_t kOne = 1 << 29;              // Q2.29
+  const int32_t half = static_cast<int32_t>((static_cast<int64_t>(a) + INT32_MAX + 1) / 2);
+  int32_t x = k48Over17 + RoundingDoublingHighMul(half, kMinus32Over17);
+  for (int32_t i = 0; i < 3; ++i) {
+    const int32_t error = kOne - RoundingDoublingHighMul(half, x);
+    x += SaturatingShiftLeft(RoundingDoublingHighMul(x, error), 2);
+  }
+  return SaturatingShiftLeft(x, 1);
+}
+
+void SoftmaxRow(const SoftmaxParams& p, const int8_t* input, int32_t* exponentials,
+                int8_t* output) {
+  int32_t largest = INT8_MIN;
+  for (int32_t c = 0; c < p.depth; ++c) largest = Max<int32_t>(largest, input[c]);
+  int32_t sum = 0;
+  for (int32_t c = 0; c < p.depth; ++c) {
+    const int32_t diff = input[c] - largest;
+    exponentials[c] = 0;
+    if (diff < p.smallest_diff) continue;
+    const int32_t shifted = WrapShiftLeft(diff, p.multiplier.shift);
+    exponentials[c] = ExpNegative(RoundingDoublingHighMul(shifted, p.multiplier.multiplier));
+    sum += RoundingShiftRight(exponentials[c], kSumIntegerBits);
+  }
+  // The largest input's exponential is 1, so sum >= 2^19.
+  int32_t headroom = 0;
+  while ((static_cast<uint32_t>(sum) << headroom & 0x80000000u) == 0) ++headroom;
+  const uint32_t normalized = static_cast<uint32_t>(sum) << headroom;
+  const int32_t scale = ReciprocalOnePlus(static_cast<int32_t>(normalized - 0x80000000u));
+  const int32_t exponent = kSumIntegerBits - headroom + 31 - 8;
+  for (int32_t c = 0; c < p.depth; ++c) {
+    int32_t value = 0;
+    if (exponent <= 31) {
+      value = RoundingShiftRight(RoundingDoublingHighMul(scale, exponentials[c]), exponent);
+    }
+    output[c] = static_cast<int8_t>(Clamp(value + INT8_MIN, INT8_MIN, INT8_MAX));
+  }
+}
+
+void Eval(const EvalContext& context, const Node& node) {
+  const SoftmaxParams& p = context.Params<SoftmaxParams>(node);
+  const int8_t* input = context.Input(node, 0);
+  int8_t* output = context.Output(node);
+  for (int32_t row = 0; row < p.rows; ++row) {
+    SoftmaxRow(p, input, context.Scratch<int32_t>(node), output);
+    input += p.depth;
+    output += p.depth;
+  }
+}
+
+}  // namespace
+
+extern const Kernel kSoftmaxKernel;
+const Kernel kSoftmaxKernel = {BuiltinOp::kSoftmax, Prepare, Eval};
+
+}  // namespace tinymia

@@ -1,0 +1,155 @@
+#include "loader.h"
+
+namespace tinymia {
+
+Slot* Loader::Root(uint32_t tensor) {
+  Slot* slot = &slots_[tensor];
+  // A slot shares with one that was written before it, so this ends.
+  while (slot->state == Slot::kShared) slot = &slots_[slot->source];
+  return slot;
+}
+
+Status Loader::MarkRead(uint32_t tensor, uint32_t index) {
+  Slot* slot = &slots_[tensor];
+  if (slot->state == Slot::kUnused) {
+    Tensor info;
+    const Status status = model_.ReadTensor(static_cast<int32_t>(tensor), &info);
+    if (status != Status::kOk) return status;
+    if (!info.constant()) return Status::kModelMalformed;  // read before it is computed
+    slot->state = Slot::kFile;
+    slot->offset = info.data_pos;
+  }
+  slot = Root(tensor);
+  slot->last = static_cast<uint16_t>(index);
+  return Status::kOk;
+}
+
+Status Loader::MarkWritten(uint32_t tensor, uint32_t index) {
+  Tensor info;
+  const Status status = model_.ReadTensor(static_cast<int32_t>(tensor), &info);
+  if (status != Status::kOk) return status;
+  Slot* slot = &slots_[tensor];
+  if (info.constant() || slot->state != Slot::kUnused) return Status::kModelMalformed;
+  slot->state = Slot::kPlanned;
+  slot->bytes = info.bytes;
+  slot->first = static_cast<uint16_t>(index);
+  slot->last = static_cast<uint16_t>(index);
+  return Status::kOk;
+}
+
+Status Loader::ReadEnds(LoadedGraph* graph) {
+  Status status = model_.ReadTensor(model_.input_tensor(), &graph->input_tensor);
+  if (status == Status::kOk) {
+    status = model_.ReadTensor(model_.output_tensor(), &graph->output_tensor);
+  }
+  if (status != Status::kOk) return status;
+  const Tensor* const ends[] = {&graph->input_tensor, &graph->output_tensor};
+  for (const Tensor* tensor : ends) {
+    if (tensor->type != TensorType::kInt8) return Status::kModelUnsupportedType;
+    if (tensor->constant() || !(tensor->scale > 0)) return Status::kModelMalformed;
+  }
+  return Status::kOk;
+}
+
+Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op,
+                               Arena* persistent, Node* node) {
+  PrepareContext context(&model_, &op, persistent, base_, node);
+  Status status = kernel.prepare(&context);
+  if (status != Status::kOk) return status;
+  if (model_.status() != Status::kOk) return model_.status();
+  for (const Ref input : node->inputs) {
+    if (input == kNoRef) continue;
+    status = MarkRead(input, index);
+    if (status != Status::kOk) return status;
+  }
+  status = MarkWritten(node->output, index);
+  if (status != Status::kOk) return status;
+  if (kernel.eval == nullptr) {
+    slots_[node->output].state = Slot::kShared;
+    slots_[node->output].source = static_cast<uint16_t>(node->inputs[0]);
+  }
+  Slot* scratch = &slots_[tensor_count_ + index];
+  if (context.scratch_bytes() > 0) {
+    scratch->state = Slot::kPlanned;
+    scratch->bytes = context.scratch_bytes();
+    scratch->first = scratch->last = static_cast<uint16_t>(index);
+    node->scratch = tensor_count_ + index;
+  }
+  return Status::kOk;
+}
+
+Status Loader::PrepareOperators(Arena* persistent, Node* nodes, LoadedGraph* graph) {
+  const uint32_t input = static_cast<uint32_t>(model_.input_tensor());
+  const uint32_t output = static_cast<uint32_t>(model_.output_tensor());
+  Status status = MarkWritten(input, 0);
+  for (uint32_t i = 0; status == Status::kOk && i < model_.operator_count(); ++i) {
+    Operator op;
+    status = model_.ReadOperator(i, &op);
+    if (status != Status::kOk) break;
+    Node node;
+    node.kernel = FindKernel(op.code);
+    if (node.kernel == kNoKernel) return Status::kModelUnsupportedOp;
+    const Kernel& kernel = *KernelAt(node.kernel);
+    status = PrepareOperator(i, kernel, op, persistent, &node);
+    if (kernel.eval == nullptr) continue;
+    if (nodes != nullptr) nodes[graph->node_count] = node;
+    ++graph->node_count;
+  }
+  if (status != Status::kOk) return status;
+  if (slots_[output].state == Slot::kUnused) return Status::kModelMalformed;
+  return MarkRead(output, model_.operator_count());
+}
+
+Ref Loader::Resolve(uint32_t tensor, uint32_t block) {
+  if (tensor == kNoRef) return kNoRef;
+  const Slot* slot = Root(tensor);
+  return slot->state == Slot::kFile ? slot->offset | kInModel : slot->offset + block;
+}
+
+Status Loader::Run(LoadedGraph* graph) {
+  Status status = model_.Open();
+  if (status == Status::kOk) status = ReadEnds(graph);
+  if (status != Status::kOk) return status;
+  tensor_count_ = model_.tensor_count();
+
+  // The planner's table is needed only now: it lies at the end of the arena, where the tensors may
+  // be later.
+  const uint32_t slot_count = tensor_count_ + model_.operator_count();
+  const uint32_t table_bytes = slot_count * static_cast<uint32_t>(sizeof(Slot));
+  base_ = static_cast<uint8_t*>(arena_->Alloc(0, 16));
+  const uint32_t room = base_ == nullptr ? 0 : (arena_->size() - arena_->used()) / 8 * 8;
+  if (base_ == nullptr || table_bytes > room) {
+    arena_->Alloc(table_bytes, 16);
+    return Status::kArenaTooSmall;
+  }
+  const uint32_t table_offset = (room - table_bytes) / 8 * 8;
+  slots_ = static_cast<Slot*>(static_cast<void*>(base_ + table_offset));
+  memset(slots_, 0, table_bytes);
+
+  Arena persistent(base_, table_offset);
+  Node* nodes = persistent.AllocArray<Node>(model_.operator_count());
+  status = PrepareOperators(&persistent, nodes, graph);
+  if (status != Status::kOk) return status;
+  const uint32_t planned = PlanSlots(slots_, slot_count);
+  persistent.Alloc(0, 8);
+  const uint32_t block = persistent.used();
+  // The table itself has to fit, too, next to what lasts.
+  const uint64_t need = static_cast<uint64_t>(block) + Max(planned, (table_bytes + 7) / 8 * 8);
+  if (arena_->Alloc(need > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(need), 16) == nullptr ||
+      nodes == nullptr || block > table_offset) {
+    return Status::kArenaTooSmall;
+  }
+  for (uint32_t i = 0; i < graph->node_count; ++i) {
+    nodes[i].inputs[0] = Resolve(nodes[i].inputs[0], block);
+    nodes[i].inputs[1] = Resolve(nodes[i].inputs[1], block);
+    nodes[i].output = Resolve(nodes[i].output, block);
+    nodes[i].scratch = Resolve(nodes[i].scratch, block);
+  }
+  graph->nodes = nodes;
+  graph->arena_base = base_;
+  graph->input = Resolve(static_cast<uint32_t>(model_.input_tensor()), block);
+  graph->output = Resolve(static_cast<uint32_t>(model_.output_tensor()), block);
+  return Status::kOk;
+}
+
+}  // namespace tinymia

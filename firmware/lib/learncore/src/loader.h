@@ -1,0 +1,48 @@
+// The work of Interpreter::Load: reads the graph, prepares its kernels, plans its memory.
+#pragma once
+
+#include <stdint.h>
+
+#include "arena.h"
+#include "kernels/kernel.h"
+#include "planner.h"
+#include "status.h"
+#include "tflite_model.h"
+
+namespace tinymia {
+
+struct LoadedGraph {
+  const Node* nodes = nullptr;
+  uint32_t node_count = 0;
+  uint8_t* arena_base = nullptr;
+  Ref input = kNoRef;
+  Ref output = kNoRef;
+  Tensor input_tensor;
+  Tensor output_tensor;
+};
+
+class Loader {
+ public:
+  Loader(const uint8_t* data, uint32_t size, Arena* arena) : model_(data, size), arena_(arena) {}
+
+  Status Run(LoadedGraph* graph);
+
+ private:
+  Status ReadEnds(LoadedGraph* graph);
+  Status PrepareOperators(Arena* persistent, Node* nodes, LoadedGraph* graph);
+  Status PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op,
+                         Arena* persistent, Node* node);
+  // Notes that operator `index` reads a tensor; fails when nothing has computed it.
+  Status MarkRead(uint32_t tensor, uint32_t index);
+  Status MarkWritten(uint32_t tensor, uint32_t index);
+  Slot* Root(uint32_t tensor);
+  Ref Resolve(uint32_t tensor, uint32_t block);
+
+  TfliteModel model_;
+  Arena* arena_;
+  uint8_t* base_ = nullptr;
+  Slot* slots_ = nullptr;  // one for every tensor, then one for every operator's scratch
+  uint32_t tensor_count_ = 0;
+};
+
+}  // namespace tinymia

@@ -1,0 +1,140 @@
+#include "tflite_model.h"
+
+#include "fixedpoint.h"
+
+namespace tinymia {
+namespace {
+
+// Generous for a microcontroller, small enough that loading a hostile file stays quick.
+constexpr uint32_t kMaxOperators = 512;
+constexpr uint32_t kMaxTensors = 4096;
+constexpr uint32_t kMaxFileBytes = 0x7fffffff;
+constexpr uint32_t kMaxTensorBytes = 1 << 23;  // sums of so many int8 fit in 32 bits
+
+}  // namespace
+
+Status TfliteModel::Open() {
+  if (buffer_.size() < 8) return buffer_.Fail(Status::kModelTruncated);
+  if (buffer_.size() > kMaxFileBytes) return buffer_.Fail(Status::kModelUnsupportedShape);
+  if (memcmp(buffer_.data() + 4, "TFL3", 4) != 0) return buffer_.Fail(Status::kModelMalformed);
+  const uint32_t root = buffer_.Follow(0);
+  if (!buffer_.ok()) return status();
+  const FbTable model(&buffer_, root);
+  if (model.Scalar<uint32_t>(0, 0) != 3) return buffer_.Fail(Status::kModelMalformed);
+  codes_ = model.Vector(1, 4);
+  const FbVector graphs = model.Vector(2, 4);
+  buffers_ = model.Vector(4, 4);
+  const FbTable graph = TableAt(&buffer_, graphs, 0);
+  tensors_ = graph.Vector(0, 4);
+  const FbVector inputs = graph.Vector(1, 4);
+  const FbVector outputs = graph.Vector(2, 4);
+  operators_ = graph.Vector(3, 4);
+  if (!buffer_.ok()) return status();
+  if (inputs.count != 1 || outputs.count != 1 || operators_.count > kMaxOperators ||
+      tensors_.count > kMaxTensors) {
+    return buffer_.Fail(Status::kModelUnsupportedShape);
+  }
+  input_ = Int32At(inputs, 0);
+  output_ = Int32At(outputs, 0);
+  return status();
+}
+
+Status TfliteModel::ReadShape(const FbTable& table, Tensor* tensor) {
+  const FbVector shape = table.Vector(0, 4);
+  if (!buffer_.ok()) return status();
+  if (shape.count > 4) return buffer_.Fail(Status::kModelUnsupportedShape);
+  tensor->rank = static_cast<int32_t>(shape.count);
+  uint64_t elements = 1;
+  for (uint32_t i = 0; i < shape.count; ++i) {
+    const int32_t dim = Int32At(shape, i);
+    if (dim < 1) return buffer_.Fail(Status::kModelUnsupportedShape);
+    elements *= static_cast<uint32_t>(dim);
+    if (elements > kMaxTensorBytes) return buffer_.Fail(Status::kModelUnsupportedShape);
+    tensor->dims[i] = dim;
+  }
+  tensor->elements = static_cast<uint32_t>(elements);
+  return status();
+}
+
+Status TfliteModel::ReadQuantization(const FbTable& table, Tensor* tensor) {
+  const FbTable quantization = table.Table(4);
+  if (!quantization.present()) return status();
+  tensor->scales = quantization.Vector(2, 4);
+  tensor->zero_points = quantization.Vector(3, 8);
+  tensor->quantized_dimension = quantization.Scalar<int32_t>(6, 0);
+  if (quantization.Scalar<uint8_t>(4, 0) != 0) {  // a scheme other than affine
+    return buffer_.Fail(Status::kModelUnsupportedType);
+  }
+  for (uint32_t i = 0; buffer_.ok() && i < tensor->scales.count; ++i) {
+    const float scale = FloatAt(tensor->scales, i);
+    if (!IsFinite(scale) || scale < 0) return buffer_.Fail(Status::kModelMalformed);
+  }
+  for (uint32_t i = 0; buffer_.ok() && i < tensor->zero_points.count; ++i) {
+    const int64_t zero_point = buffer_.Read<int64_t>(tensor->zero_points.pos + 8 * i);
+    if (zero_point < INT8_MIN || zero_point > INT8_MAX) {
+      return buffer_.Fail(Status::kModelMalformed);
+    }
+    if (i == 0) tensor->zero_point = static_cast<int32_t>(zero_point);
+  }
+  if (tensor->scales.count > 0) tensor->scale = FloatAt(tensor->scales, 0);
+  return status();
+}
+
+Status TfliteModel::ReadData(const FbTable& table, Tensor* tensor) {
+  const uint32_t index = table.Scalar<uint32_t>(2, 0);
+  const bool variable = table.Scalar<uint8_t>(5, 0) != 0;
+  const bool sparse = table.Field(6, 4) != 0;
+  const bool external = table.Scalar<uint32_t>(10, 0) != 0;
+  if (variable || sparse || external) return buffer_.Fail(Status::kModelUnsupportedType);
+  if (index == 0) return status();  // by convention the empty buffer
+  const FbTable entry = TableAt(&buffer_, buffers_, index);
+  const FbVector data = entry.Vector(0, 1);
+  // Data outside of the flatbuffer, which the schema allows for files beyond 2 GB.
+  if (entry.Scalar<uint64_t>(1, 0) > 1) return buffer_.Fail(Status::kModelUnsupportedShape);
+  if (!buffer_.ok() || data.count == 0) return status();
+  const uintptr_t address = reinterpret_cast<uintptr_t>(buffer_.data()) + data.pos;
+  const bool misaligned = tensor->type != TensorType::kInt8 && (address & 3) != 0;
+  if (data.count != tensor->bytes || misaligned) return buffer_.Fail(Status::kModelMalformed);
+  tensor->data_pos = data.pos;
+  return status();
+}
+
+Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
+  *tensor = Tensor();
+  if (index < 0) return buffer_.Fail(Status::kModelMalformed);
+  const FbTable table = TableAt(&buffer_, tensors_, static_cast<uint32_t>(index));
+  if (ReadShape(table, tensor) != Status::kOk) return status();
+  tensor->type = static_cast<TensorType>(table.Scalar<int8_t>(1, 0));
+  uint32_t element_bytes = 4;
+  switch (tensor->type) {
+    case TensorType::kInt8:
+      element_bytes = 1;
+      break;
+    case TensorType::kInt32:
+    case TensorType::kFloat32:
+      break;
+    default:
+      return buffer_.Fail(Status::kModelUnsupportedType);
+  }
+  tensor->bytes = tensor->elements * element_bytes;
+  if (tensor->bytes > kMaxTensorBytes) return buffer_.Fail(Status::kModelUnsupportedShape);
+  if (ReadQuantization(table, tensor) != Status::kOk) return status();
+  return ReadData(table, tensor);
+}
+
+Status TfliteModel::ReadOperator(uint32_t index, Operator* op) {
+  *op = Operator();
+  const FbTable table = TableAt(&buffer_, operators_, index);
+  const FbTable code = TableAt(&buffer_, codes_, table.Scalar<uint32_t>(0, 0));
+  // Old files have only the byte-wide field, new ones may have both: the larger one is meant.
+  op->code = static_cast<BuiltinOp>(
+      Max<int32_t>(code.Scalar<int8_t>(0, 0), code.Scalar<int32_t>(3, 0)));
+  op->inputs = table.Vector(1, 4);
+  op->outputs = table.Vector(2, 4);
+  op->options_type = static_cast<OptionsType>(table.Scalar<uint8_t>(3, 0));
+  op->options = table.Table(4);
+  if (buffer_.ok() && op->outputs.count != 1) return buffer_.Fail(Status::kModelUnsupportedShape);
+  return status();
+}
+
+}  // namespace tinymia

@@ -1,0 +1,121 @@
+"""The interpreter under ctypes, and TensorFlow Lite Micro's as the reference."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import cache
+from typing import Any
+
+import numpy as np
+from corelib import build_shared
+from numpy.typing import NDArray
+
+OK = 0
+TRUNCATED = 32
+MALFORMED = 33
+UNSUPPORTED_OP = 34
+UNSUPPORTED_TYPE = 35
+UNSUPPORTED_SHAPE = 36
+ARENA_TOO_SMALL = 37
+
+EMULATE_DSP = "-DTINYMIA_DSP_EMULATION=1"
+
+
+class TensorInfo(ctypes.Structure):
+    _fields_ = [
+        ("dims", ctypes.c_int32 * 4),
+        ("rank", ctypes.c_int32),
+        ("bytes", ctypes.c_int32),
+        ("scale", ctypes.c_float),
+        ("zero_point", ctypes.c_int32),
+    ]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.dims[: self.rank])
+
+
+class ShimInfo(ctypes.Structure):
+    _fields_ = [
+        ("status", ctypes.c_int32),
+        ("arena_used", ctypes.c_uint32),
+        ("input", TensorInfo),
+        ("output", TensorInfo),
+    ]
+
+
+@cache
+def library(dsp: bool) -> ctypes.CDLL:
+    flags = [EMULATE_DSP] if dsp else []
+    return ctypes.CDLL(str(build_shared("interp", ["interp_shim.cc"], flags)))
+
+
+def aligned(size: int, alignment: int = 16) -> NDArray[np.uint8]:
+    """`size` zero bytes that start at a multiple of `alignment`."""
+    raw = np.zeros(size + alignment, np.uint8)
+    start = -raw.ctypes.data % alignment
+    return raw[start : start + size]
+
+
+class Interpreter:
+    """One loaded model; `status` says whether Load accepted it."""
+
+    def __init__(self, model: bytes, arena_size: int = 1 << 20, *, dsp: bool = False) -> None:
+        self._lib = library(dsp)
+        self._model = aligned(max(len(model), 1))
+        self._model[: len(model)] = np.frombuffer(model, np.uint8)
+        self._arena = aligned(max(arena_size, 1))
+        self._object = aligned(self._lib.shim_interpreter_size())
+        self._info = ShimInfo()
+        self._lib.shim_load(
+            ctypes.c_void_p(self._object.ctypes.data),
+            ctypes.c_void_p(self._model.ctypes.data),
+            ctypes.c_uint32(len(model)),
+            ctypes.c_void_p(self._arena.ctypes.data),
+            ctypes.c_uint32(arena_size),
+            ctypes.byref(self._info),
+        )
+        self.status = int(self._info.status)
+        self.arena_used = int(self._info.arena_used)
+        self.input: TensorInfo = self._info.input
+        self.output: TensorInfo = self._info.output
+
+    def run(self, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
+        """Answers for `inputs` of shape (n, *input shape), int8, as (n, *output shape)."""
+        assert self.status == OK
+        inputs = np.ascontiguousarray(inputs, np.int8)
+        assert inputs.shape[1:] == self.input.shape
+        outputs = np.empty((len(inputs), *self.output.shape), np.int8)
+        self._lib.shim_invoke(
+            ctypes.c_void_p(self._object.ctypes.data),
+            ctypes.c_void_p(inputs.ctypes.data),
+            ctypes.c_void_p(outputs.ctypes.data),
+            ctypes.c_uint32(len(inputs)),
+        )
+        return outputs
+
+
+def reference(model: bytes, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
+    """TensorFlow Lite Micro's answers to the same inputs."""
+    from tflite_micro import runtime
+
+    interpreter: Any = runtime.Interpreter.from_bytes(model, arena_size=1 << 22)
+    answers = []
+    for row in inputs:
+        interpreter.set_input(row, 0)
+        interpreter.invoke()
+        answers.append(interpreter.get_output(0).copy())
+    return np.stack(answers)
+
+
+def probe_inputs(shape: tuple[int, ...], seed: int, count: int = 6) -> NDArray[np.int8]:
+    """Random int8 inputs, then all -128, all 127, and the two alternating."""
+    rng = np.random.default_rng(seed)
+    random = rng.integers(-128, 128, (count, *shape)).astype(np.int8)
+    extremes = np.empty((4, *shape), np.int8)
+    extremes[0] = -128
+    extremes[1] = 127
+    size = int(np.prod(shape))
+    extremes[2] = np.where(np.arange(size) % 2 == 0, -128, 127).reshape(shape)
+    extremes[3] = np.where(np.arange(size) % 3 == 0, 127, -128).reshape(shape)
+    return np.concatenate([random, extremes])

@@ -1,0 +1,42 @@
+// C interface to the interpreter, for ctypes.
+#include <new>
+
+#include "arena.h"
+#include "interpreter.h"
+
+using tinymia::Arena;
+using tinymia::Interpreter;
+
+extern "C" {
+
+struct ShimInfo {
+  int32_t status;
+  uint32_t arena_used;
+  Interpreter::TensorInfo input;
+  Interpreter::TensorInfo output;
+};
+
+uint32_t shim_interpreter_size() { return sizeof(Interpreter); }
+
+// `interpreter` is memory of shim_interpreter_size() bytes, aligned to 16.
+void shim_load(void* interpreter, const uint8_t* model, uint32_t size, uint8_t* arena,
+               uint32_t arena_size, ShimInfo* info) {
+  Arena memory(arena, arena_size);
+  auto* it = new (interpreter) Interpreter();
+  info->status = static_cast<int32_t>(it->Load(model, size, &memory));
+  info->arena_used = memory.used();
+  info->input = it->input_info();
+  info->output = it->output_info();
+}
+
+void shim_invoke(void* interpreter, const int8_t* inputs, int8_t* outputs, uint32_t count) {
+  auto* it = static_cast<Interpreter*>(interpreter);
+  const int32_t in = it->input_info().bytes;
+  const int32_t out = it->output_info().bytes;
+  for (uint32_t i = 0; i < count; ++i) {
+    memcpy(it->input(), inputs + i * static_cast<uint32_t>(in), static_cast<size_t>(in));
+    it->Invoke();
+    memcpy(outputs + i * static_cast<uint32_t>(out), it->output(), static_cast<size_t>(out));
+  }
+}
+}

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tinymia
 from numpy.typing import NDArray
 from tinymia import data
 from tinymia.data import watch

@@ -39,12 +39,18 @@ void Head::Reset() { memcpy(parameters_, base_, parameter_count() * sizeof(float
 
 float Head::Dequantize(const int8_t* embedding) {
   float norm2 = 0.0f;
-#pragma GCC unroll 4
-  for (uint32_t i = 0; i < dim_; ++i) {
-    const float x = static_cast<float>(embedding[i] - zero_point_) * scale_;
-    features_[i] = x;
+  float* out = features_;
+  const auto one = [&](uint32_t j) {
+    const float x = static_cast<float>(embedding[j] - zero_point_) * scale_;
+    out[j] = x;
     norm2 += x * x;
+  };
+  uint32_t left = dim_;
+  for (; left >= kBlock; left -= kBlock, embedding += kBlock, out += kBlock) {
+#pragma GCC unroll 8
+    for (uint32_t j = 0; j < kBlock; ++j) one(j);
   }
+  for (uint32_t j = 0; j < left; ++j) one(j);
   return norm2;
 }
 
@@ -113,31 +119,51 @@ void Head::Accumulate(const TrainSettings& settings, const int8_t* embedding, ui
     for (uint32_t k = 0; k < classes_; ++k) delta[k] *= factor;
   }
 
-  float* bias = gradient_ + classes_ * dim_;
-  if (first) memset(gradient_, 0, parameter_count() * sizeof(float));
+  if (settings.batch == 1) {
+    // The same roundings as through the gradient: 0 + g is g.
+    const float rate = settings.learning_rate;
+    AddOuterProduct(parameters_, [rate](float w, float g) { return w - rate * g; });
+  } else if (first) {
+    AddOuterProduct(gradient_, [](float, float g) { return g; });
+  } else {
+    AddOuterProduct(gradient_, [](float sum, float g) { return sum + g; });
+  }
+}
+
+template <typename Combine>
+void Head::AddOuterProduct(float* to, Combine combine) const {
   uint32_t i = 0;
   for (; i + kBlock <= dim_; i += kBlock) {
     float x[kBlock];
 #pragma GCC unroll 8
     for (uint32_t j = 0; j < kBlock; ++j) x[j] = features_[i + j];
-    float* g = gradient_ + i;
-    for (uint32_t k = 0; k < classes_; ++k, g += dim_) {
-      const float d = delta[k];
+    float* row = to + i;
+    for (uint32_t k = 0; k < classes_; ++k, row += dim_) {
+      const float d = delta_[k];
 #pragma GCC unroll 8
-      for (uint32_t j = 0; j < kBlock; ++j) g[j] += d * x[j];
+      for (uint32_t j = 0; j < kBlock; ++j) row[j] = combine(row[j], d * x[j]);
     }
   }
   for (; i < dim_; ++i) {
-    for (uint32_t k = 0; k < classes_; ++k) gradient_[k * dim_ + i] += delta[k] * features_[i];
+    for (uint32_t k = 0; k < classes_; ++k) {
+      to[k * dim_ + i] = combine(to[k * dim_ + i], delta_[k] * features_[i]);
+    }
   }
-  for (uint32_t k = 0; k < classes_; ++k) bias[k] += delta[k];
+  float* bias = to + classes_ * dim_;
+  for (uint32_t k = 0; k < classes_; ++k) bias[k] = combine(bias[k], delta_[k]);
 }
 
 void Head::Apply(const TrainSettings& settings, uint32_t count) {
+  if (settings.batch == 1) return;  // done already
   const float rate = settings.learning_rate / static_cast<float>(count);
-  const uint32_t n = parameter_count();
+  float* w = parameters_;
+  const float* g = gradient_;
+  uint32_t left = parameter_count();
+  for (; left >= kBlock; left -= kBlock, w += kBlock, g += kBlock) {
 #pragma GCC unroll 8
-  for (uint32_t i = 0; i < n; ++i) parameters_[i] -= rate * gradient_[i];
+    for (uint32_t j = 0; j < kBlock; ++j) w[j] -= rate * g[j];
+  }
+  for (uint32_t j = 0; j < left; ++j) w[j] -= rate * g[j];
 }
 
 }  // namespace tinymia

@@ -36,7 +36,8 @@ class Head {
     float loss = 0;  // summed over examples, before each one's update
     uint32_t clipped = 0;
   };
-  // Adds one example's gradient, clipped, to the batch's; `first` starts a batch.
+  // Adds one example's gradient, clipped, to the batch's; `first` starts a batch. In a batch of one
+  // the gradient goes straight into the parameters.
   void Accumulate(const TrainSettings& settings, const int8_t* embedding, uint32_t label,
                   bool first, Progress* progress);
   // One SGD step with the mean gradient of `count` examples.
@@ -48,7 +49,10 @@ class Head {
   uint32_t dim() const { return dim_; }
 
  private:
-  float Dequantize(const int8_t* embedding);        // fills features_, returns their squared norm
+  float Dequantize(const int8_t* embedding);  // fills features_, returns their squared norm
+  // Combines each entry of a parameter-shaped array with that of delta_ x (features_, 1).
+  template <typename Combine>
+  void AddOuterProduct(float* to, Combine combine) const;
   void Logits(float* logits) const;                 // from features_
   static float Softmax(float* values, uint32_t n);  // in place, returns log(sum exp(v - max)) + max
 

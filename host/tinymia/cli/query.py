@@ -1,0 +1,72 @@
+"""`tinymia query`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinymia.cli.options import (
+    bundle_option,
+    connection,
+    data_option,
+    load_bundle,
+    progress,
+    target_option,
+)
+
+
+@click.command()
+@target_option
+@bundle_option
+@data_option
+@click.option("--person", help="Ask about this person's windows.")
+@click.option(
+    "--windows",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Ask about the windows in this .npy file, (n, length, channels) in raw sensor units.",
+)
+@click.option("--limit", default=10, show_default=True, help="Most windows to ask about.")
+@click.option("--policy", default="full", show_default=True, help="full, rounded, top1 or label.")
+@click.option("--levels", default=100, show_default=True, help="Steps of a rounded probability.")
+def command(bundle_path: Path | None, target: str, **options: Any) -> None:
+    """Ask a board for its answers to fresh windows; prints CSV.
+
+    \b
+    Examples:
+      tinymia query --person p07 --policy top1
+      tinymia query --bundle personal.bundle --windows mine.npy
+    """
+    from tinymia import data
+    from tinymia.data.splits import person_pool
+    from tinymia.errors import DataError
+    from tinymia.study.settings import POLICIES
+
+    if options["policy"] not in POLICIES:
+        raise DataError(
+            f"There is no output policy {options['policy']!r}.", f"Known: {', '.join(POLICIES)}."
+        )
+    if (options["person"] is None) == (options["file"] is None):
+        raise DataError("Say what to ask about.", "Give either --person or --windows.")
+    bundle = load_bundle(bundle_path)
+    if options["file"] is not None:
+        raw = data.load_windows(options["file"])
+    else:
+        dataset = data.load(options["dataset"])
+        dataset.check_model(bundle.meta)
+        raw = person_pool(dataset, options["person"]).windows.x
+    windows = bundle.quantize(raw[: options["limit"]])
+    with connection(target, bundle) as opened:
+        opened.board.require_bundle()
+        with progress("Asking", len(windows)) as advance:
+            answers, _ = opened.board.ask(
+                windows, POLICIES[options["policy"]], options["levels"], progress=advance
+            )
+    click.echo(",".join(["window", "answer", *bundle.labels]))
+    for index, row in enumerate(answers):
+        # NaN where the policy hides a class.
+        best = bundle.labels[int((row == row).argmax() if (row != row).any() else row.argmax())]
+        shown = ["" if value != value else f"{value:.6g}" for value in row.tolist()]
+        click.echo(",".join([str(index), best, *shown]))

@@ -1,0 +1,47 @@
+"""`tinymia train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinymia.cli.options import progress
+
+
+@click.command()
+@click.argument("model", default="har-watch")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for bundle, .tflite and card.  [default: models/MODEL of the checkout]",
+)
+@click.option("--seed", default=1, show_default=True, help="Of weights, batches and augmentation.")
+def command(model: str, out: Path | None, seed: int) -> None:
+    """Train and quantise MODEL on the public people; write bundle, .tflite and card.
+
+    \b
+    Examples:
+      tinymia train har-watch
+      tinymia train har-watch --out /tmp/har --seed 2
+    """
+    from tinymia.errors import ModelError
+    from tinymia.models.har_watch import NAME, train_har_watch
+
+    if model != NAME:
+        raise ModelError(f"There is no model {model!r}.", f"Known: {NAME}.")
+    folder = out or Path(__file__).resolve().parents[3] / "models" / NAME
+    seen = {"at": 0, "stage": ""}
+    with progress("Training", None) as advance:
+
+        def on_progress(stage: str, done: int, total: int) -> None:
+            if stage != seen["stage"]:
+                click.echo(f"{stage} ({total})", err=True)
+                seen.update(stage=stage, at=0)
+            advance(done - int(seen["at"]))
+            seen["at"] = done
+
+        bundle = train_har_watch(folder, seed, on_progress)
+    click.echo(f"bundle     {folder / f'{NAME}.bundle'} ({bundle.bundle_id})")
+    for name, value in bundle.meta["accuracy"].items():
+        click.echo(f"{name:10} {value}")

@@ -1,6 +1,7 @@
 // Checks a board without the rest of the firmware. Every received byte is echoed, except commands:
 // 0x01 answers the ticks that known work takes, 0x02 the board's facts, 0x03 faults, 0x04 resets,
-// 0x05 overflows the stack. Numbers are 32-bit, little endian.
+// 0x05 overflows the stack, 0x06 reads nothing until so many bytes are lost. Numbers are 32-bit,
+// little endian.
 
 #include <stdint.h>
 
@@ -86,6 +87,9 @@ int main() {
       hal::Reset();
     } else if (byte == 5) {
       Put(Overflow(1000000));
+    } else if (byte == 6) {
+      for (const uint32_t lost = Pull(); hal::InputOverruns() < lost;) {
+      }
     } else {
       hal::Write(&byte, 1);
     }

@@ -2,12 +2,16 @@
 
 import os
 
-from SCons.Script import AlwaysBuild, COMMAND_LINE_TARGETS, Default, Import
+from SCons.Script import COMMAND_LINE_TARGETS, AlwaysBuild, Default, DefaultEnvironment
 
-Import("env")
+env = DefaultEnvironment()
 board = env.BoardConfig()
 prefix = "arm-none-eabi-"
-script = os.path.join("$PROJECT_DIR", board.get("build.ldscript"))
+# Relative to the project, where the linker runs: a folder above may have a space in its name.
+script = board.get("build.ldscript")
+map_file = os.path.join(
+    os.path.relpath(env.subst("$BUILD_DIR"), env.subst("$PROJECT_DIR")), "firmware.map"
+)
 
 core = [f"-mcpu={board.get('build.cpu')}", "-mthumb"]
 if board.get("build.fpu", ""):
@@ -42,7 +46,7 @@ env.Append(
         "-Wl,--fatal-warnings",
         "-Wl,--build-id=sha1",
         f"-Wl,-T,{script}",
-        "-Wl,-Map,${BUILD_DIR}/firmware.map",
+        f"-Wl,-Map,{map_file}",
     ],
     # Not newlib's nano variant: its memcpy moves one byte at a time.
     LIBS=["c", "gcc"],
@@ -51,7 +55,7 @@ if "nobuild" in COMMAND_LINE_TARGETS:
     program = []
 else:
     program = env.BuildProgram()
-    env.Depends(program, script)
+    env.Depends(program, os.path.join("$PROJECT_DIR", script))
 AlwaysBuild(env.Alias("nobuild", program))
 env.Alias("buildprog", program)
 

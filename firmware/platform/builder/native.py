@@ -1,8 +1,8 @@
 """The firmware as a process of the host."""
 
-from SCons.Script import Default, Import
+from SCons.Script import Default, DefaultEnvironment
 
-Import("env")
+env = DefaultEnvironment()
 env.Replace(CC="gcc", CXX="g++", LINK="g++", AR="gcc-ar", RANLIB="gcc-ranlib", PROGSUFFIX="")
 # Linking needs the sanitizers too.
 env.Append(LINKFLAGS=["-Wl,--build-id=sha1"])

@@ -29,8 +29,8 @@ def bake(elf: Path, bundle: bytes, out: Path) -> Path:
         DeviceError: the bundle does not fit the flash, ``elf`` is no image of this firmware, or the
             binary tools are missing.
     """
-    info = image_info(elf)
     section_bytes(elf, BUNDLE_SECTION)
+    info = image_info(elf)
     if len(bundle) > info.bundle_capacity:
         raise DeviceError(
             f"The bundle takes {len(bundle)} bytes of flash; the board has"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -144,9 +145,11 @@ def run_pio(
 
 
 def last_lines(output: str, pattern: str = "") -> str:
-    """The last lines of output, or those from the first one with ``pattern`` (lower case) on."""
+    """The last lines of output, or those from the first one that matches ``pattern`` on."""
     lines = [line.rstrip() for line in output.splitlines() if line.strip()]
-    first = next((i for i, line in enumerate(lines) if pattern and pattern in line.lower()), None)
+    first = next(
+        (i for i, line in enumerate(lines) if pattern and re.search(pattern, line, re.I)), None
+    )
     chosen = lines[-_ERROR_LINES:] if first is None else lines[first : first + _ERROR_LINES]
     return "\n".join(chosen)
 
@@ -170,10 +173,8 @@ def _explain(env: str, output: str) -> tuple[str, str]:
     )
     if not env.endswith("native") and missing_newlib:
         return "The C library for Cortex-M (newlib) is missing.", COMPILER_HINT
-    return (
-        f"The firmware does not build ({env}):\n{last_lines(output, 'error:')}",
-        "",
-    )
+    causes = last_lines(output, "error:|undefined reference|bin/ld:")
+    return f"The firmware does not build ({env}):\n{causes}", ""
 
 
 def _collect(process: subprocess.Popen[str], lines: list[str], verbose: bool) -> None:

@@ -1,0 +1,220 @@
+"""Building and baking images; the same sources give the same image wherever they lie."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+from pathlib import Path
+
+import pytest
+from tinymia.device import build as build_module
+from tinymia.device import flash as flash_module
+from tinymia.device.bake import bake
+from tinymia.device.build import BuildResult, build, firmware_dir
+from tinymia.device.elf import (
+    image_info,
+    patch_memory,
+    read_memory,
+    section_bytes,
+    symbols,
+)
+from tinymia.device.flash import flash
+from tinymia.errors import DeviceError
+
+BUNDLE_AT = 0x08020000
+
+
+@pytest.fixture(scope="module")
+def image() -> BuildResult:
+    return build("selftest")
+
+
+def copy_of_the_project(folder: Path) -> Path:
+    return Path(
+        shutil.copytree(
+            firmware_dir(), folder, ignore=shutil.ignore_patterns(".pio", "__pycache__")
+        )
+    )
+
+
+def stub(folder: Path, name: str, script: str) -> None:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+
+
+def test_the_firmware_fits_the_chip() -> None:
+    result = build()
+    assert result.env == "stm32f405"
+    assert result.flash_size == 1024 * 1024
+    assert result.ram_size == 128 * 1024
+    assert result.bundle_capacity == 896 * 1024
+    assert 1000 < result.flash_bytes <= result.flash_size - result.bundle_capacity
+    # Stack and receive ring alone are 16 KB; what is left is the arena's, but for its alignment.
+    assert result.ram_static_bytes >= 16 * 1024
+    assert result.arena_bytes >= 64 * 1024
+    assert 0 <= result.ram_size - result.ram_static_bytes - result.arena_bytes < 16
+    assert len(result.build_id) == 40
+
+
+def test_sections_lie_where_the_chip_needs_them(image: BuildResult) -> None:
+    known = symbols(image.elf)
+    vectors = section_bytes(image.elf, ".vectors")
+    assert int.from_bytes(vectors[:4], "little") == known["tinymia_stack_top"] == 0x20002000
+    assert int.from_bytes(vectors[4:8], "little") == known["ResetHandler"]
+    assert known["tinymia_arena_end"] == 0x20020000
+    assert known["tinymia_arena_start"] % 16 == 0
+    assert read_memory(image.elf, BUNDLE_AT, 16) == b"\xff" * 16
+    note = read_memory(image.elf, known["tinymia_build_id_note"] + 16, 20)
+    assert note.hex() == image.build_id
+
+
+def test_building_again_changes_nothing(image: BuildResult) -> None:
+    before = image.elf.stat().st_mtime_ns
+    assert build("selftest") == image
+    assert image.elf.stat().st_mtime_ns == before
+
+
+def test_the_build_id_does_not_depend_on_the_folder(image: BuildResult, tmp_path: Path) -> None:
+    copy = copy_of_the_project(tmp_path / "a rather longer name than the other one")
+    other = build("selftest", firmware=copy)
+    assert other.elf != image.elf
+    assert other.build_id == image.build_id
+    assert other.elf.read_bytes() == image.elf.read_bytes()
+    # And it does depend on the program.
+    source = copy / "boards" / "selftest" / "main.cc"
+    source.write_text(source.read_text().replace("0xA5", "0xA6"), encoding="utf-8")
+    assert build("selftest", firmware=copy).build_id != image.build_id
+
+    source.write_text("int main() { return undeclared; }\n", encoding="utf-8")
+    with pytest.raises(DeviceError, match=r"does not build.*\n.*'?undeclared'? was not declared"):
+        build("selftest", firmware=copy)
+
+
+def test_a_baked_bundle_is_in_flash_and_nothing_else_changed(
+    image: BuildResult, tmp_path: Path
+) -> None:
+    bundle = bytes(range(256)) * 401
+    baked = bake(image.elf, bundle, tmp_path / "sub" / "baked.elf")
+    assert section_bytes(baked, ".bundle") == bundle
+    assert read_memory(baked, BUNDLE_AT, len(bundle)) == bundle
+    info = image_info(baked)
+    assert info.build_id == image.build_id
+    assert info.flash_bytes == image.flash_bytes
+    for name in (".vectors", ".text", ".data"):
+        assert section_bytes(baked, name) == section_bytes(image.elf, name)
+
+    flat = baked.with_suffix(".bin").read_bytes()
+    assert flat[0x20000:] == bundle
+    assert flat[:0x188] == section_bytes(image.elf, ".vectors")
+    assert flat[0x1FFFF] == 0xFF
+    assert baked.with_suffix(".hex").read_text().startswith(":02000004")
+
+    # Another bundle can take its place, a shorter one too.
+    again = bake(baked, bundle[:32], tmp_path / "again.elf")
+    assert section_bytes(again, ".bundle") == bundle[:32]
+    assert again.read_bytes() == bake(image.elf, bundle[:32], tmp_path / "b.elf").read_bytes()
+
+
+def test_the_largest_bundle_fits_and_a_larger_one_is_refused(
+    image: BuildResult, tmp_path: Path
+) -> None:
+    capacity = image.bundle_capacity
+    baked = bake(image.elf, b"\x01" * capacity, tmp_path / "full.elf")
+    assert len(section_bytes(baked, ".bundle")) == capacity
+    out = tmp_path / "big.elf"
+    with pytest.raises(DeviceError, match=f"{capacity + 1} bytes.*{capacity} for it"):
+        bake(image.elf, b"\x01" * (capacity + 1), out)
+    assert not out.exists()
+
+
+def test_baking_needs_an_image(image: BuildResult, tmp_path: Path) -> None:
+    out = tmp_path / "out.elf"
+    with pytest.raises(DeviceError, match="empty"):
+        bake(image.elf, b"", out)
+    with pytest.raises(DeviceError, match="Cannot read the image"):
+        bake(tmp_path / "none.elf", b"x", out)
+    (tmp_path / "text").write_text("no image")
+    with pytest.raises(DeviceError, match="not an ELF image"):
+        bake(tmp_path / "text", b"x", out)
+    with pytest.raises(DeviceError, match=r"no section \.bundle"):
+        bake(Path("/bin/sh"), b"x", out)
+
+
+def test_patching_changes_only_those_bytes(image: BuildResult, tmp_path: Path) -> None:
+    at = symbols(image.elf)["ResetHandler"] & ~1
+    patched = patch_memory(image.elf, at, b"\x12\x34", tmp_path / "p.elf")
+    assert read_memory(patched, at, 2) == b"\x12\x34"
+    before, after = image.elf.read_bytes(), patched.read_bytes()
+    assert len(before) == len(after)
+    assert sum(a != b for a, b in zip(before, after, strict=True)) <= 2
+    assert image_info(patched).build_id == image.build_id
+    with pytest.raises(DeviceError, match="0x20000000"):
+        patch_memory(image.elf, 0x20000000, b"x", tmp_path / "q.elf")
+
+
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DeviceError, match="apt-get install gcc-arm-none-eabi libnewlib"):
+        build()
+    with pytest.raises(DeviceError, match=r"apt-get install g\+\+"):
+        build("native")
+    monkeypatch.undo()
+    with pytest.raises(DeviceError, match="no environment 'nosuch'"):
+        build("nosuch")
+    monkeypatch.setattr(build_module, "__file__", str(tmp_path / "a" / "b" / "c" / "build.py"))
+    with pytest.raises(DeviceError, match="pip install -e"):
+        build()
+
+
+def test_a_build_waits_for_another_but_not_for_ever(tmp_path: Path) -> None:
+    copy = copy_of_the_project(tmp_path / "copy")
+    (copy / ".pio").mkdir()
+    with (copy / ".pio" / "tinymia.lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(DeviceError, match="Another process"):
+            build("selftest", firmware=copy, seconds=0.3)
+
+
+def test_a_build_that_hangs_is_ended(tmp_path: Path) -> None:
+    copy = copy_of_the_project(tmp_path / "copy")
+    (copy / "platform" / "builder" / "main.py").write_text("import time\ntime.sleep(60)\n")
+    with pytest.raises(DeviceError, match="did not finish within 3 s"):
+        build("selftest", firmware=copy, seconds=3)
+
+
+@pytest.mark.parametrize(
+    ("said", "meaning"),
+    [
+        ("Error: open failed", "No ST-Link debug probe"),
+        ("Error: libusb_open() failed with LIBUSB_ERROR_ACCESS\nError: open failed", "udev"),
+        ("Error: init mode failed (unable to connect to the target)", "does not reach the chip"),
+        ("Error: something new", "Error: something new"),
+    ],
+)
+def test_flashing_explains_what_openocd_says(
+    image: BuildResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, meaning: str
+) -> None:
+    monkeypatch.setattr(flash_module, "firmware_dir", lambda: image.elf.parents[3])
+    stub(tmp_path / "bin", "openocd", f"cat >&2 <<'END'\n{said}\nEND\nexit 1")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    with pytest.raises(DeviceError, match=meaning):
+        flash(image.elf)
+
+
+def test_flashing_programs_the_given_image(
+    image: BuildResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    baked = bake(image.elf, b"bundle", tmp_path / "with space" / "baked.elf")
+    log = tmp_path / "log"
+    stub(tmp_path / "bin", "openocd", f'for a in "$@"; do echo "$a" >> "{log}"; done')
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    flash(baked)
+    arguments = log.read_text().splitlines()
+    assert arguments[:4] == ["-f", "interface/stlink.cfg", "-f", "target/stm32f4x.cfg"]
+    assert arguments[4:] == ["-c", f"program {{{baked}}} verify reset exit"]
+
+    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
+    with pytest.raises(DeviceError, match="apt-get install openocd"):
+        flash(baked)

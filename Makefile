@@ -1,0 +1,75 @@
+# make audit   the main job: fine-tune a simulated Cortex-M4 on people's data, attack it, report
+# make test    everything that must hold, linters included
+# Both set up what they need: a virtual environment in .venv and, from the distribution, the Cortex-M
+# compiler, its C library and QEMU.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+AUDIT_FLAGS ?=
+PYTEST_FLAGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: packages
+packages: ## Install the compiler, its C library and QEMU where they are missing
+	@missing=""; \
+	command -v arm-none-eabi-g++ >/dev/null || missing="$$missing gcc-arm-none-eabi"; \
+	test -e /usr/lib/arm-none-eabi/newlib/libc_nano.a \
+	  || { command -v arm-none-eabi-gcc >/dev/null \
+	       && [ "$$(arm-none-eabi-gcc -print-file-name=libc_nano.a)" != libc_nano.a ]; } \
+	  || missing="$$missing libnewlib-arm-none-eabi"; \
+	command -v qemu-system-arm >/dev/null || missing="$$missing qemu-system-arm"; \
+	command -v g++ >/dev/null || missing="$$missing g++"; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -n "$$missing" ]; then \
+	  install="apt-get install -y --no-install-recommends$$missing"; \
+	  if [ "$$(id -u)" = 0 ]; then sudo=""; \
+	  elif command -v sudo >/dev/null && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then sudo=sudo; \
+	  else echo "Missing packages. Run as root: apt-get update && $$install" >&2; exit 1; fi; \
+	  echo "Installing$$missing"; \
+	  $$sudo apt-get update -qq; \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive $$install -qq >/dev/null; \
+	fi
+
+$(STAMP): pyproject.toml constraints.txt | packages
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "tinymia needs Python 3.11; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.PHONY: setup
+setup: packages $(STAMP) ## Set up without running anything
+
+.PHONY: audit
+audit: setup ## Run the main job on the simulated board (AUDIT_FLAGS="--repetitions 3")
+	@$(BIN)/tinymia audit $(AUDIT_FLAGS)
+
+.PHONY: lint
+lint: setup ## Linters and type checks, Python and C++
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy
+	@$(BIN)/python firmware/protocol/generate.py --check
+	@git ls-files 'firmware/*.cc' 'firmware/*.h' 'tests/native/*' | grep -v -e status.h -e messages.h \
+	  | xargs $(BIN)/clang-format --dry-run --Werror
+	@git ls-files 'firmware/lib/*.cc' 'firmware/src/*.cc' \
+	  | xargs -P 2 -n 6 $(BIN)/clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null -- \
+	    -std=c++17 -Ifirmware/lib/learncore/src -Ifirmware/lib/link/src -Ifirmware/src
+
+.PHONY: test
+test: setup lint ## Everything that must hold
+	@$(BIN)/pytest $(PYTEST_FLAGS)
+
+.PHONY: clean
+clean: ## Remove what was built, but not results
+	rm -rf $(VENV) firmware/.pio .pytest_cache .mypy_cache .ruff_cache

@@ -75,7 +75,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return (e / e.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def make_cells(  # noqa: PLR0913
+def make_cells(  # noqa: PLR0917
     people: int = 5,
     repetitions: int = 10,
     members: int = 125,

@@ -149,12 +149,12 @@ class Replicates:
                 high = self.point + stretch * (high - self.point)
         return np.clip(low, lowest, highest), np.clip(high, lowest, highest)
 
-    def percentile(self) -> tuple[float, float] | None:
-        """The percentile interval of the resamples (scalar figures); None with a single person."""
+    def percentile(self) -> tuple[Floats, Floats] | None:
+        """The percentile interval of the resamples of each figure; None with a single person."""
         if len(self.drop) < 2:
             return None
-        low, high = np.quantile(self.boot, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return float(low), float(high)
+        low, high = np.quantile(self.boot, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+        return low, high
 
     def estimate(self, lowest: float = -np.inf, highest: float = np.inf) -> Estimate:
         """The value with its interval (scalar figures)."""

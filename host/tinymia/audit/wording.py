@@ -47,9 +47,9 @@ def interval(
     return f"{value} [{low}, {high}]"
 
 
-def percent(figure: Mapping[str, Any]) -> str:
+def percent(figure: Mapping[str, Any], digits: int = 1) -> str:
     """A fraction with its interval as "93.4 % [92.0, 94.8]"."""
-    text = interval(figure, 1, scale=100.0)
+    text = interval(figure, digits, scale=100.0)
     value, _, rest = text.partition(" [")
     if figure.get("value") is None:
         return text

@@ -19,7 +19,7 @@ _STYLES = {
     ("clip", "smooth"): ("s-both", "diamond"),
 }
 _MORE = [("s-e", "circle"), ("s-f", "square"), ("s-g", "triangle"), ("s-h", "diamond")]
-_ATTACK_STYLES = ("s-plain", "s-clip", "s-smooth", "s-both", "s-e")
+_ATTACK_STYLES = ("s-plain", "s-clip", "s-smooth age2", "s-both age1", "s-e age0")
 
 
 def style(results: Results, condition: Row) -> tuple[str, str]:
@@ -72,14 +72,13 @@ def leakage_by_epochs(results: Results) -> str:
     )
     chart = Chart(
         _epoch_axis(conditions),
-        linear_axis(min(ends), max(ends), "AUC of the attack", lambda v: number(v, 2)),
+        linear_axis(min(ends), max(ends), "AUC of the attack", number),
         "Leakage against epochs",
         f"AUC of the headline attack, 95 % interval. {described}.",
         right=34,
     )
     low, high = chart.x.low, chart.x.high
     chart.line([(low, 0.5), (high, 0.5)], "guess")
-    chart.text(high, 0.5, "guessing", css="note", anchor="end", dy=15)
     _series(chart, rows, "s-plain", "circle")
     for x, figure in rows[1:]:
         chart.text(
@@ -100,7 +99,12 @@ def accuracy_by_epochs(results: Results) -> str:
     )
     chart = Chart(
         _epoch_axis(conditions),
-        linear_axis(min(ends), min(max(ends), 1.0), "accuracy", lambda v: f"{100 * v:.0f} %"),
+        linear_axis(
+            min(ends),
+            min(max(ends), 1.0),
+            "accuracy",
+            lambda v, d: f"{number(100 * v, max(0, d - 2))} %",
+        ),
         "Accuracy against epochs",
         f"Accuracy on members and on held-out windows, 95 % interval. {described}.",
         right=34,
@@ -190,7 +194,7 @@ def roc_panels(results: Results) -> list[Row]:
             css = f"s-plain age{max(0, 3 - (len(tuned) - 1 - i))}"
             rows = _curve(results, condition["key"], attack)
             chart.line([(x, y) for x, y, _, _ in rows], css)
-            legend.append((css, f"{condition['epochs']}"))
+            legend.append((css, condition["title"].rpartition(", ")[2]))
         panels.append(
             {"title": "No defence, by epochs", "svg": chart.render("fig-roc-e"), "legend": legend}
         )
@@ -226,13 +230,13 @@ def tradeoff(results: Results, rows: list[Row]) -> str:
             min(xs),
             max(xs),
             "change in AUC (left: less leakage)",
-            lambda v: number(v, 3, signed=abs(v) > 1e-12),
+            lambda v, d: number(v, d, signed=abs(v) > 1e-12),
         ),
         linear_axis(
             min(ys),
             max(ys),
             "change in held-out accuracy, points",
-            lambda v: number(100 * v, 1, signed=abs(v) > 1e-12),
+            lambda v, d: number(100 * v, max(0, d - 2), signed=abs(v) > 1e-12),
         ),
         "Trade-off of the defences",
         f"Paired changes against plain fine-tuning, 95 % intervals. {described}.",

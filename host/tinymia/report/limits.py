@@ -31,10 +31,11 @@ def method_notes(results: Results) -> list[str]:
         "Where all scores of an attack are tied, as when the base model is compared with itself, "
         "the attacker can only guess: AUC 0.5 and a TPR equal to the FPR.",
         "Intervals (95 %) come from leaving out one person at a time, with Student's t for as many "
-        "people as there are: that is the interval that verdicts and bands use. results.json and "
+        "people as there are: that is the interval that every verdict rests on. results.json and "
         f"the CSV files also hold percentile intervals of {count(rules['resamples'])} resamples "
         "of people and then of repetitions. In simulated studies without effect, those claim a "
-        "difference far too often when people differ (table below), so no verdict rests on them.",
+        "difference in AUC far too often when people differ (table below), so no verdict rests on "
+        "them; for a TPR they were not too narrow there, and the ROC's bands use them.",
         "Differences are paired: the same people, repetitions, queries and members on both sides. "
         "A verdict names a direction only if the interval of the paired difference excludes zero.",
     ]

@@ -84,10 +84,10 @@ def _page(results: Results) -> str:
     tuned = main is not None and len(charts.plain(results)) > 1
     for row in defences:
         row["key"] = mark(row["css"], row["shape"])
-    attacks = view.attack_table(results)
-    for row in attacks:
+    attacks, matrix = view.attack_table(results), view.auc_matrix(results)
+    for row in [*attacks, *matrix]:
         row["key"] = mark(row["css"], row["shape"])
-    return template.render(
+    page = template.render(
         css=Markup((folder / "style.css").read_text(encoding="utf-8")),
         version=tinymia.__version__,
         subtitle=_subtitle(results),
@@ -118,6 +118,8 @@ def _page(results: Results) -> str:
         steps=Markup(charts.steps(bars, unit)) if bars else "",
         unit=unit,
         attacks=attacks,
+        matrix=matrix,
+        attack_heads=[(a["title"], a["reference"], a["headline"]) for a in results["attacks"]],
         fprs=[f"{100 * f['fpr']:g} %" for f in results["rules"]["fprs"]],
         unresolved=[
             f"{f['reason'][0].upper()}{f['reason'][1:]}."
@@ -138,6 +140,8 @@ def _page(results: Results) -> str:
         provenance=view.provenance(results),
         csv_names=listing(list(csvs.FILES)),
     )
+    # A percent sign stays on the line of its number.
+    return re.sub(r"(?<=\d) (?=%)", "\u00a0", page)
 
 
 def _subtitle(results: Results) -> str:
@@ -148,7 +152,7 @@ def _subtitle(results: Results) -> str:
         context.get("dataset"),
         board,
         f"{len(counts['people'])} people, {repetitions} repetition{'s' if repetitions != 1 else ''}"
-        f", {count(counts['cells'])} fine-tuned or base models",
+        f", {len(results['conditions'])} conditions",
     ]
     return " \u00b7 ".join(str(part) for part in parts if part)
 

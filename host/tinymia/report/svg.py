@@ -52,7 +52,7 @@ class Chart:
     description: str
     width: int = 520
     height: int = 330
-    left: int = 58
+    left: int = 64
     right: int = 16
     top: int = 14
     bottom: int = 48
@@ -144,7 +144,7 @@ class Chart:
         titles = (
             f'<text class="axis" x="{_c(middle)}" y="{self.height - 9}" text-anchor="middle">'
             f"{escape(self.x.title)}</text>"
-            f'<text class="axis" transform="translate(14 {_c(across)}) rotate(-90)" '
+            f'<text class="axis" transform="translate(13 {_c(across)}) rotate(-90)" '
             f'text-anchor="middle">{escape(self.y.title)}</text>'
         )
         return (
@@ -178,13 +178,25 @@ def key(css: str, shape: str = "circle") -> str:
 
 
 def linear_axis(
-    low: float, high: float, title: str, text: Callable[[float], str], ticks: int = 5
+    low: float, high: float, title: str, text: Callable[[float, int], str], ticks: int = 5
 ) -> Axis:
-    """An axis on round numbers that holds the range with a little room."""
+    """An axis on round numbers that holds the range with a little room.
+
+    Args:
+        low, high: data range.
+        title: text beside the axis.
+        text: label of a tick, from its value and the decimals that its step needs.
+        ticks: about how many.
+    """
     span = max(high - low, 1e-9)
     low, high = low - 0.06 * span, high + 0.06 * span
     rough = (high - low) / ticks
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough * 0.999)
+    decimals = max(0, math.ceil(-math.log10(step) - 1e-9))
+    if abs(step * 10**decimals - round(step * 10**decimals)) > 1e-6:
+        decimals += 1
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return Axis(low, high, [(i * step, text(i * step)) for i in range(first, last + 1)], title)
+    return Axis(
+        low, high, [(i * step, text(i * step, decimals)) for i in range(first, last + 1)], title
+    )

@@ -150,6 +150,26 @@ def _range(figure: Row, scale: float = 1.0, digits: int = 3) -> str:
     return f"95 % interval {low} to {high}"
 
 
+def _rate(tpr: Row, guessing: bool) -> str:
+    """A TPR as text; low ones need one more decimal."""
+    if tpr["value"] is None:
+        return "not resolved"
+    digits = 1 if tpr["fpr"] >= 0.01 else 2
+    if guessing:
+        return f"{number(100 * tpr['value'], digits)} %"
+    return percent_of(tpr, digits)
+
+
+def auc_matrix(results: Results) -> list[Row]:
+    """One row a condition, one AUC an attack."""
+    rows: list[Row] = []
+    for row in attack_table(results):
+        if row["first"]:
+            rows.append({k: row[k] for k in ("condition", "css", "shape")} | {"aucs": []})
+        rows[-1]["aucs"].append(row["auc"])
+    return rows
+
+
 def attack_table(results: Results) -> list[Row]:
     """AUC, TPRs, advantage and balanced accuracy of each attack under each condition."""
     rows = []
@@ -164,13 +184,16 @@ def attack_table(results: Results) -> list[Row]:
                     "first": attack is results["attacks"][0],
                     "attack": attack["title"],
                     "headline": attack["headline"],
-                    "auc": interval(figures["auc"]),
-                    "tprs": [
-                        percent_of(t) if t["value"] is not None else "not resolved"
-                        for t in figures["tpr"]
-                    ],
-                    "advantage": interval(figures["advantage"], signed=True),
-                    "balanced": interval(figures["balanced_accuracy"]),
+                    "auc": number(figures["auc"]["value"]) + " (guessing)"
+                    if figures["guessing"]
+                    else interval(figures["auc"]),
+                    "tprs": [_rate(t, figures["guessing"]) for t in figures["tpr"]],
+                    "advantage": number(figures["advantage"]["value"])
+                    if figures["guessing"]
+                    else interval(figures["advantage"], signed=True),
+                    "balanced": number(figures["balanced_accuracy"]["value"])
+                    if figures["guessing"]
+                    else interval(figures["balanced_accuracy"]),
                 }
             )
     return rows

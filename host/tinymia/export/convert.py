@@ -2,7 +2,7 @@
 
 The backbone file ends in the int8 embedding; the complete file goes on through the dense layer and
 softmax. Both are converted from the same weights with the same calibration windows, so what they
-share is the same byte for byte (`shared_tensors_equal` checks it).
+share is the same byte for byte (`tflite_file.shared_tensors_equal` checks it).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -72,7 +73,9 @@ def quiet() -> Iterator[None]:
     try:
         os.dup2(sink, 2)
         logger.setLevel(logging.ERROR)
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logger.setLevel(level)
         os.dup2(saved, 2)
@@ -142,7 +145,14 @@ def runtime_details(tflite: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     return interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
 
+def _check(tflite: bytes) -> None:
+    from tinymia.export.tflite_file import open_graph
+
+    open_graph(tflite)
+
+
 def _runtime(tflite: bytes) -> Any:
+    _check(tflite)
     try:
         from tflite_runtime.interpreter import Interpreter
     except ImportError as error:
@@ -159,6 +169,7 @@ def _runtime(tflite: bytes) -> Any:
 
 
 def _reference(tflite: bytes) -> Any:
+    _check(tflite)
     tf = load_tensorflow()
     try:
         with quiet():

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from tinymia.errors import DataError, ModelError
 from tinymia.export.bundle import META_FORMAT_VERSION, Bundle, Tail
-from tinymia.export.convert import io_quantization, load_tensorflow, run_int8
+from tinymia.export.convert import io_quantization, run_int8
+from tinymia.export.tflite_file import builtin_code, open_graph, schema, shared_tensors_equal
 
 _OTHER_MODEL = "Use the .tflite and the bundle of one training."
 
@@ -73,67 +74,13 @@ class _Dense:
     input_zero: int
 
 
-def _schema() -> Any:
-    load_tensorflow()
-    from tensorflow.lite.python import schema_py_generated
-
-    return schema_py_generated
-
-
-def _constants(tflite: bytes | bytearray) -> list[tuple[Any, ...]]:
-    """Shape, scale, zero point and bytes of every weight and bias, in the order of their use."""
-    graph, model = _graph(tflite)
-    found = []
-    for o in range(graph.OperatorsLength()):
-        for i in graph.Operators(o).InputsAsNumpy():
-            tensor = graph.Tensors(int(i))
-            data = model.Buffers(tensor.Buffer()).DataAsNumpy()
-            q = tensor.Quantization()
-            # A constant without a scale is a shape: RESHAPE is folded away in the complete model.
-            if isinstance(data, np.ndarray) and q is not None and q.ScaleLength():
-                found.append((tensor.ShapeAsNumpy(), q.ScaleAsNumpy(), q.ZeroPointAsNumpy(), data))
-    return found
-
-
-def _graph(tflite: bytes | bytearray) -> tuple[Any, Any]:
-    schema = _schema()
-    if tflite[4:8] != b"TFL3":
-        raise ModelError("This is not a .tflite file.")
-    try:
-        model = schema.Model.GetRootAsModel(tflite, 0)
-        if model.SubgraphsLength() != 1:
-            raise ModelError("The model has more than one subgraph.")
-        return model.Subgraphs(0), model
-    except ModelError:
-        raise
-    # A damaged flatbuffer makes the generated reader fail in many ways.
-    except Exception as error:
-        raise ModelError(f"The .tflite file is damaged: {error!r}") from error
-
-
-def shared_tensors_equal(backbone: bytes, complete: bytes) -> bool:
-    """Whether all weights of ``backbone`` are, byte for byte, the first of ``complete``."""
-    small, large = _constants(backbone), _constants(complete)
-    return len(small) <= len(large) and all(
-        all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-        for one, other in zip(small, large, strict=False)
-    )
-
-
 def _find_dense(data: bytearray) -> _Dense:
     """The last dense layer, which a softmax must follow; raises ModelError otherwise."""
-    schema = _schema()
-    graph, model = _graph(data)
+    model, graph = open_graph(data)
     count = graph.OperatorsLength()
-
-    def code(o: int) -> int:
-        return int(model.OperatorCodes(graph.Operators(o).OpcodeIndex()).BuiltinCode())
-
-    builtin = schema.BuiltinOperator
-    if count < 2 or [code(count - 2), code(count - 1)] != [
-        builtin.FULLY_CONNECTED,
-        builtin.SOFTMAX,
-    ]:
+    kinds = [builtin_code(model, graph, o) for o in range(count)]
+    builtin = schema().BuiltinOperator
+    if kinds[-2:] != [builtin.FULLY_CONNECTED, builtin.SOFTMAX]:
         raise ModelError("The model does not end in a dense layer and softmax.", _OTHER_MODEL)
     operator = graph.Operators(count - 2)
     if operator.InputsLength() != 3 or operator.Inputs(2) < 0:

@@ -59,7 +59,7 @@ inline bool QuantizeMultiplier(double value, FixedMultiplier* out) {
   const int32_t exponent = static_cast<int32_t>(bits >> 52);
   out->multiplier = 0;
   out->shift = 0;
-  if (exponent == 0) return true;  // zero or subnormal
+  if (exponent == 0) return true;       // zero or subnormal
   if (exponent >= 0x7ff) return false;  // infinite, not a number, or negative
   const uint64_t mantissa = (bits & ((UINT64_C(1) << 52) - 1)) | (UINT64_C(1) << 52);
   uint64_t fixed = (mantissa + (UINT64_C(1) << 21)) >> 22;

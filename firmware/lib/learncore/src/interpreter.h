@@ -20,7 +20,7 @@ class Interpreter {
     int32_t zero_point;
   };
 
-  // `data` must be aligned to 16 bytes and stay in place; so must the arena's memory. The file is
+  // `data` must stay in place; the arena's memory, too, and be aligned to 8 bytes. The file is
   // untrusted. On kArenaTooSmall arena->used() is the size that is needed; it is a lower bound
   // when the arena cannot even hold the planner's table. After any error Invoke does nothing.
   Status Load(const uint8_t* data, uint32_t size, Arena* arena);

@@ -116,10 +116,10 @@ Status Loader::Run(LoadedGraph* graph) {
   // be later.
   const uint32_t slot_count = tensor_count_ + model_.operator_count();
   const uint32_t table_bytes = slot_count * static_cast<uint32_t>(sizeof(Slot));
-  base_ = static_cast<uint8_t*>(arena_->Alloc(0, 16));
+  base_ = static_cast<uint8_t*>(arena_->Alloc(0, 8));
   const uint32_t room = base_ == nullptr ? 0 : (arena_->size() - arena_->used()) / 8 * 8;
   if (base_ == nullptr || table_bytes > room) {
-    arena_->Alloc(table_bytes, 16);
+    arena_->Alloc(table_bytes, 8);
     return Status::kArenaTooSmall;
   }
   const uint32_t table_offset = (room - table_bytes) / 8 * 8;
@@ -135,7 +135,7 @@ Status Loader::Run(LoadedGraph* graph) {
   const uint32_t block = persistent.used();
   // The table itself has to fit, too, next to what lasts.
   const uint64_t need = static_cast<uint64_t>(block) + Max(planned, (table_bytes + 7) / 8 * 8);
-  if (arena_->Alloc(need > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(need), 16) == nullptr ||
+  if (arena_->Alloc(need > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(need), 8) == nullptr ||
       nodes == nullptr || block > table_offset) {
     return Status::kArenaTooSmall;
   }

@@ -15,8 +15,8 @@ struct Slot {
   };
   uint32_t bytes;
   uint32_t offset;
-  uint16_t first;   // operator that writes it
-  uint16_t last;    // last operator that reads it
+  uint16_t first;  // operator that writes it
+  uint16_t last;   // last operator that reads it
   uint16_t source;
   State state;
   bool placed;

@@ -92,9 +92,7 @@ Status TfliteModel::ReadData(const FbTable& table, Tensor* tensor) {
   // Data outside of the flatbuffer, which the schema allows for files beyond 2 GB.
   if (entry.Scalar<uint64_t>(1, 0) > 1) return buffer_.Fail(Status::kModelUnsupportedShape);
   if (!buffer_.ok() || data.count == 0) return status();
-  const uintptr_t address = reinterpret_cast<uintptr_t>(buffer_.data()) + data.pos;
-  const bool misaligned = tensor->type != TensorType::kInt8 && (address & 3) != 0;
-  if (data.count != tensor->bytes || misaligned) return buffer_.Fail(Status::kModelMalformed);
+  if (data.count != tensor->bytes) return buffer_.Fail(Status::kModelMalformed);
   tensor->data_pos = data.pos;
   return status();
 }
@@ -127,8 +125,8 @@ Status TfliteModel::ReadOperator(uint32_t index, Operator* op) {
   const FbTable table = TableAt(&buffer_, operators_, index);
   const FbTable code = TableAt(&buffer_, codes_, table.Scalar<uint32_t>(0, 0));
   // Old files have only the byte-wide field, new ones may have both: the larger one is meant.
-  op->code = static_cast<BuiltinOp>(
-      Max<int32_t>(code.Scalar<int8_t>(0, 0), code.Scalar<int32_t>(3, 0)));
+  op->code =
+      static_cast<BuiltinOp>(Max<int32_t>(code.Scalar<int8_t>(0, 0), code.Scalar<int32_t>(3, 0)));
   op->inputs = table.Vector(1, 4);
   op->outputs = table.Vector(2, 4);
   op->options_type = static_cast<OptionsType>(table.Scalar<uint8_t>(3, 0));

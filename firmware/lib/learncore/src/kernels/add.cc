@@ -57,7 +57,8 @@ Status Prepare(PrepareContext* context) {
   AddParams p;
   status = PrepareShape(inputs, output, &p);
   if (status != Status::kOk) return status;
-  const int32_t activation = type == OptionsType::kAdd ? context->options().Scalar<int8_t>(0, 0) : 0;
+  const int32_t activation =
+      type == OptionsType::kAdd ? context->options().Scalar<int8_t>(0, 0) : 0;
   status = FusedRange(activation, output, &p.range);
   if (status != Status::kOk) return status;
   const double common = 2 * static_cast<double>(Max(inputs[0].scale, inputs[1].scale));

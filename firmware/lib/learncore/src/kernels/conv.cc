@@ -115,7 +115,7 @@ void Eval(const EvalContext& context, const Node& node) {
   const int32_t positions = p.output_height * p.output_width;
   const int32_t groups = p.channels / p.group_channels;
   const int32_t image_bytes = p.height * p.width * p.channels;
-  const bool has_bias = p.requantization.bias != kNoRef;
+  const BiasReader bias(context, p.requantization.bias);
 
   GemmLayer layer;
   layer.requantization = &p.requantization;
@@ -125,7 +125,7 @@ void Eval(const EvalContext& context, const Node& node) {
     for (int32_t group = 0; group < groups; ++group) {
       const int32_t first = group * layer.rows;
       layer.weights = context.Const<int8_t>(p.weights) + first * depth;
-      layer.bias = has_bias ? context.Const<int32_t>(p.requantization.bias) + first : nullptr;
+      layer.bias = bias.From(first);
       layer.multipliers = context.Const<FixedMultiplier>(p.requantization.channels) + first;
       int32_t y = 0;
       int32_t x = 0;
@@ -133,8 +133,7 @@ void Eval(const EvalContext& context, const Node& node) {
         const int32_t count = Min(positions - done, kBlock);
         const int32_t lanes = GemmLanes(count);
         for (int32_t lane = 0; lane < count; ++lane) {
-          const int8_t* patch =
-              GatherPatch(p, input, group * p.group_channels, y, x, row);
+          const int8_t* patch = GatherPatch(p, input, group * p.group_channels, y, x, row);
           PackColumn(patch, depth, p.input_zero_point, lane, lanes, columns);
           if (++x == p.output_width) {
             x = 0;

@@ -87,8 +87,7 @@ void EvalPoint(const EvalContext& context, const DepthwiseParams& p, const int8_
   const Taps xs = InsideTaps(origin_x, p.dilation_width, p.filter_width, p.width);
   const int8_t* weights = context.Const<int8_t>(p.weights);
   const FixedMultiplier* multipliers = context.Const<FixedMultiplier>(p.requantization.channels);
-  const bool has_bias = p.requantization.bias != kNoRef;
-  const int32_t* bias = has_bias ? context.Const<int32_t>(p.requantization.bias) : nullptr;
+  const BiasReader bias(context, p.requantization.bias);
   const int32_t output_channels = p.channels * p.multiplier;
   for (int32_t c = 0; c < p.channels; ++c) {
     for (int32_t m = 0; m < p.multiplier; ++m) {
@@ -102,8 +101,7 @@ void EvalPoint(const EvalContext& context, const DepthwiseParams& p, const int8_
           sum += value * weights[(ky * p.filter_width + kx) * output_channels + out];
         }
       }
-      if (bias != nullptr) sum = WrapAdd(sum, bias[out]);
-      output[out] = Requantize(sum, multipliers[out], p.requantization);
+      output[out] = Requantize(WrapAdd(sum, bias[out]), multipliers[out], p.requantization);
     }
   }
 }

@@ -51,10 +51,9 @@ void Eval(const EvalContext& context, const Node& node) {
   const int8_t* input = context.Input(node, 0);
   int8_t* output = context.Output(node);
   int16_t* columns = context.Scratch<int16_t>(node);
-  const bool has_bias = p.requantization.bias != kNoRef;
   const GemmLayer layer = {
       context.Const<int8_t>(p.weights),
-      has_bias ? context.Const<int32_t>(p.requantization.bias) : nullptr,
+      BiasReader(context, p.requantization.bias),
       context.Const<FixedMultiplier>(p.requantization.channels),
       &p.requantization,
       p.rows,

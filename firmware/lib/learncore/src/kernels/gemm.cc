@@ -18,7 +18,7 @@ void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t cou
   const int32_t depth = layer.depth;
   for (int32_t r = 0; r < layer.rows; ++r) {
     const int8_t* weights = layer.weights + r * depth;
-    const int32_t bias = layer.bias == nullptr ? 0 : layer.bias[r];
+    const int32_t bias = layer.bias[r];
     for (int32_t c = 0; c < count; ++c) {
       const int16_t* column = columns + c * depth;
       int32_t sum = 0;

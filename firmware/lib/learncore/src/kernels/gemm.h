@@ -19,7 +19,7 @@ constexpr uint32_t ColumnBytes(uint32_t depth) {
 
 struct GemmLayer {
   const int8_t* weights;  // rows x depth
-  const int32_t* bias;    // rows, or null
+  BiasReader bias;
   const FixedMultiplier* multipliers;  // rows
   const Requantization* requantization;
   int32_t rows;

@@ -114,7 +114,7 @@ inline void StoreBlock(const GemmLayer& layer, int32_t r, const BlockSums& sums,
                        int8_t* output, int32_t stride) {
   const Requantization& q = *layer.requantization;
   const FixedMultiplier& multiplier = layer.multipliers[r];
-  const int32_t bias = layer.bias == nullptr ? 0 : layer.bias[r];
+  const int32_t bias = layer.bias[r];
   const int32_t all[kBlock] = {sums.s0, sums.s1, sums.s2, sums.s3};
   if (!q.fast) {
     for (int32_t c = 0; c < count; ++c) {
@@ -176,7 +176,7 @@ void MultiplyOne(const GemmLayer& layer, const int16_t* column, int8_t* output) 
       sum = Smlad(LoadWord(tail), Sxtb16(weights), sum);
       sum = Smlad(LoadWord(tail + 2), Sxtb16Odd(weights), sum);
     }
-    const int32_t bias = layer.bias == nullptr ? 0 : layer.bias[r];
+    const int32_t bias = layer.bias[r];
     if (q.fast) {
       const FastMultiplier fast(layer.multipliers[r], q.output_zero_point);
       output[r] = static_cast<int8_t>(Clamp(fast.Apply(sum + bias), q.range.min, q.range.max));

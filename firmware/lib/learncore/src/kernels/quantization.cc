@@ -71,8 +71,8 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
   const uint32_t channels = static_cast<uint32_t>(filter.dims[channel_dimension]);
   const bool per_channel = filter.scales.count > 1;
   if (filter.scales.count == 0) return Status::kModelUnsupportedType;
-  if (per_channel && (filter.scales.count != channels ||
-                      filter.quantized_dimension != channel_dimension)) {
+  if (per_channel &&
+      (filter.scales.count != channels || filter.quantized_dimension != channel_dimension)) {
     return Status::kModelMalformed;
   }
   if (depth > kMaxDepth) return Status::kModelUnsupportedShape;
@@ -104,8 +104,8 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
   return model->status();
 }
 
-bool ComputeWindow(int32_t padding, int32_t input, int32_t filter, int32_t stride,
-                   int32_t dilation, Window* window) {
+bool ComputeWindow(int32_t padding, int32_t input, int32_t filter, int32_t stride, int32_t dilation,
+                   Window* window) {
   constexpr int64_t kMaxExtent = 1 << 24;
   if (input < 1 || filter < 1 || stride < 1 || dilation < 1) return false;
   const int64_t extent = (static_cast<int64_t>(filter) - 1) * dilation + 1;

@@ -34,7 +34,8 @@ Status Prepare(PrepareContext* context) {
   const float beta = context->options().Scalar<float>(0, 0.0f);
   if (!IsFinite(beta)) return Status::kModelMalformed;
   constexpr double kLargest = 2147483647.0;
-  double scale = static_cast<double>(beta) * static_cast<double>(input.scale) * (1 << kDiffFraction);
+  double scale =
+      static_cast<double>(beta) * static_cast<double>(input.scale) * (1 << kDiffFraction);
   if (scale > kLargest) scale = kLargest;
   if (!(scale > 1.0)) return Status::kModelUnsupportedType;
   // At most 2^31 - 1, whose shift is 31.
@@ -86,9 +87,9 @@ int32_t ExpNegative(int32_t a) {
 
 // 1 / (1 + a) for a in [0, 1), Q0.31: three Newton-Raphson steps on the halved denominator.
 int32_t ReciprocalOnePlus(int32_t a) {
-  constexpr int32_t k48Over17 = 1515870810;      // Q2.29
+  constexpr int32_t k48Over17 = 1515870810;        // Q2.29
   constexpr int32_t kMinus32Over17 = -1010580540;  // Q2.29
-  constexpr int32_t kOne = 1 << 29;              // Q2.29
+  constexpr int32_t kOne = 1 << 29;                // Q2.29
   const int32_t half = static_cast<int32_t>((static_cast<int64_t>(a) + INT32_MAX + 1) / 2);
   int32_t x = k48Over17 + RoundingDoublingHighMul(half, kMinus32Over17);
   for (int32_t i = 0; i < 3; ++i) {

@@ -1,0 +1,101 @@
+"""Builds .tflite files by hand: operators the converter does not emit, and nonsense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FLOAT32, INT32, INT8 = 0, 2, 9
+
+ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED = 0, 1, 3, 4, 9
+MAX_POOL_2D, RELU, RELU6, RESHAPE, SOFTMAX, PAD, MEAN = 17, 19, 21, 22, 25, 34, 40
+SQUEEZE, PADV2, EXPAND_DIMS = 43, 60, 70
+
+
+@dataclass
+class Tensor:
+    """`scale` may be one number or one a channel; `data` makes it constant."""
+
+    shape: Sequence[int]
+    type: int = INT8
+    scale: float | Sequence[float] | None = 0.1
+    zero_point: int = 0
+    data: Any = None
+    axis: int = 0
+
+
+@dataclass
+class Op:
+    """`options` is a table's name in the schema without "Options", and its fields."""
+
+    code: int
+    inputs: Sequence[int]
+    outputs: Sequence[int]
+    options: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def build(
+    tensors: Sequence[Tensor],
+    ops: Sequence[Op],
+    inputs: Sequence[int] = (0,),
+    outputs: Sequence[int] | None = None,
+) -> bytes:
+    """The file; the last tensor is the output unless `outputs` says otherwise."""
+    import flatbuffers
+    from tensorflow.lite.python import schema_py_generated as schema
+
+    model = schema.ModelT()
+    model.version = 3
+    model.buffers = [schema.BufferT()]
+    graph = schema.SubGraphT()
+    graph.tensors = []
+    for tensor in tensors:
+        out = schema.TensorT()
+        out.shape = list(tensor.shape)
+        out.type = tensor.type
+        if tensor.scale is not None:
+            scales = np.atleast_1d(np.asarray(tensor.scale, np.float32))
+            out.quantization = schema.QuantizationParametersT()
+            out.quantization.scale = scales
+            out.quantization.zeroPoint = [tensor.zero_point] * len(scales)
+            out.quantization.quantizedDimension = tensor.axis
+        if tensor.data is not None:
+            buffer = schema.BufferT()
+            kind = {INT32: np.int32, INT8: np.int8, FLOAT32: np.float32}[tensor.type]
+            raw = np.asarray(tensor.data, kind).tobytes()
+            buffer.data = np.frombuffer(raw, np.uint8)
+            out.buffer = len(model.buffers)
+            model.buffers.append(buffer)
+        graph.tensors.append(out)
+    graph.inputs = list(inputs)
+    graph.outputs = list(outputs) if outputs is not None else [len(tensors) - 1]
+    codes = sorted({op.code for op in ops})
+    model.operatorCodes = []
+    for code in codes:
+        entry = schema.OperatorCodeT()
+        entry.builtinCode = code
+        entry.deprecatedBuiltinCode = min(code, 127)
+        entry.version = 1
+        model.operatorCodes.append(entry)
+    graph.operators = []
+    for op in ops:
+        entry = schema.OperatorT()
+        entry.opcodeIndex = codes.index(op.code)
+        entry.inputs = list(op.inputs)
+        entry.outputs = list(op.outputs)
+        if op.options:
+            name = f"{op.options}Options"
+            entry.builtinOptionsType = getattr(schema.BuiltinOptions, name)
+            entry.builtinOptions = getattr(schema, f"{name}T")()
+            for key, value in op.fields.items():
+                assert hasattr(entry.builtinOptions, key), key
+                setattr(entry.builtinOptions, key, value)
+        graph.operators.append(entry)
+    model.subgraphs = [graph]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -1,0 +1,144 @@
+"""Operators and settings that the converter does not emit: same bytes as the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import handmade as hm
+import numpy as np
+import pytest
+from handmade import INT32, Op, Tensor
+from interp import OK, Interpreter, probe_inputs, reference
+
+
+def _relu() -> bytes:
+    tensors = [Tensor((1, 6, 5), scale=0.07, zero_point=-9), Tensor((1, 6, 5), scale=0.031)]
+    return hm.build(tensors, [Op(hm.RELU, [0], [1])])
+
+
+def _relu_coarse() -> bytes:  # a multiplier above one
+    tensors = [Tensor((40,), scale=0.9, zero_point=17), Tensor((40,), scale=0.21, zero_point=-100)]
+    return hm.build(tensors, [Op(hm.RELU, [0], [1])])
+
+
+def _relu6() -> bytes:
+    tensor = Tensor((2, 30), scale=0.06, zero_point=-40)
+    return hm.build([tensor, tensor], [Op(hm.RELU6, [0], [1])])
+
+
+def _shapes() -> bytes:
+    tensors = [
+        Tensor((1, 4, 3)),
+        Tensor((1,), INT32, None, data=[1]),
+        Tensor((1, 1, 4, 3)),
+        Tensor((4, 3)),
+        Tensor((2,), INT32, None, data=[3, 4]),
+        Tensor((3, 4)),
+    ]
+    ops = [
+        Op(hm.EXPAND_DIMS, [0, 1], [2]),
+        Op(hm.SQUEEZE, [2], [3], "Squeeze", {"squeezeDims": [0, 1]}),
+        Op(hm.RESHAPE, [3, 4], [5], "Reshape", {"newShape": [3, 4]}),
+    ]
+    return hm.build(tensors, ops)
+
+
+def _padv2() -> bytes:
+    quantized = {"scale": 0.2, "zero_point": 5}
+    tensors = [
+        Tensor((1, 3, 2, 2), **quantized),
+        Tensor((4, 2), INT32, None, data=[[0, 0], [1, 2], [0, 1], [2, 0]]),
+        Tensor((), data=[-77], **quantized),
+        Tensor((1, 6, 3, 4), **quantized),
+    ]
+    return hm.build(tensors, [Op(hm.PADV2, [0, 1, 2], [3])])
+
+
+def _softmax(beta: float, scale: float, shape: tuple[int, ...]) -> Callable[[], bytes]:
+    def make() -> bytes:
+        tensors = [
+            Tensor(shape, scale=scale, zero_point=3),
+            Tensor(shape, scale=1 / 256, zero_point=-128),
+        ]
+        return hm.build(tensors, [Op(hm.SOFTMAX, [0], [1], "Softmax", {"beta": beta})])
+
+    return make
+
+
+def _conv(activation: int, zero_point: int, scales: list[float]) -> Callable[[], bytes]:
+    """Extreme weights and biases, and multipliers on both sides of a half."""
+
+    def make() -> bytes:
+        rng = np.random.default_rng(5)
+        weights = rng.choice(np.array([-128, -127, -1, 0, 1, 127]), (4, 3, 2, 5))
+        bias = [2_000_000_000, -2_000_000, 12345, -7]
+        tensors = [
+            Tensor((1, 5, 4, 5), scale=0.5, zero_point=zero_point),
+            Tensor((4, 3, 2, 5), scale=scales, data=weights),
+            Tensor((4,), INT32, [s * 0.5 for s in scales], data=bias),
+            Tensor((1, 5, 2, 4), scale=0.25, zero_point=-3),
+        ]
+        fields = {
+            "padding": 0,
+            "strideH": 1,
+            "strideW": 2,
+            "dilationHFactor": 1,
+            "dilationWFactor": 1,
+            "fusedActivationFunction": activation,
+        }
+        return hm.build(tensors, [Op(hm.CONV_2D, [0, 1, 2], [3], "Conv2D", fields)])
+
+    return make
+
+
+def _add_constant_first() -> bytes:
+    tensors = [
+        Tensor((2, 3, 4), scale=0.3, zero_point=100),
+        Tensor((3, 1), scale=0.004, zero_point=-128, data=[[-128], [0], [127]]),
+        Tensor((2, 3, 4), scale=0.17, zero_point=-50),
+        Tensor((2, 3, 4), scale=0.17, zero_point=-50),
+    ]
+    ops = [
+        Op(hm.ADD, [1, 0], [2], "Add", {"fusedActivationFunction": 3}),
+        Op(hm.ADD, [2, 2], [3], "Add", {"fusedActivationFunction": 2}),
+    ]
+    return hm.build(tensors, ops)
+
+
+def _dense_unaligned() -> bytes:
+    """Per-tensor scales whose product is rounded to single precision first."""
+    rng = np.random.default_rng(6)
+    tensors = [
+        Tensor((1, 9), scale=0.1, zero_point=-20),
+        Tensor((5, 9), scale=0.7, data=rng.integers(-128, 128, (5, 9))),
+        Tensor((5,), INT32, 0.07, data=rng.integers(-9000, 9000, 5)),
+        Tensor((1, 5), scale=0.9, zero_point=11),
+    ]
+    return hm.build(tensors, [Op(hm.FULLY_CONNECTED, [0, 1, 2], [3], "FullyConnected", {})])
+
+
+MODELS = {
+    "relu": _relu,
+    "relu_coarse": _relu_coarse,
+    "relu6": _relu6,
+    "shapes": _shapes,
+    "padv2": _padv2,
+    "softmax_sharp": _softmax(9.0, 1.5, (3, 11)),
+    "softmax_flat": _softmax(0.25, 0.001, (1, 30)),
+    "softmax_two": _softmax(1.0, 0.11, (1, 2)),
+    "conv_slow": _conv(0, -128, [1.0, 0.6, 0.3, 0.001]),
+    "conv_fast_bias_limit": _conv(1, 127, [0.2, 0.1, 1e-6, 1e-3]),
+    "conv_n1_to_1": _conv(2, 7, [0.02, 0.03, 0.04, 0.05]),
+    "add_constant_first": _add_constant_first,
+    "dense_per_tensor": _dense_unaligned,
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_bytes_as_the_reference(name: str) -> None:
+    model = MODELS[name]()
+    for dsp in (False, True):
+        interpreter = Interpreter(model, dsp=dsp)
+        assert interpreter.status == OK
+        inputs = probe_inputs(interpreter.input.shape, seed=11, count=30)
+        np.testing.assert_array_equal(interpreter.run(inputs), reference(model, inputs))

@@ -48,7 +48,7 @@ env.Append(
         f"-Wl,-T,{script}",
         f"-Wl,-Map,{map_file}",
     ],
-    # Not newlib's nano variant: its memcpy moves one byte at a time.
+    # Only memcpy and its like are used, and those are the same in newlib's nano variant.
     LIBS=["c", "gcc"],
 )
 if "nobuild" in COMMAND_LINE_TARGETS:

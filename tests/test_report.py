@@ -267,6 +267,10 @@ def test_results_of_another_version_are_refused(results, tmp_path):
     incomplete = {k: v for k, v in results.items() if k != "gain"}
     with pytest.raises(ReportError, match="lack 'gain'"):
         render(incomplete, tmp_path)
+    shorter = copy.deepcopy(results)
+    del shorter["null_checks"]["simulated"][0]["figure"]
+    with pytest.raises(ReportError, match="lack"):
+        render(shorter, tmp_path)
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(ReportError, match="cannot be written"):

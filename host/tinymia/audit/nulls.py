@@ -13,17 +13,51 @@ from tinymia.audit.pooled import PooledScores
 
 SHUFFLES = 200
 
+# Share of 400 simulated studies (tests/level_simulation.py) whose 95 % interval misses the truth:
+# nominal 0.05, Monte-Carlo standard error 0.011. 250 windows a person in blocks of 5. "people
+# differ": the leak and the difference of two conditions vary over people; the true difference is 0.
+# Columns: people, repetitions, case, figure, percentile bootstrap, leave-one-person-out.
+_SIMULATED: tuple[tuple[int, int, str, str, float, float], ...] = (
+    (3, 5, "no leak", "AUC", 0.04, 0.0475),
+    (3, 5, "no leak", "change in AUC", 0.03, 0.035),
+    (3, 5, "no leak", "TPR at 1 %", 0.04, 0.0625),
+    (3, 5, "no leak", "change in TPR at 1 %", 0.0075, 0.0525),
+    (3, 5, "people differ", "AUC", 0.0925, 0.0525),
+    (3, 5, "people differ", "change in AUC", 0.22, 0.0325),
+    (3, 5, "people differ", "TPR at 1 %", 0.05, 0.05),
+    (3, 5, "people differ", "change in TPR at 1 %", 0.0325, 0.0325),
+    (4, 5, "no leak", "AUC", 0.0175, 0.045),
+    (4, 5, "no leak", "change in AUC", 0.0225, 0.045),
+    (4, 5, "no leak", "TPR at 1 %", 0.015, 0.0675),
+    (4, 5, "no leak", "change in TPR at 1 %", 0.015, 0.0625),
+    (4, 5, "people differ", "AUC", 0.08, 0.0425),
+    (4, 5, "people differ", "change in AUC", 0.155, 0.055),
+    (4, 5, "people differ", "TPR at 1 %", 0.0275, 0.0525),
+    (4, 5, "people differ", "change in TPR at 1 %", 0.02, 0.04),
+    (5, 5, "no leak", "AUC", 0.02, 0.06),
+    (5, 5, "no leak", "change in AUC", 0.025, 0.0575),
+    (5, 5, "no leak", "TPR at 1 %", 0.0175, 0.055),
+    (5, 5, "no leak", "change in TPR at 1 %", 0.0075, 0.035),
+    (5, 5, "people differ", "AUC", 0.06, 0.055),
+    (5, 5, "people differ", "change in AUC", 0.1275, 0.0425),
+    (5, 5, "people differ", "TPR at 1 %", 0.02, 0.04),
+    (5, 5, "people differ", "change in TPR at 1 %", 0.025, 0.0425),
+    (5, 10, "no leak", "AUC", 0.0175, 0.05),
+    (5, 10, "no leak", "change in AUC", 0.0075, 0.0175),
+    (5, 10, "no leak", "TPR at 1 %", 0.02, 0.0525),
+    (5, 10, "no leak", "change in TPR at 1 %", 0.005, 0.03),
+    (5, 10, "people differ", "AUC", 0.0575, 0.0325),
+    (5, 10, "people differ", "change in AUC", 0.1225, 0.05),
+    (5, 10, "people differ", "TPR at 1 %", 0.0325, 0.045),
+    (5, 10, "people differ", "change in TPR at 1 %", 0.0525, 0.0525),
+)
 SIMULATED_LEVELS: list[dict[str, Any]] = [
-    # Share of 400 simulated studies without effect whose 95 % interval claims one (nominal 0.05;
-    # Monte-Carlo standard error 0.011). "alike": people react alike; "differ": the difference of
-    # two conditions varies from person to person about a mean of zero. The figure is the paired
-    # change in AUC, 250 windows a person. tests/test_intervals.py repeats the comparison.
-    {"people": 3, "repetitions": 5, "case": "alike", "percentile": 0.060, "jackknife": 0.048},
-    {"people": 3, "repetitions": 5, "case": "differ", "percentile": 0.235, "jackknife": 0.043},
-    {"people": 4, "repetitions": 10, "case": "alike", "percentile": 0.007, "jackknife": 0.058},
-    {"people": 4, "repetitions": 10, "case": "differ", "percentile": 0.180, "jackknife": 0.055},
-    {"people": 5, "repetitions": 10, "case": "alike", "percentile": 0.025, "jackknife": 0.052},
-    {"people": 5, "repetitions": 10, "case": "differ", "percentile": 0.147, "jackknife": 0.037},
+    dict(
+        zip(
+            ("people", "repetitions", "case", "figure", "percentile", "jackknife"), row, strict=True
+        )
+    )
+    for row in _SIMULATED
 ]
 
 

@@ -108,6 +108,7 @@ def _levels(results: Results) -> Iterator[Row]:
         yield {"check": name, "case": "excludes 0.5", "value": shuffled["excluded"], **empty}
     for row in checks["simulated"]:
         case = f"{row['people']} people, {row['repetitions']} repetitions, {row['case']}"
+        case += f", {row['figure']}"
         for method in ("percentile", "jackknife"):
             name = f"simulated error rate, {method}"
             yield {"check": name, "case": case, "value": row[method], **empty}

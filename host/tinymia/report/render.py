@@ -41,9 +41,11 @@ def render(results: Mapping[str, Any], out_dir: Path | str) -> Path:
             f"These results have format {results.get('format')}; this version reads {FORMAT}.",
             "Make them again with 'tinymia audit'.",
         )
+    from jinja2 import UndefinedError
+
     try:
         page = _page(dict(results))
-    except KeyError as error:
+    except (KeyError, UndefinedError) as error:
         raise ReportError(
             f"The results lack {error}.", "Make them again with 'tinymia audit'."
         ) from error

@@ -8,14 +8,14 @@ which is cheaper than MEAN in TFLite Micro. The embedding comes out of a ReLU, s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.data.dataset import Windows
+from tinymia.data.dataset import PersonalDataset, Windows
 from tinymia.export.bundle import Tail
 from tinymia.export.convert import load_tensorflow
 
@@ -159,6 +159,19 @@ def count_macs(model: Any) -> int:
         elif isinstance(layer, layers.Dense):
             total += int(np.prod(layer.kernel.shape))
     return total
+
+
+def training_windows(
+    dataset: PersonalDataset, people: Sequence[str], length: int, hop: int
+) -> Windows:
+    """Windows of ``people`` every ``hop`` raw samples; they overlap if it is below ``length``."""
+    cuts = [
+        (r, s)
+        for r, signal in enumerate(dataset.signals)
+        if dataset.person[r] in people
+        for s in range(0, len(signal) - length + 1, hop)
+    ]
+    return dataset.cut([r for r, _ in cuts], [s for _, s in cuts], length)
 
 
 def augment(

@@ -1,4 +1,4 @@
-"""The shipped base model of the smartwatch exercises, from recordings to bundle."""
+"""The shipped base model of the smartwatch exercises, from recordings to bundle and card."""
 
 from __future__ import annotations
 
@@ -14,25 +14,69 @@ from numpy.typing import NDArray
 import tinymia
 from tinymia import data
 from tinymia.data.dataset import PersonalDataset, Windows
-from tinymia.data.splits import WINDOW, people_split
+from tinymia.data.splits import (
+    BLOCK,
+    GAP,
+    MEMBERS,
+    WINDOW,
+    Pool,
+    draw,
+    draw_cross_arm,
+    people_split,
+    person_pool,
+)
 from tinymia.errors import ModelError
 from tinymia.export.bundle import META_FORMAT_VERSION, Bundle
 from tinymia.export.convert import Converted, convert, load_tensorflow, run_int8
-from tinymia.models.har import Architecture, Layer, Recipe, Trained, count_macs, train
+from tinymia.export.tflite_file import operators
+from tinymia.export.writeback import personalized_tflite
+from tinymia.models.card import render_card
+from tinymia.models.compare import CHECKPOINTS, compare_candidates, embed, personalise
+from tinymia.models.finetune import finetune
+from tinymia.models.har import (
+    Architecture,
+    Layer,
+    Recipe,
+    Trained,
+    count_macs,
+    train,
+    training_windows,
+)
 
 NAME = "har-watch"
 SEED = 1
 CALIBRATION = 500
 """Windows of public people that set the quantisation."""
+LEARNING_RATE = 0.2
+"""Of fine-tuning on the device; see the card for what others do."""
+BATCH = 8
+REPETITIONS = 5
 
 CANDIDATES = (
+    Architecture(
+        "plain, dense embedding",
+        (Layer("plain", 12, 5, 2), Layer("plain", 20, 5, 2), Layer("plain", 32, 3, 2)),
+        dense=True,
+    ),
+    Architecture(
+        "plain", (Layer("plain", 12, 5, 2), Layer("plain", 16, 5, 2), Layer("plain", 64, 3, 2))
+    ),
     Architecture(
         "separable",
         (Layer("plain", 16, 5, 2), Layer("separable", 32, 5, 2), Layer("separable", 64, 5, 2)),
     ),
+    Architecture(
+        "separable, long kernels",
+        (Layer("plain", 16, 5, 2), Layer("separable", 32, 7, 2), Layer("separable", 64, 7, 2)),
+    ),
+    Architecture(
+        "separable, dense embedding",
+        (Layer("plain", 16, 5, 2), Layer("separable", 32, 7, 2), Layer("separable", 48, 7, 2)),
+        dense=True,
+    ),
 )
-CHOSEN = "separable"
-RECIPE = Recipe()
+CHOSEN = "plain, dense embedding"
+RECIPE = Recipe(dropout=0.1, label_smoothing=0.1)
 
 Progress = Callable[[str, int, int], None]
 
@@ -61,17 +105,6 @@ def single_thread() -> None:
             ) from error
 
 
-def training_windows(dataset: PersonalDataset, people: tuple[str, ...], hop: int) -> Windows:
-    """Windows of ``people`` every ``hop`` raw samples; they overlap if it is below a window."""
-    cuts = [
-        (r, s)
-        for r, signal in enumerate(dataset.signals)
-        if dataset.person[r] in people
-        for s in range(0, len(signal) - WINDOW + 1, hop)
-    ]
-    return dataset.cut([r for r, _ in cuts], [s for _, s in cuts], WINDOW)
-
-
 def calibration_windows(dataset: PersonalDataset, people: tuple[str, ...]) -> Windows:
     """``CALIBRATION`` windows spread evenly over the people's recordings."""
     windows = dataset.windows(WINDOW, people)
@@ -89,7 +122,6 @@ def make_meta(
     accuracy: dict[str, Any],
 ) -> dict[str, Any]:
     """META of a personalizable bundle; holds no time and no path."""
-    tf = load_tensorflow()
     channels = len(dataset.channel_names)
     return {
         "format_version": META_FORMAT_VERSION,
@@ -107,22 +139,23 @@ def make_meta(
         "normalization": {"mean": trained.mean.tolist(), "std": trained.std.tolist()},
         "embedding": {"dim": converted.tail.dim, **asdict(converted.embedding)},
         "arena": "planned by the device when the bundle is loaded; see `tinymia info`",
+        "finetuning": {"learning_rate": LEARNING_RATE, "batch": BATCH, "members": MEMBERS},
         "provenance": {
             "dataset": dataset.name,
             "dataset_sha256": dataset.sha256,
             "public_people": list(people[0]),
             "audited_people": list(people[1]),
             "seed": seed,
-            "tensorflow": tf.__version__,
+            "tensorflow": load_tensorflow().__version__,
             "created_by": f"tinymia {tinymia.__version__}",
         },
         "accuracy": accuracy,
     }
 
 
-def by_person(answers: NDArray[Any], windows: Windows) -> dict[str, float]:
-    """Accuracy on each person's windows from scores (n, classes), and their plain mean."""
-    right = answers.argmax(axis=1) == windows.y
+def by_person(scores: NDArray[Any], windows: Windows) -> dict[str, float]:
+    """Accuracy on each person's windows from scores (n, classes), and the people's mean."""
+    right = scores.argmax(axis=1) == windows.y
     found = {
         str(p): round(float(right[windows.person == p].mean()), 4)
         for p in np.unique(windows.person)
@@ -130,60 +163,240 @@ def by_person(answers: NDArray[Any], windows: Windows) -> dict[str, float]:
     return {**found, "mean": round(float(np.mean(list(found.values()))), 4)}
 
 
+def _pool_row(pool: Pool, seed: int) -> dict[str, int]:
+    drawn, crossed = draw(pool, seed, 0), draw_cross_arm(pool, seed, 0)
+    return {
+        "windows": len(pool),
+        "blocks": pool.blocks,
+        "members": int(drawn.member.sum()),
+        "nonmembers": int(drawn.nonmember.sum()),
+        "cross_arm_nonmembers": int(crossed.nonmember.sum()),
+    }
+
+
+def _personalised_rows(
+    bundle: Bundle, pools: list[tuple[Pool, NDArray[np.float32]]], seed: int
+) -> list[dict[str, Any]]:
+    """Fine-tuning at several learning rates, averaged over the audited people."""
+    if bundle.tail is None:
+        raise ModelError("The bundle has no tail.")
+    rows = []
+    for rate, batch in ((0.02, 8), (0.05, 8), (0.1, 8), (0.1, 16), (0.2, 8), (0.5, 8)):
+        people = [
+            personalise(
+                bundle.tail,
+                pool,
+                x,
+                learning_rate=rate,
+                batch=batch,
+                repetitions=REPETITIONS,
+                seed=seed,
+            )
+            for pool, x in pools
+        ]
+        mean = {k: np.mean([p[k] for p in people], axis=0) for k in people[0]}
+        rows.append(
+            {
+                "learning_rate": rate,
+                "batch": batch,
+                **{k: [round(float(v), 4) for v in values] for k, values in mean.items()},
+            }
+        )
+    return rows
+
+
+def _write_back_rows(
+    bundle: Bundle, complete: bytes, pools: list[tuple[Pool, NDArray[np.float32]]], seed: int
+) -> dict[str, Any]:
+    """Write a tail of 50 epochs back for each audited person; the worst and the mean."""
+    if bundle.tail is None:
+        raise ModelError("The bundle has no tail.")
+    reports = []
+    for pool, x in pools:
+        m = draw(pool, seed, 0).member
+        tail = finetune(
+            bundle.tail,
+            x[m],
+            pool.windows.y[m],
+            (CHECKPOINTS[-1],),
+            learning_rate=LEARNING_RATE,
+            batch=BATCH,
+            seed=0,
+        )[CHECKPOINTS[-1]]
+        reports.append(
+            personalized_tflite(bundle, complete, tail, pool.windows.x, pool.windows.y)[1]
+        )
+    return {
+        "epochs": CHECKPOINTS[-1],
+        "windows": sum(r.windows for r in reports),
+        "accuracy_float_tail": round(float(np.mean([r.accuracy_float_tail for r in reports])), 4),
+        "accuracy_int8": round(float(np.mean([r.accuracy_int8 for r in reports])), 4),
+        "largest_probability_change": round(max(r.largest_probability_change for r in reports), 4),
+        "changed_answers": sum(r.changed_answers for r in reports),
+        "saturated_logits": sum(r.saturated_logits for r in reports),
+    }
+
+
+def _runtime_difference(
+    models: tuple[bytes, bytes], windows: NDArray[np.int8], seed: int
+) -> dict[str, Any]:
+    """How far tflite-runtime's kernels are from the reference, on real windows and on noise."""
+    noise = np.random.default_rng(seed).integers(-128, 128, windows.shape).astype(np.int8)
+    rows: dict[str, Any] = {"inputs": 2 * len(windows)}
+    for name, tflite in zip(("backbone", "complete"), models, strict=True):
+        away = np.abs(
+            np.concatenate(
+                [
+                    run_int8(tflite, q).astype(np.int32) - run_int8(tflite, q, "runtime")
+                    for q in (windows, noise)
+                ]
+            )
+        )
+        rows[name] = {
+            "largest": int(away.max()),
+            "share_of_bytes": round(float((away > 0).mean()), 6),
+        }
+    return rows
+
+
 def train_har_watch(
-    out_dir: str | Path, seed: int = SEED, progress: Progress | None = None
+    out_dir: str | Path,
+    seed: int = SEED,
+    progress: Progress | None = None,
+    *,
+    compare: bool = False,
 ) -> Bundle:
-    """Train, convert, measure and write the shipped model.
+    """Train, convert, measure and write the shipped model with its card.
+
+    Writes har-watch.bundle, har-watch.tflite, card.json and README.md; with ``compare`` also
+    comparison.json. The same seed gives the same bytes on the same machine with the same
+    TensorFlow.
 
     Args:
-        out_dir: where har-watch.bundle and har-watch.tflite go.
+        out_dir: where the files go.
         seed: of the training.
         progress: called with (stage, done, total).
+        compare: train every candidate on all but one public person first (some minutes); else
+            the card shows the comparison.json that is already in ``out_dir``, if any.
 
     Raises:
         DataError: if the data set is not installed.
         ModelError: if TensorFlow is missing or a conversion fails.
     """
-    tell = progress if progress is not None else lambda *_: None
+    tell: Progress = progress if progress is not None else lambda *_: None
+    out = Path(out_dir)
+    out.mkdir(parents=True, exist_ok=True)
     dataset = data.load("watch")
     people = people_split(dataset)
     single_thread()
+    comparison = out / "comparison.json"
+    if compare:
+        rows = compare_candidates(
+            dataset,
+            people[0],
+            CANDIDATES,
+            RECIPE,
+            seed=seed,
+            learning_rate=LEARNING_RATE,
+            batch=BATCH,
+            calibration=CALIBRATION,
+            progress=tell,
+        )
+        _write_json(comparison, {"seed": seed, "recipe": asdict(RECIPE), "rows": rows})
+    architecture = candidate(CHOSEN)
+    windows = training_windows(dataset, people[0], WINDOW, RECIPE.hop)
     trained = train(
-        candidate(CHOSEN),
-        training_windows(dataset, people[0], RECIPE.hop),
+        architecture,
+        windows,
         len(dataset.label_names),
         RECIPE,
         seed=seed,
         progress=lambda done, total: tell("training", done, total),
     )
     tell("converting", 0, 1)
-    calibration = calibration_windows(dataset, people[0])
-    converted = convert(
-        trained.model,
-        trained.backbone,
-        trained.tail,
-        trained.normalize(calibration.x, RECIPE.clip),
-    )
+    calibration = trained.normalize(calibration_windows(dataset, people[0]).x, RECIPE.clip)
+    converted = convert(trained.model, trained.backbone, trained.tail, calibration)
     tell("converting", 1, 1)
-    bundle = Bundle(
-        converted.backbone,
-        converted.tail,
-        make_meta(dataset, trained, converted, people=people, seed=seed, accuracy={}),
-    )
+
+    def bundle_with(accuracy: dict[str, Any]) -> Bundle:
+        meta = make_meta(dataset, trained, converted, people=people, seed=seed, accuracy=accuracy)
+        return Bundle(converted.backbone, converted.tail, meta)
+
     unseen = dataset.windows(WINDOW, people[1])
-    ready = trained.normalize(unseen.x, RECIPE.clip)
-    accuracy = {
-        "float": by_person(trained.model.predict(ready, batch_size=256, verbose=0), unseen),
-        "int8": by_person(run_int8(converted.complete, bundle.quantize(unseen.x)), unseen),
-    }
-    bundle = Bundle(
-        converted.backbone,
-        converted.tail,
-        make_meta(dataset, trained, converted, people=people, seed=seed, accuracy=accuracy),
+    tell("measuring", 0, 4)
+    answers = trained.model.predict(
+        trained.normalize(unseen.x, RECIPE.clip), batch_size=256, verbose=0
     )
-    out = Path(out_dir)
+    codes = bundle_with({}).quantize(unseen.x)
+    accuracy = {
+        "float": by_person(answers, unseen),
+        "int8": by_person(run_int8(converted.complete, codes), unseen),
+    }
+    bundle = bundle_with(accuracy)
+    tell("measuring", 1, 4)
+    scale, zero_point = converted.embedding.scale, converted.embedding.zero_point
+    pools = []
+    for person in people[1]:
+        pool = person_pool(dataset, person)
+        x = embed(converted.backbone, bundle.quantize(pool.windows.x), scale, zero_point)
+        pools.append((pool, x))
+    personalised = _personalised_rows(bundle, pools, seed)
+    tell("measuring", 2, 4)
+    written = _write_back_rows(bundle, converted.complete, pools, seed)
+    tell("measuring", 3, 4)
+    card = {
+        "name": NAME,
+        "seed": seed,
+        "dataset": {
+            "name": dataset.name,
+            "sha256": dataset.sha256,
+            "recordings": len(dataset.signals),
+            "people": len(dataset.people),
+            "labels": list(dataset.label_names),
+            "channels": list(dataset.channel_names),
+            "rate_hz": dataset.rate_hz,
+        },
+        "public_people": list(people[0]),
+        "audited_people": list(people[1]),
+        "training_windows": len(windows),
+        "training_loss": round(trained.loss, 4),
+        "architecture": asdict(architecture),
+        "recipe": asdict(RECIPE),
+        "calibration_windows": len(calibration),
+        "operators": {
+            "backbone": operators(converted.backbone),
+            "complete": operators(converted.complete),
+        },
+        "macs": count_macs(trained.model),
+        "bytes": {
+            "backbone": len(converted.backbone),
+            "complete": len(converted.complete),
+            "bundle": len(bundle.to_bytes()),
+        },
+        "bundle_id": bundle.bundle_id,
+        "accuracy": accuracy,
+        "windows_unseen": {p: int((unseen.person == p).sum()) for p in people[1]},
+        "split": {"window": WINDOW, "block": BLOCK, "gap": GAP, "repetitions": REPETITIONS},
+        "pools": {pool.person: _pool_row(pool, seed) for pool, _ in pools},
+        "finetuning": {
+            "learning_rate": LEARNING_RATE,
+            "batch": BATCH,
+            "checkpoints": list(CHECKPOINTS),
+            "rows": personalised,
+        },
+        "write_back": written,
+        "runtime": _runtime_difference((converted.backbone, converted.complete), codes, seed),
+        "tensorflow": load_tensorflow().__version__,
+        "comparison": json.loads(comparison.read_text()) if comparison.exists() else None,
+        "chosen": CHOSEN,
+    }
     bundle.save(out / f"{NAME}.bundle")
     (out / f"{NAME}.tflite").write_bytes(converted.complete)
-    card = {"macs": count_macs(trained.model), "accuracy": accuracy, "recipe": asdict(RECIPE)}
-    (out / "card.json").write_text(json.dumps(card, indent=2, sort_keys=True) + "\n")
+    _write_json(out / "card.json", card)
+    (out / "README.md").write_text(render_card(card))
+    tell("measuring", 4, 4)
     return bundle
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")

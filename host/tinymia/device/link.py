@@ -24,6 +24,8 @@ from tinymia.errors import DeviceError
 
 _HEADER = struct.Struct("<BBH")
 _READ = 65536
+_LATENCY = 0.05  # seconds, of line drivers and schedulers
+_SLOW_LINE = 10_000  # bytes/s, about 115200 baud
 
 
 class Port(TypingProtocol):
@@ -129,7 +131,7 @@ class Link:
         self._next = 0
         self._pending: deque[_Pending] = deque()
         self._window = protocol.WINDOW
-        self._went_back = (-1, 0.0)
+        self._silent = 0  # time-outs since the last valid frame
 
     # --- sessions ---
 
@@ -255,22 +257,20 @@ class Link:
         pending.tries += 1
         self._write(pending.frame)
 
-    def _go_back(self, first: int = 0) -> None:
-        """Send again what has no response, from the ``first`` pending request on."""
-        for pending in list(self._pending)[first:]:
-            if pending.response is None:
-                self._transmit(pending)
-
     def _receive(self) -> None:
         head = self._pending[0]
-        in_flight = sum(len(p.frame) for p in self._pending)
-        # Twice the line time of what is under way at 10 kB/s, doubled with every try.
-        patience = (0.15 + in_flight / 5000 + head.seconds) * 2.0 ** min(head.tries - 1, 5)
+        waiting = sum(len(p.frame) for p in self._pending if p.response is None)
+        # What is under way takes this long at 10 kB/s, and as long again for the answers.
+        patience = (_LATENCY + 2 * waiting / _SLOW_LINE + head.seconds) * 2.0 ** min(
+            self._silent, 4
+        )
         wait = head.sent_at + patience - time.monotonic()
         if wait <= 0:
-            self._go_back()
+            self._silent += 1
+            self._transmit(head)
             return
         for kind, session, seq, payload in self._frames(min(wait, 0.25)):
+            self._silent = 0
             if kind == protocol.Type.RESEND | protocol.RESPONSE:
                 self._on_resend(session, payload)
             elif session == self._session and kind & protocol.RESPONSE:
@@ -286,13 +286,9 @@ class Link:
         if session != self._session or len(payload) != 2:
             return
         expected = int.from_bytes(payload, "little")
-        now = time.monotonic()
-        if self._went_back[0] == expected and now - self._went_back[1] < 0.05:
-            return  # several damaged frames of one burst ask for the same
-        self._went_back = (expected, now)
-        for index, pending in enumerate(self._pending):
-            if pending.seq == expected:
-                self._go_back(index)
+        for pending in self._pending:
+            if pending.seq == expected and pending.response is None:
+                self._transmit(pending)
                 return
         # Everything was executed: what the board missed was a repetition, or a response was lost.
 

@@ -644,7 +644,7 @@ class EchoResponse:
 
 @dataclass(frozen=True)
 class ResendRequest:
-    """Board to host only, as a response without a status: a frame was damaged or missing; `expected` comes next."""
+    """Board to host only, as a response without a status: a frame was damaged or missing; the board waits for request `expected`."""
 
     TYPE: ClassVar[int] = Type.RESEND
     FIXED: ClassVar[Struct] = Struct("<")

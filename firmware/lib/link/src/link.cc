@@ -38,17 +38,41 @@ void Link::OnFrame(uint32_t size) {
   }
   if (frame_[1] != session_) return;  // left over from an earlier session
   const int16_t ahead = static_cast<int16_t>(seq - expected_);
-  Response* response = &responses_[seq % kWindow];
   if (ahead == 0) {
-    ++expected_;
-    gap_reported_ = false;
-    Run(response, size - kHeader);
-  } else if (ahead > 0) {
+    RunInOrder(frame_, size);
+  } else if (ahead > 0 && ahead < static_cast<int16_t>(kWindow)) {
+    Held* held = &held_[seq % kWindow];
+    memcpy(held->frame, frame_, size);
+    held->size = size;
     if (!gap_reported_) AskAgain();
-    gap_reported_ = true;
-  } else if (ahead >= -static_cast<int16_t>(kWindow) && response->size != 0) {
-    SendResponse(response);  // its response was lost: send it again, run nothing
+  } else if (ahead < 0 && ahead >= -static_cast<int16_t>(kWindow)) {
+    Response* response = &responses_[seq % kWindow];
+    if (response->size != 0) SendResponse(response);  // it was lost: send it again, run nothing
   }
+}
+
+// Runs a request and those behind it that are here already.
+void Link::RunInOrder(uint8_t* frame, uint32_t size) {
+  for (;;) {
+    Held* held = &held_[expected_ % kWindow];
+    Response* response = &responses_[expected_ % kWindow];
+    ++expected_;
+    Run(response, frame, size);
+    held->size = 0;
+    held = &held_[expected_ % kWindow];
+    if (held->size == 0) break;
+    frame = held->frame;
+    size = held->size;
+  }
+  gap_reported_ = false;
+  if (GapIsKnown()) AskAgain();
+}
+
+bool Link::GapIsKnown() const {
+  for (const Held& held : held_) {
+    if (held.size != 0) return true;
+  }
+  return false;
 }
 
 void Link::OnHello(uint32_t payload_size) {
@@ -68,13 +92,14 @@ void Link::OnHello(uint32_t payload_size) {
   expected_ = 0;
   gap_reported_ = false;
   for (Response& response : responses_) response.size = 0;
-  Run(&hello_, payload_size);
+  for (Held& held : held_) held.size = 0;
+  Run(&hello_, frame_, kHeader + payload_size);
 }
 
-void Link::Run(Response* response, uint32_t payload_size) {
-  memcpy(response->frame, frame_, kHeader);
+void Link::Run(Response* response, uint8_t* frame, uint32_t size) {
+  memcpy(response->frame, frame, kHeader);
   response->frame[0] |= kResponse;
-  response->size = kHeader + execute_(context_, frame_[0], frame_ + kHeader, payload_size,
+  response->size = kHeader + execute_(context_, frame[0], frame + kHeader, size - kHeader,
                                       response->frame + kHeader);
   const uint32_t crc = Crc32(response->frame, response->size);
   memcpy(response->frame + response->size, &crc, sizeof crc);
@@ -82,6 +107,7 @@ void Link::Run(Response* response, uint32_t payload_size) {
 }
 
 void Link::AskAgain() {
+  gap_reported_ = true;
   uint8_t frame[kHeader + ResendResponse::kFixed + kCrc] = {
       static_cast<uint8_t>(Type::kResend) | kResponse, session_, 0, 0};
   ResendResponse message;

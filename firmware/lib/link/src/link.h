@@ -32,9 +32,16 @@ class Link {
     uint8_t frame[kMaxFrame];
   };
 
+  struct Held {
+    uint32_t size = 0;  // 0: empty
+    uint8_t frame[kMaxFrame];
+  };
+
   void OnFrame(uint32_t size);
   void OnHello(uint32_t payload_size);
-  void Run(Response* response, uint32_t payload_size);
+  void RunInOrder(uint8_t* frame, uint32_t size);
+  bool GapIsKnown() const;
+  void Run(Response* response, uint8_t* frame, uint32_t size);
   void AskAgain();
   void SendResponse(Response* response);
 
@@ -45,6 +52,7 @@ class Link {
   CobsDecoder decoder_;
   Response responses_[kWindow];
   Response hello_;
+  Held held_[kWindow];  // requests that came before one that is missing
   uint8_t encoded_[CobsBound(kMaxFrame)];
   uint32_t nonce_ = 0;
   uint16_t expected_ = 0;

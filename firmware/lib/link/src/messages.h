@@ -570,7 +570,7 @@ struct EchoResponse {
   }
 };
 
-// Board to host only, as a response without a status: a frame was damaged or missing; `expected` comes next.
+// Board to host only, as a response without a status: a frame was damaged or missing; the board waits for request `expected`.
 struct ResendResponse {
   uint16_t expected;
   static constexpr uint32_t kFixed = 2;

@@ -27,10 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.errors import BundleError, DataError
+from tinymia.export.meta import FORMAT_VERSION, check_meta
 
 MAGIC = b"TMIABNDL"
 VERSION = 1
-META_FORMAT_VERSION = 1
+META_FORMAT_VERSION = FORMAT_VERSION
 HEADER = struct.Struct("<8sHHII12s")
 ENTRY = struct.Struct("<4sIII")
 ALIGN = 16
@@ -76,6 +77,11 @@ class Tail:
     def dim(self) -> int:
         """Number of values in the embedding."""
         return int(self.weights.shape[1])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(classes, dim)."""
+        return self.classes, self.dim
 
     def logits(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (n, classes) float32 of dequantised embeddings (n, dim) float32."""
@@ -254,7 +260,7 @@ def _aligned(size: int) -> int:
 
 def encode(bundle: Bundle) -> bytes:
     """The bytes of a bundle file (see the module's description)."""
-    check_meta(bundle.meta, bundle.tail)
+    check_meta(bundle.meta, None if bundle.tail is None else bundle.tail.shape)
     meta = json.dumps(
         bundle.meta, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
     )
@@ -342,60 +348,7 @@ def decode(data: bytes) -> Bundle:
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BundleError("The bundle's META section is not JSON.", _REBUILD) from error
     tail = Tail.from_bytes(sections["TAIL"]) if "TAIL" in sections else None
-    check_meta(meta, tail)
+    check_meta(meta, None if tail is None else tail.shape)
     if sections["MODL"][4:8] != b"TFL3":
         raise BundleError("The bundle's MODL section is not a .tflite file.", _REBUILD)
     return Bundle(sections["MODL"], tail, meta)
-
-
-def _need(holds: bool, what: str) -> None:
-    if not holds:
-        raise BundleError(f"The bundle's metadata is wrong: {what}.", _REBUILD)
-
-
-def _number(value: Any) -> bool:
-    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return plain and bool(np.isfinite(value))
-
-
-def _check_quantization(block: Any, name: str) -> None:
-    _need(isinstance(block, dict), f"{name} must be an object")
-    scale, zero = block.get("scale"), block.get("zero_point")
-    _need(_number(scale) and scale > 0, f"{name}.scale must be positive")
-    _need(isinstance(zero, int) and -128 <= zero <= 127, f"{name}.zero_point must be an int8")
-
-
-def check_meta(meta: Any, tail: Tail | None) -> None:
-    """Raise BundleError unless ``meta`` has what the host relies on and fits ``tail``."""
-    _need(isinstance(meta, dict), "it must be an object")
-    version = meta.get("format_version")
-    _need(isinstance(version, int), "format_version is missing")
-    if version > META_FORMAT_VERSION:
-        raise BundleError(
-            f"The bundle's metadata has version {version}; this tinymia reads up to "
-            f"{META_FORMAT_VERSION}.",
-            "Update tinymia.",
-        )
-    kind = "complete" if tail is None else "personalizable"
-    _need(meta.get("kind") == kind, f"kind must be {kind!r} for the sections that are there")
-    labels = meta.get("labels")
-    _need(isinstance(labels, list) and len(labels) > 1, "labels must be a list of names")
-    _need(all(isinstance(label, str) for label in labels), "labels must be text")
-    _need(meta.get("classes") == len(labels), "classes must be the number of labels")
-    window = meta.get("window")
-    _need(isinstance(window, dict), "window is missing")
-    for key in ("length", "channels"):
-        value = window.get(key)
-        _need(isinstance(value, int) and value > 0, f"window.{key} must be a positive number")
-    _check_quantization(meta.get("input"), "input")
-    norm = meta.get("normalization")
-    _need(isinstance(norm, dict), "normalization is missing")
-    for key in ("mean", "std"):
-        values = norm.get(key)
-        right = isinstance(values, list) and len(values) == window["channels"]
-        _need(right and all(_number(v) for v in values), f"normalization.{key} needs one a channel")
-    _need(min(norm["std"]) > 0, "normalization.std must be positive")
-    if tail is not None:
-        _check_quantization(meta.get("embedding"), "embedding")
-        _need(meta["embedding"].get("dim") == tail.dim, "embedding.dim must be the tail's width")
-        _need(tail.classes == len(labels), "the tail must have one row a label")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import tinymia
 from tinymia import data
@@ -19,9 +18,6 @@ from tinymia.data.splits import (
     GAP,
     MEMBERS,
     WINDOW,
-    Pool,
-    draw,
-    draw_cross_arm,
     people_split,
     person_pool,
 )
@@ -29,10 +25,8 @@ from tinymia.errors import ModelError
 from tinymia.export.bundle import META_FORMAT_VERSION, Bundle
 from tinymia.export.convert import Converted, convert, load_tensorflow, run_int8
 from tinymia.export.tflite_file import operators
-from tinymia.export.writeback import personalized_tflite
 from tinymia.models.card import render_card
-from tinymia.models.compare import CHECKPOINTS, compare_candidates, embed, personalise
-from tinymia.models.finetune import finetune
+from tinymia.models.compare import CHECKPOINTS, compare_candidates, embed
 from tinymia.models.har import (
     Architecture,
     Layer,
@@ -42,6 +36,14 @@ from tinymia.models.har import (
     train,
     training_windows,
 )
+from tinymia.models.measure import (
+    REPETITIONS,
+    by_person,
+    personalised_rows,
+    pool_row,
+    runtime_difference,
+    write_back_row,
+)
 
 NAME = "har-watch"
 SEED = 1
@@ -50,7 +52,6 @@ CALIBRATION = 500
 LEARNING_RATE = 0.2
 """Of fine-tuning on the device; see the card for what others do."""
 BATCH = 8
-REPETITIONS = 5
 
 CANDIDATES = (
     Architecture(
@@ -153,112 +154,6 @@ def make_meta(
     }
 
 
-def by_person(scores: NDArray[Any], windows: Windows) -> dict[str, float]:
-    """Accuracy on each person's windows from scores (n, classes), and the people's mean."""
-    right = scores.argmax(axis=1) == windows.y
-    found = {
-        str(p): round(float(right[windows.person == p].mean()), 4)
-        for p in np.unique(windows.person)
-    }
-    return {**found, "mean": round(float(np.mean(list(found.values()))), 4)}
-
-
-def _pool_row(pool: Pool, seed: int) -> dict[str, int]:
-    drawn, crossed = draw(pool, seed, 0), draw_cross_arm(pool, seed, 0)
-    return {
-        "windows": len(pool),
-        "blocks": pool.blocks,
-        "members": int(drawn.member.sum()),
-        "nonmembers": int(drawn.nonmember.sum()),
-        "cross_arm_nonmembers": int(crossed.nonmember.sum()),
-    }
-
-
-def _personalised_rows(
-    bundle: Bundle, pools: list[tuple[Pool, NDArray[np.float32]]], seed: int
-) -> list[dict[str, Any]]:
-    """Fine-tuning at several learning rates, averaged over the audited people."""
-    if bundle.tail is None:
-        raise ModelError("The bundle has no tail.")
-    rows = []
-    for rate, batch in ((0.02, 8), (0.05, 8), (0.1, 8), (0.1, 16), (0.2, 8), (0.5, 8)):
-        people = [
-            personalise(
-                bundle.tail,
-                pool,
-                x,
-                learning_rate=rate,
-                batch=batch,
-                repetitions=REPETITIONS,
-                seed=seed,
-            )
-            for pool, x in pools
-        ]
-        mean = {k: np.mean([p[k] for p in people], axis=0) for k in people[0]}
-        rows.append(
-            {
-                "learning_rate": rate,
-                "batch": batch,
-                **{k: [round(float(v), 4) for v in values] for k, values in mean.items()},
-            }
-        )
-    return rows
-
-
-def _write_back_rows(
-    bundle: Bundle, complete: bytes, pools: list[tuple[Pool, NDArray[np.float32]]], seed: int
-) -> dict[str, Any]:
-    """Write a tail of 50 epochs back for each audited person; the worst and the mean."""
-    if bundle.tail is None:
-        raise ModelError("The bundle has no tail.")
-    reports = []
-    for pool, x in pools:
-        m = draw(pool, seed, 0).member
-        tail = finetune(
-            bundle.tail,
-            x[m],
-            pool.windows.y[m],
-            (CHECKPOINTS[-1],),
-            learning_rate=LEARNING_RATE,
-            batch=BATCH,
-            seed=0,
-        )[CHECKPOINTS[-1]]
-        reports.append(
-            personalized_tflite(bundle, complete, tail, pool.windows.x, pool.windows.y)[1]
-        )
-    return {
-        "epochs": CHECKPOINTS[-1],
-        "windows": sum(r.windows for r in reports),
-        "accuracy_float_tail": round(float(np.mean([r.accuracy_float_tail for r in reports])), 4),
-        "accuracy_int8": round(float(np.mean([r.accuracy_int8 for r in reports])), 4),
-        "largest_probability_change": round(max(r.largest_probability_change for r in reports), 4),
-        "changed_answers": sum(r.changed_answers for r in reports),
-        "saturated_logits": sum(r.saturated_logits for r in reports),
-    }
-
-
-def _runtime_difference(
-    models: tuple[bytes, bytes], windows: NDArray[np.int8], seed: int
-) -> dict[str, Any]:
-    """How far tflite-runtime's kernels are from the reference, on real windows and on noise."""
-    noise = np.random.default_rng(seed).integers(-128, 128, windows.shape).astype(np.int8)
-    rows: dict[str, Any] = {"inputs": 2 * len(windows)}
-    for name, tflite in zip(("backbone", "complete"), models, strict=True):
-        away = np.abs(
-            np.concatenate(
-                [
-                    run_int8(tflite, q).astype(np.int32) - run_int8(tflite, q, "runtime")
-                    for q in (windows, noise)
-                ]
-            )
-        )
-        rows[name] = {
-            "largest": int(away.max()),
-            "share_of_bytes": round(float((away > 0).mean()), 6),
-        }
-    return rows
-
-
 def train_har_watch(
     out_dir: str | Path,
     seed: int = SEED,
@@ -340,9 +235,16 @@ def train_har_watch(
         pool = person_pool(dataset, person)
         x = embed(converted.backbone, bundle.quantize(pool.windows.x), scale, zero_point)
         pools.append((pool, x))
-    personalised = _personalised_rows(bundle, pools, seed)
+    personalised = personalised_rows(bundle, pools, seed)
     tell("measuring", 2, 4)
-    written = _write_back_rows(bundle, converted.complete, pools, seed)
+    written = write_back_row(
+        bundle,
+        converted.complete,
+        pools,
+        seed=seed,
+        learning_rate=LEARNING_RATE,
+        batch=BATCH,
+    )
     tell("measuring", 3, 4)
     card = {
         "name": NAME,
@@ -377,7 +279,7 @@ def train_har_watch(
         "accuracy": accuracy,
         "windows_unseen": {p: int((unseen.person == p).sum()) for p in people[1]},
         "split": {"window": WINDOW, "block": BLOCK, "gap": GAP, "repetitions": REPETITIONS},
-        "pools": {pool.person: _pool_row(pool, seed) for pool, _ in pools},
+        "pools": {pool.person: pool_row(pool, seed) for pool, _ in pools},
         "finetuning": {
             "learning_rate": LEARNING_RATE,
             "batch": BATCH,
@@ -385,7 +287,7 @@ def train_har_watch(
             "rows": personalised,
         },
         "write_back": written,
-        "runtime": _runtime_difference((converted.backbone, converted.complete), codes, seed),
+        "runtime": runtime_difference((converted.backbone, converted.complete), codes, seed),
         "tensorflow": load_tensorflow().__version__,
         "comparison": json.loads(comparison.read_text()) if comparison.exists() else None,
         "chosen": CHOSEN,

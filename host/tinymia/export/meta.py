@@ -1,0 +1,73 @@
+"""What a bundle's META section must hold for the host to rely on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinymia.errors import BundleError
+
+FORMAT_VERSION = 1
+
+_REBUILD = "Copy the file again, or rebuild it with `tinymia train`."
+
+
+def _need(holds: bool, what: str) -> None:
+    if not holds:
+        raise BundleError(f"The bundle's metadata is wrong: {what}.", _REBUILD)
+
+
+def _number(value: Any) -> bool:
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return plain and bool(np.isfinite(value))
+
+
+def _check_quantization(block: Any, name: str) -> None:
+    _need(isinstance(block, dict), f"{name} must be an object")
+    scale, zero = block.get("scale"), block.get("zero_point")
+    _need(_number(scale) and scale > 0, f"{name}.scale must be positive")
+    _need(isinstance(zero, int) and -128 <= zero <= 127, f"{name}.zero_point must be an int8")
+
+
+def check_meta(meta: Any, tail_shape: tuple[int, int] | None) -> None:
+    """Raise BundleError unless ``meta`` has what the host relies on.
+
+    Args:
+        meta: the parsed META section.
+        tail_shape: (classes, dim) of the tail, or None for a complete model.
+    """
+    _need(isinstance(meta, dict), "it must be an object")
+    version = meta.get("format_version")
+    _need(isinstance(version, int), "format_version is missing")
+    if version > FORMAT_VERSION:
+        raise BundleError(
+            f"The bundle's metadata has version {version}; this tinymia reads up to "
+            f"{FORMAT_VERSION}.",
+            "Update tinymia.",
+        )
+    kind = "complete" if tail_shape is None else "personalizable"
+    _need(meta.get("kind") == kind, f"kind must be {kind!r} for the sections that are there")
+    labels = meta.get("labels")
+    _need(isinstance(labels, list) and len(labels) > 1, "labels must be a list of names")
+    _need(all(isinstance(label, str) for label in labels), "labels must be text")
+    _need(meta.get("classes") == len(labels), "classes must be the number of labels")
+    window = meta.get("window")
+    _need(isinstance(window, dict), "window is missing")
+    for key in ("length", "channels"):
+        value = window.get(key)
+        _need(isinstance(value, int) and value > 0, f"window.{key} must be a positive number")
+    _check_quantization(meta.get("input"), "input")
+    norm = meta.get("normalization")
+    _need(isinstance(norm, dict), "normalization is missing")
+    for key in ("mean", "std"):
+        values = norm.get(key)
+        right = isinstance(values, list) and len(values) == window["channels"]
+        _need(right and all(_number(v) for v in values), f"normalization.{key} needs one a channel")
+    _need(min(norm["std"]) > 0, "normalization.std must be positive")
+    if tail_shape is not None:
+        _check_quantization(meta.get("embedding"), "embedding")
+        _need(
+            meta["embedding"].get("dim") == tail_shape[1], "embedding.dim must be the tail's width"
+        )
+        _need(tail_shape[0] == len(labels), "the tail must have one row a label")

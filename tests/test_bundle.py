@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from tinymia.errors import BundleError, DataError
 from tinymia.export.bundle import HEADER, VERSION, Bundle, Tail, pack_sections, split_sections
 

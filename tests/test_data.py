@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tinymia
 from numpy.typing import NDArray
+
+import tinymia
 from tinymia import data
 from tinymia.data import watch
 from tinymia.data.dataset import PersonalDataset, load_npz, save_npz

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from tinymia import data
 from tinymia.data.dataset import PersonalDataset
 from tinymia.data.splits import (

@@ -127,21 +127,21 @@ void Eval(const EvalContext& context, const Node& node) {
       layer.weights = context.Const<int8_t>(p.weights) + first * depth;
       layer.bias = bias.From(first);
       layer.multipliers = context.Const<FixedMultiplier>(p.requantization.channels) + first;
-      int32_t y = 0;
-      int32_t x = 0;
-      for (int32_t done = 0; done < positions; done += kBlock) {
-        const int32_t count = Min(positions - done, kBlock);
-        const int32_t lanes = GemmLanes(count);
-        for (int32_t lane = 0; lane < count; ++lane) {
+      for (int32_t done = 0; done < positions;) {
+        const ColumnBlock block = NextBlock(done, positions);
+        int32_t y = block.start / p.output_width;
+        int32_t x = block.start % p.output_width;
+        for (int32_t lane = 0; lane < block.lanes; ++lane) {
           const int8_t* patch = GatherPatch(p, input, group * p.group_channels, y, x, row);
-          PackColumn(patch, depth, p.input_zero_point, lane, lanes, columns);
+          PackColumn(patch, depth, p.input_zero_point, lane, block.lanes, columns);
           if (++x == p.output_width) {
             x = 0;
             ++y;
           }
         }
-        MultiplyColumns(layer, columns, count, output + done * p.output_channels + first,
-                        p.output_channels);
+        MultiplyColumns(layer, columns, block.lanes,
+                        output + block.start * p.output_channels + first, p.output_channels);
+        done = block.start + block.lanes;
       }
     }
     input += image_bytes;

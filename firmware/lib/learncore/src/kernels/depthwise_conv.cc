@@ -1,6 +1,7 @@
 // DEPTHWISE_CONV_2D.
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
+#include "kernels/requantize.h"
 
 namespace tinymia {
 namespace {
@@ -81,27 +82,128 @@ Taps InsideTaps(int32_t origin, int32_t dilation, int32_t filter, int32_t size) 
   return taps;
 }
 
-void EvalPoint(const EvalContext& context, const DepthwiseParams& p, const int8_t* image,
-               int32_t origin_y, int32_t origin_x, int8_t* output) {
+// The taps of one output point: `outer` runs of `inner` taps, all inside the image.
+struct TapGrid {
+  const int8_t* input;
+  const int8_t* weights;
+  int32_t outer, inner;
+  int32_t input_outer, input_inner;  // steps in bytes
+  int32_t weights_outer, weights_inner;
+};
+
+TapGrid PointTaps(const DepthwiseParams& p, const int8_t* image, const int8_t* weights,
+                  int32_t origin_y, int32_t origin_x) {
   const Taps ys = InsideTaps(origin_y, p.dilation_height, p.filter_height, p.height);
   const Taps xs = InsideTaps(origin_x, p.dilation_width, p.filter_width, p.width);
-  const int8_t* weights = context.Const<int8_t>(p.weights);
-  const FixedMultiplier* multipliers = context.Const<FixedMultiplier>(p.requantization.channels);
-  const BiasReader bias(context, p.requantization.bias);
   const int32_t output_channels = p.channels * p.multiplier;
-  for (int32_t c = 0; c < p.channels; ++c) {
+  const int32_t y = origin_y + ys.first * p.dilation_height;
+  const int32_t x = origin_x + xs.first * p.dilation_width;
+  TapGrid grid = {
+      image + (y * p.width + x) * p.channels,
+      weights + (ys.first * p.filter_width + xs.first) * output_channels,
+      ys.end - ys.first,
+      xs.end - xs.first,
+      p.dilation_height * p.width * p.channels,
+      p.dilation_width * p.channels,
+      p.filter_width * output_channels,
+      output_channels,
+  };
+  // A point may have no taps at all when the filter is dilated.
+  if (grid.outer <= 0 || grid.inner <= 0) {
+    grid.outer = grid.inner = 0;
+    grid.input = image;
+    grid.weights = weights;
+  }
+  if (grid.inner == 1) {  // the longer loop is the faster one
+    grid.inner = grid.outer;
+    grid.outer = 1;
+    grid.input_inner = grid.input_outer;
+    grid.weights_inner = grid.weights_outer;
+  }
+  return grid;
+}
+
+struct Finisher {
+  const Requantization& requantization;
+  const FixedMultiplier* multipliers;
+  BiasReader bias;
+
+  int8_t operator()(int32_t channel, int32_t sum) const {
+    const Requantization& q = requantization;
+    if (!q.fast) return Requantize(WrapAdd(sum, bias[channel]), multipliers[channel], q);
+    const FastMultiplier fast(multipliers[channel], q.output_zero_point);
+    const int32_t value = Clamp(fast.Apply(sum + bias[channel]), INT8_MIN, INT8_MAX);
+    if (q.full_range()) return static_cast<int8_t>(value);
+    return static_cast<int8_t>(Clamp(value, q.range.min, q.range.max));
+  }
+};
+
+int32_t SumTaps(const TapGrid& grid, int32_t zero_point, int32_t from, int32_t to) {
+  const int8_t* input_run = grid.input + from;
+  const int8_t* weights_run = grid.weights + to;
+  int32_t sum = 0;
+  for (int32_t o = 0; o < grid.outer; ++o) {
+    const int8_t* input = input_run;
+    const int8_t* weights = weights_run;
+    for (int32_t i = 0; i < grid.inner; ++i) {
+      sum += (*input - zero_point) * *weights;
+      input += grid.input_inner;
+      weights += grid.weights_inner;
+    }
+    input_run += grid.input_outer;
+    weights_run += grid.weights_outer;
+  }
+  return sum;
+}
+
+#if defined(TINYMIA_DSP)
+// Channels [channel, channel + 4) of a filter with one output for each input channel.
+void SumFourTaps(const TapGrid& grid, uint32_t offset, int32_t channel, int32_t* sums) {
+  const int8_t* input_run = grid.input + channel;
+  const int8_t* weights_run = grid.weights + channel;
+  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  for (int32_t o = 0; o < grid.outer; ++o) {
+    const int8_t* input = input_run;
+    const int8_t* weights = weights_run;
+    for (int32_t i = grid.inner; i > 0; --i) {
+      const uint32_t x = LoadWord(input);
+      const uint32_t w = LoadWord(weights);
+      const uint32_t x_even = Sxtab16(offset, x);
+      const uint32_t x_odd = Sxtab16Odd(offset, x);
+      const uint32_t w_even = Sxtb16(w);
+      const uint32_t w_odd = Sxtb16Odd(w);
+      s0 = Smlabb(x_even, w_even, s0);
+      s1 = Smlabb(x_odd, w_odd, s1);
+      s2 = Smlatt(x_even, w_even, s2);
+      s3 = Smlatt(x_odd, w_odd, s3);
+      input += grid.input_inner;
+      weights += grid.weights_inner;
+    }
+    input_run += grid.input_outer;
+    weights_run += grid.weights_outer;
+  }
+  sums[0] = s0;
+  sums[1] = s1;
+  sums[2] = s2;
+  sums[3] = s3;
+}
+#endif
+
+void EvalPoint(const DepthwiseParams& p, const TapGrid& grid, const Finisher& finish,
+               int8_t* output) {
+  int32_t c = 0;
+#if defined(TINYMIA_DSP)
+  const uint32_t offset = (static_cast<uint32_t>(-p.input_zero_point) & 0xffff) * 0x10001u;
+  for (; p.multiplier == 1 && c + 4 <= p.channels; c += 4) {
+    int32_t sums[4];
+    SumFourTaps(grid, offset, c, sums);
+    for (int32_t i = 0; i < 4; ++i) output[c + i] = finish(c + i, sums[i]);
+  }
+#endif
+  for (; c < p.channels; ++c) {
     for (int32_t m = 0; m < p.multiplier; ++m) {
-      const int32_t out = c * p.multiplier + m;
-      int32_t sum = 0;
-      for (int32_t ky = ys.first; ky < ys.end; ++ky) {
-        for (int32_t kx = xs.first; kx < xs.end; ++kx) {
-          const int32_t y = origin_y + ky * p.dilation_height;
-          const int32_t x = origin_x + kx * p.dilation_width;
-          const int32_t value = image[(y * p.width + x) * p.channels + c] - p.input_zero_point;
-          sum += value * weights[(ky * p.filter_width + kx) * output_channels + out];
-        }
-      }
-      output[out] = Requantize(WrapAdd(sum, bias[out]), multipliers[out], p.requantization);
+      const int32_t to = c * p.multiplier + m;
+      output[to] = finish(to, SumTaps(grid, p.input_zero_point, c, to));
     }
   }
 }
@@ -110,11 +212,18 @@ void Eval(const EvalContext& context, const Node& node) {
   const DepthwiseParams& p = context.Params<DepthwiseParams>(node);
   const int8_t* input = context.Input(node, 0);
   int8_t* output = context.Output(node);
+  const int8_t* weights = context.Const<int8_t>(p.weights);
+  const Finisher finish = {
+      p.requantization,
+      context.Const<FixedMultiplier>(p.requantization.channels),
+      BiasReader(context, p.requantization.bias),
+  };
   for (int32_t batch = 0; batch < p.batches; ++batch) {
     for (int32_t y = 0; y < p.output_height; ++y) {
       for (int32_t x = 0; x < p.output_width; ++x) {
-        EvalPoint(context, p, input, y * p.stride_height - p.pad_top,
-                  x * p.stride_width - p.pad_left, output);
+        const TapGrid grid = PointTaps(p, input, weights, y * p.stride_height - p.pad_top,
+                                       x * p.stride_width - p.pad_left);
+        EvalPoint(p, grid, finish, output);
         output += p.channels * p.multiplier;
       }
     }

@@ -22,6 +22,10 @@ inline uint32_t LoadWord(const void* from) {
 
 #if defined(TINYMIA_DSP_NATIVE)
 
+// Two words at once, at a multiple of 4.
+inline void StorePair(void* to, uint32_t first, uint32_t second) {
+  asm volatile("strd %0, %1, [%2]" : : "r"(first), "r"(second), "r"(to) : "memory");
+}
 // Sign-extends bytes 0 and 2 to halfwords.
 inline uint32_t Sxtb16(uint32_t a) {
   uint32_t r;
@@ -78,6 +82,10 @@ inline uint32_t MaxBytes(uint32_t a, uint32_t b) {
 
 #else
 
+inline void StorePair(void* to, uint32_t first, uint32_t second) {
+  const uint32_t both[2] = {first, second};
+  memcpy(to, both, sizeof(both));
+}
 inline int32_t LowHalf(uint32_t a) { return static_cast<int16_t>(a & 0xffff); }
 inline int32_t HighHalf(uint32_t a) { return static_cast<int16_t>(a >> 16); }
 inline uint32_t Halves(int32_t low, int32_t high) {

@@ -59,14 +59,14 @@ void Eval(const EvalContext& context, const Node& node) {
       p.rows,
       p.depth,
   };
-  for (int32_t done = 0; done < p.batches; done += kBlock) {
-    const int32_t count = Min(p.batches - done, kBlock);
-    for (int32_t lane = 0; lane < count; ++lane) {
-      PackColumn(input, p.depth, p.input_zero_point, lane, GemmLanes(count), columns);
-      input += p.depth;
+  for (int32_t done = 0; done < p.batches;) {
+    const ColumnBlock block = NextBlock(done, p.batches);
+    for (int32_t lane = 0; lane < block.lanes; ++lane) {
+      const int8_t* row = input + (block.start + lane) * p.depth;
+      PackColumn(row, p.depth, p.input_zero_point, lane, block.lanes, columns);
     }
-    MultiplyColumns(layer, columns, count, output, p.rows);
-    output += count * p.rows;
+    MultiplyColumns(layer, columns, block.lanes, output + block.start * p.rows, p.rows);
+    done = block.start + block.lanes;
   }
 }
 

@@ -13,13 +13,13 @@ void PackColumn(const int8_t* from, int32_t depth, int32_t zero_point, int32_t l
   for (int32_t i = 0; i < depth; ++i) to[i] = static_cast<int16_t>(from[i] - zero_point);
 }
 
-void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t count, int8_t* output,
+void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t lanes, int8_t* output,
                      int32_t output_stride) {
   const int32_t depth = layer.depth;
   for (int32_t r = 0; r < layer.rows; ++r) {
     const int8_t* weights = layer.weights + r * depth;
     const int32_t bias = layer.bias[r];
-    for (int32_t c = 0; c < count; ++c) {
+    for (int32_t c = 0; c < lanes; ++c) {
       const int16_t* column = columns + c * depth;
       int32_t sum = 0;
       for (int32_t i = 0; i < depth; ++i) sum += weights[i] * column[i];

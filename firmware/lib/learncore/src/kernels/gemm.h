@@ -26,15 +26,23 @@ struct GemmLayer {
   int32_t depth;
 };
 
-// Packs `depth` bytes, minus zero_point, as column `lane` of `lanes` (1 or kBlock).
+// The columns [start, start + lanes) to multiply next, out of `count`. The last block may go back
+// over columns that are done: they are computed twice, to the same bytes.
+struct ColumnBlock {
+  int32_t start;
+  int32_t lanes;  // 1 or kBlock
+};
+inline ColumnBlock NextBlock(int32_t done, int32_t count) {
+  if (count < kBlock || done == count - 1) return {done, 1};
+  return {Min(done, count - kBlock), kBlock};
+}
+
+// Packs `depth` bytes, minus zero_point, as column `lane` of `lanes`.
 void PackColumn(const int8_t* from, int32_t depth, int32_t zero_point, int32_t lane, int32_t lanes,
                 int16_t* columns);
 
-// output[c * output_stride + r] = requantised weights[r] . column[c], for `count` <= kBlock columns
-// that were packed with lanes = GemmLanes(count).
-void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t count, int8_t* output,
+// output[c * output_stride + r] = requantised weights[r] . column[c], for all packed lanes.
+void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t lanes, int8_t* output,
                      int32_t output_stride);
-
-constexpr int32_t GemmLanes(int32_t count) { return count == 1 ? 1 : kBlock; }
 
 }  // namespace tinymia

@@ -1,4 +1,5 @@
 // MEAN over one run of neighbouring axes, such as height and width.
+#include "kernels/channels.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
 
@@ -77,13 +78,11 @@ void Eval(const EvalContext& context, const Node& node) {
   const int8_t* input = context.Input(node, 0);
   int8_t* output = context.Output(node);
   for (int32_t o = 0; o < p.outer; ++o) {
-    for (int32_t i = 0; i < p.inner; ++i) {
-      const int8_t* at = input + i;
-      int32_t sum = 0;
-      for (int32_t r = 0; r < p.reduced; ++r, at += p.inner) sum += *at;
-      *output++ = Finish(p, sum);
-    }
+    const Patch patch = {input, 1, p.reduced, 0, p.inner};
+    ForEachSum(patch, p.inner,
+               [&](int32_t channel, int32_t sum) { output[channel] = Finish(p, sum); });
     input += p.reduced * p.inner;
+    output += p.inner;
   }
 }
 

@@ -1,4 +1,5 @@
 // AVERAGE_POOL_2D and MAX_POOL_2D.
+#include "kernels/channels.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
 
@@ -56,36 +57,19 @@ Status Prepare(PrepareContext* context) {
   return Status::kOk;
 }
 
-// The part of a window that lies inside the image; never empty.
-struct Patch {
-  const int8_t* first;
-  int32_t rows;
-  int32_t columns;
-};
-
 void AveragePatch(const PoolParams& p, const Patch& patch, int8_t* output) {
   const int32_t count = patch.rows * patch.columns;
-  for (int32_t c = 0; c < p.channels; ++c) {
-    const int8_t* row = patch.first + c;
-    int32_t sum = 0;
-    for (int32_t y = 0; y < patch.rows; ++y, row += p.width * p.channels) {
-      for (int32_t x = 0; x < patch.columns; ++x) sum += row[x * p.channels];
-    }
+  ForEachSum(patch, p.channels, [&](int32_t channel, int32_t sum) {
     // Rounds to nearest, ties away from zero.
-    const int32_t mean = sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
-    output[c] = static_cast<int8_t>(Clamp(mean, p.range.min, p.range.max));
-  }
+    const int32_t mean = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+    output[channel] = static_cast<int8_t>(Clamp(mean, p.range.min, p.range.max));
+  });
 }
 
 void MaxPatch(const PoolParams& p, const Patch& patch, int8_t* output) {
-  for (int32_t c = 0; c < p.channels; ++c) {
-    const int8_t* row = patch.first + c;
-    int32_t best = INT8_MIN;
-    for (int32_t y = 0; y < patch.rows; ++y, row += p.width * p.channels) {
-      for (int32_t x = 0; x < patch.columns; ++x) best = Max<int32_t>(best, row[x * p.channels]);
-    }
-    output[c] = static_cast<int8_t>(Clamp(best, p.range.min, p.range.max));
-  }
+  ForEachMax(patch, p.channels, [&](int32_t channel, int32_t best) {
+    output[channel] = static_cast<int8_t>(Clamp(best, p.range.min, p.range.max));
+  });
 }
 
 template <void (*kPool)(const PoolParams&, const Patch&, int8_t*)>
@@ -100,10 +84,13 @@ void Eval(const EvalContext& context, const Node& node) {
       for (int32_t out_x = 0; out_x < p.output_width; ++out_x) {
         const int32_t origin_x = out_x * p.stride_width - p.pad_left;
         const int32_t x = Max<int32_t>(origin_x, 0);
+        // The part of the window that lies inside the image; never empty.
         const Patch patch = {
             input + (y * p.width + x) * p.channels,
             Min(origin_y + p.filter_height, p.height) - y,
             Min(origin_x + p.filter_width, p.width) - x,
+            p.width * p.channels,
+            p.channels,
         };
         kPool(p, patch, output);
         output += p.channels;

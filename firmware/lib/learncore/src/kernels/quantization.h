@@ -23,6 +23,7 @@ struct Requantization {
   ActivationRange range;
   // Whether RequantizeFast holds for every channel.
   bool fast = false;
+  bool full_range() const { return range.min == INT8_MIN && range.max == INT8_MAX; }
 };
 
 // Checks `bias` (optional operand 2) and the filter's quantisation, and computes the multipliers.
@@ -43,6 +44,7 @@ class BiasReader {
     if (bytes_ != nullptr) memcpy(&value, bytes_ + 4 * channel, sizeof(value));
     return value;
   }
+  const uint8_t* bytes() const { return bytes_; }  // null: all are 0
   // The biases from `channel` on.
   BiasReader From(int32_t channel) const {
     BiasReader rest;

@@ -56,17 +56,18 @@ def command(
     from tinymia import data
     from tinymia.data.splits import person_pool
     from tinymia.errors import BundleError
+    from tinymia.export.personal import whose
     from tinymia.export.writeback import complete_bundle, personalized_tflite
 
     bundle = load_bundle(personal_path)
     if bundle.tail is None:
         raise BundleError("This bundle has no tail to write back.", "Run `tinymia personalize`.")
-    whose = person or bundle.meta.get("provenance", {}).get("personalized", {}).get("person")
-    if whose is None:
+    owner = person or whose(bundle)
+    if owner is None:
         raise BundleError("The bundle does not say whose it is.", "Give --person.")
     loaded = data.load(dataset)
     loaded.check_model(bundle.meta)
-    pool = person_pool(loaded, whose)
+    pool = person_pool(loaded, owner)
     source = base or default_bundle().with_suffix(".tflite")
     try:
         base_model = source.read_bytes()
@@ -80,8 +81,20 @@ def command(
     except OSError as error:
         raise BundleError(f"Cannot write {out}: {error.strerror}.") from error
     click.echo(f"model      {out}, {len(model):,} bytes")
-    for line in report.lines():
-        click.echo(line)
+    click.echo(
+        f"accuracy   {report.accuracy_float_tail:.3f} with the device's float32 tail,"
+        f" {report.accuracy_int8:.3f} written back to int8 ({report.windows} windows of {owner})"
+    )
+    click.echo(
+        f"answers    largest change of a probability {report.largest_probability_change:.4f},"
+        f" mean {report.mean_probability_change:.5f}; {report.changed_answers} top answers differ"
+    )
+    if report.runtime_difference is not None:
+        click.echo(
+            f"checked    tflite-runtime and the reference kernels differ by at most"
+            f" {report.runtime_difference}/256 in {100 * (report.runtime_differing or 0):.2f} % of"
+            " the output bytes"
+        )
     if image is not None:
         from tinymia.device.connect import image_for
 

@@ -11,7 +11,9 @@ from tinymia.cli.options import bundle_option, load_bundle
 
 @click.command()
 @bundle_option
-@click.option("--board", default="stm32f405", show_default=True, help="stm32f405 or stm32f407disco.")
+@click.option(
+    "--board", default="stm32f405", show_default=True, help="stm32f405 or stm32f407disco."
+)
 @click.option("--port", help="Serial port on which the board must answer afterwards.")
 @click.option("--image", type=click.Path(path_type=Path), help="A baked .elf instead of --bundle.")
 @click.option("--verbose", is_flag=True, help="Show the programmer's output.")
@@ -29,7 +31,7 @@ def command(
     """
     from tinymia.device.bake import bake
     from tinymia.device.build import build
-    from tinymia.device.connect import connect
+    from tinymia.device.connect import connect, images_dir
     from tinymia.device.elf import image_info
     from tinymia.device.flash import flash
     from tinymia.errors import DeviceError
@@ -37,8 +39,7 @@ def command(
     if image is None:
         bundle = load_bundle(bundle_path)
         built = build(board)
-        baked = built.elf.with_name(f"tinymia-{bundle.bundle_id}.elf")
-        image = bake(built.elf, bundle.to_bytes(), baked)
+        image = bake(built.elf, bundle.to_bytes(), images_dir() / f"{board}.elf")
     build_id = image_info(image).build_id
     flash(image, board, verbose=verbose)
     click.echo(f"programmed {image}")

@@ -49,7 +49,7 @@ def command(bundle_path: Path | None, target: str, out: Path | None, **options: 
     from tinymia.data.splits import draw, person_pool
     from tinymia.device.client import TrainSettings
     from tinymia.export.bundle import Tail
-    from tinymia.export.writeback import personalized_bundle
+    from tinymia.export.personal import personalized_bundle
 
     bundle = load_bundle(bundle_path)
     dataset = data.load(options["dataset"])
@@ -91,7 +91,11 @@ def command(bundle_path: Path | None, target: str, out: Path | None, **options: 
     )
     click.echo(f"tail       {trained.tail_hash}")
     if out is not None:
-        note = {"person": options["person"], "epochs": trained.epoch, "tail_hash": trained.tail_hash}
+        note = {
+            "person": options["person"],
+            "epochs": trained.epoch,
+            "tail_hash": trained.tail_hash,
+        }
         personal = personalized_bundle(bundle, Tail(weights, bias), note)
         personal.save(out)
         click.echo(f"bundle     {out} ({personal.bundle_id})")

@@ -39,6 +39,8 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
       tinymia query --person p07 --policy top1
       tinymia query --bundle personal.bundle --windows mine.npy
     """
+    import numpy as np
+
     from tinymia import data
     from tinymia.data.splits import person_pool
     from tinymia.errors import DataError
@@ -52,7 +54,7 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
         raise DataError("Say what to ask about.", "Give either --person or --windows.")
     bundle = load_bundle(bundle_path)
     if options["file"] is not None:
-        raw = data.load_windows(options["file"])
+        raw = _windows(options["file"])
     else:
         dataset = data.load(options["dataset"])
         dataset.check_model(bundle.meta)
@@ -66,7 +68,22 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
             )
     click.echo(",".join(["window", "answer", *bundle.labels]))
     for index, row in enumerate(answers):
-        # NaN where the policy hides a class.
-        best = bundle.labels[int((row == row).argmax() if (row != row).any() else row.argmax())]
-        shown = ["" if value != value else f"{value:.6g}" for value in row.tolist()]
+        best = bundle.labels[int(np.nanargmax(row))]  # NaN where the policy hides a class
+        shown = ["" if np.isnan(value) else f"{value:.6g}" for value in row]
         click.echo(",".join([str(index), best, *shown]))
+
+
+def _windows(path: Path) -> Any:
+    """The array in an .npy file; the bundle checks its shape and values."""
+    import numpy as np
+
+    from tinymia.errors import DataError
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
+    except (ValueError, EOFError) as error:
+        raise DataError(
+            f"{path} is not an .npy file of numbers.", "Save it with numpy.save."
+        ) from error

@@ -31,15 +31,16 @@ def command(model: str, out: Path | None, seed: int) -> None:
     if model != NAME:
         raise ModelError(f"There is no model {model!r}.", f"Known: {NAME}.")
     folder = out or Path(__file__).resolve().parents[3] / "models" / NAME
-    seen = {"at": 0, "stage": ""}
+    at, stage = 0, ""
     with progress("Training", None) as advance:
 
-        def on_progress(stage: str, done: int, total: int) -> None:
-            if stage != seen["stage"]:
-                click.echo(f"{stage} ({total})", err=True)
-                seen.update(stage=stage, at=0)
-            advance(done - int(seen["at"]))
-            seen["at"] = done
+        def on_progress(now: str, done: int, total: int) -> None:
+            nonlocal at, stage
+            if now != stage:
+                click.echo(f"{now} ({total})", err=True)
+                at, stage = 0, now
+            advance(done - at)
+            at = done
 
         bundle = train_har_watch(folder, seed, on_progress)
     click.echo(f"bundle     {folder / f'{NAME}.bundle'} ({bundle.bundle_id})")

@@ -75,13 +75,22 @@ class Image:
     build: BuildResult
 
 
+def images_dir() -> Path:
+    """Where baked images go; PlatformIO empties its own build folder now and then."""
+    from tinymia.device.build import firmware_dir
+
+    folder = firmware_dir() / ".pio" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def image_for(bundle: bytes, bundle_id: str, out: Path | None = None) -> Image:
     """Build the firmware if need be and bake a bundle into it.
 
     Args:
         bundle: the bundle file's bytes.
         bundle_id: names the image when ``out`` is not given.
-        out: where the image goes; default: beside the build.
+        out: where the image goes; default: a folder that PlatformIO does not wipe.
 
     Raises:
         DeviceError: compiler missing, code does not compile, bundle too large.
@@ -90,7 +99,7 @@ def image_for(bundle: bytes, bundle_id: str, out: Path | None = None) -> Image:
     from tinymia.device.build import build
 
     built = build()
-    where = out or built.elf.with_name(f"tinymia-{bundle_id}.elf")
+    where = out or images_dir() / f"{built.build_id[:12]}-{bundle_id}.elf"
     return Image(bake(built.elf, bundle, where), built)
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from tinymia import data
 from tinymia.data.dataset import PersonalDataset
 from tinymia.data.splits import people_split, person_pool
 from tinymia.errors import DataError, ModelError
 from tinymia.export.bundle import Bundle, Tail
 from tinymia.export.convert import Converted, convert, io_quantization, run_int8, to_int8
-from tinymia.export.tflite_file import open_graph, shared_tensors_equal
+from tinymia.export.tflite_file import open_graph, operators, shared_tensors_equal
 from tinymia.export.writeback import complete_bundle, patch_tail, personalized_tflite
 from tinymia.models import har_watch
+from tinymia.models.card import render_card
 from tinymia.models.finetune import auc, finetune, losses
 from tinymia.models.har import (
     Architecture,
@@ -241,6 +243,23 @@ def test_shipped_model(shipped: tuple[Bundle, bytes], recordings: PersonalDatase
     accuracy = float((answers.argmax(axis=1) == w.y).mean())
     assert accuracy == pytest.approx(card["accuracy"]["int8"]["p07"], abs=1e-4)
     assert bundle.meta["accuracy"]["int8"] == card["accuracy"]["int8"]
+    assert bundle.bundle_id == card["bundle_id"]
+    assert card["bytes"] == {
+        "backbone": len(bundle.model),
+        "complete": len(base),
+        "bundle": len(bundle.to_bytes()),
+    }
+    assert operators(base) == card["operators"]["complete"]
+    # the architecture in the code is the one that was shipped
+    chosen = har_watch.candidate(har_watch.CHOSEN)
+    assert card["architecture"] == json.loads(json.dumps(asdict(chosen)))
+    assert card["recipe"] == asdict(har_watch.RECIPE)
+
+
+def test_the_card_shows_what_was_measured() -> None:
+    card = json.loads((SHIPPED / "card.json").read_text())
+    assert (SHIPPED / "README.md").read_text() == render_card(card)
+    assert "Not compared" in render_card(card | {"comparison": None})
 
 
 def test_runtime_stays_close_to_the_reference(

@@ -76,7 +76,7 @@ CANDIDATES = (
         dense=True,
     ),
 )
-CHOSEN = "plain, dense embedding"
+CHOSEN = "plain"
 RECIPE = Recipe(dropout=0.1, label_smoothing=0.1)
 
 Progress = Callable[[str, int, int], None]

@@ -52,7 +52,7 @@ def command(target: str, bundle_path: Path | None, dataset: str, person: str | N
     wanted = [person] if person else []
     pool = person_pool(loaded, people_to_audit(loaded, bundle, wanted)[0])
     drawn = draw(pool, 1, 0)
-    rows: list[tuple[str, str, str]] = []
+    rows: list[tuple[str, str, float]] = []
     with connection(target, bundle) as opened:
         board = opened.board
         board.require_bundle()
@@ -94,8 +94,7 @@ def command(target: str, bundle_path: Path | None, dataset: str, person: str | N
         ]
         listed = table(f"{board.identity.board} on {target}", ("", "value", "unit"))
     for name, unit, value in rows:
-        number = float(value)
-        text = thousands(number) if number >= 1000 else f"{number:.3g}"
+        text = thousands(value) if value >= 1000 else f"{value:.3g}"
         listed.add_row(name, text, unit)
     listed.columns[2].justify = "left"
     show(listed)

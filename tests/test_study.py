@@ -1,0 +1,208 @@
+"""A study keeps what is finished, goes on after an interruption, and gives the same results."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tinymia import data
+from tinymia.errors import StudyError
+from tinymia.export.bundle import Bundle
+from tinymia.study.audit import people_to_audit, plan
+from tinymia.study.journal import Journal, Unit
+from tinymia.study.settings import StudySettings, UnitKey, parse_epochs, training_seed
+
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
+QUICK = ("--person", "p07", "--person", "p08", "--repetitions", "2", "--epochs", "1,3")
+
+
+def command(out: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "tinymia", "audit", "--out", str(out), *QUICK, *more]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PYTHONPATH": str(ROOT / "host")}
+    return subprocess.run(
+        arguments, capture_output=True, text=True, check=False, env=env, timeout=300
+    )
+
+
+def results(out: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((out / "results.json").read_text())
+    content.pop("timings")
+    content["context"].pop("command")  # it names the folder
+    return content
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of the simulators that this process started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            words = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            name = (entry / "comm").read_text().strip()
+        except (OSError, IndexError):
+            continue
+        if int(words[1]) == pid and name.startswith("qemu-system"):
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed")
+    done = run(*command(out))
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout
+    return out
+
+
+def test_killing_the_simulator_loses_nothing_that_is_finished(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    env = os.environ | {"PYTHONPATH": str(ROOT / "host")}
+    process = subprocess.Popen(
+        command(tmp_path, "--boards", "1"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=env,
+    )
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "cells").glob("*.npz"))) < 3:
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for pid in children(process.pid):
+        os.kill(pid, signal.SIGKILL)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "The simulator" in errors
+    assert "Traceback" not in errors
+    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").glob("*.npz")}
+    assert 3 <= len(kept) < 20
+    assert not (tmp_path / "results.json").exists()
+
+    again = run(*command(tmp_path))
+    assert again.returncode == 0, again.stderr
+    assert all(p.stat().st_mtime_ns == when for p, when in kept.items())
+    assert results(tmp_path) == results(undisturbed)
+
+
+def test_the_split_is_stored_and_proves_itself(undisturbed: Path) -> None:
+    from tinymia.data.splits import Draw, Pool, assert_disjoint
+
+    stored = json.loads((undisturbed / "splits.json").read_text())
+    dataset = data.load("watch")
+    pools = {p["person"]: Pool.from_json(p, dataset) for p in stored["pools"]}
+    assert len(stored["draws"]) == 4
+    for entry in stored["draws"]:
+        drawn = Draw.from_json(entry)
+        assert assert_disjoint(pools[drawn.person], drawn).shared_samples == 0
+
+
+def test_results_name_everything_they_depend_on(undisturbed: Path) -> None:
+    found = results(undisturbed)
+    device = found["context"]["device"]
+    assert device["bundle_id"] == Bundle.load(BUNDLE).bundle_id
+    assert len(device["build_id"]) == 40
+    assert device["unit"] == "instructions"
+    assert 2000 < device["train_step_both"] <= 7300
+    assert device["payload_fraction"] >= 0.95
+    assert len(found["tail_hashes"]) == 4 * 6
+    assert len({v for k, v in found["tail_hashes"].items() if k.startswith("base")}) == 1
+
+
+def test_another_study_in_the_same_folder_is_refused(undisturbed: Path) -> None:
+    done = run(*command(undisturbed, "--seed", "2"))
+    assert done.returncode == 1
+    assert "another study (different: settings.seed)" in done.stderr
+    assert "--fresh" in done.stderr
+
+
+def test_a_damaged_cell_is_named(undisturbed: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(undisturbed, tmp_path / "copy")
+    cell = next((tmp_path / "copy" / "cells").glob("p07-000-plain*"))
+    cell.write_bytes(cell.read_bytes()[:100])
+    done = run(*command(tmp_path / "copy"))
+    assert done.returncode == 1
+    assert cell.name in done.stderr
+    assert "Delete this file" in done.stderr
+
+
+def unit(key: UnitKey) -> Unit:
+    probs = np.full((1, 4, 7), 1 / 7, np.float32)
+    slots, member = np.arange(4), np.array([True, False, True, False])
+    return Unit(key, (5,), slots, slots % 7, member, probs, ("ab",), (80,), (9,), (0,))
+
+
+def test_the_journal_gives_back_what_it_took(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, {"settings": {"a": 1}, "build": "x"})
+    key = UnitKey("p01", 2, "clip+smooth")
+    assert not journal.has(key)
+    journal.save(unit(key))
+    assert journal.has(key)
+    loaded = journal.load(key)
+    assert loaded.probs.tobytes() == unit(key).probs.tobytes()
+    assert (loaded.tail_hashes, loaded.steps, loaded.checkpoints) == (("ab",), (80,), (5,))
+    Journal(tmp_path, {"settings": {"a": 1}, "build": "x"})
+    with pytest.raises(StudyError, match=r"settings\.a"):
+        Journal(tmp_path, {"settings": {"a": 2}, "build": "x"})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"repetitions": 0},
+        {"epochs": (5, 1)},
+        {"epochs": ()},
+        {"learning_rate": float("nan")},
+        {"batch": 0},
+        {"clip_norm": 0.0},
+        {"label_smoothing": 1.0},
+        {"policy": "everything"},
+        {"split": "random"},
+        {"seed": -1},
+    ],
+)
+def test_settings_are_checked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(StudyError):
+        StudySettings(**wrong)
+
+
+def test_epochs_are_parsed() -> None:
+    assert parse_epochs("1,5,20") == (1, 5, 20)
+    with pytest.raises(StudyError, match="whole numbers"):
+        parse_epochs("1,x")
+
+
+def test_nobody_of_the_base_model_is_audited() -> None:
+    dataset, bundle = data.load("watch"), Bundle.load(BUNDLE)
+    public = bundle.meta["provenance"]["public_people"]
+    assert not set(people_to_audit(dataset, bundle, ())) & set(public)
+    with pytest.raises(StudyError, match="base model was trained on"):
+        people_to_audit(dataset, bundle, public[:1])
+    with pytest.raises(StudyError, match="nobody called"):
+        people_to_audit(dataset, bundle, ("p99",))
+
+
+def test_seeds_differ_between_people_and_repetitions() -> None:
+    settings = StudySettings()
+    seeds = {training_seed(settings, p, r) for p in range(10) for r in range(50)}
+    assert len(seeds) == 500
+    people = ["p07", "p08"]
+    jobs = plan(StudySettings(repetitions=2), data.load("watch"), people)
+    assert [job.pool.person for job in jobs] == people
+    assert not (jobs[0].draws[0].member == jobs[0].draws[1].member).all()

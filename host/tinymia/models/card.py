@@ -118,7 +118,7 @@ def _accuracy(card: Mapping[str, Any]) -> str:
         ("person", "windows", "float32", "int8"),
         (
             (p, str(windows.get(p, sum(windows.values()))), f"{float_[p]:.3f}", f"{int8[p]:.3f}")
-            for p in float_
+            for p in (*card["audited_people"], "mean")
         ),
     )
 

@@ -17,7 +17,8 @@ from tinymia.cli.options import progress
     help="Folder for bundle, .tflite and card.  [default: models/MODEL of the checkout]",
 )
 @click.option("--seed", default=1, show_default=True, help="Of weights, batches and augmentation.")
-def command(model: str, out: Path | None, seed: int) -> None:
+@click.option("--compare", is_flag=True, help="Also train every candidate again (minutes).")
+def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
     """Train and quantise MODEL on the public people; write bundle, .tflite and card.
 
     \b
@@ -42,7 +43,7 @@ def command(model: str, out: Path | None, seed: int) -> None:
             advance(done - at)
             at = done
 
-        bundle = train_har_watch(folder, seed, on_progress)
+        bundle = train_har_watch(folder, seed, on_progress, compare=compare)
     click.echo(f"bundle     {folder / f'{NAME}.bundle'} ({bundle.bundle_id})")
     for name, value in bundle.meta["accuracy"].items():
         click.echo(f"{name:10} {value}")

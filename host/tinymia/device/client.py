@@ -41,7 +41,7 @@ class TrainSettings:
         seed: of the order of examples (Philox key).
     """
 
-    learning_rate: float = 0.05
+    learning_rate: float = 0.2
     batch: int = 8
     clip_norm: float = 0.0
     label_smoothing: float = 0.0

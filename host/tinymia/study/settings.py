@@ -48,7 +48,7 @@ class StudySettings:
     members: int = 80
     split: str = "same-distribution"
     epochs: tuple[int, ...] = (1, 5, 20, 50)
-    learning_rate: float = 0.05
+    learning_rate: float = 0.2
     batch: int = 8
     clip_norm: float = 1.0
     label_smoothing: float = 0.1

@@ -10,7 +10,7 @@
 namespace tinymia {
 
 struct TrainSettings {
-  float learning_rate = 0.05f;
+  float learning_rate = 0.2f;
   uint16_t batch = 1;
   float clip_norm = 0.0f;  // bound of one example's gradient norm; 0: no clipping
   float label_smoothing = 0.0f;

@@ -79,7 +79,7 @@ uint64_t Trainer::StoreHash() const {
   Fnv1a hash;
   hash.Add(store_, stored_ * head_->dim());
   hash.Add(labels_, stored_);
-  hash.Add(bitmap_, capacity_ / 8);
+  hash.Add(bitmap_, (stored_ + 7) / 8);  // equal stores have equal hashes whatever the capacity
   return hash.value();
 }
 

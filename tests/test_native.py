@@ -1,0 +1,102 @@
+"""The whole firmware compiled for this machine, under sanitizers: the board's bits, no fault."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinymia import data
+from tinymia.data.splits import draw, person_pool
+from tinymia.device import protocol
+from tinymia.device.build import build
+from tinymia.device.client import Board, TrainSettings
+from tinymia.device.connect import Connection, connect, image_for
+from tinymia.device.link import encode_frame
+from tinymia.export.bundle import Bundle
+
+ROOT = Path(__file__).resolve().parents[1]
+BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
+SETTINGS = (
+    TrainSettings(seed=1),
+    TrainSettings(batch=1, learning_rate=0.03, seed=2),
+    TrainSettings(clip_norm=0.5, label_smoothing=0.2, batch=13, seed=3),
+)
+
+
+@pytest.fixture(scope="module")
+def native() -> Path:
+    return build("native").elf
+
+
+@pytest.fixture
+def board(native: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    monkeypatch.setenv("TINYMIA_BUNDLE", str(BUNDLE))
+    with connect("native:", native) as opened:
+        yield opened
+
+
+def everything(board: Board) -> tuple[list[str], list[bytes]]:
+    """Hashes and answers of a store and three trainings."""
+    bundle = Bundle.load(BUNDLE)
+    pool = person_pool(data.load("watch"), "p09")
+    drawn = draw(pool, 5, 0)
+    board.store(bundle.quantize(pool.windows.x), pool.windows.y)
+    board.select(drawn.member)
+    hashes, answers = [f"{board.state().store_hash:x}"], []
+    for settings in SETTINGS:
+        board.begin(settings)
+        hashes.append(board.train(0, 10).tail_hash)
+        answers.append(board.query(np.arange(len(pool)))[0].tobytes())
+    return hashes, answers
+
+
+def test_host_and_board_are_equal_in_every_bit(board: Connection) -> None:
+    bundle = Bundle.load(BUNDLE)
+    image = image_for(bundle.to_bytes(), bundle.bundle_id)
+    with connect("qemu:netduinoplus2", image.elf) as simulated:
+        expected = everything(simulated.board)
+    found = everything(board.board)
+    assert len(set(found[0])) == 4
+    assert found == expected
+
+
+def test_any_frame_leaves_the_firmware_alive_and_clean(board: Connection) -> None:
+    rng = random.Random(7)
+    link, port = board.board.link, board.target.serial
+    board.board.store(np.zeros((4, 300), np.int8), np.zeros(4, np.int64))
+    kinds = [int(t) for t in protocol.Type if t != protocol.Type.HELLO] + [0, 77, 255]
+    for _ in range(4000):
+        size = rng.choice([0, 1, 3, 7, 26, 300, 310, 1023, 1024])
+        payload = bytearray(rng.randbytes(size))
+        if rng.random() < 0.5:
+            # Small numbers get further than random ones.
+            payload[::2] = bytes(len(payload[::2]))
+        kind = rng.choice(kinds)
+        if kind == protocol.Type.TRAIN and size >= 6:
+            payload[4:6] = bytes([rng.randrange(3), 0])
+        port.write(encode_frame(kind, link._session, rng.randrange(8), bytes(payload)))
+        port.read(65536)
+        if rng.random() < 0.05:
+            port.write(rng.randbytes(50))
+    board.board.hello()
+    assert board.board.state().stored >= 0
+    # What the protocol takes, whatever it holds. (A RESEND is no request.)
+    kinds.remove(protocol.Type.RESEND)
+    for _ in range(1500):
+        payload = bytearray(rng.randbytes(rng.choice([0, 2, 6, 8, 22, 60])))
+        kind = rng.choice(kinds)
+        if kind == protocol.Type.TRAIN and len(payload) >= 6:
+            payload[4:6] = bytes([rng.randrange(3), 0])
+
+        class Anything:
+            TYPE = kind
+
+            def pack(self, data: bytes = bytes(payload)) -> bytes:
+                return data
+
+        assert len(board.board.link.request(Anything())) >= 1
+    board.target.alive()

@@ -38,9 +38,7 @@ def core_sources() -> list[Path]:
     return sorted(CORE.rglob("*.cc"))
 
 
-def _build(
-    name: str, suffix: str, sources: Sequence[Path], flags: Sequence[str]
-) -> Path:
+def _build(name: str, suffix: str, sources: Sequence[Path], flags: Sequence[str]) -> Path:
     """Compiles to a file whose name holds a hash of all that goes into it; reuses it if there."""
     compiler = os.environ.get("CXX", "g++")
     digest = hashlib.sha256("\0".join([compiler, name, suffix, *flags]).encode())

@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from corelib import build_shared
 from numpy.typing import NDArray
+
+from corelib import build_shared
 
 OK = 0
 TRUNCATED = 32

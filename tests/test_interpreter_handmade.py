@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-import handmade as hm
 import numpy as np
 import pytest
+
+import handmade as hm
 from handmade import INT32, Op, Tensor
 from interp import OK, Interpreter, probe_inputs, reference
 
@@ -44,7 +46,7 @@ def _shapes() -> bytes:
 
 
 def _padv2() -> bytes:
-    quantized = {"scale": 0.2, "zero_point": 5}
+    quantized: dict[str, Any] = {"scale": 0.2, "zero_point": 5}
     tensors = [
         Tensor((1, 3, 2, 2), **quantized),
         Tensor((4, 2), INT32, None, data=[[0, 0], [1, 2], [0, 1], [2, 0]]),
@@ -91,6 +93,33 @@ def _conv(activation: int, zero_point: int, scales: list[float]) -> Callable[[],
     return make
 
 
+def _ties(code: int) -> Callable[[], bytes]:
+    """Multipliers that are powers of two, so that many results lie half way between two steps."""
+
+    def make() -> bytes:
+        scales = [0.5, 0.25, 0.125, 1 / 64]
+        zero_point = -3 if code == hm.CONV_2D else 2
+        shapes: tuple[tuple[int, ...], ...]
+        if code == hm.DEPTHWISE_CONV_2D:
+            shapes = ((1, 16, 16, 4), (1, 1, 1, 4), (1, 16, 16, 4))
+            name, fields, axis = "DepthwiseConv2D", {"depthMultiplier": 1}, 3
+            fields |= {"strideH": 1, "strideW": 1}
+        elif code == hm.CONV_2D:
+            shapes = ((1, 16, 16, 1), (4, 1, 1, 1), (1, 16, 16, 4))
+            name, fields, axis = "Conv2D", {"strideH": 1, "strideW": 1}, 0
+        else:
+            shapes = ((256, 1), (4, 1), (256, 4))
+            name, fields, axis = "FullyConnected", {}, 0
+        tensors = [
+            Tensor(shapes[0], scale=0.5),
+            Tensor(shapes[1], scale=scales, data=[1, -1, 3, 5], axis=axis),
+            Tensor(shapes[2], scale=1.0, zero_point=zero_point),
+        ]
+        return hm.build(tensors, [Op(code, [0, 1], [2], name, fields)])
+
+    return make
+
+
 def _add_constant_first() -> bytes:
     tensors = [
         Tensor((2, 3, 4), scale=0.3, zero_point=100),
@@ -129,6 +158,9 @@ MODELS = {
     "conv_slow": _conv(0, -128, [1.0, 0.6, 0.3, 0.001]),
     "conv_fast_bias_limit": _conv(1, 127, [0.2, 0.1, 1e-6, 1e-3]),
     "conv_n1_to_1": _conv(2, 7, [0.02, 0.03, 0.04, 0.05]),
+    "ties_conv": _ties(hm.CONV_2D),
+    "ties_depthwise": _ties(hm.DEPTHWISE_CONV_2D),
+    "ties_dense": _ties(hm.FULLY_CONNECTED),
     "add_constant_first": _add_constant_first,
     "dense_per_tensor": _dense_unaligned,
 }

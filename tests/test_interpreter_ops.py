@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from interp import ARENA_TOO_SMALL, OK, Interpreter, probe_inputs, reference
+
+from corelib import ROOT
+from interp import OK, Interpreter, probe_inputs, reference
 from opmodels import CASES, Case, build
+from tinymia.export.bundle import Bundle
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
-def case(request):
+def case(request: pytest.FixtureRequest) -> tuple[Case, bytes]:
     return request.param, build(request.param)
 
 
@@ -21,3 +24,17 @@ def test_same_bytes_as_the_reference(case: tuple[Case, bytes]) -> None:
         interpreter = Interpreter(model, dsp=dsp)
         assert interpreter.status == OK
         np.testing.assert_array_equal(interpreter.run(inputs), expected)
+
+
+@pytest.mark.parametrize("part", ["backbone", "complete"])
+def test_shipped_model(part: str) -> None:
+    folder = ROOT / "models" / "har-watch"
+    if part == "backbone":
+        model = Bundle.load(folder / "har-watch.bundle").model
+    else:
+        model = (folder / "har-watch.tflite").read_bytes()
+    for dsp in (False, True):
+        interpreter = Interpreter(model, dsp=dsp)
+        assert interpreter.status == OK
+        inputs = probe_inputs(interpreter.input.shape, seed=21, count=300)
+        np.testing.assert_array_equal(interpreter.run(inputs), reference(model, inputs))

@@ -139,6 +139,11 @@ class DeviceCosts(TypedDict, total=False):
     train_step_both: float
     arena_used: int
     arena_size: int
+    arena_model: int
+    arena_tail: int
+    arena_store: int
+    """The sample store takes what the others leave; ``store_capacity`` is its windows."""
+    store_capacity: int
     stack_used: int
     stack_size: int
     flash_bytes: int

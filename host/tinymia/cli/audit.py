@@ -161,8 +161,9 @@ def _print(results: dict[str, Any]) -> None:
     """The table of conditions, then the answer."""
     attack = results["headline"]
     listed = table(
-        "Leakage and accuracy, 95 % intervals over people and repetitions",
-        ("condition", f"AUC ({attack})", "change against", "held-out accuracy", "verdict"),
+        f"Attack: {attack}; brackets: 95 % intervals over people and repetitions;\n"
+        "change: plain@E against base, defences against plain; acc.: held-out windows",
+        ("condition", "AUC", "change", "acc.", "leakage"),
     )
     against = {
         row["condition"]: row
@@ -173,22 +174,27 @@ def _print(results: dict[str, Any]) -> None:
     for condition in results["conditions"]:
         key = condition["key"]
         row = against.get(key)
+        heldout = results["accuracy"][key]["heldout"]["value"]
         listed.add_row(
-            condition["title"],
+            key,
             _figure(results["leakage"][key][attack]["auc"]),
-            f"{_figure(row['difference'], sign='+')} {row['reference']}" if row else "",
-            _figure(results["accuracy"][key]["heldout"]),
+            _figure(row["difference"], sign="+") if row else "",
+            f"{100 * heldout:.1f}%",
             row["verdict"] if row else "",
         )
+    listed.columns[-1].justify = "left"
     show(listed)
     for sentence in results["answer"]:
-        click.echo(sentence)
-    click.echo()
+        click.echo(f"{sentence}\n")
 
 
 def _figure(figure: dict[str, Any], sign: str = "") -> str:
-    """A value with its interval."""
+    """A value with its interval, short: ".604 [.578 .631]"."""
     if figure["value"] is None:
         return "not measured"
-    text = f"{figure['value']:{sign}.3f}"
-    return text if figure["low"] is None else f"{text} [{figure['low']:.3f}, {figure['high']:.3f}]"
+    texts = [
+        f"{value:{sign}.3f}".replace("0.", ".", 1)
+        for value in (figure["value"], figure["low"], figure["high"])
+        if value is not None
+    ]
+    return texts[0] if len(texts) < 3 else f"{texts[0]} [{texts[1]} {texts[2]}]"

@@ -113,6 +113,7 @@ def table(title: str, columns: Sequence[str]) -> Table:
     from rich.table import Table
 
     made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    made.padding = (0, 1, 0, 0)
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index == 0 else "right")
     return made

@@ -261,6 +261,14 @@ def device_table(results: Results) -> list[tuple[str, str]]:
     add("Training step, label smoothing", "train_step_smooth", suffix=f" {unit}")
     add("Training step, clipping + label smoothing", "train_step_both", suffix=f" {unit}")
     add("Arena, bytes", "arena_used", "arena_size")
+    add("Arena: model's tensors and kernels, bytes", "arena_model")
+    add("Arena: tail, gradient and answers, bytes", "arena_tail")
+    slots = device.get("store_capacity")
+    add(
+        "Arena: sample store, bytes",
+        "arena_store",
+        suffix=f" ({count(slots)} windows)" if slots else "",
+    )
     add("Stack high-water mark, bytes", "stack_used", "stack_size")
     add("Flash, bytes", "flash_bytes", "flash_size")
     add("Bytes to the device", "bytes_host_to_device")

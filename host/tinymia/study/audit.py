@@ -26,6 +26,14 @@ from tinymia.study.runner import Job, Reporter, Runner, check_bundle
 from tinymia.study.settings import StudySettings, UnitKey
 
 _COSTS = "costs.json"
+_SPLIT_NOTES = {
+    "same-distribution": "Every recording is cut into blocks of {block} windows, at least {gap} raw"
+    " samples apart; whole blocks are drawn as members, in equal shares of every recording, and all"
+    " others are non-members. Both thus come from the same recordings and share no raw sample;"
+    " each draw was checked.",
+    "cross-arm": "Members are blocks of {block} windows of one arm, non-members all windows of the"
+    " other arm: they differ in more than membership, and an attack can gain from that too.",
+}
 
 
 @dataclass(frozen=True)
@@ -292,6 +300,9 @@ def _context(
             "nearest_samples": min(nearest) if nearest else None,
             "shared_samples": 0,
             "file": "splits.json",
+            "note": _SPLIT_NOTES[settings.split].format(
+                block=first.pool.block_length, gap=first.pool.gap
+            ),
         },
         "versions": {"tinymia": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
         "device": device,

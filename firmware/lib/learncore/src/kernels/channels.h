@@ -39,14 +39,31 @@ inline int32_t ChannelMax(const Patch& patch, int32_t channel) {
 
 #if defined(TINYMIA_DSP)
 
-inline int32_t Low(uint32_t pair) { return static_cast<int16_t>(pair & 0xffff); }
-inline int32_t High(uint32_t pair) { return static_cast<int32_t>(pair) >> 16; }
+// Values of four neighbouring channels.
+struct FourValues {
+  int32_t a, b, c, d;
+
+  // Adds pairs of halfwords: of the channels at even and at odd places.
+  void Add(uint32_t even, uint32_t odd) {
+    a += static_cast<int16_t>(even & 0xffff);
+    b += static_cast<int16_t>(odd & 0xffff);
+    c += static_cast<int32_t>(even) >> 16;
+    d += static_cast<int32_t>(odd) >> 16;
+  }
+  template <typename Use>
+  void ForEach(int32_t channel, Use use) const {
+    use(channel, a);
+    use(channel + 1, b);
+    use(channel + 2, c);
+    use(channel + 3, d);
+  }
+};
 
 // Channels [channel, channel + 4).
-inline void FourChannelSums(const Patch& patch, int32_t channel, int32_t* sums) {
+inline FourValues FourChannelSums(const Patch& patch, int32_t channel) {
   constexpr int32_t kMaxPairs = 256;  // int8 values whose sum fits in 16 bits
   const int8_t* row = patch.first + channel;
-  sums[0] = sums[1] = sums[2] = sums[3] = 0;
+  FourValues sums = {0, 0, 0, 0};
   uint32_t even = 0;
   uint32_t odd = 0;
   int32_t room = kMaxPairs;
@@ -62,21 +79,16 @@ inline void FourChannelSums(const Patch& patch, int32_t channel, int32_t* sums) 
         odd = Sxtab16Odd(odd, word);
       }
       if (room > 0) continue;
-      sums[0] += Low(even);
-      sums[1] += Low(odd);
-      sums[2] += High(even);
-      sums[3] += High(odd);
+      sums.Add(even, odd);
       even = odd = 0;
       room = kMaxPairs;
     }
   }
-  sums[0] += Low(even);
-  sums[1] += Low(odd);
-  sums[2] += High(even);
-  sums[3] += High(odd);
+  sums.Add(even, odd);
+  return sums;
 }
 
-inline void FourChannelMaxima(const Patch& patch, int32_t channel, int32_t* maxima) {
+inline FourValues FourChannelMaxima(const Patch& patch, int32_t channel) {
   const int8_t* row = patch.first + channel;
   uint32_t best = 0x80808080u;
   for (int32_t y = 0; y < patch.rows; ++y, row += patch.row_step) {
@@ -85,7 +97,9 @@ inline void FourChannelMaxima(const Patch& patch, int32_t channel, int32_t* maxi
       best = MaxBytes(best, LoadWord(at));
     }
   }
-  for (int32_t i = 0; i < 4; ++i) maxima[i] = static_cast<int8_t>((best >> (8 * i)) & 0xff);
+  FourValues maxima = {0, 0, 0, 0};
+  maxima.Add(Sxtb16(best), Sxtb16Odd(best));
+  return maxima;
 }
 
 #endif
@@ -96,9 +110,7 @@ inline void ForEachSum(const Patch& patch, int32_t channels, Use use) {
   int32_t c = 0;
 #if defined(TINYMIA_DSP)
   for (; c + 4 <= channels; c += 4) {
-    int32_t sums[4];
-    FourChannelSums(patch, c, sums);
-    for (int32_t i = 0; i < 4; ++i) use(c + i, sums[i]);
+    FourChannelSums(patch, c).ForEach(c, use);
   }
 #endif
   for (; c < channels; ++c) use(c, ChannelSum(patch, c));
@@ -110,9 +122,7 @@ inline void ForEachMax(const Patch& patch, int32_t channels, Use use) {
   int32_t c = 0;
 #if defined(TINYMIA_DSP)
   for (; c + 4 <= channels; c += 4) {
-    int32_t maxima[4];
-    FourChannelMaxima(patch, c, maxima);
-    for (int32_t i = 0; i < 4; ++i) use(c + i, maxima[i]);
+    FourChannelMaxima(patch, c).ForEach(c, use);
   }
 #endif
   for (; c < channels; ++c) use(c, ChannelMax(patch, c));

@@ -54,6 +54,9 @@ Status Prepare(PrepareContext* context) {
   p.output_width = columns.output;
   p.pad_top = rows.pad_before;
   p.pad_left = columns.pad_before;
+  // One tap has no distance; any number may stand there.
+  if (p.filter_height == 1) p.dilation_height = 1;
+  if (p.filter_width == 1) p.dilation_width = 1;
   const bool groups_fit = p.channels % p.group_channels == 0 &&
                           p.output_channels % (p.channels / p.group_channels) == 0;
   if (!groups_fit || output.dims[0] != p.batches || output.dims[1] != p.output_height ||

@@ -1,4 +1,5 @@
 // DEPTHWISE_CONV_2D.
+#include "kernels/channels.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
 #include "kernels/requantize.h"
@@ -53,6 +54,9 @@ Status Prepare(PrepareContext* context) {
   p.output_width = columns.output;
   p.pad_top = rows.pad_before;
   p.pad_left = columns.pad_before;
+  // One tap has no distance; any number may stand there.
+  if (p.filter_height == 1) p.dilation_height = 1;
+  if (p.filter_width == 1) p.dilation_width = 1;
   const bool channels_fit =
       static_cast<int64_t>(p.channels) * p.multiplier == output.dims[3] && p.multiplier > 0;
   if (!channels_fit || filter.dims[0] != 1 || filter.dims[3] != output.dims[3] ||
@@ -95,25 +99,21 @@ TapGrid PointTaps(const DepthwiseParams& p, const int8_t* image, const int8_t* w
                   int32_t origin_y, int32_t origin_x) {
   const Taps ys = InsideTaps(origin_y, p.dilation_height, p.filter_height, p.height);
   const Taps xs = InsideTaps(origin_x, p.dilation_width, p.filter_width, p.width);
+  TapGrid grid = {};
+  // A point may have no taps at all when the filter is dilated.
+  if (ys.first >= ys.end || xs.first >= xs.end) return grid;
   const int32_t output_channels = p.channels * p.multiplier;
   const int32_t y = origin_y + ys.first * p.dilation_height;
   const int32_t x = origin_x + xs.first * p.dilation_width;
-  TapGrid grid = {
-      image + (y * p.width + x) * p.channels,
-      weights + (ys.first * p.filter_width + xs.first) * output_channels,
-      ys.end - ys.first,
-      xs.end - xs.first,
-      p.dilation_height * p.width * p.channels,
-      p.dilation_width * p.channels,
-      p.filter_width * output_channels,
-      output_channels,
-  };
-  // A point may have no taps at all when the filter is dilated.
-  if (grid.outer <= 0 || grid.inner <= 0) {
-    grid.outer = grid.inner = 0;
-    grid.input = image;
-    grid.weights = weights;
-  }
+  grid.input = image + (y * p.width + x) * p.channels;
+  grid.weights = weights + (ys.first * p.filter_width + xs.first) * output_channels;
+  grid.outer = ys.end - ys.first;
+  grid.inner = xs.end - xs.first;
+  // Steps between taps that are both inside are small; others may not even fit.
+  if (grid.outer > 1) grid.input_outer = p.dilation_height * p.width * p.channels;
+  if (grid.inner > 1) grid.input_inner = p.dilation_width * p.channels;
+  grid.weights_outer = p.filter_width * output_channels;
+  grid.weights_inner = output_channels;
   if (grid.inner == 1) {  // the longer loop is the faster one
     grid.inner = grid.outer;
     grid.outer = 1;
@@ -132,13 +132,14 @@ struct Finisher {
     const Requantization& q = requantization;
     if (!q.fast) return Requantize(WrapAdd(sum, bias[channel]), multipliers[channel], q);
     const FastMultiplier fast(multipliers[channel], q.output_zero_point);
-    const int32_t value = Clamp(fast.Apply(sum + bias[channel]), INT8_MIN, INT8_MAX);
+    const int32_t value = SaturateToInt8(fast.Apply(sum + bias[channel]));
     if (q.full_range()) return static_cast<int8_t>(value);
     return static_cast<int8_t>(Clamp(value, q.range.min, q.range.max));
   }
 };
 
 int32_t SumTaps(const TapGrid& grid, int32_t zero_point, int32_t from, int32_t to) {
+  if (grid.outer == 0) return 0;
   const int8_t* input_run = grid.input + from;
   const int8_t* weights_run = grid.weights + to;
   int32_t sum = 0;
@@ -157,15 +158,21 @@ int32_t SumTaps(const TapGrid& grid, int32_t zero_point, int32_t from, int32_t t
 }
 
 #if defined(TINYMIA_DSP)
+
+// The two functions below are kept apart, so that each has all registers for its loop.
 // Channels [channel, channel + 4) of a filter with one output for each input channel.
-void SumFourTaps(const TapGrid& grid, uint32_t offset, int32_t channel, int32_t* sums) {
+__attribute__((noinline)) FourValues SumFourTaps(const TapGrid& grid, uint32_t offset,
+                                                 int32_t channel) {
   const int8_t* input_run = grid.input + channel;
   const int8_t* weights_run = grid.weights + channel;
+  const int32_t input_step = grid.input_inner;
+  const int32_t weights_step = grid.weights_inner;
   int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-  for (int32_t o = 0; o < grid.outer; ++o) {
+  for (int32_t o = grid.outer; o > 0; --o) {
     const int8_t* input = input_run;
     const int8_t* weights = weights_run;
-    for (int32_t i = grid.inner; i > 0; --i) {
+    const int8_t* end = weights + grid.inner * weights_step;
+    do {
       const uint32_t x = LoadWord(input);
       const uint32_t w = LoadWord(weights);
       const uint32_t x_even = Sxtab16(offset, x);
@@ -176,31 +183,61 @@ void SumFourTaps(const TapGrid& grid, uint32_t offset, int32_t channel, int32_t*
       s1 = Smlabb(x_odd, w_odd, s1);
       s2 = Smlatt(x_even, w_even, s2);
       s3 = Smlatt(x_odd, w_odd, s3);
-      input += grid.input_inner;
-      weights += grid.weights_inner;
-    }
+      input += input_step;
+      weights += weights_step;
+    } while (weights != end);
     input_run += grid.input_outer;
     weights_run += grid.weights_outer;
   }
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
+  return {s0, s1, s2, s3};
 }
+
+// For a `fast` layer with all of int8 as its range. Nothing is stored before all is computed: a
+// store of a byte may change anything, for all that the compiler knows.
+__attribute__((noinline)) void FinishFour(const FourValues& sums, const FixedMultiplier* m,
+                                          BiasReader bias, int32_t zero_point, int8_t* output) {
+  const int32_t a = FastMultiplier(m[0], zero_point).Apply(sums.a + bias[0]);
+  const int32_t b = FastMultiplier(m[1], zero_point).Apply(sums.b + bias[1]);
+  const int32_t c = FastMultiplier(m[2], zero_point).Apply(sums.c + bias[2]);
+  const int32_t d = FastMultiplier(m[3], zero_point).Apply(sums.d + bias[3]);
+  const FourValues results = {SaturateToInt8(a), SaturateToInt8(b), SaturateToInt8(c),
+                              SaturateToInt8(d)};
+  results.ForEach(0,
+                  [output](int32_t i, int32_t value) { output[i] = static_cast<int8_t>(value); });
+}
+
+// The channels that can be done four at a time; returns how many.
+int32_t EvalFours(const DepthwiseParams& p, const TapGrid& grid, const Finisher& finish,
+                  int8_t* output) {
+  if (p.multiplier != 1 || grid.outer == 0) return 0;
+  const uint32_t offset = (static_cast<uint32_t>(-p.input_zero_point) & 0xffff) * 0x10001u;
+  const bool quick = p.requantization.fast && p.requantization.full_range();
+  const int32_t zero_point = p.requantization.output_zero_point;
+  const int32_t end = p.channels & ~3;
+  for (int32_t c = 0; c < end; c += 4) {
+    const FourValues sums = SumFourTaps(grid, offset, c);
+    if (quick) {
+      FinishFour(sums, finish.multipliers + c, finish.bias.From(c), zero_point, output + c);
+    } else {
+      sums.ForEach(c,
+                   [&](int32_t channel, int32_t sum) { output[channel] = finish(channel, sum); });
+    }
+  }
+  return end;
+}
+
+#else
+
+int32_t EvalFours(const DepthwiseParams& /*p*/, const TapGrid& /*grid*/, const Finisher& /*finish*/,
+                  int8_t* /*output*/) {
+  return 0;
+}
+
 #endif
 
 void EvalPoint(const DepthwiseParams& p, const TapGrid& grid, const Finisher& finish,
                int8_t* output) {
-  int32_t c = 0;
-#if defined(TINYMIA_DSP)
-  const uint32_t offset = (static_cast<uint32_t>(-p.input_zero_point) & 0xffff) * 0x10001u;
-  for (; p.multiplier == 1 && c + 4 <= p.channels; c += 4) {
-    int32_t sums[4];
-    SumFourTaps(grid, offset, c, sums);
-    for (int32_t i = 0; i < 4; ++i) output[c + i] = finish(c + i, sums[i]);
-  }
-#endif
-  for (; c < p.channels; ++c) {
+  for (int32_t c = EvalFours(p, grid, finish, output); c < p.channels; ++c) {
     for (int32_t m = 0; m < p.multiplier; ++m) {
       const int32_t to = c * p.multiplier + m;
       output[to] = finish(to, SumTaps(grid, p.input_zero_point, c, to));

@@ -73,6 +73,11 @@ inline int32_t Smmulr(int32_t a, int32_t b) {
   asm("smmulr %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
   return r;
 }
+inline int32_t SaturateToInt8(int32_t a) {
+  int32_t r;
+  asm("ssat %0, #8, %1" : "=r"(r) : "r"(a));
+  return r;
+}
 // The larger of each pair of signed bytes. One statement, as it passes flags from line to line.
 inline uint32_t MaxBytes(uint32_t a, uint32_t b) {
   uint32_t r;
@@ -111,6 +116,7 @@ inline int32_t Smlad(uint32_t a, uint32_t b, int32_t sum) {
 inline int32_t Smmulr(int32_t a, int32_t b) {
   return static_cast<int32_t>((static_cast<int64_t>(a) * b + INT64_C(0x80000000)) >> 32);
 }
+inline int32_t SaturateToInt8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
 inline uint32_t MaxBytes(uint32_t a, uint32_t b) {
   uint32_t r = 0;
   for (int32_t i = 0; i < 4; ++i) {

@@ -12,46 +12,40 @@ static_assert(offsetof(BlockRows, bias_step) == 12 && offsetof(BlockRows, column
                   offsetof(BlockRows, weights) == 48,
               "MultiplyRows has these offsets built in");
 
+// clang-format off
+
 // r0..r3: the sums of the four columns. r4..r7: elements of two columns. r8, r9: four weights.
 // r10: weights. r11: columns. r12: groups left. lr: the argument.
-#define TINYMIA_GROUP         \
-  "ldr r8, [r10], #4\n\t"     \
-  "ldmia r11!, {r4-r7}\n\t"   \
-  "sxtb16 r9, r8\n\t"         \
-  "sxtb16 r8, r8, ror #8\n\t" \
-  "smlad r0, r4, r9, r0\n\t"  \
-  "smlad r0, r5, r8, r0\n\t"  \
-  "smlad r1, r6, r9, r1\n\t"  \
-  "smlad r1, r7, r8, r1\n\t"  \
-  "ldmia r11!, {r4-r7}\n\t"   \
-  "smlad r2, r4, r9, r2\n\t"  \
-  "smlad r2, r5, r8, r2\n\t"  \
-  "smlad r3, r6, r9, r3\n\t"  \
+#define TINYMIA_GROUP          \
+  "ldr r8, [r10], #4\n\t"      \
+  "ldmia r11!, {r4-r7}\n\t"    \
+  "sxtb16 r9, r8\n\t"          \
+  "sxtb16 r8, r8, ror #8\n\t"  \
+  "smlad r0, r4, r9, r0\n\t"   \
+  "smlad r0, r5, r8, r0\n\t"   \
+  "smlad r1, r6, r9, r1\n\t"   \
+  "smlad r1, r7, r8, r1\n\t"   \
+  "ldmia r11!, {r4-r7}\n\t"    \
+  "smlad r2, r4, r9, r2\n\t"   \
+  "smlad r2, r5, r8, r2\n\t"   \
+  "smlad r3, r6, r9, r3\n\t"   \
   "smlad r3, r7, r8, r3\n\t"
 
 // FastMultiplier::Apply with r7 = multiplier, r8 = shift, r9 = addend, then to int8.
-#define TINYMIA_SCALE(sum)     \
-  "lsls " sum ", " sum         \
-  ", #1\n\t"                   \
-  "smmulr " sum ", " sum       \
-  ", r7\n\t"                   \
-  "add " sum ", " sum ", " sum \
-  ", asr #31\n\t"              \
-  "add " sum                   \
-  ", r9\n\t"                   \
-  "asrs " sum                  \
-  ", r8\n\t"                   \
+#define TINYMIA_SCALE(sum)                      \
+  "lsls " sum ", " sum ", #1\n\t"               \
+  "smmulr " sum ", " sum ", r7\n\t"             \
+  "add " sum ", " sum ", " sum ", asr #31\n\t"  \
+  "add " sum ", r9\n\t"                         \
+  "asrs " sum ", r8\n\t"                        \
   "ssat " sum ", #8, " sum "\n\t"
 
-#define TINYMIA_CLAMP(sum) \
-  "cmp " sum               \
-  ", r4\n\t"               \
-  "it lt\n\t"              \
-  "movlt " sum             \
-  ", r4\n\t"               \
-  "cmp " sum               \
-  ", r5\n\t"               \
-  "it gt\n\t"              \
+#define TINYMIA_CLAMP(sum)   \
+  "cmp " sum ", r4\n\t"      \
+  "it lt\n\t"                \
+  "movlt " sum ", r4\n\t"    \
+  "cmp " sum ", r5\n\t"      \
+  "it gt\n\t"                \
   "movgt " sum ", r5\n\t"
 
 // In assembly for the loads of four words at once, which compilers do not form, and because a row
@@ -113,6 +107,8 @@ __attribute__((naked)) void MultiplyRows(BlockRows* /*rows*/) {
       TINYMIA_CLAMP("r3")
       "b 4b\n\t");
 }
+
+// clang-format on
 
 }  // namespace tinymia
 

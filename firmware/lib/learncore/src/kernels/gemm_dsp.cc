@@ -27,7 +27,9 @@ int8_t Finish(const GemmLayer& layer, int32_t r, int32_t sum) {
   const Requantization& q = *layer.requantization;
   if (!q.fast) return Requantize(WrapAdd(sum, layer.bias[r]), layer.multipliers[r], q);
   const FastMultiplier fast(layer.multipliers[r], q.output_zero_point);
-  return static_cast<int8_t>(Clamp(fast.Apply(sum + layer.bias[r]), q.range.min, q.range.max));
+  const int32_t value = SaturateToInt8(fast.Apply(sum + layer.bias[r]));
+  if (q.full_range()) return static_cast<int8_t>(value);
+  return static_cast<int8_t>(Clamp(value, q.range.min, q.range.max));
 }
 
 // Rows [first, layer.rows) of a block, one by one: those that MultiplyRows cannot do.

@@ -59,16 +59,18 @@ Status Prepare(PrepareContext* context) {
 
 void AveragePatch(const PoolParams& p, const Patch& patch, int8_t* output) {
   const int32_t count = patch.rows * patch.columns;
+  const ActivationRange range = p.range;
   ForEachSum(patch, p.channels, [&](int32_t channel, int32_t sum) {
     // Rounds to nearest, ties away from zero.
     const int32_t mean = (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
-    output[channel] = static_cast<int8_t>(Clamp(mean, p.range.min, p.range.max));
+    output[channel] = static_cast<int8_t>(Clamp(mean, range.min, range.max));
   });
 }
 
 void MaxPatch(const PoolParams& p, const Patch& patch, int8_t* output) {
+  const ActivationRange range = p.range;
   ForEachMax(patch, p.channels, [&](int32_t channel, int32_t best) {
-    output[channel] = static_cast<int8_t>(Clamp(best, p.range.min, p.range.max));
+    output[channel] = static_cast<int8_t>(Clamp(best, range.min, range.max));
   });
 }
 

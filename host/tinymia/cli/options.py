@@ -114,6 +114,7 @@ def table(title: str, columns: Sequence[str]) -> Table:
 
     made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     made.padding = (0, 1, 0, 0)
+    made.show_edge = False
     for index, column in enumerate(columns):
         made.add_column(column, justify="left" if index == 0 else "right")
     return made
@@ -123,7 +124,9 @@ def show(item: object) -> None:
     """Print a table or text on standard output."""
     from rich.console import Console
 
-    Console().print(item)
+    console = Console()
+    # A log or a pipe has no width of its own, and wrapped tables cannot be read.
+    (console if console.is_terminal else Console(width=110)).print(item)
 
 
 def thousands(value: float) -> str:

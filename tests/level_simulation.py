@@ -9,6 +9,7 @@ import sys
 from collections import defaultdict
 
 import numpy as np
+
 from tinymia.audit.intervals import Method, Replicates, Resampler
 from tinymia.audit.pooled import PooledScores
 
@@ -17,7 +18,7 @@ WINDOWS, BLOCK = 250, 5
 CASES = {"no leak": (0.0, 0.0, 0.0), "people differ": (0.3, 0.1, 0.15)}
 
 
-def study(rng, people, repetitions, leak, spread, interaction, windows=WINDOWS):  # noqa: PLR0917
+def study(rng, people, repetitions, leak, spread, interaction, windows=WINDOWS):
     """Scores of two conditions that leak the same on average.
 
     Windows have a heavy-tailed difficulty, shared within a block, which stays the same over
@@ -40,9 +41,7 @@ def study(rng, people, repetitions, leak, spread, interaction, windows=WINDOWS):
     return who, first, second
 
 
-def misses(  # noqa: PLR0917
-    people, repetitions, case, trials, resamples=600, seed=1, windows=WINDOWS
-):
+def misses(people, repetitions, case, trials, resamples=600, seed=1, windows=WINDOWS):
     """Share of trials whose interval misses the truth, by figure and method."""
     rng = np.random.default_rng(seed)
     leak, spread, interaction = CASES[case]

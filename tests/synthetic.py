@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from tinymia.audit.types import CellAnswers, OutputPolicy
 
 CONDITIONS = (
@@ -75,7 +76,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return (e / e.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def make_cells(  # noqa: PLR0917
+def make_cells(
     people: int = 5,
     repetitions: int = 10,
     members: int = 125,

@@ -2,6 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 import synthetic
 from tinymia.attacks import Attack, all_attacks, get_attack, headline_attack
 from tinymia.attacks.base import cross_entropy

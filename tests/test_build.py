@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from tinymia.device import build as build_module
 from tinymia.device import flash as flash_module
 from tinymia.device.bake import bake

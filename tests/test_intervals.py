@@ -1,9 +1,10 @@
 import time
 
-import level_simulation
 import numpy as np
 import pytest
 from scipy import stats
+
+import level_simulation
 from tinymia.audit.intervals import Estimate, Method, Replicates, Resampler, t_quantile
 from tinymia.audit.pooled import PooledScores
 from tinymia.audit.wording import verdict

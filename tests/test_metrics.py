@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
+
 from tinymia.audit.metrics import (
     auc,
     best_threshold,

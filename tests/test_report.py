@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+
 import synthetic
 from tinymia.audit.analyse import analyse
 from tinymia.audit.answer import compose

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tinymia.device import targets
 from tinymia.device.bake import bake
 from tinymia.device.build import build

@@ -119,7 +119,8 @@ class HelloRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.magic, self.nonce, self.version)
+        fixed = self.FIXED.pack(self.magic, self.nonce, self.version)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "HelloRequest":
@@ -151,7 +152,8 @@ class HelloResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.magic, self.nonce, self.version, self.max_payload, self.window, self.tick_source, self.build_id, self.board, self.firmware, self.bundle_status, self.bundle_a, self.bundle_b, self.fault_cause, self.fault_pc, self.fault_status)
+        fixed = self.FIXED.pack(self.magic, self.nonce, self.version, self.max_payload, self.window, self.tick_source, self.build_id, self.board, self.firmware, self.bundle_status, self.bundle_a, self.bundle_b, self.fault_cause, self.fault_pc, self.fault_status)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "HelloResponse":
@@ -168,7 +170,8 @@ class InfoRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack()
+        fixed = self.FIXED.pack()
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "InfoRequest":
@@ -204,7 +207,8 @@ class InfoResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.bundle_crc, self.bundle_size, self.input_bytes, self.input_scale, self.input_zero_point, self.output_bytes, self.output_scale, self.output_zero_point, self.classes, self.has_tail, self.arena_used, self.arena_size, self.model_arena, self.tail_arena, self.store_arena, self.stack_used, self.stack_size, self.store_capacity, self.rx_overruns)
+        fixed = self.FIXED.pack(self.bundle_crc, self.bundle_size, self.input_bytes, self.input_scale, self.input_zero_point, self.output_bytes, self.output_scale, self.output_zero_point, self.classes, self.has_tail, self.arena_used, self.arena_size, self.model_arena, self.tail_arena, self.store_arena, self.stack_used, self.stack_size, self.store_capacity, self.rx_overruns)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "InfoResponse":
@@ -221,7 +225,8 @@ class StateRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack()
+        fixed = self.FIXED.pack()
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "StateRequest":
@@ -244,7 +249,8 @@ class StateResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.epoch, self.tail_hash, self.stored, self.store_hash, self.members, self.settings_hash)
+        fixed = self.FIXED.pack(self.epoch, self.tail_hash, self.stored, self.store_hash, self.members, self.settings_hash)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "StateResponse":
@@ -261,7 +267,8 @@ class ClearRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack()
+        fixed = self.FIXED.pack()
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "ClearRequest":
@@ -278,7 +285,8 @@ class ClearResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack()
+        fixed = self.FIXED.pack()
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "ClearResponse":
@@ -298,13 +306,15 @@ class PutRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.slot, self.count) + np.asarray(self.data, dtype="<u1").tobytes()
+        fixed = self.FIXED.pack(self.slot, self.count)
+        return fixed + np.asarray(self.data, dtype="<u1").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "PutRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -318,7 +328,8 @@ class PutResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.stored, self.ticks)
+        fixed = self.FIXED.pack(self.stored, self.ticks)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "PutResponse":
@@ -336,13 +347,15 @@ class InferRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack() + np.asarray(self.window, dtype="<u1").tobytes()
+        fixed = self.FIXED.pack()
+        return fixed + np.asarray(self.window, dtype="<u1").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "InferRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -356,13 +369,15 @@ class InferResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.ticks) + np.asarray(self.output, dtype="<u1").tobytes()
+        fixed = self.FIXED.pack(self.ticks)
+        return fixed + np.asarray(self.output, dtype="<u1").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "InferResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -375,13 +390,15 @@ class SelectRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack() + np.asarray(self.bitmap, dtype="<u1").tobytes()
+        fixed = self.FIXED.pack()
+        return fixed + np.asarray(self.bitmap, dtype="<u1").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "SelectRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -394,7 +411,8 @@ class SelectResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.members)
+        fixed = self.FIXED.pack(self.members)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "SelectResponse":
@@ -416,7 +434,8 @@ class BeginRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed)
+        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "BeginRequest":
@@ -434,7 +453,8 @@ class BeginResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.tail_hash)
+        fixed = self.FIXED.pack(self.tail_hash)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "BeginResponse":
@@ -453,7 +473,8 @@ class TrainRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.first_epoch, self.epochs)
+        fixed = self.FIXED.pack(self.first_epoch, self.epochs)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "TrainRequest":
@@ -476,7 +497,8 @@ class TrainResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.epoch, self.tail_hash, self.loss, self.steps, self.clipped, self.ticks)
+        fixed = self.FIXED.pack(self.epoch, self.tail_hash, self.loss, self.steps, self.clipped, self.ticks)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "TrainResponse":
@@ -496,13 +518,15 @@ class QueryRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.policy, self.levels) + np.asarray(self.slots, dtype="<u2").tobytes()
+        fixed = self.FIXED.pack(self.policy, self.levels)
+        return fixed + np.asarray(self.slots, dtype="<u2").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "QueryRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u2")])
+        array = np.frombuffer(rest, dtype="<u2")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -516,13 +540,15 @@ class QueryResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.ticks) + np.asarray(self.answers, dtype="<u1").tobytes()
+        fixed = self.FIXED.pack(self.ticks)
+        return fixed + np.asarray(self.answers, dtype="<u1").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "QueryResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -537,13 +563,15 @@ class AskRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.policy, self.levels) + np.asarray(self.window, dtype="<u1").tobytes()
+        fixed = self.FIXED.pack(self.policy, self.levels)
+        return fixed + np.asarray(self.window, dtype="<u1").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "AskRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -557,13 +585,15 @@ class AskResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.ticks) + np.asarray(self.answer, dtype="<u1").tobytes()
+        fixed = self.FIXED.pack(self.ticks)
+        return fixed + np.asarray(self.answer, dtype="<u1").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "AskResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -577,7 +607,8 @@ class TailRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.first, self.count)
+        fixed = self.FIXED.pack(self.first, self.count)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "TailRequest":
@@ -595,13 +626,15 @@ class TailResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack() + np.asarray(self.values, dtype="<f4").tobytes()
+        fixed = self.FIXED.pack()
+        return fixed + np.asarray(self.values, dtype="<f4").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "TailResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<f4")])
+        array = np.frombuffer(rest, dtype="<f4")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -614,13 +647,15 @@ class EchoRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack() + np.asarray(self.data, dtype="<u1").tobytes()
+        fixed = self.FIXED.pack()
+        return fixed + np.asarray(self.data, dtype="<u1").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "EchoRequest":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -633,13 +668,15 @@ class EchoResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack() + np.asarray(self.data, dtype="<u1").tobytes()
+        fixed = self.FIXED.pack()
+        return fixed + np.asarray(self.data, dtype="<u1").tobytes()
 
     @classmethod
     def unpack(cls, payload: bytes) -> "EchoResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
-        return cls(*[*cls.FIXED.unpack(head), np.frombuffer(rest, dtype="<u1")])
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)
@@ -651,7 +688,8 @@ class ResendRequest:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack()
+        fixed = self.FIXED.pack()
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "ResendRequest":
@@ -669,9 +707,12 @@ class ResendResponse:
 
     def pack(self) -> bytes:
         """The payload."""
-        return self.FIXED.pack(self.expected)
+        fixed = self.FIXED.pack(self.expected)
+        return fixed
 
     @classmethod
     def unpack(cls, payload: bytes) -> "ResendResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         return cls(*cls.FIXED.unpack(payload))
+
+

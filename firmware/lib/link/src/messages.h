@@ -63,10 +63,9 @@ struct HelloRequest {
     memcpy(payload + 0, &magic, 4);
     memcpy(payload + 4, &nonce, 4);
     memcpy(payload + 8, &version, 2);
-    return 10;
+    return kFixed;
   }
 };
-
 struct HelloResponse {
   uint32_t magic;
   uint32_t nonce;
@@ -119,7 +118,7 @@ struct HelloResponse {
     memcpy(payload + 83, &fault_cause, 4);
     memcpy(payload + 87, &fault_pc, 4);
     memcpy(payload + 91, &fault_status, 4);
-    return 95;
+    return kFixed;
   }
 };
 
@@ -188,7 +187,7 @@ struct InfoResponse {
     memcpy(payload + 59, &stack_size, 4);
     memcpy(payload + 63, &store_capacity, 2);
     memcpy(payload + 65, &rx_overruns, 4);
-    return 69;
+    return kFixed;
   }
 };
 
@@ -218,11 +217,12 @@ struct StateResponse {
     memcpy(payload + 14, &store_hash, 8);
     memcpy(payload + 22, &members, 2);
     memcpy(payload + 24, &settings_hash, 8);
-    return 32;
+    return kFixed;
   }
 };
 
 // Empties the sample store and goes back to the base tail.
+
 // Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows.
 struct PutRequest {
   uint16_t slot;
@@ -234,18 +234,17 @@ struct PutRequest {
     if (size < kFixed) return false;
     memcpy(&slot, payload + 0, 2);
     memcpy(&count, payload + 2, 2);
-    data = payload + 4;
-    data_bytes = size - 4;
+    data = payload + kFixed;
+    data_bytes = size - kFixed;
     return true;
   }
+  // The open array is filled in place by the caller, behind the fixed fields.
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &slot, 2);
     memcpy(payload + 2, &count, 2);
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 4 + data_bytes;
+    return kFixed + data_bytes;
   }
 };
-
 struct PutResponse {
   uint16_t stored;
   uint32_t ticks;
@@ -259,7 +258,7 @@ struct PutResponse {
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &stored, 2);
     memcpy(payload + 2, &ticks, 4);
-    return 6;
+    return kFixed;
   }
 };
 
@@ -269,17 +268,15 @@ struct InferRequest {
   uint32_t window_bytes;
   static constexpr uint32_t kFixed = 0;
   bool Read(uint8_t* payload, uint32_t size) {
-    window = payload + 0;
-    window_bytes = size - 0;
+    window = payload + kFixed;
+    window_bytes = size - kFixed;
     return true;
   }
-  uint32_t Write(uint8_t* payload) const {
-    (void)payload;
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 0 + window_bytes;
+  // The open array is filled in place by the caller, behind the fixed fields.
+  uint32_t Write(uint8_t* /*payload*/) const {
+    return kFixed + window_bytes;
   }
 };
-
 struct InferResponse {
   uint32_t ticks;
   uint8_t* output;  // u8[], unaligned, inside the frame
@@ -288,14 +285,14 @@ struct InferResponse {
   bool Read(uint8_t* payload, uint32_t size) {
     if (size < kFixed) return false;
     memcpy(&ticks, payload + 0, 4);
-    output = payload + 4;
-    output_bytes = size - 4;
+    output = payload + kFixed;
+    output_bytes = size - kFixed;
     return true;
   }
+  // The open array is filled in place by the caller, behind the fixed fields.
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &ticks, 4);
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 4 + output_bytes;
+    return kFixed + output_bytes;
   }
 };
 
@@ -305,17 +302,15 @@ struct SelectRequest {
   uint32_t bitmap_bytes;
   static constexpr uint32_t kFixed = 0;
   bool Read(uint8_t* payload, uint32_t size) {
-    bitmap = payload + 0;
-    bitmap_bytes = size - 0;
+    bitmap = payload + kFixed;
+    bitmap_bytes = size - kFixed;
     return true;
   }
-  uint32_t Write(uint8_t* payload) const {
-    (void)payload;
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 0 + bitmap_bytes;
+  // The open array is filled in place by the caller, behind the fixed fields.
+  uint32_t Write(uint8_t* /*payload*/) const {
+    return kFixed + bitmap_bytes;
   }
 };
-
 struct SelectResponse {
   uint16_t members;
   static constexpr uint32_t kFixed = 2;
@@ -326,7 +321,7 @@ struct SelectResponse {
   }
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &members, 2);
-    return 2;
+    return kFixed;
   }
 };
 
@@ -353,10 +348,9 @@ struct BeginRequest {
     memcpy(payload + 6, &clip_norm, 4);
     memcpy(payload + 10, &label_smoothing, 4);
     memcpy(payload + 14, &seed, 8);
-    return 22;
+    return kFixed;
   }
 };
-
 struct BeginResponse {
   uint64_t tail_hash;
   static constexpr uint32_t kFixed = 8;
@@ -367,7 +361,7 @@ struct BeginResponse {
   }
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &tail_hash, 8);
-    return 8;
+    return kFixed;
   }
 };
 
@@ -385,10 +379,9 @@ struct TrainRequest {
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &first_epoch, 4);
     memcpy(payload + 4, &epochs, 2);
-    return 6;
+    return kFixed;
   }
 };
-
 struct TrainResponse {
   uint32_t epoch;
   uint64_t tail_hash;
@@ -414,7 +407,7 @@ struct TrainResponse {
     memcpy(payload + 16, &steps, 4);
     memcpy(payload + 20, &clipped, 4);
     memcpy(payload + 24, &ticks, 4);
-    return 28;
+    return kFixed;
   }
 };
 
@@ -429,18 +422,17 @@ struct QueryRequest {
     if (size < kFixed || (size - kFixed) % 2 != 0) return false;
     memcpy(&policy, payload + 0, 1);
     memcpy(&levels, payload + 1, 2);
-    slots = payload + 3;
-    slots_bytes = size - 3;
+    slots = payload + kFixed;
+    slots_bytes = size - kFixed;
     return true;
   }
+  // The open array is filled in place by the caller, behind the fixed fields.
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &policy, 1);
     memcpy(payload + 1, &levels, 2);
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 3 + slots_bytes;
+    return kFixed + slots_bytes;
   }
 };
-
 struct QueryResponse {
   uint32_t ticks;
   uint8_t* answers;  // u8[], unaligned, inside the frame
@@ -449,14 +441,14 @@ struct QueryResponse {
   bool Read(uint8_t* payload, uint32_t size) {
     if (size < kFixed) return false;
     memcpy(&ticks, payload + 0, 4);
-    answers = payload + 4;
-    answers_bytes = size - 4;
+    answers = payload + kFixed;
+    answers_bytes = size - kFixed;
     return true;
   }
+  // The open array is filled in place by the caller, behind the fixed fields.
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &ticks, 4);
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 4 + answers_bytes;
+    return kFixed + answers_bytes;
   }
 };
 
@@ -471,18 +463,17 @@ struct AskRequest {
     if (size < kFixed) return false;
     memcpy(&policy, payload + 0, 1);
     memcpy(&levels, payload + 1, 2);
-    window = payload + 3;
-    window_bytes = size - 3;
+    window = payload + kFixed;
+    window_bytes = size - kFixed;
     return true;
   }
+  // The open array is filled in place by the caller, behind the fixed fields.
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &policy, 1);
     memcpy(payload + 1, &levels, 2);
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 3 + window_bytes;
+    return kFixed + window_bytes;
   }
 };
-
 struct AskResponse {
   uint32_t ticks;
   uint8_t* answer;  // u8[], unaligned, inside the frame
@@ -491,14 +482,14 @@ struct AskResponse {
   bool Read(uint8_t* payload, uint32_t size) {
     if (size < kFixed) return false;
     memcpy(&ticks, payload + 0, 4);
-    answer = payload + 4;
-    answer_bytes = size - 4;
+    answer = payload + kFixed;
+    answer_bytes = size - kFixed;
     return true;
   }
+  // The open array is filled in place by the caller, behind the fixed fields.
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &ticks, 4);
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 4 + answer_bytes;
+    return kFixed + answer_bytes;
   }
 };
 
@@ -516,24 +507,22 @@ struct TailRequest {
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &first, 4);
     memcpy(payload + 4, &count, 2);
-    return 6;
+    return kFixed;
   }
 };
-
 struct TailResponse {
   uint8_t* values;  // f32[], unaligned, inside the frame
   uint32_t values_bytes;
   static constexpr uint32_t kFixed = 0;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size < kFixed || (size - kFixed) % 4 != 0) return false;
-    values = payload + 0;
-    values_bytes = size - 0;
+    values = payload + kFixed;
+    values_bytes = size - kFixed;
     return true;
   }
-  uint32_t Write(uint8_t* payload) const {
-    (void)payload;
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 0 + values_bytes;
+  // The open array is filled in place by the caller, behind the fixed fields.
+  uint32_t Write(uint8_t* /*payload*/) const {
+    return kFixed + values_bytes;
   }
 };
 
@@ -543,30 +532,27 @@ struct EchoRequest {
   uint32_t data_bytes;
   static constexpr uint32_t kFixed = 0;
   bool Read(uint8_t* payload, uint32_t size) {
-    data = payload + 0;
-    data_bytes = size - 0;
+    data = payload + kFixed;
+    data_bytes = size - kFixed;
     return true;
   }
-  uint32_t Write(uint8_t* payload) const {
-    (void)payload;
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 0 + data_bytes;
+  // The open array is filled in place by the caller, behind the fixed fields.
+  uint32_t Write(uint8_t* /*payload*/) const {
+    return kFixed + data_bytes;
   }
 };
-
 struct EchoResponse {
   uint8_t* data;  // u8[], unaligned, inside the frame
   uint32_t data_bytes;
   static constexpr uint32_t kFixed = 0;
   bool Read(uint8_t* payload, uint32_t size) {
-    data = payload + 0;
-    data_bytes = size - 0;
+    data = payload + kFixed;
+    data_bytes = size - kFixed;
     return true;
   }
-  uint32_t Write(uint8_t* payload) const {
-    (void)payload;
-    // The open array is filled in place by the caller, behind the fixed fields.
-    return 0 + data_bytes;
+  // The open array is filled in place by the caller, behind the fixed fields.
+  uint32_t Write(uint8_t* /*payload*/) const {
+    return kFixed + data_bytes;
   }
 };
 
@@ -581,7 +567,7 @@ struct ResendResponse {
   }
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &expected, 2);
-    return 2;
+    return kFixed;
   }
 };
 

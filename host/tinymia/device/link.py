@@ -6,6 +6,7 @@ under way at once; a board executes each once and in order, so sending one again
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import select
 import struct
@@ -25,6 +26,7 @@ from tinymia.errors import DeviceError
 _HEADER = struct.Struct("<BBH")
 _READ = 65536
 _LATENCY = 0.05  # seconds, of line drivers and schedulers
+_GATHER = 0.001  # seconds, in the middle of a frame: a wake-up for each byte would cost a core
 _SLOW_LINE = 10_000  # bytes/s, about 115200 baud
 
 
@@ -90,14 +92,9 @@ def decode_frame(encoded: bytes) -> tuple[int, int, int, bytes] | None:
     return kind, session, seq, raw[_HEADER.size : -4]
 
 
-def _gone(error: Exception) -> LinkLostError:
-    return LinkLostError(
-        f"The line to the board is gone ({error}).", "Plug it in and run the same command again."
-    )
-
-
 @dataclass
 class _Pending:
+    kind: int  # of its response
     seq: int
     frame: bytes
     seconds: float
@@ -130,7 +127,8 @@ class Link:
         self._session = 0
         self._next = 0
         self._pending: deque[_Pending] = deque()
-        self._window = protocol.WINDOW
+        self.window = protocol.WINDOW
+        self.max_payload = protocol.MAX_PAYLOAD
         self._silent = 0  # time-outs since the last valid frame
 
     # --- sessions ---
@@ -158,22 +156,27 @@ class Link:
                 retry_at = time.monotonic() + 0.3
             for kind, session, _, payload in self._frames(retry_at - time.monotonic()):
                 if kind == request.TYPE | protocol.RESPONSE and session == self._session:
-                    return self._checked_hello(payload, nonce)
+                    body = self._checked_hello(payload, nonce)
+                    if body is not None:
+                        return body
         raise LinkLostError(
             "No tinymia firmware answers on this port.",
             "Check that the board is powered and flashed (`tinymia flash`), and that the port and"
             " baud rate are right (`tinymia devices` lists ports).",
         )
 
-    def _checked_hello(self, payload: bytes, nonce: int) -> bytes:
+    def _checked_hello(self, payload: bytes, nonce: int) -> bytes | None:
+        """The greeting behind its status; None when it answers an earlier session's HELLO."""
         head = struct.Struct("<BIIH")
         if len(payload) < head.size:
             raise DeviceError(
                 "The board's greeting is too short.", "Flash this version's firmware."
             )
         _, magic, echoed, version = head.unpack(payload[: head.size])
-        if magic != protocol.MAGIC or echoed != nonce:
+        if magic != protocol.MAGIC:
             raise DeviceError("What answers on this port is not tinymia firmware.")
+        if echoed != nonce:
+            return None
         if version != protocol.VERSION:
             older = "an older" if version < protocol.VERSION else "a newer"
             raise DeviceError(
@@ -194,6 +197,9 @@ class Link:
     def stream(self, messages: Iterable[Request], seconds: float = 0.0) -> Iterator[bytes]:
         """Send requests as fast as the window allows; yields their response payloads in order.
 
+        One stream at a time. What an earlier one that was not read to its end left under way is
+        finished first, and its responses are dropped.
+
         Args:
             messages: any iterable; it is drawn from only as fast as the line takes them.
             seconds: how long the board may compute on one of them.
@@ -204,9 +210,10 @@ class Link:
         """
         source = iter(messages)
         exhausted = False
+        left_over = len(self._pending)
         progress = time.monotonic()
         while True:
-            while not exhausted and len(self._pending) < self._window:
+            while not exhausted and len(self._pending) < self.window:
                 message = next(source, None)
                 if message is None:
                     exhausted = True
@@ -218,6 +225,9 @@ class Link:
                 done = self._pending.popleft()
                 assert done.response is not None
                 progress = time.monotonic()
+                if left_over > 0:
+                    left_over -= 1
+                    continue
                 yield done.response
                 # The caller may have taken its time, which says nothing about the board.
                 progress = time.monotonic()
@@ -225,7 +235,7 @@ class Link:
             self._receive()
             now = time.monotonic()
             if now - progress > self.patience + self._pending[0].seconds:
-                self._pending.clear()
+                # What is under way stays so: the board runs nothing behind a request it never got.
                 raise LinkLostError(
                     f"The board stopped answering for {now - progress:.0f} s.",
                     "Check its cable and power; then run the same command again.",
@@ -233,18 +243,16 @@ class Link:
 
     def settle(self) -> None:
         """Wait for what is under way and ignore its responses, so that more can follow."""
-        try:
+        with contextlib.suppress(DeviceError):
             for _ in self.stream(()):
                 pass
-        except DeviceError:
-            self._pending.clear()
 
     def _send_new(self, message: Request, seconds: float) -> None:
         payload = message.pack()
-        if len(payload) > protocol.MAX_PAYLOAD:
+        if len(payload) > self.max_payload:
             raise ValueError(f"a payload of {len(payload)} bytes does not fit in a frame")
         frame = encode_frame(message.TYPE, self._session, self._next, payload)
-        pending = _Pending(self._next, frame, seconds)
+        pending = _Pending(message.TYPE | protocol.RESPONSE, self._next, frame, seconds)
         self._next = (self._next + 1) & 0xFFFF
         self._pending.append(pending)
         self.stats.first_bytes_out += len(frame)
@@ -259,9 +267,10 @@ class Link:
 
     def _receive(self) -> None:
         head = self._pending[0]
-        waiting = sum(len(p.frame) for p in self._pending if p.response is None)
-        # What is under way takes this long at 10 kB/s, and as long again for the answers.
-        patience = (_LATENCY + 2 * waiting / _SLOW_LINE + head.seconds) * 2.0 ** min(
+        # All that is under way crosses the line before the last answer is here, and an answer may
+        # be as long as a frame gets, however short its request.
+        waiting = [len(p.frame) + self.max_payload for p in self._pending if p.response is None]
+        patience = (_LATENCY + sum(waiting) / _SLOW_LINE + head.seconds) * 2.0 ** min(
             self._silent, 4
         )
         wait = head.sent_at + patience - time.monotonic()
@@ -294,8 +303,8 @@ class Link:
 
     def _on_response(self, kind: int, seq: int, payload: bytes) -> None:
         for index, pending in enumerate(self._pending):
-            if pending.seq != seq:
-                continue
+            if (pending.kind, pending.seq) != (kind, seq):
+                continue  # a greeting that comes twice has a sequence number, too
             if pending.response is None:
                 pending.response = payload
                 self.stats.payload_in += len(payload)
@@ -308,11 +317,24 @@ class Link:
 
     # --- bytes ---
 
+    def _gone(self, error: Exception) -> DeviceError:
+        """Why the line is gone: the board's process knows better, once it has ended."""
+        for _ in range(20 if self.watch is not None else 0):
+            try:
+                self.watch()  # type: ignore[misc]
+            except DeviceError as known:
+                return known
+            time.sleep(0.1)
+        return LinkLostError(
+            f"The line to the board is gone ({error}).",
+            "Plug it in and run the same command again.",
+        )
+
     def _write(self, data: bytes) -> None:
         try:
             self.port.write(data)
         except OSError as error:  # pyserial's exceptions are OSErrors too
-            raise _gone(error) from error
+            raise self._gone(error) from error
         self.stats.bytes_out += len(data)
 
     def _frames(self, wait: float) -> Iterator[tuple[int, int, int, bytes]]:
@@ -336,6 +358,8 @@ class Link:
                     self._transmit(self._pending[0])
 
     def _read(self, wait: float) -> bytes:
+        if self._buffer:
+            time.sleep(_GATHER)
         try:
             fileno = getattr(self.port, "fileno", None)
             if fileno is not None:
@@ -348,4 +372,4 @@ class Link:
                     return data
                 time.sleep(0.001)
         except (OSError, ValueError) as error:
-            raise _gone(error) from error
+            raise self._gone(error) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,7 @@ class Journal:
                     tuple(meta["ticks"]),
                     tuple(meta["clipped"]),
                 )
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise StudyError(
                 f"The stored run {path} is damaged.", "Delete this file and run the command again."
             ) from error

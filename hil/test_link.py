@@ -80,6 +80,14 @@ def test_noise_and_foreign_frames_do_not_disturb(connection: Connection) -> None
     ]
 
 
+def test_a_line_that_echoes_runs_nothing(connection: Connection) -> None:
+    link, port = connection.board.link, connection.target.serial
+    state = connection.board.state()
+    for kind in (protocol.Type.STATE, protocol.Type.RESEND, protocol.Type.CLEAR):
+        port.write(encode_frame(kind | protocol.RESPONSE, link._session, link._next, b"\0"))
+    assert connection.board.state() == state
+
+
 def test_a_new_session_finds_what_the_last_one_left(
     connection: Connection, bundle: Bundle, pool: Pool, drawn: Draw
 ) -> None:
@@ -133,8 +141,12 @@ def test_slots_and_labels_are_checked_on_both_sides(
     with pytest.raises(BoardRefusedError, match="label 9"):
         board._check(board.link.request(bad_label))
     gap = protocol.PutRequest(5, 1, np.append(np.uint8(0), flat[0]))
-    with pytest.raises(BoardRefusedError, match="slot 5"):
+    with pytest.raises(BoardRefusedError, match=r"slot 5 .*\(0\)"):
         board._check(board.link.request(gap))
+    for count, size, found in ((0, 301, 0), (9, 4, 0), (2, 301, 149), (1, 302, 301)):
+        wrong = protocol.PutRequest(0, count, np.zeros(size, np.uint8))
+        with pytest.raises(BoardRefusedError, match=f"a window of {found} bytes was sent"):
+            board._check(board.link.request(wrong))
     board.store(windows, np.array([0, 1]))
     with pytest.raises(BoardRefusedError, match="slot 2"):
         board.query(np.array([0, 1, 2]))

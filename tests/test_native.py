@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tinymia.device.build import build
 from tinymia.device.client import Board, TrainSettings
 from tinymia.device.connect import Connection, connect, image_for
 from tinymia.device.link import encode_frame
-from tinymia.export.bundle import Bundle
+from tinymia.export.bundle import Bundle, Tail
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
@@ -64,11 +65,31 @@ def test_host_and_board_are_equal_in_every_bit(board: Connection) -> None:
     assert found == expected
 
 
+def test_a_tail_that_overflows_still_answers(
+    native: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bundle = Bundle.load(BUNDLE)
+    assert bundle.tail is not None
+    huge = Tail(np.full(bundle.tail.shape, 3e38), np.zeros(bundle.tail.classes))
+    path = tmp_path / "huge.bundle"
+    replace(bundle, tail=huge).save(path)
+    monkeypatch.setenv("TINYMIA_BUNDLE", str(path))
+    with connect("native:", native) as opened:
+        opened.board.store(np.full((4, 300), 90, np.int8), np.arange(4))
+        full, _ = opened.board.query(np.arange(4))
+        assert np.isnan(full).all()
+        rounded, _ = opened.board.query(np.arange(4), protocol.Policy.ROUNDED, 65535)
+        assert (rounded == 0).all()
+        opened.board.select(np.ones(4, np.bool_))
+        opened.board.begin(SETTINGS[2])
+        assert np.isnan(opened.board.train(0, 2).loss)
+
+
 def test_any_frame_leaves_the_firmware_alive_and_clean(board: Connection) -> None:
     rng = random.Random(7)
     link, port = board.board.link, board.target.serial
     board.board.store(np.zeros((4, 300), np.int8), np.zeros(4, np.int64))
-    kinds = [int(t) for t in protocol.Type if t != protocol.Type.HELLO] + [0, 77, 255]
+    kinds = [int(t) for t in protocol.Type if t != protocol.Type.HELLO] + [0, 77, 127]
     for _ in range(4000):
         size = rng.choice([0, 1, 3, 7, 26, 300, 310, 1023, 1024])
         payload = bytearray(rng.randbytes(size))

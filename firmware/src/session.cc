@@ -28,14 +28,13 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   if (refusal.status == Status::kArenaTooSmall)
     return {refusal.status, arena_.used(), arena_.size()};
   if (refusal.status != Status::kOk) return refusal;
-  if (bundle_.tail_weights == nullptr) return {};
+  if (bundle_.tail == nullptr) return {};
 
   const Interpreter::TensorInfo& out = interpreter_.output_info();
   if (static_cast<uint32_t>(out.bytes) != bundle_.dim) {
     return {Status::kTailMismatch, bundle_.dim, static_cast<uint32_t>(out.bytes)};
   }
-  head_.Plan(bundle_.tail_weights, bundle_.classes, bundle_.dim, out.scale, out.zero_point,
-             &arena_);
+  head_.Plan(bundle_.tail, bundle_.classes, bundle_.dim, out.scale, out.zero_point, &arena_);
   answer_ = arena_.AllocArray<float>(bundle_.classes);
   tail_arena_ = arena_.used() - model_arena_;
   if (!trainer_.Plan(&head_, &arena_))
@@ -52,6 +51,12 @@ uint32_t Session::Execute(void* context, uint8_t type, uint8_t* payload, uint32_
 
 namespace {
 
+static_assert(
+    static_cast<uint8_t>(hal::TickSource::kCycles) == static_cast<uint8_t>(TickSource::kCycles) &&
+        static_cast<uint8_t>(hal::TickSource::kTimer) == static_cast<uint8_t>(TickSource::kTimer) &&
+        static_cast<uint8_t>(hal::TickSource::kHost) == static_cast<uint8_t>(TickSource::kHostNs),
+    "the board layer's tick sources are the protocol's");
+
 template <typename Request>
 bool Parse(Request* request, uint8_t* payload, uint32_t size) {
   return request->Read(payload, size);
@@ -63,7 +68,7 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
   const bool needs_bundle = type != Type::kHello && type != Type::kEcho;
   if (needs_bundle && refusal_.status != Status::kOk) return reply.Fail(refusal_);
   const bool needs_tail = needs_bundle && type != Type::kInfo && type != Type::kInfer;
-  if (needs_tail && bundle_.tail_weights == nullptr) return reply.Fail(Status::kNoTail);
+  if (needs_tail && bundle_.tail == nullptr) return reply.Fail(Status::kNoTail);
 
 #define TINYMIA_SERVE(NAME, METHOD)             \
   case Type::k##NAME: {                         \
@@ -139,7 +144,7 @@ uint32_t Session::Info(Reply reply) const {
   response.output_bytes = static_cast<uint32_t>(out.bytes);
   response.output_scale = out.scale;
   response.output_zero_point = out.zero_point;
-  response.has_tail = bundle_.tail_weights != nullptr ? 1 : 0;
+  response.has_tail = bundle_.tail != nullptr ? 1 : 0;
   response.classes = static_cast<uint16_t>(response.has_tail != 0 ? bundle_.classes : out.bytes);
   response.arena_used = arena_.used();
   response.arena_size = arena_.size();
@@ -167,11 +172,16 @@ uint32_t Session::State(Reply reply) const {
 uint32_t Session::Put(PutRequest request, Reply reply) {
   const uint32_t window = static_cast<uint32_t>(interpreter_.input_info().bytes);
   const uint32_t count = request.count;
-  if (count == 0 || request.data_bytes != count * (window + 1)) {
-    return reply.Fail(Status::kBadWindow, count == 0 ? 0 : request.data_bytes / count - 1, window);
+  // Divided, not multiplied: a large count of large windows must not wrap.
+  const uint32_t each = count == 0 ? 0 : request.data_bytes / count;  // a label and a window
+  if (each != window + 1 || request.data_bytes % count != 0) {
+    return reply.Fail(Status::kBadWindow, each == 0 ? 0 : each - 1, window);
   }
   // A gap before the first slot would leave slots that were never filled.
-  if (request.slot > trainer_.stored() || request.slot + count > trainer_.capacity()) {
+  if (request.slot > trainer_.stored()) {
+    return reply.Fail(Status::kBadSlot, request.slot, trainer_.stored());
+  }
+  if (request.slot + count > trainer_.capacity()) {
     return reply.Fail(Status::kBadSlot, request.slot + count - 1, trainer_.capacity());
   }
   for (uint32_t i = 0; i < count; ++i) {

@@ -45,6 +45,21 @@ uint32_t interrupt_overhead;        // part of it that the handler cannot see it
 uint32_t core_hz = kHsiHz;
 FaultRecord last_fault;
 
+// The ring's bytes are not volatile: keeps the compiler from moving their accesses across.
+void CompilerBarrier() { __asm volatile("" ::: "memory"); }
+
+// A peripheral ignores accesses until its clock runs: one cycle and one more of its bus after the
+// write (errata sheet ES0182, "Delay after an RCC peripheral clock enabling"; a read back alone is
+// known not to do).
+void EnableClock(uint32_t address, uint32_t bit) {
+  At(address) = At(address) | bit;
+  __asm volatile("dsb" ::: "memory");
+  for (int i = 0; i < 2; ++i) {
+    const uint32_t enabled = At(address);
+    static_cast<void>(enabled);
+  }
+}
+
 bool WaitFor(uint32_t address, uint32_t mask, uint32_t value) {
   for (uint32_t i = 0; i < kMaxPolls; ++i) {
     if ((At(address) & mask) == value) return true;
@@ -86,15 +101,15 @@ void SelectUsartPin(uint32_t port, uint32_t pin) {
 
 void StartUsart(uint32_t bus_hz) {
 #ifdef TINYMIA_USART1_ON_PB6_PB7
-  At(reg::kRccAhb1Enr) = At(reg::kRccAhb1Enr) | (1u << 1);
+  EnableClock(reg::kRccAhb1Enr, 1u << 1);
   SelectUsartPin(reg::kGpioB, 6);
   SelectUsartPin(reg::kGpioB, 7);
 #else
-  At(reg::kRccAhb1Enr) = At(reg::kRccAhb1Enr) | (1u << 0);
+  EnableClock(reg::kRccAhb1Enr, 1u << 0);
   SelectUsartPin(reg::kGpioA, 9);
   SelectUsartPin(reg::kGpioA, 10);
 #endif
-  At(reg::kRccApb2Enr) = At(reg::kRccApb2Enr) | reg::kRccApb2Usart1;
+  EnableClock(reg::kRccApb2Enr, reg::kRccApb2Usart1);
   // With 16-fold oversampling BRR is simply the clock divided by the rate (30.3.4).
   At(reg::kUsart1Brr) = (bus_hz + kBaud / 2) / kBaud;
   At(reg::kUsart1Cr1) =
@@ -114,7 +129,7 @@ void StartTicks() {
   }
   // Prescaler and reload value keep their reset values: 0 and 2^32-1. (QEMU's reload value is 0 and
   // must stay so: setting it would start its alarm.)
-  At(reg::kRccApb1Enr) = At(reg::kRccApb1Enr) | reg::kRccApb1Tim2;
+  EnableClock(reg::kRccApb1Enr, reg::kRccApb1Tim2);
   At(reg::kTim2Cr1) = 1;
   tick_source = TickSource::kTimer;
   tick_register = &At(reg::kTim2Cnt);
@@ -160,7 +175,9 @@ uint32_t Read(uint8_t* dst, uint32_t max) {
   uint32_t tail = ring_tail;
   uint32_t count = ring_head - tail;
   if (count > max) count = max;
+  CompilerBarrier();
   for (uint32_t i = 0; i < count; ++i) dst[i] = ring[tail++ & (kRingSize - 1)];
+  CompilerBarrier();  // the room is free only now
   ring_tail = tail;
   return count;
 }
@@ -234,9 +251,11 @@ void Usart1Handler() {
   const uint32_t before = *tick_register;
   const uint32_t status = At(reg::kUsart1Sr);
   if ((status & (reg::kUsartSrRxNotEmpty | reg::kUsartSrOverrun)) != 0) {
-    const uint8_t byte = static_cast<uint8_t>(At(reg::kUsart1Dr));
+    const uint8_t byte = static_cast<uint8_t>(At(reg::kUsart1Dr));  // clears the overrun, too
     const uint32_t head = ring_head;
-    if (head - ring_tail < kRingSize) {
+    if ((status & reg::kUsartSrRxNotEmpty) == 0) {
+      // An overrun alone: the register still holds the byte before (30.6.1, ORE).
+    } else if (head - ring_tail < kRingSize) {
       ring[head & (kRingSize - 1)] = byte;
       ring_head = head + 1;
     } else {

@@ -21,7 +21,6 @@ constexpr uint32_t kRccApb1Enr = 0x40023840;
 constexpr uint32_t kRccApb2Enr = 0x40023844;
 constexpr uint32_t kRccCrPllOn = 1u << 24;
 constexpr uint32_t kRccCrPllReady = 1u << 25;
-constexpr uint32_t kRccCfgrSwMask = 3u;
 constexpr uint32_t kRccCfgrSwPll = 2u;
 constexpr uint32_t kRccCfgrSwsMask = 3u << 2;
 constexpr uint32_t kRccCfgrSwsPll = 2u << 2;

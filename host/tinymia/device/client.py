@@ -71,7 +71,7 @@ class Identity:
     unit: str  # what the board's ticks are: "cycles", "ticks" of a timer, or "host-ns"
 
 
-_UNITS = {
+_UNITS: dict[int, str] = {
     protocol.TickSource.CYCLES: "cycles",
     protocol.TickSource.TIMER: "ticks",
     protocol.TickSource.HOST_NS: "host-ns",
@@ -111,6 +111,8 @@ class Board:
             self.greeting = protocol.HelloResponse.unpack(payload)
         except struct.error as error:
             raise DeviceError("The board's greeting is damaged.", "Flash it again.") from error
+        self.link.window = max(1, min(self.greeting.window, protocol.WINDOW))
+        self.link.max_payload = min(self.greeting.max_payload, protocol.MAX_PAYLOAD)
         self._info = None
         return self.greeting
 
@@ -123,7 +125,7 @@ class Board:
             firmware=_text(g.firmware),
             build_id=g.build_id.hex(),
             protocol=g.version,
-            unit=_UNITS.get(protocol.TickSource(g.tick_source), "ticks"),
+            unit=_UNITS.get(g.tick_source, "ticks"),
         )
 
     @property
@@ -160,7 +162,7 @@ class Board:
         *,
         progress: Progress | None = None,
     ) -> int:
-        """Store windows from slot 0 on, replacing what is there.
+        """Store windows from slot 0 on, over what is there; slots behind them keep theirs.
 
         Args:
             windows: (n, ...) int8, as :meth:`Bundle.quantize` gives them.
@@ -171,10 +173,11 @@ class Board:
             Ticks that the backbone took for all of them.
 
         Raises:
-            DataError: shapes do not match the model, or there are more windows than slots.
-            BoardRefusedError: a label is not one of the model's classes.
+            DataError: shapes do not match the model, a window fits in no frame, a label is not one
+                of the model's classes, or there are more windows than slots.
+            BoardRefusedError: the board's bundle has no tail.
         """
-        flat = self._windows(windows)
+        flat = self._windows(windows, protocol.PutRequest.FIXED.size + 1)
         if labels.shape != (len(flat),):
             raise DataError(f"{len(flat)} windows need as many labels, got shape {labels.shape}.")
         classes = self.info().classes
@@ -187,7 +190,7 @@ class Board:
                 f"{len(flat)} windows do not fit in the board's store of {capacity}.",
                 "Choose fewer windows, or a board with more RAM.",
             )
-        each = max(1, (protocol.MAX_PAYLOAD - 4) // (flat.shape[1] + 1))
+        each = (self.link.max_payload - protocol.PutRequest.FIXED.size) // (flat.shape[1] + 1)
         starts = range(0, len(flat), each)
         requests = (
             protocol.PutRequest(
@@ -217,7 +220,12 @@ class Board:
     # --- training ---
 
     def begin(self, settings: TrainSettings) -> str:
-        """Go back to the base tail and set how to train; returns the base tail's hash."""
+        """Go back to the base tail and set how to train; returns the base tail's hash.
+
+        Raises:
+            DataError: a setting does not fit in its field on the line.
+            BoardRefusedError: a setting is out of range.
+        """
         request = protocol.BeginRequest(
             settings.learning_rate,
             settings.batch,
@@ -225,6 +233,10 @@ class Board:
             settings.label_smoothing,
             settings.seed,
         )
+        try:
+            request.pack()
+        except (struct.error, OverflowError) as error:
+            raise DataError(f"A training setting is out of range: {error}.") from error
         return f"{self._call(request, protocol.BeginResponse).tail_hash:016x}"
 
     def train(
@@ -263,7 +275,7 @@ class Board:
         info = self.info()
         classes, dim = info.classes, info.output_bytes
         total = classes * dim + classes
-        most = (protocol.MAX_PAYLOAD - 1) // 4
+        most = (self.link.max_payload - 1) // 4
         requests = [
             protocol.TailRequest(first, min(most, total - first)) for first in range(0, total, most)
         ]
@@ -291,10 +303,19 @@ class Board:
 
         Returns:
             (n, classes) float32, see :func:`decode_answers`, and the ticks that the answers took.
+
+        Raises:
+            DataError: a slot does not fit in its field on the line.
+            BoardRefusedError: nothing is stored in a slot, or the policy is not one of the board's.
         """
+        wrong = slots[(slots < 0) | (slots > 0xFFFF)]
+        if len(wrong):
+            raise DataError(f"Slot {wrong[0]} is not one of a board's sample store.")
         classes = self.info().classes
-        each = max(1, (protocol.MAX_PAYLOAD - 5) // answer_bytes(policy, classes))
-        each = min(each, (protocol.MAX_PAYLOAD - 3) // 2)
+        # Behind the status and the ticks, or behind the policy and the levels.
+        room = self.link.max_payload - 1 - protocol.QueryResponse.FIXED.size
+        each = max(1, room // answer_bytes(policy, classes))
+        each = min(each, (self.link.max_payload - protocol.QueryRequest.FIXED.size) // 2)
         groups = [slots[i : i + each] for i in range(0, len(slots), each)]
         requests = (protocol.QueryRequest(policy, levels, group) for group in groups)
         parts, ticks = [], 0
@@ -314,7 +335,7 @@ class Board:
         progress: Progress | None = None,
     ) -> tuple[NDArray[np.float32], int]:
         """Answers for fresh windows (n, ...) int8, through backbone and tail; as :meth:`query`."""
-        flat = self._windows(windows)
+        flat = self._windows(windows, protocol.AskRequest.FIXED.size)
         classes = self.info().classes
         requests = (protocol.AskRequest(policy, levels, w.view(np.uint8)) for w in flat)
         parts, ticks = [], 0
@@ -348,8 +369,11 @@ class Board:
 
     # --- plumbing ---
 
-    def _windows(self, windows: NDArray[np.int8]) -> NDArray[np.int8]:
-        """(n, ...) int8 as (n, input bytes); DataError when it does not fit the model."""
+    def _windows(self, windows: NDArray[np.int8], beside: int = 0) -> NDArray[np.int8]:
+        """(n, ...) int8 as (n, input bytes); DataError when it does not fit the model.
+
+        A window travels in one frame, with ``beside`` other bytes of payload.
+        """
         if windows.dtype != np.int8 or windows.ndim < 2:
             raise DataError(
                 f"The board takes int8 windows (n, ...), got {windows.dtype} {windows.shape}.",
@@ -360,6 +384,12 @@ class Board:
             raise DataError(
                 f"A window has {flat.shape[1]} values, the board's model takes"
                 f" {self.info().input_bytes}."
+            )
+        if flat.shape[1] + beside > self.link.max_payload:
+            raise DataError(
+                f"A window of {flat.shape[1]} values does not fit in a frame of the line"
+                f" ({self.link.max_payload - beside} at most).",
+                "Use a model with shorter windows or fewer channels.",
             )
         return flat
 

@@ -53,12 +53,15 @@ def connect(
     Args:
         spec: e.g. ``qemu:netduinoplus2``, ``serial:/dev/ttyACM0``, ``serial:socket://host:port``.
         elf: the image that a simulator runs.
-        nonce, patience: see :class:`~tinymia.device.link.Link`.
+        nonce: of the session with a board that is started here, see
+            :class:`~tinymia.device.link.Link`; any other board gets a random one.
+        patience: see there.
 
     Raises:
         DeviceError: no such port, no answer, another protocol version.
     """
     target = open_target(spec, elf=elf)
+    nonce = nonce if needs_image(spec) else 0
     try:
         board = Board(target.serial, patience=patience, watch=target.alive, nonce=nonce)
         return Connection(target, board)

@@ -99,6 +99,7 @@ class _Pending:
     frame: bytes
     seconds: float
     sent_at: float = 0.0
+    allowed: float = 0.0  # seconds from then on until it counts as lost
     tries: int = 0
     response: bytes | None = None
 
@@ -127,7 +128,7 @@ class Link:
         self._session = 0
         self._next = 0
         self._pending: deque[_Pending] = deque()
-        self.window = protocol.WINDOW
+        self.window = protocol.WINDOW  # what the board takes; who greets it sets it lower
         self.max_payload = protocol.MAX_PAYLOAD
         self._silent = 0  # time-outs since the last valid frame
 
@@ -236,6 +237,7 @@ class Link:
             now = time.monotonic()
             if now - progress > self.patience + self._pending[0].seconds:
                 # What is under way stays so: the board runs nothing behind a request it never got.
+                self._silent = 0
                 raise LinkLostError(
                     f"The board stopped answering for {now - progress:.0f} s.",
                     "Check its cable and power; then run the same command again.",
@@ -260,6 +262,10 @@ class Link:
         self._transmit(pending)
 
     def _transmit(self, pending: _Pending) -> None:
+        # All that is under way crosses the line before this answer is here, and an answer may be as
+        # long as a frame gets, however short its request.
+        waiting = [len(p.frame) + self.max_payload for p in self._pending if p.response is None]
+        pending.allowed = _LATENCY + sum(waiting) / _SLOW_LINE + pending.seconds
         pending.sent_at = time.monotonic()
         self.stats.resent += pending.tries > 0
         pending.tries += 1
@@ -267,13 +273,7 @@ class Link:
 
     def _receive(self) -> None:
         head = self._pending[0]
-        # All that is under way crosses the line before the last answer is here, and an answer may
-        # be as long as a frame gets, however short its request.
-        waiting = [len(p.frame) + self.max_payload for p in self._pending if p.response is None]
-        patience = (_LATENCY + sum(waiting) / _SLOW_LINE + head.seconds) * 2.0 ** min(
-            self._silent, 4
-        )
-        wait = head.sent_at + patience - time.monotonic()
+        wait = head.sent_at + head.allowed * 2.0 ** min(self._silent, 4) - time.monotonic()
         if wait <= 0:
             self._silent += 1
             self._transmit(head)

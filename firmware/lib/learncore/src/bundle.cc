@@ -34,8 +34,7 @@ bool ParseTail(const uint8_t* data, uint32_t size, BundleView* view) {
   view->classes = classes;
   view->dim = dim;
   // Sections are 16-byte aligned, so these floats are aligned too.
-  view->tail_weights = reinterpret_cast<const float*>(data + 8);
-  view->tail_bias = view->tail_weights + classes * dim;
+  view->tail = reinterpret_cast<const float*>(data + 8);
   for (uint32_t i = 0; i < classes * dim + classes; ++i) {
     if ((U32(data + 8 + 4 * i) & 0x7F800000u) == 0x7F800000u) return false;  // NaN or infinite
   }
@@ -72,7 +71,7 @@ Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
       view->model = data + offset;
       view->model_size = bytes;
     } else if (memcmp(row, "TAIL", 4) == 0) {
-      if (view->tail_weights != nullptr || !ParseTail(data + offset, bytes, view)) {
+      if (view->tail != nullptr || !ParseTail(data + offset, bytes, view)) {
         return {Status::kBundleMalformed, i, 0};
       }
     }

@@ -11,8 +11,7 @@ namespace tinymia {
 struct BundleView {
   const uint8_t* model = nullptr;  // .tflite, 16-byte aligned
   uint32_t model_size = 0;
-  const float* tail_weights = nullptr;  // [classes][dim], nullptr without a tail
-  const float* tail_bias = nullptr;     // [classes]
+  const float* tail = nullptr;  // weights [classes][dim], then bias [classes]; nullptr without one
   uint32_t classes = 0;
   uint32_t dim = 0;
   uint32_t size = 0;

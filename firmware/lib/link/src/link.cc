@@ -26,6 +26,7 @@ void Link::Feed(const uint8_t* bytes, uint32_t size) {
 }
 
 void Link::OnFrame(uint32_t size) {
+  if ((frame_[0] & kResponse) != 0) return;  // no request: a line that echoes, our own words
   if (frame_[0] == static_cast<uint8_t>(Type::kHello)) {
     OnHello(size - kHeader);
     return;

@@ -174,7 +174,7 @@ uint32_t Session::Put(PutRequest request, Reply reply) {
   const uint32_t count = request.count;
   // Divided, not multiplied: a large count of large windows must not wrap.
   const uint32_t each = count == 0 ? 0 : request.data_bytes / count;  // a label and a window
-  if (each != window + 1 || request.data_bytes % count != 0) {
+  if (count == 0 || each != window + 1 || request.data_bytes % count != 0) {
     return reply.Fail(Status::kBadWindow, each == 0 ? 0 : each - 1, window);
   }
   // A gap before the first slot would leave slots that were never filled.

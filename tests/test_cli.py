@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from tinymia.cli.main import VERBS
+from tinymia.export.bundle import pack_sections, split_sections
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
@@ -80,10 +82,22 @@ def test_data_shows_people_and_splits(tmp_path: Path) -> None:
         (("export", "--personalized", "missing"), "Cannot read the bundle"),
         (("personalize", "--person", "p99"), "p99"),
         (("flash", "--image", "README.md"), "README.md"),
+        (("audit", "--boards", "-1"), "-1 boards"),
+        (("audit", "--policy", "label"), "No attack can run"),
+        (("audit", "--person", "p07", "--person", "p07"), "named twice"),
+        (("query", "--windows", "scalar.npy"), "one array (n, length, channels)"),
+        (("query", "--windows", "empty.npz"), "one array (n, length, channels)"),
+        (("report", "list"), "no results"),
+        (("report", "odd"), "lack"),
     ],
 )
 def test_bad_input_is_one_message(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# not a model\n" * 100)
+    np.save(tmp_path / "scalar.npy", np.float32(3))
+    np.savez(tmp_path / "empty.npz")
+    for folder, content in (("list", "[]"), ("odd", '{"format": 1, "conditions": 5}')):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "results.json").write_text(content)
     done = tinymia(*arguments, cwd=tmp_path)
     assert done.returncode == 1, done.stdout
     assert says in done.stderr
@@ -95,6 +109,52 @@ def test_a_typo_in_an_option_is_exit_status_2() -> None:
     done = tinymia("audit", "--polic", "full")
     assert done.returncode == 2
     assert "--policy" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("query", "--person", "p07", "--limit", "0"),
+        ("query", "--person", "p07", "--limit", "-1"),
+        ("query", "--person", "p07", "--levels", "0"),
+        ("query", "--person", "p07", "--levels", "70000"),
+        ("personalize", "--person", "p07", "--epochs", "0"),
+        ("personalize", "--person", "p07", "--batch", "70000"),
+        ("personalize", "--person", "p07", "--seed", "-1"),
+        ("audit", "--seed", str(2**64)),
+        ("data", "--person", "p07", "--seed", "-1"),
+    ],
+)
+def test_a_number_out_of_range_is_exit_status_2(arguments: tuple[str, ...]) -> None:
+    done = tinymia(*arguments)
+    assert done.returncode == 2
+    assert "is not in the range" in done.stderr
+
+
+@pytest.mark.parametrize("lost", ["name", "rate_hz"])
+def test_a_bundle_that_lacks_metadata_is_refused(lost: str, tmp_path: Path) -> None:
+    sections = split_sections(BUNDLE.read_bytes())
+    meta = json.loads(sections["META"])
+    (meta["window"] if lost == "rate_hz" else meta).pop(lost)
+    sections["META"] = json.dumps(meta).encode()
+    (tmp_path / "b.bundle").write_bytes(pack_sections(list(sections.items())))
+    done = tinymia("build", "--bundle", str(tmp_path / "b.bundle"))
+    assert done.returncode == 1
+    assert lost in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_is_one_message() -> None:
+    script = (
+        "import sys, errno, tinymia.cli.main as m\n"
+        "def full(*a, **k): raise OSError(errno.ENOSPC, 'No space left on device', 'x.elf')\n"
+        "m.cli = full\nm.main()"
+    )
+    env = os.environ | {"PYTHONPATH": str(ROOT / "host")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=env
+    )
+    assert (done.returncode, done.stderr) == (1, "error: No space left on device (x.elf)\n")
 
 
 def test_truncated_bundle_is_refused_before_anything_is_built(tmp_path: Path) -> None:

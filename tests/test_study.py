@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ import pytest
 
 from tinymia import data
 from tinymia.errors import StudyError
-from tinymia.export.bundle import Bundle
-from tinymia.study.audit import people_to_audit, plan
-from tinymia.study.journal import Journal, Unit
+from tinymia.export.bundle import Bundle, Tail
+from tinymia.export.personal import personalized_bundle
+from tinymia.report import csvs
+from tinymia.study.audit import Audit, people_to_audit, plan
+from tinymia.study.journal import OUTPUTS, Journal, Unit
 from tinymia.study.settings import StudySettings, UnitKey, parse_epochs, training_seed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -175,6 +178,9 @@ def test_the_journal_gives_back_what_it_took(tmp_path: Path) -> None:
         {"policy": "everything"},
         {"split": "random"},
         {"seed": -1},
+        {"people": ("p07", "p07")},
+        {"repetitions": 65536},
+        {"epochs": (65536,)},
     ],
 )
 def test_settings_are_checked(wrong: dict[str, Any]) -> None:
@@ -198,11 +204,140 @@ def test_nobody_of_the_base_model_is_audited() -> None:
         people_to_audit(dataset, bundle, ("p99",))
 
 
+def test_nobody_is_audited_on_a_bundle_that_was_personalised_for_them() -> None:
+    dataset, base = data.load("watch"), Bundle.load(BUNDLE)
+    assert base.tail is not None
+    tail = Tail(base.tail.weights, base.tail.bias)
+    bundle = personalized_bundle(base, tail, {"person": "p07", "dataset_sha256": dataset.sha256})
+    assert people_to_audit(dataset, bundle, ()) == ["p08", "p09", "p10"]
+    with pytest.raises(StudyError, match="trained on p07"):
+        people_to_audit(dataset, bundle, ("p07",))
+
+
+def test_windows_have_the_length_of_the_model() -> None:
+    dataset, base = data.load("watch"), Bundle.load(BUNDLE)
+    meta = base.meta | {"window": base.meta["window"] | {"length": 100}}
+    (job,) = plan(StudySettings(repetitions=1), dataset, ["p07"], replace(base, meta=meta), 200)
+    assert job.pool.windows.length == 100
+    assert job.pool.gap >= 50
+    assert len(job.pool) <= 200
+
+
+@pytest.mark.parametrize("wrong", [{"boards": -1}, {"settings": StudySettings(policy="label")}])
+def test_an_audit_that_cannot_end_does_not_begin(wrong: dict[str, Any], tmp_path: Path) -> None:
+    audit = {"settings": StudySettings(), "targets": ("qemu:x",), "out": tmp_path} | wrong
+    with pytest.raises(StudyError):
+        Audit(bundle_path=BUNDLE, **audit)
+
+
+def test_a_run_with_other_members_is_not_reported(undisturbed: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(undisturbed, copy)
+    cells = copy / "cells"
+    shutil.copy(cells / "p07-001-plain.npz", cells / "p07-000-plain.npz")
+    done = run(*command(copy))
+    assert done.returncode == 1
+    assert "p07-000-plain" in done.stderr
+    assert "other members" in done.stderr
+
+
+def test_fresh_removes_what_an_audit_wrote_and_nothing_else(tmp_path: Path) -> None:
+    assert set(csvs.FILES) < set(OUTPUTS)
+    journal = Journal(tmp_path, {"settings": {"a": 1}})
+    key = UnitKey("p01", 0, "plain")
+    journal.save(unit(key))
+    mine = (tmp_path / "notes.txt", tmp_path / "cells" / "notes.txt")
+    for path in (*mine, *(tmp_path / name for name in OUTPUTS)):
+        path.write_text("{}")
+    journal = Journal(tmp_path, {"settings": {"a": 2}}, fresh=True)
+    assert not journal.has(key)
+    assert not [name for name in OUTPUTS if (tmp_path / name).exists()]
+    assert all(path.exists() for path in mine)
+
+
+def test_costs_without_a_study_are_measured_again(tmp_path: Path) -> None:
+    (tmp_path / "costs.json").write_text('{"train_step": 1}')
+    Journal(tmp_path, {"settings": {"a": 1}})
+    assert not (tmp_path / "costs.json").exists()
+
+
+def test_a_marker_that_is_no_object_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "study.json").write_text("[]")
+    with pytest.raises(StudyError, match="damaged"):
+        Journal(tmp_path, {"settings": {"a": 1}})
+
+
+@pytest.mark.parametrize("person", ["a/b", "../up", "[/x]", "Anna Ö."])
+def test_any_name_of_a_person_is_a_file_name(person: str, tmp_path: Path) -> None:
+    journal = Journal(tmp_path, {"settings": {}})
+    key = UnitKey(person, 0, "plain")
+    journal.save(unit(key))
+    assert journal.load(key).key == key
+    assert len(list((tmp_path / "cells").iterdir())) == 1
+    with pytest.raises(StudyError, match="Cannot read"):
+        journal.has(UnitKey("x" * 300, 0, "plain"))
+
+
+def test_a_board_with_another_build_is_not_mixed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from tinymia.study import audit
+
+    closed: list[bool] = []
+    other = SimpleNamespace(
+        board=SimpleNamespace(identity=SimpleNamespace(build_id="b" * 40)),
+        unit="cycles",
+        close=lambda: closed.append(True),
+    )
+    monkeypatch.setattr(audit, "connect", lambda *_: other)
+    opener = audit._Open(("serial:a",), None, "a" * 40, "cycles")
+    with pytest.raises(StudyError, match="runs build"):
+        opener(0)
+    assert closed
+
+
+def test_an_audit_of_the_top_class_alone(tmp_path: Path) -> None:
+    done = run(*command(tmp_path, "--policy", "top1"))
+    assert done.returncode == 0, done.stderr
+    assert results(tmp_path)["headline"] == "confidence"
+
+
+def test_one_person_with_an_odd_name_gets_no_verdict(tmp_path: Path) -> None:
+    dataset = data.load("watch")
+    own = [i for i, p in enumerate(dataset.person) if p == "p07"]
+    one = replace(
+        dataset,
+        signals=tuple(dataset.signals[i] for i in own),
+        labels=dataset.labels[own],
+        person=np.array(["[/x]/.."] * len(own)),
+        recording_id=dataset.recording_id[own],
+        arm=dataset.arm[own],
+    )
+    source = tmp_path / "one.npz"
+    data.save_npz(one, source)
+    out = tmp_path / "out"
+    audit = [sys.executable, "-m", "tinymia", "audit", "--data", str(source), "--out", str(out)]
+    audit += ["--repetitions", "1", "--epochs", "1"]
+    done = run(*audit)
+    assert done.returncode == 0, done.stderr
+    answer = " ".join(results(out)["answer"])
+    assert "distinguishab" not in answer
+    assert "no interval" in answer
+    assert "could not be checked" in (out / "report.html").read_text()
+
+    data.save_npz(replace(one, labels=one.labels[::-1].copy()), source)
+    done = run(*audit)
+    assert done.returncode == 1
+    assert "different: dataset_sha256" in done.stderr
+
+
 def test_seeds_differ_between_people_and_repetitions() -> None:
     settings = StudySettings()
     seeds = {training_seed(settings, p, r) for p in range(10) for r in range(50)}
     assert len(seeds) == 500
     people = ["p07", "p08"]
-    jobs = plan(StudySettings(repetitions=2), data.load("watch"), people)
+    jobs = plan(StudySettings(repetitions=2), data.load("watch"), people, Bundle.load(BUNDLE))
     assert [job.pool.person for job in jobs] == people
     assert not (jobs[0].draws[0].member == jobs[0].draws[1].member).all()

@@ -10,7 +10,6 @@ from tinymia.audit.wording import (
     NOT_MEASURED,
     interval,
     listing,
-    number,
     percent,
     points,
 )
@@ -42,17 +41,14 @@ def _leakage(results: Results) -> str:
     tpr = next((t for t in figures["tpr"] if t["value"] is not None), None)
     low = ""
     if tpr is not None:
-        low = (
-            f"; at {100 * tpr['fpr']:g} % false positives it finds "
-            f"{number(100 * tpr['value'], 1)} % of the members"
-        )
+        low = f"; at {100 * tpr['fpr']:g} % false positives it finds {percent(tpr)} of the members"
     epochs = f"{main['epochs']} epoch{'s' if main['epochs'] != 1 else ''}"
     row = find(results["added"], condition=results["main"], attack=attack, measure="auc")
     who = f"an attacker who queries the device ({auc}{low})"
     if row is None or row["verdict"] == NOT_MEASURED:
         return (
-            f"After {epochs} of fine-tuning, members of the training set are told from "
-            f"non-members by {who}, but the study is too small for an interval."
+            f"After {epochs} of fine-tuning, this study is too small to say whether members of the "
+            f"training set can be told from non-members by {who}: there is no interval."
         )
     change = f"{interval(row['difference'], signed=True)} against the base model"
     if row["verdict"] == NOT_DISTINGUISHABLE:
@@ -130,7 +126,9 @@ def _worth(results: Results) -> str:
         and row["verdict"] not in (NOT_DISTINGUISHABLE, NOT_MEASURED)
     ]
     compared = [row for row in results["paired"] if row["measure"] == "heldout"]
-    if compared:
+    if compared and all(row["verdict"] == NOT_MEASURED for row in compared):
+        text += "; what the defences change in it has no interval either"
+    elif compared:
         text += "; of the defences, " + (
             f"{listing(changes)}" if changes else "none changes it distinguishably"
         )

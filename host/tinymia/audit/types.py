@@ -80,9 +80,10 @@ class CellAnswers:
         n = len(self.labels)
         if self.probs.ndim != 2 or self.probs.shape[0] != n or self.probs.shape[1] < 2:
             return f"the answers have shape {self.probs.shape} for {n} labels"
-        shown = [self.base_probs]
-        if self.policy in (OutputPolicy.FULL, OutputPolicy.ROUNDED):
-            shown.append(self.probs)
+        shown = [self.base_probs, self.probs]
+        if self.policy in (OutputPolicy.TOP1, OutputPolicy.LABEL):
+            # What the policy hides is NaN; every answer must still show its own class.
+            shown = [np.fmax.reduce(values, axis=-1) for values in shown]
         checks = (
             (
                 self.base_probs.shape == self.probs.shape,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ from tinymia.cli.options import (
 @training_options
 @click.option("--clip", default=1.0, show_default=True, help="Clip norm of the clipping defence.")
 @click.option("--smooth", default=0.1, show_default=True, help="Label smoothing of that defence.")
-@click.option("--policy", default="full", show_default=True, help="full, rounded, top1 or label.")
+@click.option("--policy", default="full", show_default=True, help="full, rounded or top1.")
 @click.option("--levels", default=100, show_default=True, help="Steps of a rounded probability.")
 @click.option("--boards", default=0, help="Simulators side by side.  [default: one a core]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("audit"), show_default=True)
@@ -122,10 +123,11 @@ class _Bars:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[doing]}"),
+            TextColumn("{task.fields[doing]}", markup=False),
             console=Console(stderr=True),
         )
         self._doing: dict[str, str] = {}
+        self._lock = threading.Lock()  # every board has a thread
 
     def __enter__(self) -> _Bars:
         self._progress.start()
@@ -144,13 +146,15 @@ class _Bars:
 
     def stage(self, person: str, what: str) -> None:
         """A board has begun something else."""
-        self._doing[person] = what
-        doing = "; ".join(f"{p}: {w}" for p, w in self._doing.items())
+        with self._lock:
+            self._doing[person] = what
+            doing = "; ".join(f"{p}: {w}" for p, w in self._doing.items())
         self._progress.update(self._task, doing=doing)
 
     def finish(self, person: str) -> None:
         """All runs of a person are done."""
-        self._doing.pop(person, None)
+        with self._lock:
+            self._doing.pop(person, None)
 
     def advance(self, units: int) -> None:
         """That many runs are finished."""

@@ -40,7 +40,7 @@ def command(target: str, bundle_path: Path | None, dataset: str, person: str | N
     import numpy as np
 
     from tinymia import data
-    from tinymia.data.splits import draw, person_pool
+    from tinymia.data.splits import draw, model_pool
     from tinymia.device.protocol import MAX_PAYLOAD
     from tinymia.study import costs
     from tinymia.study.audit import people_to_audit
@@ -50,13 +50,16 @@ def command(target: str, bundle_path: Path | None, dataset: str, person: str | N
     loaded = data.load(dataset)
     loaded.check_model(bundle.meta)
     wanted = [person] if person else []
-    pool = person_pool(loaded, people_to_audit(loaded, bundle, wanted)[0])
-    drawn = draw(pool, 1, 0)
+    pool = model_pool(loaded, people_to_audit(loaded, bundle, wanted)[0], bundle.meta)
     rows: list[tuple[str, str, float]] = []
     with connection(target, bundle) as opened:
         board = opened.board
         board.require_bundle()
         board.clear()
+        capacity = board.info().store_capacity
+        if capacity < len(pool):
+            pool = model_pool(loaded, pool.person, bundle.meta, max_slots=capacity)
+        drawn = draw(pool, 1, 0)
         for batch in (1, 8):
             settings = StudySettings(batch=batch, seed=1)
             found = costs.measure(board, bundle, pool, drawn, settings)

@@ -11,7 +11,7 @@ from tinymia.cli.options import show, table
 @click.argument("dataset", default="watch")
 @click.option("--person", help="Show how an audit splits this person's windows.")
 @click.option("--members", default=80, show_default=True, help="Windows to fine-tune on.")
-@click.option("--seed", default=1, show_default=True, help="Of the draw.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the draw.")
 @click.option("--layout", is_flag=True, help="Explain the .npz file for data of your own.")
 def command(dataset: str, person: str | None, members: int, seed: int, layout: bool) -> None:
     """Show DATASET (a name, or an .npz file of your own) and its people.  [default: watch]

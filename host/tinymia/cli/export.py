@@ -54,7 +54,7 @@ def command(
       tinymia export --personalized personal.bundle --image personal.elf
     """
     from tinymia import data
-    from tinymia.data.splits import person_pool
+    from tinymia.data.splits import model_pool
     from tinymia.errors import BundleError
     from tinymia.export.personal import whose
     from tinymia.export.writeback import complete_bundle, personalized_tflite
@@ -67,7 +67,7 @@ def command(
         raise BundleError("The bundle does not say whose it is.", "Give --person.")
     loaded = data.load(dataset)
     loaded.check_model(bundle.meta)
-    pool = person_pool(loaded, owner)
+    pool = model_pool(loaded, owner, bundle.meta)
     source = base or default_bundle().with_suffix(".tflite")
     try:
         base_model = source.read_bytes()

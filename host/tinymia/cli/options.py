@@ -65,9 +65,19 @@ def training_options(function: F) -> F:
 
     base = TrainSettings()
     for option in (
-        click.option("--seed", default=1, show_default=True, help="Of draws and orders."),
         click.option(
-            "--batch", default=base.batch, show_default=True, help="Examples in a mini-batch."
+            "--seed",
+            default=1,
+            show_default=True,
+            type=click.IntRange(0, 2**32 - 1),
+            help="Of draws and orders.",
+        ),
+        click.option(
+            "--batch",
+            default=base.batch,
+            show_default=True,
+            type=click.IntRange(1, 65535),
+            help="Examples in a mini-batch.",
         ),
         click.option(
             "--learning-rate", default=base.learning_rate, show_default=True, help="Of SGD."
@@ -124,9 +134,10 @@ def show(item: object) -> None:
     """Print a table or text on standard output."""
     from rich.console import Console
 
-    console = Console()
+    # No markup: names in data of one's own may hold brackets.
+    console = Console(markup=False)
     # A log or a pipe has no width of its own, and wrapped tables cannot be read.
-    (console if console.is_terminal else Console(width=110)).print(item)
+    (console if console.is_terminal else Console(width=110, markup=False)).print(item)
 
 
 def thousands(value: float) -> str:

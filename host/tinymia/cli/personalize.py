@@ -25,7 +25,13 @@ from tinymia.cli.options import (
 @data_option
 @click.option("--person", required=True, help="Whose windows.")
 @click.option("--members", default=80, show_default=True, help="Windows to fine-tune on.")
-@click.option("--epochs", default=20, show_default=True, help="Passes over the members.")
+@click.option(
+    "--epochs",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Passes over the members.",
+)
 @training_options
 @click.option("--clip", default=0.0, show_default=True, help="Clip norm; 0 switches it off.")
 @click.option("--smooth", default=0.0, show_default=True, help="Label smoothing.")
@@ -46,16 +52,23 @@ def command(bundle_path: Path | None, target: str, out: Path | None, **options: 
     import numpy as np
 
     from tinymia import data
-    from tinymia.data.splits import draw, person_pool
+    from tinymia.data.splits import draw, model_pool
     from tinymia.device.client import TrainSettings
     from tinymia.export.bundle import Tail
     from tinymia.export.personal import personalized_bundle
+    from tinymia.study.audit import seen_people
 
     bundle = load_bundle(bundle_path)
     dataset = data.load(options["dataset"])
     dataset.check_model(bundle.meta)
-    pool = person_pool(dataset, options["person"])
+    pool = model_pool(dataset, options["person"], bundle.meta)
     drawn = draw(pool, options["seed"], 0, options["members"])
+    if pool.person in seen_people(dataset, bundle):
+        click.echo(
+            f"note: the bundle was already trained on {pool.person}; these accuracies are not those"
+            " of somebody new",
+            err=True,
+        )
     settings = TrainSettings(
         learning_rate=options["learning_rate"],
         batch=options["batch"],
@@ -95,6 +108,7 @@ def command(bundle_path: Path | None, target: str, out: Path | None, **options: 
             "person": options["person"],
             "epochs": trained.epoch,
             "tail_hash": trained.tail_hash,
+            "dataset_sha256": dataset.sha256,
         }
         personal = personalized_bundle(bundle, Tail(weights, bias), note)
         personal.save(out)

@@ -28,9 +28,21 @@ from tinymia.cli.options import (
     type=click.Path(path_type=Path),
     help="Ask about the windows in this .npy file, (n, length, channels) in raw sensor units.",
 )
-@click.option("--limit", default=10, show_default=True, help="Most windows to ask about.")
+@click.option(
+    "--limit",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Most windows to ask about.",
+)
 @click.option("--policy", default="full", show_default=True, help="full, rounded, top1 or label.")
-@click.option("--levels", default=100, show_default=True, help="Steps of a rounded probability.")
+@click.option(
+    "--levels",
+    default=100,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Steps of a rounded probability.",
+)
 def command(bundle_path: Path | None, target: str, **options: Any) -> None:
     """Ask a board for its answers to fresh windows; prints CSV.
 
@@ -42,7 +54,7 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
     import numpy as np
 
     from tinymia import data
-    from tinymia.data.splits import person_pool
+    from tinymia.data.splits import model_pool
     from tinymia.errors import DataError
     from tinymia.study.settings import POLICIES
 
@@ -58,7 +70,7 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
     else:
         dataset = data.load(options["dataset"])
         dataset.check_model(bundle.meta)
-        raw = person_pool(dataset, options["person"]).windows.x
+        raw = model_pool(dataset, options["person"], bundle.meta).windows.x
     windows = bundle.quantize(raw[: options["limit"]])
     with connection(target, bundle) as opened:
         opened.board.require_bundle()
@@ -80,10 +92,16 @@ def _windows(path: Path) -> Any:
     from tinymia.errors import DataError
 
     try:
-        return np.load(path, allow_pickle=False)
+        loaded = np.load(path, allow_pickle=False)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from error
     except (ValueError, EOFError) as error:
         raise DataError(
             f"{path} is not an .npy file of numbers.", "Save it with numpy.save."
         ) from error
+    if not isinstance(loaded, np.ndarray) or loaded.ndim != 3 or len(loaded) == 0:
+        raise DataError(
+            f"{path} must hold one array (n, length, channels) of at least one window.",
+            "Save it with numpy.save.",
+        )
+    return loaded

@@ -187,6 +187,19 @@ def person_pool(
     )
 
 
+def model_pool(
+    dataset: PersonalDataset, person: str, meta: Mapping[str, Any], *, max_slots: int = MAX_SLOTS
+) -> Pool:
+    """``person_pool`` with the window of the model that a bundle's ``meta`` describes.
+
+    Raises:
+        DataError: see ``person_pool``.
+    """
+    window = int(meta["window"]["length"])
+    gap = max(GAP, (window + 1) // 2)
+    return person_pool(dataset, person, window=window, gap=gap, max_slots=max_slots)
+
+
 @dataclass(frozen=True)
 class Draw:
     """Members and non-members of one repetition.

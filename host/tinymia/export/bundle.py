@@ -9,7 +9,11 @@ The bytes on disk and in flash are the same. All integers are little endian::
 
 ``MODL`` is a .tflite file with int8 input and output: the backbone if ``TAIL`` is there, else a
 complete model. ``TAIL`` is u32 classes, u32 dim, f32 weights[classes * dim] (class-major),
-f32 bias[classes]. ``META`` is UTF-8 JSON for the host; the device ignores it.
+f32 bias[classes]. ``META`` is UTF-8 JSON for the host; the device ignores it. It must hold
+format_version, name, kind ("personalizable" or "complete"), labels, classes,
+window {length, channels, rate_hz}, input {scale, zero_point}, normalization {mean, std} (one
+number a channel) and, with a tail, embedding {dim, scale, zero_point}. By
+provenance {dataset_sha256, public_people} an audit knows whom it must leave out.
 """
 
 from __future__ import annotations

@@ -48,6 +48,11 @@ def check_meta(meta: Any, tail_shape: tuple[int, int] | None) -> None:
         )
     kind = "complete" if tail_shape is None else "personalizable"
     _need(meta.get("kind") == kind, f"kind must be {kind!r} for the sections that are there")
+    _need(isinstance(meta.get("name"), str), "name must be text")
+    provenance = meta.get("provenance", {})
+    _need(isinstance(provenance, dict), "provenance must be an object")
+    _need(isinstance(provenance.get("personalized", {}), dict), "personalized must be an object")
+    _need(isinstance(provenance.get("public_people", []), list), "public_people must be a list")
     labels = meta.get("labels")
     _need(isinstance(labels, list) and len(labels) > 1, "labels must be a list of names")
     _need(all(isinstance(label, str) for label in labels), "labels must be text")
@@ -57,6 +62,8 @@ def check_meta(meta: Any, tail_shape: tuple[int, int] | None) -> None:
     for key in ("length", "channels"):
         value = window.get(key)
         _need(isinstance(value, int) and value > 0, f"window.{key} must be a positive number")
+    rate = window.get("rate_hz")
+    _need(_number(rate) and rate > 0, "window.rate_hz must be positive")
     _check_quantization(meta.get("input"), "input")
     norm = meta.get("normalization")
     _need(isinstance(norm, dict), "normalization is missing")

@@ -74,7 +74,9 @@ def limits(results: Results) -> list[str]:
     defences = [c for c in results["conditions"] if c["defences"]]
     left_out = results["attacks_left_out"]
     notes = [
-        f"They rest on {len(counts['people'])} people. The intervals allow for that by their "
+        "They rest on one person, so there are no intervals, and nothing can be said of others."
+        if len(counts["people"]) == 1
+        else f"They rest on {len(counts['people'])} people. The intervals allow for that by their "
         "width; they speak of people like these, and an effect that is smaller than their width "
         "goes unseen. Not distinguishable does not mean equal.",
         "One data set and one network. Other sensors, tasks, set sizes and larger tails can leak "

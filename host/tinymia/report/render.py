@@ -36,6 +36,8 @@ def render(results: Mapping[str, Any], out_dir: Path | str) -> Path:
     Raises:
         ReportError: the results are of another version or incomplete, or cannot be written.
     """
+    if not isinstance(results, Mapping):
+        raise ReportError("These are no results.", "Make them again with 'tinymia audit'.")
     if results.get("format") != FORMAT:
         raise ReportError(
             f"These results have format {results.get('format')}; this version reads {FORMAT}.",
@@ -45,7 +47,7 @@ def render(results: Mapping[str, Any], out_dir: Path | str) -> Path:
 
     try:
         page = _page(dict(results))
-    except (KeyError, UndefinedError) as error:
+    except (KeyError, TypeError, StopIteration, UndefinedError) as error:
         raise ReportError(
             f"The results lack {error}.", "Make them again with 'tinymia audit'."
         ) from error

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from tinymia import __version__, data
+from tinymia.attacks import headline_attack
 from tinymia.audit.types import CellAnswers, OutputPolicy
 from tinymia.data.dataset import PersonalDataset
-from tinymia.data.splits import assert_disjoint, draw, draw_cross_arm, person_pool
+from tinymia.data.splits import MAX_SLOTS, Draw, assert_disjoint, draw, draw_cross_arm, model_pool
 from tinymia.device.connect import Connection, Image, connect, image_for, needs_image
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.study import costs
-from tinymia.study.journal import Journal, Unit, write_json
+from tinymia.study.journal import COSTS, RESULTS, SPLITS, Journal, Unit, write_json
 from tinymia.study.runner import Job, Reporter, Runner, check_bundle
 from tinymia.study.settings import StudySettings, UnitKey
 
-_COSTS = "costs.json"
 _SPLIT_NOTES = {
     "same-distribution": "Every recording is cut into blocks of {block} windows, at least {gap} raw"
     " samples apart; whole blocks are drawn as members, in equal shares of every recording, and all"
@@ -48,6 +47,9 @@ class Audit:
         boards: simulators side by side; 0: one a core.
         fresh: throw away what the folder holds of an earlier run.
         command: as the user typed it, for the report.
+
+    Raises:
+        StudyError: fewer than no boards, or an output policy that no attack can use.
     """
 
     settings: StudySettings
@@ -58,20 +60,45 @@ class Audit:
     fresh: bool = False
     command: str = "tinymia audit"
 
+    def __post_init__(self) -> None:
+        if self.boards < 0:
+            raise StudyError(f"{self.boards} boards are not possible.", "0 means one a core.")
+        headline_attack(OutputPolicy(self.settings.policy))
+
 
 @dataclass
 class _Open:
-    """The boards of a study; each worker opens its own."""
+    """The boards of a study, all alike; each worker opens its own."""
 
     targets: Sequence[str]
     image: Image | None
-    units: set[str] = field(default_factory=set)
+    build_id: str
+    unit: str
 
     def __call__(self, number: int) -> Connection:
         spec = self.targets[number % len(self.targets)]
         connection = connect(spec, self.image.elf if self.image else None)
-        self.units.add(connection.unit)
+        found = connection.board.identity.build_id, connection.unit
+        if found != (self.build_id, self.unit):
+            connection.close()
+            raise StudyError(
+                f"The board at {spec} runs build {found[0][:12]} and counts {found[1]}, the first"
+                f" one runs {self.build_id[:12]} and counts {self.unit}.",
+                "Flash the same image on all boards, and do not mix boards and simulators.",
+            )
         return connection
+
+
+def seen_people(dataset: PersonalDataset, bundle: Bundle) -> set[str]:
+    """Everybody in this data set whose windows the bundle says that it was trained on."""
+    provenance = bundle.meta.get("provenance", {})
+    seen: set[str] = set()
+    if provenance.get("dataset_sha256") == dataset.sha256:
+        seen.update(provenance.get("public_people", []))
+    personal = provenance.get("personalized", {})
+    if personal.get("dataset_sha256", dataset.sha256) == dataset.sha256 and "person" in personal:
+        seen.add(personal["person"])
+    return seen
 
 
 def people_to_audit(dataset: PersonalDataset, bundle: Bundle, wanted: Sequence[str]) -> list[str]:
@@ -80,28 +107,39 @@ def people_to_audit(dataset: PersonalDataset, bundle: Bundle, wanted: Sequence[s
     Raises:
         StudyError: somebody is unknown, or the base model was trained on them.
     """
-    provenance = bundle.meta.get("provenance", {})
-    public = set(provenance.get("public_people", []))
-    same_data = provenance.get("dataset_sha256") == dataset.sha256
+    seen = seen_people(dataset, bundle)
     for person in wanted:
         if person not in dataset.people:
             raise StudyError(
                 f"There is nobody called {person!r} in {dataset.name}.",
                 f"People: {', '.join(dataset.people)}.",
             )
-        if same_data and person in public:
+        if person in seen:
             raise StudyError(
                 f"The base model was trained on {person}: an audit would measure the base model.",
-                f"Audit one of: {', '.join(p for p in dataset.people if p not in public)}.",
+                f"Audit one of: {', '.join(p for p in dataset.people if p not in seen)}.",
             )
-    chosen = list(wanted) or [p for p in dataset.people if not (same_data and p in public)]
+    chosen = list(wanted) or [p for p in dataset.people if p not in seen]
     if not chosen:
         raise StudyError("The base model was trained on everybody in this data set.")
     return chosen
 
 
-def plan(settings: StudySettings, dataset: PersonalDataset, people: Sequence[str]) -> list[Job]:
+def plan(
+    settings: StudySettings,
+    dataset: PersonalDataset,
+    people: Sequence[str],
+    bundle: Bundle,
+    max_slots: int = MAX_SLOTS,
+) -> list[Job]:
     """Each person's windows and draws, with the proof that members and non-members are apart.
+
+    Args:
+        settings: of the study.
+        dataset: the recordings.
+        people: who is audited.
+        bundle: says how long a window is.
+        max_slots: windows that the board's sample store holds.
 
     Raises:
         DataError: too few windows, or a draw that shares samples.
@@ -109,7 +147,7 @@ def plan(settings: StudySettings, dataset: PersonalDataset, people: Sequence[str
     how = draw_cross_arm if settings.split == "cross-arm" else draw
     jobs = []
     for person in people:
-        pool = person_pool(dataset, person)
+        pool = model_pool(dataset, person, bundle.meta, max_slots=max_slots)
         draws = tuple(
             how(pool, settings.seed, r, settings.members) for r in range(settings.repetitions)
         )
@@ -138,7 +176,8 @@ def run(
         )
     dataset = data.load(audit.settings.dataset)
     dataset.check_model(bundle.meta)
-    jobs = plan(audit.settings, dataset, people_to_audit(dataset, bundle, audit.settings.people))
+    people = people_to_audit(dataset, bundle, audit.settings.people)
+    jobs = plan(audit.settings, dataset, people, bundle)
 
     say("Building the firmware")
     image = None
@@ -149,19 +188,24 @@ def run(
     ) as c:
         check_bundle(c.board, bundle)
         identity = c.board.identity
-        journal = _open_journal(audit, bundle, identity.build_id)
-        costs_path = audit.out / _COSTS
+        unit = c.unit
+        capacity = c.board.info().store_capacity
+        if capacity < max(len(job.pool) for job in jobs):
+            jobs = plan(audit.settings, dataset, people, bundle, capacity)
+        journal = _open_journal(audit, bundle, dataset, identity.build_id)
+        costs_path = audit.out / COSTS
         if not costs_path.exists():
             say("Measuring costs on the board")
             measured = costs.measure(
                 c.board, bundle, jobs[0].pool, jobs[0].draws[0], audit.settings
             )
-            write_json(costs_path, {**measured, "unit": c.unit})
+            write_json(costs_path, {**measured, "unit": unit})
     device = _read_costs(costs_path)
 
     workers = audit.boards or os.cpu_count() or 1
     workers = workers if len(audit.targets) == 1 and image else len(audit.targets)
-    runner = Runner(audit.settings, bundle, journal, _Open(audit.targets, image), workers, reporter)
+    opener = _Open(audit.targets, image, identity.build_id, unit)
+    runner = Runner(audit.settings, bundle, journal, opener, workers, reporter)
     runner.run(jobs)
     ran = time.monotonic()
 
@@ -187,29 +231,27 @@ def run(
         f"{cell.condition}/{cell.person}/{cell.repetition}": str(cell.costs["tail_hash"])
         for cell in cells
     }
-    write_json(audit.out / "splits.json", _splits(jobs))
+    write_json(audit.out / SPLITS, _splits(jobs))
     results["timings"] = {
         "boards_seconds": round(ran - started, 1),
         "total_seconds": round(time.monotonic() - started, 1),
         "boards": workers,
     }
-    write_json(audit.out / "results.json", results)
+    write_json(audit.out / RESULTS, results)
     return results
 
 
-def _open_journal(audit: Audit, bundle: Bundle, build_id: str) -> Journal:
-    if audit.fresh and (audit.out / "study.json").exists():
-        shutil.rmtree(audit.out / "cells", ignore_errors=True)
-        for name in ("study.json", _COSTS):
-            (audit.out / name).unlink(missing_ok=True)
+def _open_journal(audit: Audit, bundle: Bundle, dataset: PersonalDataset, build_id: str) -> Journal:
     return Journal(
         audit.out,
         {
             "settings": audit.settings.to_json(),
+            "dataset_sha256": dataset.sha256,
             "bundle_id": bundle.bundle_id,
             "build_id": build_id,
             "targets": sorted(set(audit.targets)),
         },
+        fresh=audit.fresh,
     )
 
 
@@ -218,7 +260,7 @@ def _read_costs(path: Path) -> dict[str, Any]:
 
     try:
         return dict(json.loads(path.read_text()))
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise StudyError(f"{path} is damaged.", "Delete it and run the command again.") from error
 
 
@@ -227,13 +269,26 @@ def _cells(job: Job, settings: StudySettings, journal: Journal) -> list[CellAnsw
     cells = []
     for drawn in job.draws:
         base = journal.load(UnitKey(job.pool.person, drawn.repetition, "base"))
+        _check_drawn(base, drawn, journal)
         for run_ in settings.runs():
             unit = journal.load(UnitKey(job.pool.person, drawn.repetition, run_.name))
+            _check_drawn(unit, drawn, journal)
             cells += [
                 _cell(unit, base, run_.condition(epochs), index, settings.policy)
                 for index, epochs in enumerate(unit.checkpoints)
             ]
     return cells
+
+
+def _check_drawn(unit: Unit, drawn: Draw, journal: Journal) -> None:
+    """Raise unless a stored run had the members and queries that are drawn today."""
+    slots = np.flatnonzero(drawn.member | drawn.nonmember)
+    if not (np.array_equal(unit.slots, slots) and np.array_equal(unit.member, drawn.member[slots])):
+        raise StudyError(
+            f"The stored run {unit.key.stem} in {journal.folder} has other members or queries than"
+            " this version draws.",
+            "Choose another --out, or give --fresh to throw the stored runs away.",
+        )
 
 
 def _cell(unit: Unit, base: Unit, condition: str, index: int, policy: str) -> CellAnswers:
@@ -299,14 +354,26 @@ def _context(
             "gap_samples": first.pool.gap,
             "nearest_samples": min(nearest) if nearest else None,
             "shared_samples": 0,
-            "file": "splits.json",
+            "file": SPLITS,
             "note": _SPLIT_NOTES[settings.split].format(
                 block=first.pool.block_length, gap=first.pool.gap
             ),
         },
+        "notes": _notes(bundle, dataset),
         "versions": {"tinymia": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
         "device": device,
     }
+
+
+def _notes(bundle: Bundle, dataset: PersonalDataset) -> list[str]:
+    """Limits that this study has and others do not."""
+    provenance = bundle.meta.get("provenance", {})
+    if provenance.get("dataset_sha256") == dataset.sha256:
+        return []
+    return [
+        "The bundle does not name this data set as the one that the base model was trained on, so "
+        "it could not be checked that the base model has not seen the audited people."
+    ]
 
 
 __all__ = ["Audit", "people_to_audit", "plan", "run"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,24 @@ from numpy.typing import NDArray
 
 from tinymia.errors import StudyError
 from tinymia.study.settings import UnitKey, fingerprint
+
+COSTS = "costs.json"
+RESULTS = "results.json"
+SPLITS = "splits.json"
+OUTPUTS = (
+    COSTS,
+    RESULTS,
+    SPLITS,
+    "report.html",
+    "summary.csv",
+    "paired.csv",
+    "roc.csv",
+    "accuracy.csv",
+    "costs.csv",
+    "people.csv",
+    "null_checks.csv",
+)
+"""What an audit leaves in its folder beside the cells and their marker."""
 
 
 @dataclass(frozen=True)
@@ -49,36 +68,52 @@ class Journal:
 
     Args:
         folder: made when it is not there.
-        identity: settings, bundle and firmware: everything that the results depend on.
+        identity: settings, data, bundle and firmware: everything that the results depend on.
+        fresh: throw away what the folder holds of an earlier study.
 
     Raises:
         StudyError: the folder holds another study, or cannot be written.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, identity: dict[str, Any], *, fresh: bool = False) -> None:
         self.folder = folder
         self._cells = folder / "cells"
         self.fingerprint = fingerprint(identity)
         marker = folder / "study.json"
         try:
+            if fresh and marker.exists():
+                self._clear()
             self._cells.mkdir(parents=True, exist_ok=True)
             if marker.exists():
                 self._check(marker, identity)
             else:
-                if any(self._cells.iterdir()):
+                if any(self._cells.glob("*.npz")):
                     raise StudyError(
                         f"{folder} has cells but no study.json.", "Choose another --out."
                     )
+                # Costs without a marker are of nobody knows which study.
+                (folder / COSTS).unlink(missing_ok=True)
                 text = json.dumps({"fingerprint": self.fingerprint, **identity}, indent=1)
                 _write(marker, text.encode())
         except OSError as error:
             raise StudyError(f"Cannot write to {folder}: {error.strerror}.") from error
+
+    def _clear(self) -> None:
+        """Remove what an audit writes and nothing else; the marker last, so it can be repeated."""
+        if self._cells.is_dir():
+            for pattern in ("*.npz", "*.part"):
+                for cell in self._cells.glob(pattern):
+                    cell.unlink()
+        for name in (*OUTPUTS, "study.json"):
+            (self.folder / name).unlink(missing_ok=True)
 
     def _check(self, marker: Path, identity: dict[str, Any]) -> None:
         try:
             found = json.loads(marker.read_text())
         except (ValueError, OSError) as error:
             raise StudyError(f"{marker} is damaged.", "Choose another --out.") from error
+        if not isinstance(found, dict):
+            raise StudyError(f"{marker} is damaged.", "Choose another --out.")
         if found.get("fingerprint") == self.fingerprint:
             return
         here = json.loads(json.dumps(identity))
@@ -90,8 +125,12 @@ class Journal:
         )
 
     def has(self, key: UnitKey) -> bool:
-        """Whether this run is finished."""
-        return self._path(key).exists()
+        """Whether this run is finished; raises StudyError when the folder cannot be asked."""
+        path = self._path(key)
+        try:
+            return path.exists()
+        except OSError as error:
+            raise StudyError(f"Cannot read {path}: {error.strerror}.") from error
 
     def save(self, unit: Unit) -> None:
         """Store a finished run; raises StudyError when the disk does not take it."""
@@ -138,7 +177,15 @@ class Journal:
                     tuple(meta["ticks"]),
                     tuple(meta["clipped"]),
                 )
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (
+            OSError,
+            EOFError,
+            KeyError,
+            TypeError,
+            ValueError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
             raise StudyError(
                 f"The stored run {path} is damaged.", "Delete this file and run the command again."
             ) from error

@@ -6,12 +6,15 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from tinymia.defenses import Clipping, Defense, LabelSmoothing
 from tinymia.device.client import TrainSettings
 from tinymia.device.protocol import Policy
 from tinymia.errors import StudyError
 
+MAX_REPETITIONS = 65535
+MAX_EPOCHS = 65535
 SPLITS = ("same-distribution", "cross-arm")
 POLICIES = {
     "full": Policy.FULL,
@@ -61,13 +64,22 @@ class StudySettings:
             if not holds:
                 raise StudyError(message, "See `tinymia audit --help`.")
 
-        need(self.repetitions >= 1, f"{self.repetitions} repetitions are not possible.")
+        need(
+            len(set(self.people)) == len(self.people),
+            f"Somebody is named twice: {', '.join(self.people)}.",
+        )
+        # The device's generator is keyed by 16 bits of each, see `training_seed`.
+        need(
+            1 <= self.repetitions <= MAX_REPETITIONS,
+            f"{self.repetitions} repetitions are not possible, only 1 to {MAX_REPETITIONS}.",
+        )
         need(self.split in SPLITS, f"There is no split {self.split!r}; known: {', '.join(SPLITS)}.")
         need(
             bool(self.epochs)
             and self.epochs[0] >= 1
+            and self.epochs[-1] <= MAX_EPOCHS
             and sorted(set(self.epochs)) == [*self.epochs],
-            f"The epochs {self.epochs} must be positive and ascending.",
+            f"The epochs {self.epochs} must ascend and lie in 1 to {MAX_EPOCHS}.",
         )
         need(0 < self.learning_rate <= 100, "The learning rate must be in (0, 100].")
         need(0 < self.batch < 65536, "The batch must be in [1, 65535].")
@@ -136,8 +148,8 @@ class UnitKey:
 
     @property
     def stem(self) -> str:
-        """File name without its ending."""
-        return f"{self.person}-{self.repetition:03d}-{self.run}"
+        """File name without its ending; a name of one's own data may hold a slash."""
+        return f"{quote(self.person, safe=' ')}-{self.repetition:03d}-{self.run}"
 
 
 def training_seed(settings: StudySettings, person_index: int, repetition: int) -> int:

@@ -76,7 +76,10 @@ def test_two_runs_are_equal_in_every_bit(name: str, stocked: Connection) -> None
 
 def test_a_step_costs_at_most_7300_instructions(stocked: Connection) -> None:
     if stocked.unit != "instructions":
-        pytest.skip(f"this target counts {stocked.unit}, not instructions")
+        pytest.skip(
+            f"this target counts {stocked.unit}, the bound is in instructions:"
+            " give --target qemu:netduinoplus2"
+        )
     for batch in (1, 8):
         stocked.board.begin(TrainSettings(batch=batch, clip_norm=1.0, label_smoothing=0.1))
         runs = []

@@ -1,0 +1,26 @@
+// Random changes of a sensor window, from int8 to int8, so that the backbone behind sees what it
+// would see of a real window.
+#pragma once
+
+#include <stdint.h>
+
+#include "settings.h"
+
+namespace tinymia {
+
+struct WindowShape {
+  uint32_t length;    // samples
+  uint32_t channels;  // each three in a row are one sensor's axes, if a multiple of three
+  float scale;
+  int32_t zero_point;
+};
+
+// `out` (not `in` itself) becomes `in` shifted in time by up to settings.shift samples (edges are
+// repeated), each triple of channels rotated by a random rotation (standard deviation
+// settings.rotation radians of each component of its vector), each channel scaled by 1 + scaling *
+// normal, with jitter * normal added to each value (in units of (q - zero_point) * scale), then
+// rounded and saturated. Keyed by (seed, epoch, position).
+void Augment(const TrainSettings& settings, const WindowShape& shape, uint32_t epoch,
+             uint32_t position, const int8_t* in, int8_t* out);
+
+}  // namespace tinymia

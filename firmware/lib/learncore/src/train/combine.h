@@ -1,0 +1,47 @@
+// What becomes of one example's gradient: functors for LayerGradient. Mask is Always, or the lanes
+// that have an example.
+#pragma once
+
+#include "lanes.h"
+#include "noise.h"
+
+namespace tinymia {
+
+template <typename F, typename Mask>
+struct SetGradient {  // the first of a batch
+  Mask mask;
+  F operator()(F old, F g) const { return Select(mask, g, old); }
+};
+
+template <typename F, typename Mask>
+struct AddGradient {
+  Mask mask;
+  F operator()(F sum, F g) const { return Select(mask, sum + g, sum); }
+};
+
+// A batch of one goes straight into the parameters: the same roundings as through a gradient.
+template <typename F, typename Mask>
+struct Descend {
+  Mask mask;
+  F rate;
+  F operator()(F w, F g) const { return Select(mask, w - rate * g, w); }
+};
+
+// Lanes of DP-SGD keep whole numbers of units in the bits of the sum, so that the sum is exact; the
+// others a float. `first` is the first of a batch (a private sum starts at zero instead).
+template <typename F, typename Mask>
+struct AddPrivate {
+  Mask mask;
+  MaskOf<F> is_private;
+  F to_units;
+  bool first;
+  F operator()(F sum, F g) const {
+    const F units = g * to_units;
+    // Clipping bounds it; what is not a number counts for nothing.
+    const F whole = Select(units * units < F(2.0f * kNoiseGrid * kNoiseGrid), units, F(0.0f));
+    const F exact = IntToBits(BitsToInt(sum) + RoundToInt(whole));
+    return Select(mask, Select(is_private, exact, first ? g : sum + g), sum);
+  }
+};
+
+}  // namespace tinymia

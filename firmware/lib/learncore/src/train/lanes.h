@@ -1,0 +1,72 @@
+// What a number of the training core is: one float (a device), or in the twin a vector of them,
+// where each lane is one device with its own weights. Code of the core is written once over F and
+// uses operators, Select and the functions below only: it has no branch on a value of type F.
+//
+// A vector type provides the same names (see the twin's vec.h): + - * / and unary -, comparisons
+// that give a Mask, Mask & | !, and implicit conversion from float, which fills every lane.
+#pragma once
+
+#include <stdint.h>
+
+#include "../fmath.h"
+
+namespace tinymia {
+
+// Lanes<F>: kCount, Mask, Int (int32 lanes), Uint (uint32 lanes).
+template <typename F>
+struct Lanes;
+
+template <>
+struct Lanes<float> {
+  static constexpr uint32_t kCount = 1;
+  using Mask = bool;
+  using Int = int32_t;
+  using Uint = uint32_t;
+};
+
+template <typename F>
+using MaskOf = typename Lanes<F>::Mask;
+template <typename F>
+using IntOf = typename Lanes<F>::Int;
+template <typename F>
+using UintOf = typename Lanes<F>::Uint;
+
+// Lanes where the mask holds take `a`. Also for Int and Uint.
+inline float Select(bool mask, float a, float b) { return mask ? a : b; }
+inline int32_t Select(bool mask, int32_t a, int32_t b) { return mask ? a : b; }
+inline uint32_t Select(bool mask, uint32_t a, uint32_t b) { return mask ? a : b; }
+inline bool Any(bool mask) { return mask; }
+inline bool All(bool mask) { return mask; }
+
+// Bit patterns and conversions, lane by lane. (FloatToBits and BitsToFloat are in fmath.h.)
+inline int32_t BitsToInt(float value) { return static_cast<int32_t>(FloatToBits(value)); }
+inline float IntToBits(int32_t value) { return BitsToFloat(static_cast<uint32_t>(value)); }
+inline float ToFloat(int32_t value) { return static_cast<float>(value); }  // to nearest even
+
+// One lane.
+inline float GetLane(float value, uint32_t) { return value; }
+inline int32_t GetLane(int32_t value, uint32_t) { return value; }
+inline void SetLane(float* value, uint32_t, float x) { *value = x; }
+inline void SetLane(int32_t* value, uint32_t, int32_t x) { *value = x; }
+inline void SetLane(uint32_t* value, uint32_t, uint32_t x) { *value = x; }
+inline void SetLane(bool* value, uint32_t, bool x) { *value = x; }
+
+// What is hashed and answered: NaNs of one kind, since processors differ in theirs.
+inline float Canonical(float x) { return x == x ? x : BitsToFloat(0x7FC00000u); }
+
+// A mask that always holds, known when compiling: selects with it cost nothing.
+struct Always {};
+template <typename T>
+inline T Select(Always, T a, T) {
+  return a;
+}
+
+// To the nearest integer, halves to even, for |x| < 2^22. (1.5 * 2^23 makes the low bits of the sum
+// the integer.)
+template <typename F>
+inline IntOf<F> RoundToInt(F x) {
+  const F shifted = x + F(12582912.0f);
+  return BitsToInt(shifted) - IntOf<F>(0x4B400000);
+}
+
+}  // namespace tinymia

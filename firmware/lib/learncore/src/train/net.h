@@ -1,0 +1,249 @@
+// The trained layers of a network, in float: parameters, activations and gradients of one device
+// (F = float) or of many (F a vector, one lane each).
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+#include "../arena.h"
+#include "combine.h"
+#include "graph.h"
+#include "kernels.h"
+#include "layer.h"
+#include "settings.h"
+
+namespace tinymia {
+
+// What training needs beside plain SGD; over all lanes.
+struct Needs {
+  bool gradient = false;  // a buffer for a batch's gradient
+  uint32_t moments = 0;   // arrays that the optimizer keeps
+  bool best = false;      // a copy of the best parameters
+  bool dropout = false;
+  bool mixup = false;
+  bool clipping = false;
+  bool privacy = false;
+  bool augmentation = false;
+
+  void Add(const TrainSettings& settings);
+};
+
+template <typename F>
+class Net {
+ public:
+  void Plan(const Graph& graph, uint32_t first, Trained trained, const Needs& needs, Arena* arena);
+  void Reset();  // back to the base network
+
+  uint32_t inputs() const { return graph_.layers[first_].inputs(); }
+  uint32_t classes() const { return graph_.classes(); }
+  uint32_t parameter_count() const { return count_; }
+  F* input() { return input_; }  // [inputs]: write it before Forward
+  F* parameters() { return theta_; }
+  const F* parameters() const { return theta_; }
+  F* gradient() { return gradient_; }
+  F* moment(uint32_t which) { return moments_ + which * count_; }
+  F* best() { return best_; }
+  // Factors on the last layer's inputs: [dropout_size()], 0 or 1 / (1 - rate).
+  F* dropout() { return dropout_; }
+  uint32_t dropout_size() const { return last().inputs(); }
+
+  const F* Forward(bool dropout = false);            // logits, [classes]
+  F* delta() { return work_[graph_.count - 1].dy; }  // gradient of the logits: write it
+
+  // From delta() down. Afterwards every layer's delta is ready for Accumulate. Returns the squared
+  // norm of the gradient over all that is trained, if it is asked for.
+  F Backward(bool norm, bool dropout);
+  void ScaleDeltas(F factor, MaskOf<F> drop);  // drop: to zero, whatever it was
+  // to[i] = combine(to[i], gradient[i]) over what is trained; `to` is laid out as parameters().
+  template <typename Combine>
+  void Accumulate(F* to, Combine combine);
+
+  // Calls visit(first, count, is_weights) for each run of weights or biases in parameters().
+  template <typename Visit>
+  void ForEachRun(Visit visit) const;
+
+ private:
+  struct Work {
+    F* y;   // output
+    F* dy;  // its gradient
+    const F* weights;
+    const F* bias;
+    uint32_t theta;  // first of its trained parameters
+  };
+
+  const Layer& last() const { return graph_.layers[graph_.count - 1]; }
+  bool biases_only() const { return trained_ == Trained::kBiases; }
+  // What input number `number` is, and where its gradient goes (nullptr: nowhere).
+  const F* Input(uint32_t number) const {
+    return number == first_number_ ? input_ : work_[number - 1].y;
+  }
+  F* InputDelta(uint32_t number) {
+    return number == first_number_ ? nullptr : work_[number - 1].dy;
+  }
+
+  Graph graph_;
+  uint32_t first_ = 0;
+  uint32_t first_number_ = 0;  // number of the first layer's input
+  Trained trained_ = Trained::kWeights;
+  uint32_t count_ = 0;
+  uint32_t moments_count_ = 0;
+  Work* work_ = nullptr;  // [graph.count]; those before first_ are not used
+  F* input_ = nullptr;
+  F* theta_ = nullptr;
+  F* gradient_ = nullptr;
+  F* moments_ = nullptr;
+  F* best_ = nullptr;
+  F* dropout_ = nullptr;
+  F* dropped_ = nullptr;  // the last layer's inputs behind dropout
+  F* scratch_ = nullptr;
+};
+
+// Parameters that are not trained are read where they are; lanes share nothing, so each has a copy.
+inline const float* Frozen(const float* base, uint32_t, Arena*, const float*) { return base; }
+template <typename F>
+const F* Frozen(const float* base, uint32_t count, Arena* arena, const F*) {
+  F* copy = arena->AllocArray<F>(count);
+  for (uint32_t i = 0; copy != nullptr && i < count; ++i) copy[i] = F(base[i]);
+  return copy;
+}
+
+template <typename F>
+void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Needs& needs,
+                  Arena* arena) {
+  graph_ = graph;
+  first_ = first;
+  first_number_ = graph.layers[first].input;
+  trained_ = trained;
+  count_ = graph.TrainedCount(first, trained);
+  moments_count_ = needs.moments;
+  work_ = arena->AllocArray<Work>(graph.count);
+  theta_ = arena->AllocArray<F>(count_);
+  gradient_ = needs.gradient ? arena->AllocArray<F>(count_) : nullptr;
+  moments_ = needs.moments == 0 ? nullptr : arena->AllocArray<F>(count_ * needs.moments);
+  best_ = needs.best ? arena->AllocArray<F>(count_) : nullptr;
+  input_ = arena->AllocArray<F>(inputs());
+  dropout_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
+  dropped_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
+  uint32_t scratch = 0;
+  uint32_t theta = 0;
+  for (uint32_t i = first; i < graph.count; ++i) {
+    const Layer& layer = graph.layers[i];
+    Work work = {};
+    work.y = arena->AllocArray<F>(layer.outputs());
+    work.dy = arena->AllocArray<F>(layer.outputs());
+    work.theta = theta;
+    const float* base = graph.parameters + layer.weights;
+    // (theta_ is nullptr while the need is only counted.)
+    if (layer.parametric() && theta_ != nullptr) {
+      work.bias = theta_ + theta + (biases_only() ? 0 : layer.weight_count);
+      if (!biases_only()) work.weights = theta_ + theta;
+    }
+    if (layer.parametric()) {
+      if (biases_only()) {
+        work.weights = Frozen(base, layer.weight_count, arena, static_cast<const F*>(nullptr));
+      }
+      theta += layer.bias_count + (biases_only() ? 0 : layer.weight_count);
+    }
+    const uint32_t needed = ScratchSize(layer);
+    scratch = needed > scratch ? needed : scratch;
+    if (work_ != nullptr) work_[i] = work;
+  }
+  scratch_ = scratch == 0 ? nullptr : arena->AllocArray<F>(scratch);
+}
+
+template <typename F>
+template <typename Visit>
+void Net<F>::ForEachRun(Visit visit) const {
+  for (uint32_t i = first_; i < graph_.count; ++i) {
+    const Layer& layer = graph_.layers[i];
+    if (!layer.parametric()) continue;
+    const uint32_t at = work_[i].theta;
+    const uint32_t weights = biases_only() ? 0 : layer.weight_count;
+    if (weights != 0) visit(at, weights, true);
+    visit(at + weights, layer.bias_count, false);
+  }
+}
+
+template <typename F>
+void Net<F>::Reset() {
+  for (uint32_t i = first_; i < graph_.count; ++i) {
+    const Layer& layer = graph_.layers[i];
+    if (!layer.parametric()) continue;
+    const uint32_t frozen = biases_only() ? layer.weight_count : 0;
+    const float* base = graph_.parameters + layer.weights + frozen;
+    F* to = theta_ + work_[i].theta;
+    const uint32_t n = layer.weight_count + layer.bias_count - frozen;
+    for (uint32_t j = 0; j < n; ++j) to[j] = F(base[j]);
+  }
+  for (uint32_t j = 0; j < count_ * moments_count_; ++j) moments_[j] = F(0.0f);
+}
+
+template <typename F>
+const F* Net<F>::Forward(bool dropout) {
+  for (uint32_t i = first_; i < graph_.count; ++i) {
+    const Layer& layer = graph_.layers[i];
+    const Work& work = work_[i];
+    const F* x = Input(layer.input);
+    const F* other = layer.kind == LayerKind::kAdd ? Input(layer.other) : nullptr;
+    if (dropout && i + 1 == graph_.count) {
+      for (uint32_t j = 0; j < layer.inputs(); ++j) dropped_[j] = x[j] * dropout_[j];
+      x = dropped_;
+    }
+    LayerForward(layer, x, other, work.weights, work.bias, work.y);
+  }
+  return work_[graph_.count - 1].y;
+}
+
+template <typename F>
+F Net<F>::Backward(bool norm, bool dropout) {
+  F norm2 = F(0.0f);
+  for (uint32_t i = first_; i + 1 < graph_.count; ++i) {
+    F* dy = work_[i].dy;
+    const uint32_t n = graph_.layers[i].outputs();
+    for (uint32_t j = 0; j < n; ++j) dy[j] = F(0.0f);
+  }
+  for (uint32_t i = graph_.count; i-- > first_;) {
+    const Layer& layer = graph_.layers[i];
+    const Work& work = work_[i];
+    const bool dropped = dropout && i + 1 == graph_.count;
+    const F* x = dropped ? dropped_ : Input(layer.input);
+    ActivationBackward(layer, work.y, work.dy);
+    if (norm && layer.parametric()) {
+      norm2 = norm2 + LayerGradientNorm2(layer, x, work.dy, biases_only(), scratch_);
+    }
+    F* dx = InputDelta(layer.input);
+    F* dother = layer.kind == LayerKind::kAdd ? InputDelta(layer.other) : nullptr;
+    if (dx != nullptr || dother != nullptr) {
+      LayerBackward(layer, x, work.y, work.weights, work.dy, dx, dother);
+      if (dropped) {
+        for (uint32_t j = 0; j < layer.inputs(); ++j) dx[j] = dx[j] * dropout_[j];
+      }
+    }
+  }
+  return norm2;
+}
+
+template <typename F>
+void Net<F>::ScaleDeltas(F factor, MaskOf<F> drop) {
+  for (uint32_t i = first_; i < graph_.count; ++i) {
+    if (!graph_.layers[i].parametric()) continue;
+    F* dy = work_[i].dy;
+    const uint32_t n = graph_.layers[i].outputs();
+    for (uint32_t j = 0; j < n; ++j) dy[j] = Select(drop, F(0.0f), dy[j] * factor);
+  }
+}
+
+template <typename F>
+template <typename Combine>
+void Net<F>::Accumulate(F* to, Combine combine) {
+  for (uint32_t i = first_; i < graph_.count; ++i) {
+    const Layer& layer = graph_.layers[i];
+    if (!layer.parametric()) continue;
+    const Work& work = work_[i];
+    const bool dropped = dropped_ != nullptr && i + 1 == graph_.count;
+    const F* x = dropped ? dropped_ : Input(layer.input);
+    LayerGradient(layer, x, work.dy, biases_only(), scratch_, to + work.theta, combine);
+  }
+}
+
+}  // namespace tinymia

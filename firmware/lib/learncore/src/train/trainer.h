@@ -1,0 +1,104 @@
+// Whole epochs of training over the members of a store, and the answers of the trained network: for
+// one device (F = float) or, in the twin, for many that run in step, each with settings, members
+// and a seed of its own. A device's result does not depend on who runs beside it.
+#pragma once
+
+#include <stdint.h>
+
+#include "../arena.h"
+#include "batches.h"
+#include "net.h"
+#include "settings.h"
+#include "store.h"
+#include "update.h"
+
+namespace tinymia {
+
+struct TrainResult {
+  float loss = 0;      // mean over the last epoch that ran, before each update
+  float held_out = 0;  // of the held-out examples behind that epoch; 0 without early stopping
+  uint32_t steps = 0;  // examples
+  uint32_t clipped = 0;
+  uint32_t stopped = 0;  // 1: early stopping has ended the training
+};
+
+template <typename F>
+class Trainer {
+ public:
+  static constexpr uint32_t kLanes = Lanes<F>::kCount;
+
+  // Takes all memory of training from the arena, for `count` settings (those that may come to the
+  // lanes; `trained` is the same in all) and a store of `slots`. False when the arena is too small:
+  // arena->used() is then what is needed.
+  bool Plan(const Graph& graph, uint32_t first, const TrainSettings* settings, uint32_t count,
+            ExampleStore* store, uint32_t slots, Arena* arena);
+
+  // Back to the base network, epoch 0. One entry a lane: settings, keys, and bitmaps of the members
+  // (bit i: slot i). Settings and bitmaps stay where they are until the next Begin.
+  void Begin(const TrainSettings* settings, const SecretKey* keys, const uint8_t* const* members);
+  // Results: one a lane, over these epochs.
+  void Train(uint32_t epochs, TrainResult* results);
+
+  // Class probabilities, [classes], for what the trained layers read.
+  void Answer(const int8_t* features, F* probabilities);
+
+  uint32_t epoch() const { return epoch_; }
+  uint32_t parameter_count() const { return net_.parameter_count(); }
+  // What is trained: layer by layer, weights (unless biases only), then bias.
+  const F* parameters() const { return net_.parameters(); }
+  uint64_t Hash(uint32_t lane) const;
+
+ private:
+  struct Lane {
+    Batches batches;
+    const TrainSettings* settings;
+    SecretKey key;
+    uint32_t updates;  // since Begin
+    uint32_t steps;    // of this epoch; 0 once stopped
+    uint32_t in_step;  // examples of this step
+    uint32_t worse;    // epochs since the best held-out loss
+    float best_loss;
+    float held_out;
+    bool stopped;
+  };
+  // What is drawn in a step for every lane; lanes without an example keep their last.
+  struct Targets {
+    F label{}, partner{}, mix{};
+  };
+
+  void RunEpoch(TrainResult* results);
+  void RunStep(uint32_t step, TrainResult* results);
+  void LoadExamples(uint32_t i);
+  void LoadInput(const Example* examples, bool partners, F* to);
+  void DrawDropout(uint32_t lane, uint32_t position);
+  template <typename M>
+  void Learn(M mask, bool first);
+  // `delta` becomes the class probabilities; returns log(sum(exp(logits))).
+  F Softmax(const F* logits, F* delta) const;
+  void AddNoise();  // and back from whole units to floats
+  void CheckHeldOut(TrainResult* results);
+  void CopyLane(const F* from, uint32_t lane, F* to);
+
+  Net<F> net_;
+  Update<F> update_;
+  Needs needs_;
+  ExampleStore* store_ = nullptr;
+  Lane* lanes_ = nullptr;
+  const int8_t** rows_ = nullptr;  // [kLanes] what the trained layers read
+  uint16_t* order_ = nullptr;      // [kLanes][slots]
+  F* mixed_ = nullptr;             // features of the partners, with mixup
+  uint32_t slots_ = 0;
+  uint32_t epoch_ = 0;
+  bool direct_ = false;  // every lane's batch is one plain step: no gradient is kept
+
+  F rate_{};  // of the epoch
+  F clip_{}, on_{}, off_{}, to_units_{}, from_units_{};
+  MaskOf<F> has_clip_{}, is_private_{};
+  Targets targets_;
+  F loss_{};  // summed over the epoch
+  IntOf<F> clipped_{};
+};
+
+}  // namespace tinymia
+
+#include "trainer_impl.h"

@@ -1,0 +1,403 @@
+// Bodies of trainer.h.
+#pragma once
+
+#include "../crc32.h"
+#include "../rng.h"
+#include "trainer.h"
+
+namespace tinymia {
+
+// One row of int8 values a lane, as floats. (The twin has a faster one for vectors.)
+template <typename F>
+void LoadRows(const int8_t* const* rows, uint32_t n, float scale, int32_t zero_point, F* to) {
+  for (uint32_t l = 0; l < Lanes<F>::kCount; ++l) {
+    const int8_t* row = rows[l];
+    for (uint32_t j = 0; j < n; ++j) {
+      SetLane(&to[j], l, static_cast<float>(row[j] - zero_point) * scale);
+    }
+  }
+}
+
+template <typename F>
+void LoadLane(const int8_t* row, uint32_t n, float scale, int32_t zero_point, uint32_t lane,
+              F* to) {
+  for (uint32_t j = 0; j < n; ++j) {
+    SetLane(&to[j], lane, static_cast<float>(row[j] - zero_point) * scale);
+  }
+}
+
+inline void LoadRows(const int8_t* const* rows, uint32_t n, float scale, int32_t zero_point,
+                     float* to) {
+  constexpr uint32_t kBlock = 8;
+  const int8_t* row = rows[0];
+  for (; n >= kBlock; n -= kBlock, row += kBlock, to += kBlock) {
+#pragma GCC unroll 8
+    for (uint32_t j = 0; j < kBlock; ++j) to[j] = static_cast<float>(row[j] - zero_point) * scale;
+  }
+  for (uint32_t j = 0; j < n; ++j) to[j] = static_cast<float>(row[j] - zero_point) * scale;
+}
+
+inline void Needs::Add(const TrainSettings& s) {
+  gradient = gradient || s.batch != 1 || !IsPlain(s) || s.is_private();
+  const uint32_t kept = s.optimizer == Optimizer::kAdam ? 2 : s.optimizer == Optimizer::kMomentum;
+  moments = kept > moments ? kept : moments;
+  best = best || s.patience > 0;
+  dropout = dropout || s.dropout > 0;
+  mixup = mixup || s.mixup > 0;
+  clipping = clipping || s.clip_norm > 0;
+  privacy = privacy || s.is_private();
+  augmentation = augmentation || s.augments();
+}
+
+template <typename F>
+bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* settings,
+                      uint32_t count, ExampleStore* store, uint32_t slots, Arena* arena) {
+  store_ = store;
+  slots_ = slots;
+  needs_ = Needs();
+  for (uint32_t i = 0; i < count; ++i) needs_.Add(settings[i]);
+  lanes_ = arena->AllocArray<Lane>(kLanes);
+  rows_ = arena->AllocArray<const int8_t*>(kLanes);
+  order_ = arena->AllocArray<uint16_t>(kLanes * slots);
+  net_.Plan(graph, first, settings[0].trained, needs_, arena);
+  mixed_ = needs_.mixup ? arena->AllocArray<F>(net_.inputs()) : nullptr;
+  if (arena->used() > arena->size()) return false;
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    lanes_[l] = Lane();
+    rows_[l] = nullptr;
+  }
+  epoch_ = 0;
+  net_.Reset();
+  return true;
+}
+
+template <typename F>
+void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
+                       const uint8_t* const* members) {
+  epoch_ = 0;
+  direct_ = true;
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const TrainSettings& s = settings[l];
+    Lane& lane = lanes_[l];
+    lane = Lane();
+    lane.settings = &s;
+    lane.key = keys[l];
+    lane.batches.Begin(&s, keys[l], members[l], store_->stored(), order_ + l * slots_);
+    direct_ = direct_ && s.batch == 1 && IsPlain(s) && !s.is_private();
+    const float off = s.label_smoothing / static_cast<float>(net_.classes());
+    SetLane(&off_, l, off);
+    SetLane(&on_, l, 1.0f - s.label_smoothing);
+    SetLane(&clip_, l, s.clip_norm);
+    SetLane(&has_clip_, l, s.clip_norm > 0);
+    SetLane(&is_private_, l, s.is_private());
+    SetLane(&to_units_, l, s.is_private() ? kNoiseGrid / s.clip_norm : 0.0f);
+    SetLane(&from_units_, l, s.clip_norm / kNoiseGrid);
+  }
+  targets_.label = targets_.partner = F(0.0f);
+  targets_.mix = F(1.0f);
+  for (uint32_t j = 0; j < net_.inputs(); ++j) net_.input()[j] = F(0.0f);
+  update_.Begin(settings);
+  net_.Reset();
+}
+
+template <typename F>
+void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    results[l] = TrainResult();
+    results[l].stopped = lanes_[l].stopped ? 1 : 0;
+  }
+  clipped_ = IntOf<F>(0);
+  for (uint32_t e = 0; e < epochs; ++e, ++epoch_) RunEpoch(results);
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    results[l].clipped = static_cast<uint32_t>(GetLane(clipped_, l));
+  }
+}
+
+template <typename F>
+void Trainer<F>::RunEpoch(TrainResult* results) {
+  uint32_t most = 0;
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    Lane& lane = lanes_[l];
+    const TrainSettings& s = *lane.settings;
+    SetLane(&rate_, l, s.learning_rate * RateFactor(s, epoch_));
+    lane.steps = lane.stopped ? 0 : lane.batches.steps();
+    if (lane.steps != 0) lane.batches.StartEpoch(epoch_);
+    most = lane.steps > most ? lane.steps : most;
+  }
+  loss_ = F(0.0f);
+  uint32_t before[kLanes];
+  for (uint32_t l = 0; l < kLanes; ++l) before[l] = results[l].steps;
+  for (uint32_t step = 0; step < most; ++step) RunStep(step, results);
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    if (lanes_[l].steps == 0) continue;
+    const uint32_t n = results[l].steps - before[l];
+    results[l].loss = n == 0 ? 0.0f : GetLane(loss_, l) / static_cast<float>(n);
+  }
+  if (needs_.best) CheckHeldOut(results);
+}
+
+template <typename F>
+void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
+  uint32_t most = 0;
+  MaskOf<F> updates{};
+  F count{};
+  bool all_update = true;
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    Lane& lane = lanes_[l];
+    const bool takes_part = step < lane.steps;
+    lane.in_step = takes_part ? lane.batches.StartStep(step) : 0;
+    most = lane.in_step > most ? lane.in_step : most;
+    results[l].steps += lane.in_step;
+    SetLane(&updates, l, takes_part);
+    all_update = all_update && takes_part;
+    const TrainSettings& s = *lane.settings;
+    // DP-SGD divides by the batch that is expected (Abadi et al., CCS 2016, algorithm 1).
+    SetLane(&count, l, static_cast<float>(s.is_private() || !takes_part ? s.batch : lane.in_step));
+  }
+  if (needs_.privacy) {
+    F* sum = net_.gradient();
+    for (uint32_t i = 0; i < net_.parameter_count(); ++i) {
+      sum[i] = Select(updates & is_private_, F(0.0f), sum[i]);
+    }
+  }
+  for (uint32_t i = 0; i < most; ++i) {
+    LoadExamples(i);
+    MaskOf<F> mask{};
+    bool all = true;
+    for (uint32_t l = 0; l < kLanes; ++l) {
+      SetLane(&mask, l, i < lanes_[l].in_step);
+      all = all && i < lanes_[l].in_step;
+    }
+    if (all) {
+      Learn(Always(), i == 0);
+    } else {
+      Learn(mask, i == 0);
+    }
+  }
+  if (direct_) return;
+  if (needs_.privacy) AddNoise();
+  for (uint32_t l = 0; l < kLanes; ++l) lanes_[l].updates += step < lanes_[l].steps ? 1 : 0;
+  if (all_update) {
+    update_.Apply(Always(), rate_, count, &net_);
+  } else {
+    update_.Apply(updates, rate_, count, &net_);
+  }
+}
+
+template <typename F>
+void Trainer<F>::LoadInput(const Example* examples, bool partners, F* to) {
+  const Interpreter::TensorInfo& info = store_->cut().info;
+  const uint32_t n = net_.inputs();
+  if (!store_->raw() && !needs_.augmentation) {
+    for (uint32_t l = 0; l < kLanes; ++l) {
+      rows_[l] = store_->Features(partners ? examples[l].partner : examples[l].slot);
+    }
+    LoadRows(rows_, n, info.scale, info.zero_point, to);
+    return;
+  }
+  // Computed rows stay until the next one only.
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const TrainSettings& s = *lanes_[l].settings;
+    const Example& e = examples[l];
+    const int8_t* row;
+    if (partners) {
+      row = store_->Features(e.partner);
+    } else if (s.augments()) {
+      row = store_->Augmented(s, e.slot, epoch_, e.position);
+    } else {
+      row = store_->Features(e.slot);
+    }
+    LoadLane(row, n, info.scale, info.zero_point, l, to);
+  }
+}
+
+template <typename F>
+void Trainer<F>::LoadExamples(uint32_t i) {
+  Example examples[kLanes];
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const Lane& lane = lanes_[l];
+    // A lane without an example goes over the first window; nothing comes of it.
+    examples[l] = i < lane.in_step ? lane.batches.Get(i) : Example{0, 0, 1.0f, 0};
+    SetLane(&targets_.label, l, static_cast<float>(store_->label(examples[l].slot)));
+    if (needs_.dropout) DrawDropout(l, examples[l].position);
+  }
+  LoadInput(examples, false, net_.input());
+  if (!needs_.mixup) return;
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    SetLane(&targets_.partner, l, static_cast<float>(store_->label(examples[l].partner)));
+    SetLane(&targets_.mix, l, examples[l].mix);
+  }
+  LoadInput(examples, true, mixed_);
+  F* x = net_.input();
+  const F mix = targets_.mix;
+  const F rest = F(1.0f) - mix;
+  for (uint32_t j = 0; j < net_.inputs(); ++j) x[j] = mix * x[j] + rest * mixed_[j];
+}
+
+template <typename F>
+void Trainer<F>::DrawDropout(uint32_t lane, uint32_t position) {
+  const TrainSettings& s = *lanes_[lane].settings;
+  const float scale = 1.0f / (1.0f - s.dropout);
+  F* factors = net_.dropout();
+  Philox4x32 draw = {};
+  for (uint32_t j = 0; j < net_.dropout_size(); ++j) {
+    if (j % 4 == 0 && s.dropout > 0) {
+      draw = Philox(s.seed, j / 4, epoch_, position, static_cast<uint32_t>(Purpose::kDropout));
+    }
+    const float uniform = static_cast<float>(draw.word[j % 4] >> 8) * 0x1p-24f;
+    SetLane(&factors[j], lane, uniform < s.dropout ? 0.0f : scale);
+  }
+}
+
+template <typename F>
+F Trainer<F>::Softmax(const F* logits, F* to) const {
+  const uint32_t n = net_.classes();
+  F top = logits[0];
+  for (uint32_t k = 1; k < n; ++k) top = Select(logits[k] > top, logits[k], top);
+  F sum = F(0.0f);
+  for (uint32_t k = 0; k < n; ++k) {
+    to[k] = Exp(logits[k] - top);
+    sum = sum + to[k];
+  }
+  for (uint32_t k = 0; k < n; ++k) to[k] = to[k] / sum;
+  return Log(sum) + top;
+}
+
+template <typename F>
+template <typename M>
+void Trainer<F>::Learn(M mask, bool first) {
+  const F* logits = net_.Forward(needs_.dropout);
+  F* delta = net_.delta();
+  const F log_total = Softmax(logits, delta);
+  const Targets& t = targets_;
+  F at_label = F(0.0f);
+  F at_partner = F(0.0f);
+  for (uint32_t k = 0; k < net_.classes(); ++k) {
+    const MaskOf<F> is_label = t.label == F(static_cast<float>(k));
+    at_label = Select(is_label, logits[k], at_label);
+    F target = Select(is_label, on_ + off_, off_);
+    if (needs_.mixup) {
+      const MaskOf<F> is_partner = t.partner == F(static_cast<float>(k));
+      at_partner = Select(is_partner, logits[k], at_partner);
+      const F share =
+          Select(is_label, t.mix, F(0.0f)) + Select(is_partner, F(1.0f) - t.mix, F(0.0f));
+      target = share * on_ + off_;
+    }
+    delta[k] = delta[k] - target;
+  }
+  F loss = log_total - at_label;
+  if (needs_.mixup) {
+    const F mixed = log_total - (t.mix * at_label + (F(1.0f) - t.mix) * at_partner);
+    loss = Select(t.mix < F(1.0f), mixed, loss);
+  }
+  loss_ = Select(mask, loss_ + loss, loss_);
+
+  const F norm2 = net_.Backward(needs_.clipping, needs_.dropout);
+  if (needs_.clipping) {
+    const F norm = Sqrt(norm2);
+    const MaskOf<F> over = has_clip_ & (norm > clip_);
+    // An example whose gradient is no number would break the bound: it counts for nothing.
+    const MaskOf<F> broken = has_clip_ & !(norm2 < F(3e38f));
+    net_.ScaleDeltas(Select(over, clip_ / norm, F(1.0f)), broken);
+    clipped_ = Select(mask, Select(over, clipped_ + IntOf<F>(1), clipped_), clipped_);
+  }
+  if (direct_) {
+    net_.Accumulate(net_.parameters(), Descend<F, M>{mask, rate_});
+  } else if (needs_.privacy) {
+    net_.Accumulate(net_.gradient(), AddPrivate<F, M>{mask, is_private_, to_units_, first});
+  } else if (first) {
+    net_.Accumulate(net_.gradient(), SetGradient<F, M>{mask});
+  } else {
+    net_.Accumulate(net_.gradient(), AddGradient<F, M>{mask});
+  }
+}
+
+template <typename F>
+void Trainer<F>::AddNoise() {
+  F* gradient = net_.gradient();
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const Lane& lane = lanes_[l];
+    if (!lane.settings->is_private() || lane.steps == 0) continue;
+    const uint32_t sigma = NoiseSigma(lane.settings->noise_multiplier);
+    const float unit = GetLane(from_units_, l);
+    SecretStream stream(lane.key, SecretUse::kNoise, lane.updates);
+    for (uint32_t i = 0; i < net_.parameter_count(); ++i) {
+      const int32_t sum = GetLane(BitsToInt(gradient[i]), l) + DiscreteGaussian(sigma, &stream);
+      SetLane(&gradient[i], l, static_cast<float>(sum) * unit);
+    }
+  }
+}
+
+template <typename F>
+void Trainer<F>::CheckHeldOut(TrainResult* results) {
+  uint32_t most = 0;
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const Lane& lane = lanes_[l];
+    const uint32_t n = lane.steps == 0 ? 0 : lane.batches.held_out();
+    most = n > most ? n : most;
+  }
+  F total = F(0.0f);
+  for (uint32_t i = 0; i < most; ++i) {
+    Example examples[kLanes];
+    MaskOf<F> mask{};
+    for (uint32_t l = 0; l < kLanes; ++l) {
+      const Lane& lane = lanes_[l];
+      const bool has = lane.steps != 0 && i < lane.batches.held_out();
+      const uint16_t slot = has ? lane.batches.HeldOutSlot(i) : 0;
+      examples[l] = {slot, slot, 1.0f, 0};
+      SetLane(&mask, l, has);
+      SetLane(&targets_.label, l, static_cast<float>(store_->label(slot)));
+    }
+    LoadInput(examples, true, net_.input());
+    const F* logits = net_.Forward();
+    F at_label = F(0.0f);
+    for (uint32_t k = 0; k < net_.classes(); ++k) {
+      at_label = Select(targets_.label == F(static_cast<float>(k)), logits[k], at_label);
+    }
+    const F loss = Softmax(logits, net_.delta()) - at_label;
+    total = Select(mask, total + loss, total);
+  }
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    Lane& lane = lanes_[l];
+    const uint32_t n = lane.batches.held_out();
+    if (lane.steps == 0 || n == 0) continue;
+    const float loss = GetLane(total, l) / static_cast<float>(n);
+    results[l].held_out = loss;
+    const bool best = epoch_ == 0 || loss < lane.best_loss;
+    lane.worse = best ? 0 : lane.worse + 1;
+    lane.best_loss = best ? loss : lane.best_loss;
+    lane.stopped = lane.worse >= lane.settings->patience;
+    results[l].stopped = lane.stopped ? 1 : 0;
+    if (best) CopyLane(net_.parameters(), l, net_.best());
+    if (lane.stopped) CopyLane(net_.best(), l, net_.parameters());
+  }
+}
+
+template <typename F>
+void Trainer<F>::CopyLane(const F* from, uint32_t lane, F* to) {
+  for (uint32_t i = 0; i < net_.parameter_count(); ++i) {
+    SetLane(&to[i], lane, GetLane(from[i], lane));
+  }
+}
+
+template <typename F>
+void Trainer<F>::Answer(const int8_t* features, F* probabilities) {
+  const Interpreter::TensorInfo& info = store_->cut().info;
+  F* x = net_.input();
+  for (uint32_t j = 0; j < net_.inputs(); ++j) {
+    x[j] = F(static_cast<float>(features[j] - info.zero_point) * info.scale);
+  }
+  Softmax(net_.Forward(), probabilities);
+}
+
+template <typename F>
+uint64_t Trainer<F>::Hash(uint32_t lane) const {
+  Fnv1a hash;
+  for (uint32_t i = 0; i < net_.parameter_count(); ++i) {
+    const float value = Canonical(GetLane(net_.parameters()[i], lane));
+    hash.Add(&value, sizeof value);
+  }
+  return hash.value();
+}
+
+}  // namespace tinymia

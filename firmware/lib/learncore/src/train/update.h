@@ -1,0 +1,109 @@
+// The update at the end of a batch: SGD, heavy-ball momentum or Adam (Kingma and Ba, ICLR 2015,
+// algorithm 1), with L2.
+#pragma once
+
+#include <stdint.h>
+
+#include "net.h"
+#include "settings.h"
+
+namespace tinymia {
+
+// Whether all there is to do is w -= (rate / count) * gradient.
+inline bool IsPlain(const TrainSettings& s) {
+  return s.optimizer == Optimizer::kSgd && !(s.l2 > 0);
+}
+
+template <typename F>
+class Update {
+ public:
+  void Begin(const TrainSettings* settings) {
+    plain_only_ = true;
+    for (uint32_t l = 0; l < Lanes<F>::kCount; ++l) {
+      const TrainSettings& s = settings[l];
+      SetLane(&plain_, l, IsPlain(s));
+      SetLane(&adam_, l, s.optimizer == Optimizer::kAdam);
+      SetLane(&bare_, l, s.optimizer == Optimizer::kSgd);
+      SetLane(&has_l2_, l, s.l2 > 0);
+      SetLane(&decay_, l, s.optimizer == Optimizer::kSgd ? 0.0f : s.momentum);
+      SetLane(&decay2_, l, s.beta2);
+      SetLane(&l2_, l, s.l2);
+      plain_only_ = plain_only_ && IsPlain(s);
+    }
+    power_ = F(1.0f);
+    power2_ = F(1.0f);
+  }
+
+  // Lanes in `mask` take one step of `rate` along the mean of what net's gradient sums up over
+  // `count` examples.
+  template <typename M>
+  void Apply(M mask, F rate, F count, Net<F>* net) {
+    if (plain_only_) {
+      Plain(mask, rate / count, net);
+    } else {
+      General(mask, rate, count, net);
+    }
+  }
+
+ private:
+  template <typename M>
+  static void Plain(M mask, F step, Net<F>* net) {
+    constexpr uint32_t kBlock = 8;
+    F* w = net->parameters();
+    const F* g = net->gradient();
+    uint32_t left = net->parameter_count();
+    for (; left >= kBlock; left -= kBlock, w += kBlock, g += kBlock) {
+#pragma GCC unroll 8
+      for (uint32_t j = 0; j < kBlock; ++j) w[j] = Select(mask, w[j] - step * g[j], w[j]);
+    }
+    for (uint32_t j = 0; j < left; ++j) w[j] = Select(mask, w[j] - step * g[j], w[j]);
+  }
+
+  template <typename M>
+  void General(M mask, F rate, F count, Net<F>* net) {
+    const F step = rate / count;
+    const F share = F(1.0f) / count;
+    power_ = Select(mask, power_ * decay_, power_);
+    power2_ = Select(mask, power2_ * decay2_, power2_);
+    const F correct = F(1.0f) / (F(1.0f) - power_);
+    const F correct2 = F(1.0f) / (F(1.0f) - power2_);
+    const bool any_adam = Any(adam_);
+    const bool moments = !All(bare_);
+    F* w = net->parameters();
+    const F* gradient = net->gradient();
+    F* v = moments ? net->moment(0) : nullptr;
+    F* v2 = any_adam ? net->moment(1) : nullptr;
+    net->ForEachRun([&](uint32_t first, uint32_t n, bool weights) {
+      const MaskOf<F> decays = weights ? has_l2_ : has_l2_ & !has_l2_;
+      for (uint32_t i = first; i < first + n; ++i) {
+        const F old = w[i];
+        const F g = gradient[i] * share;
+        const F mean = Select(decays, g + l2_ * old, g);
+        F direction = mean;
+        if (moments) {
+          // Plain lanes' moments are written but never read.
+          const F heavy = decay_ * v[i] + mean;
+          const F first_moment = decay_ * v[i] + (F(1.0f) - decay_) * mean;
+          const F now = Select(adam_, first_moment, heavy);
+          v[i] = Select(mask, now, v[i]);
+          direction = Select(bare_, mean, now);
+          if (any_adam) {
+            const F second = decay2_ * v2[i] + (F(1.0f) - decay2_) * (mean * mean);
+            v2[i] = Select(mask, second, v2[i]);
+            const F scaled = (now * correct) / (Sqrt(second * correct2) + F(1e-7f));
+            direction = Select(adam_, scaled, direction);
+          }
+        }
+        const F moved = Select(plain_, old - step * gradient[i], old - rate * direction);
+        w[i] = Select(mask, moved, old);
+      }
+    });
+  }
+
+  bool plain_only_ = true;
+  MaskOf<F> plain_{}, adam_{}, bare_{}, has_l2_{};  // bare: without a moment
+  F decay_{}, decay2_{}, l2_{};
+  F power_{}, power2_{};
+};
+
+}  // namespace tinymia

@@ -75,7 +75,7 @@ class Trainer {
   void Learn(M mask, bool first);
   // `delta` becomes the class probabilities; returns log(sum(exp(logits))).
   F Softmax(const F* logits, F* delta) const;
-  void AddNoise();  // and back from whole units to floats
+  void AddNoise(uint32_t step);  // and back from whole units to floats
   void CheckHeldOut(TrainResult* results);
   void CopyLane(const F* from, uint32_t lane, F* to);
 

@@ -162,26 +162,30 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
   }
   for (uint32_t i = 0; i < most; ++i) {
     LoadExamples(i);
-    MaskOf<F> mask{};
-    bool all = true;
-    for (uint32_t l = 0; l < kLanes; ++l) {
-      SetLane(&mask, l, i < lanes_[l].in_step);
-      all = all && i < lanes_[l].in_step;
+    if constexpr (kLanes > 1) {
+      MaskOf<F> mask{};
+      bool all = true;
+      for (uint32_t l = 0; l < kLanes; ++l) {
+        SetLane(&mask, l, i < lanes_[l].in_step);
+        all = all && i < lanes_[l].in_step;
+      }
+      if (!all) {
+        Learn(mask, i == 0);
+        continue;
+      }
     }
-    if (all) {
-      Learn(Always(), i == 0);
-    } else {
-      Learn(mask, i == 0);
-    }
+    Learn(Always(), i == 0);
   }
   if (direct_) return;
-  if (needs_.privacy) AddNoise();
+  if (needs_.privacy) AddNoise(step);
   for (uint32_t l = 0; l < kLanes; ++l) lanes_[l].updates += step < lanes_[l].steps ? 1 : 0;
-  if (all_update) {
-    update_.Apply(Always(), rate_, count, &net_);
-  } else {
-    update_.Apply(updates, rate_, count, &net_);
+  if constexpr (kLanes > 1) {
+    if (!all_update) {
+      update_.Apply(updates, rate_, count, &net_);
+      return;
+    }
   }
+  update_.Apply(Always(), rate_, count, &net_);
 }
 
 template <typename F>
@@ -313,11 +317,11 @@ void Trainer<F>::Learn(M mask, bool first) {
 }
 
 template <typename F>
-void Trainer<F>::AddNoise() {
+void Trainer<F>::AddNoise(uint32_t step) {
   F* gradient = net_.gradient();
   for (uint32_t l = 0; l < kLanes; ++l) {
     const Lane& lane = lanes_[l];
-    if (!lane.settings->is_private() || lane.steps == 0) continue;
+    if (!lane.settings->is_private() || step >= lane.steps) continue;
     const uint32_t sigma = NoiseSigma(lane.settings->noise_multiplier);
     const float unit = GetLane(from_units_, l);
     SecretStream stream(lane.key, SecretUse::kNoise, lane.updates);

@@ -61,7 +61,7 @@ def data_option(function: F) -> F:
 
 def training_options(function: F) -> F:
     """Settings of the training step on the device."""
-    from tinymia.device.client import TrainSettings
+    from tinymia.device.settings import TrainSettings
 
     base = TrainSettings()
     for option in (

@@ -53,7 +53,7 @@ def command(bundle_path: Path | None, target: str, out: Path | None, **options: 
 
     from tinymia import data
     from tinymia.data.splits import draw, model_pool
-    from tinymia.device.client import TrainSettings
+    from tinymia.device.settings import TrainSettings
     from tinymia.export.bundle import Tail
     from tinymia.export.personal import personalized_bundle
     from tinymia.study.audit import seen_people

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Protocol
 
-from tinymia.device.client import TrainSettings
+from tinymia.device.settings import TrainSettings
 
 
 class Site(StrEnum):

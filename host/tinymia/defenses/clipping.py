@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tinymia.defenses.base import Site
-from tinymia.device.client import TrainSettings
+from tinymia.device.settings import TrainSettings
 from tinymia.errors import StudyError
 
 

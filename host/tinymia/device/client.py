@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tinymia.device import protocol
 from tinymia.device.link import Link, LinkStats, Port, Request
+from tinymia.device.settings import TrainSettings
 from tinymia.errors import DataError, DeviceError
 
 Progress = Callable[[int], None]
@@ -27,25 +28,6 @@ class BoardRefusedError(DeviceError):
         self.status = status
         self.a = a
         self.b = b
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How the board fine-tunes its tail.
-
-    Attributes:
-        learning_rate: of SGD, on the mean gradient of a mini-batch.
-        batch: examples in a mini-batch (the last one of an epoch may be smaller).
-        clip_norm: bound of one example's gradient norm over weights and bias; 0 means no clipping.
-        label_smoothing: mass of the target that is spread evenly over all classes, in [0, 1).
-        seed: of the order of examples (Philox key).
-    """
-
-    learning_rate: float = 0.2
-    batch: int = 8
-    clip_norm: float = 0.0
-    label_smoothing: float = 0.0
-    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from tinymia.defenses import Clipping, Defense, LabelSmoothing
-from tinymia.device.client import TrainSettings
 from tinymia.device.protocol import Policy
+from tinymia.device.settings import TrainSettings
 from tinymia.errors import StudyError
 
 MAX_REPETITIONS = 65535

@@ -1,7 +1,12 @@
 // Forward and backward of each kind of layer in float, over any number type F (see lanes.h). Every
-// sum runs in one fixed order, so a device and a lane of the twin agree in every bit.
+// sum runs in one fixed order, so a device and a lane of the twin agree in every bit. Layers are
+// valid: sizes fit each other, strides are not zero.
 #pragma once
 
+#include "kernels_conv.h"
+#include "kernels_dense.h"
+#include "kernels_depthwise.h"
+#include "kernels_pool.h"
 #include "lanes.h"
 #include "layer.h"
 
@@ -11,28 +16,111 @@ namespace tinymia {
 // where the layer has none.
 template <typename F>
 void LayerForward(const Layer& layer, const F* x, const F* other, const F* weights, const F* bias,
-                  F* y);
+                  F* y) {
+  switch (layer.kind) {
+    case LayerKind::kDense:
+      DenseForward(layer, x, weights, bias, y);
+      break;
+    case LayerKind::kConv:
+      ConvForward(layer, x, weights, bias, y);
+      break;
+    case LayerKind::kDepthwise:
+      DepthwiseForward(layer, x, weights, bias, y);
+      break;
+    case LayerKind::kAveragePool:
+      AveragePoolForward(layer, x, y);
+      break;
+    case LayerKind::kMaxPool:
+      MaxPoolForward(layer, x, y);
+      break;
+    case LayerKind::kAdd:
+      AddForward(layer, x, other, y);
+      break;
+  }
+  if (layer.activation == Activation::kNone) return;
+  const uint32_t n = layer.outputs();
+  const bool capped = layer.activation == Activation::kRelu6;
+  for (uint32_t i = 0; i < n; ++i) {
+    F v = y[i];
+    v = Select(v < F(0.0f), F(0.0f), v);
+    if (capped) v = Select(v > F(6.0f), F(6.0f), v);
+    y[i] = v;
+  }
+}
 
 // dy becomes the gradient before the activation; y is the layer's output.
 template <typename F>
-void ActivationBackward(const Layer& layer, const F* y, F* dy);
+void ActivationBackward(const Layer& layer, const F* y, F* dy) {
+  if (layer.activation == Activation::kNone) return;
+  const uint32_t n = layer.outputs();
+  const bool capped = layer.activation == Activation::kRelu6;
+  for (uint32_t i = 0; i < n; ++i) {
+    F d = Select(y[i] > F(0.0f), dy[i], F(0.0f));
+    if (capped) d = Select(y[i] < F(6.0f), d, F(0.0f));
+    dy[i] = d;
+  }
+}
 
 // Adds the gradient of the input to dx (and, for kAdd, to dother). dy is behind ActivationBackward.
+// kAdd takes nullptr for a gradient that is not wanted.
 template <typename F>
 void LayerBackward(const Layer& layer, const F* x, const F* y, const F* weights, const F* dy, F* dx,
-                   F* dother);
+                   F* dother) {
+  switch (layer.kind) {
+    case LayerKind::kDense:
+      DenseBackward(layer, weights, dy, dx);
+      break;
+    case LayerKind::kConv:
+      ConvBackward(layer, weights, dy, dx);
+      break;
+    case LayerKind::kDepthwise:
+      DepthwiseBackward(layer, weights, dy, dx);
+      break;
+    case LayerKind::kAveragePool:
+      AveragePoolBackward(layer, dy, dx);
+      break;
+    case LayerKind::kMaxPool:
+      MaxPoolBackward(layer, x, y, dy, dx);
+      break;
+    case LayerKind::kAdd:
+      AddBackward(layer, dy, dx, dother);
+      break;
+  }
+}
 
 // Squared norm of one example's gradient of the layer's bias and, unless biases_only, weights.
 // `scratch` has ScratchSize(layer) entries.
 template <typename F>
-F LayerGradientNorm2(const Layer& layer, const F* x, const F* dy, bool biases_only, F* scratch);
+F LayerGradientNorm2(const Layer& layer, const F* x, const F* dy, bool biases_only, F* scratch) {
+  (void)scratch;
+  F norm2 = F(0.0f);
+  const auto add = [&norm2](uint32_t, F g) { norm2 = norm2 + g * g; };
+  if (layer.kind == LayerKind::kDense) {
+    norm2 = DenseGradientNorm2(layer, x, dy, biases_only);
+  } else if (layer.kind == LayerKind::kConv) {
+    ConvGradient(layer, x, dy, biases_only, add);
+  } else if (layer.kind == LayerKind::kDepthwise) {
+    DepthwiseGradient(layer, x, dy, biases_only, add);
+  }
+  return norm2;
+}
 
 // to[i] = combine(to[i], gradient[i]) over the layer's weights (unless biases_only), then bias.
 template <typename F, typename Combine>
 void LayerGradient(const Layer& layer, const F* x, const F* dy, bool biases_only, F* scratch, F* to,
-                   Combine combine);
+                   Combine combine) {
+  (void)scratch;
+  const auto merge = [=](uint32_t i, F g) { to[i] = combine(to[i], g); };
+  if (layer.kind == LayerKind::kDense) {
+    DenseGradient(layer, x, dy, biases_only, to, combine);
+  } else if (layer.kind == LayerKind::kConv) {
+    ConvGradient(layer, x, dy, biases_only, merge);
+  } else if (layer.kind == LayerKind::kDepthwise) {
+    DepthwiseGradient(layer, x, dy, biases_only, merge);
+  }
+}
 
-// Entries of scratch that the two above need: one filter of a convolution.
-uint32_t ScratchSize(const Layer& layer);
+// Entries of scratch that the two above need: sums are held in registers, so none.
+inline uint32_t ScratchSize(const Layer&) { return 0; }
 
 }  // namespace tinymia

@@ -22,7 +22,7 @@ class Clipping:
         StudyError: the bound is not a positive number.
     """
 
-    norm: float
+    norm: float = 1.0
     name: str = "clip"
     site: Site = Site.GRADIENT
 

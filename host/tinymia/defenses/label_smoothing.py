@@ -22,7 +22,7 @@ class LabelSmoothing:
         StudyError: the mass is out of range.
     """
 
-    mass: float
+    mass: float = 0.1
     name: str = "smooth"
     site: Site = Site.LOSS
 

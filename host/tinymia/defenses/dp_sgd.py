@@ -1,0 +1,78 @@
+"""DP-SGD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from tinymia.defenses.base import Site
+from tinymia.device.settings import TrainSettings
+from tinymia.errors import StudyError
+
+
+@dataclass(frozen=True)
+class DpSgd:
+    """Poisson sampling, per-example clipping and Gaussian noise (Abadi et al., CCS 2016).
+
+    With them the trained weights are (epsilon, delta) differentially private: one member more or
+    less changes the chance of any result by a factor of exp(epsilon) at most, but for delta.
+
+    Attributes:
+        noise: standard deviation of the noise on the sum of gradients, in clip norms.
+        clip: the clip norm.
+        delta: at which epsilon is stated; well below 1 / members.
+        rate: chance of a member to be in a step; 0 where it is not known yet.
+        steps: of the whole training.
+
+    Raises:
+        StudyError: a number is out of range.
+    """
+
+    noise: float = 1.0
+    clip: float = 1.0
+    delta: float = 1e-3
+    rate: float = 0.0
+    steps: int = 0
+    site: Site = Site.GRADIENT
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.noise <= 64:
+            raise StudyError(
+                f"A noise multiplier of {self.noise} is not possible.", "Give 0.01 to 64."
+            )
+        if not 0 < self.clip <= 1e6:
+            raise StudyError(
+                f"A clip norm of {self.clip} is not possible with DP-SGD.",
+                "Without a bound on a gradient no noise hides it; give a number > 0.",
+            )
+        if not 0 < self.delta < 1:
+            raise StudyError(f"A delta of {self.delta} is not possible.", "Give 0 < delta < 1.")
+
+    @property
+    def name(self) -> str:
+        """With the multiplier, since an audit compares several."""
+        return f"dp-{self.noise:g}"
+
+    @property
+    def title(self) -> str:
+        """For people, with epsilon where the training is known."""
+        text = f"DP-SGD with noise {self.noise:g} and clipping at {self.clip:g}"
+        epsilon = self.epsilon
+        return text if epsilon is None else f"{text}, epsilon {epsilon:.2f} at delta {self.delta:g}"
+
+    @property
+    def epsilon(self) -> float | None:
+        """Of the whole training, from :mod:`tinymia.defenses.accounting`; None if not known."""
+        if not (self.rate and self.steps):
+            return None
+        from tinymia.defenses.accounting import epsilon
+
+        return float(epsilon(self.noise, self.rate, self.steps, self.delta))
+
+    def of_training(self, members: int, batch: int, epochs: int) -> DpSgd:
+        """The same for a training of that size, whose epsilon can be stated."""
+        steps = -(-members // batch) * epochs
+        return replace(self, rate=min(1.0, batch / members), steps=steps)
+
+    def apply(self, settings: TrainSettings) -> TrainSettings:
+        """The settings with noise and clipping on."""
+        return replace(settings, noise_multiplier=self.noise, clip_norm=self.clip)

@@ -3,12 +3,12 @@
 // uses operators, Select and the functions below only: it has no branch on a value of type F.
 //
 // A vector type provides the same names (see the twin's vec.h): + - * / and unary -, comparisons
-// that give a Mask, Mask & | !, and implicit conversion from float, which fills every lane.
+// that give a Mask, Mask & | !, and implicit conversion from float, which fills every lane. Exp,
+// Log and Sqrt over F are in fmath.h.
 #pragma once
 
 #include <stdint.h>
-
-#include "../fmath.h"
+#include <string.h>
 
 namespace tinymia {
 
@@ -38,7 +38,17 @@ inline uint32_t Select(bool mask, uint32_t a, uint32_t b) { return mask ? a : b;
 inline bool Any(bool mask) { return mask; }
 inline bool All(bool mask) { return mask; }
 
-// Bit patterns and conversions, lane by lane. (FloatToBits and BitsToFloat are in fmath.h.)
+// Bit patterns and conversions, lane by lane.
+inline float BitsToFloat(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+inline uint32_t FloatToBits(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
 inline int32_t BitsToInt(float value) { return static_cast<int32_t>(FloatToBits(value)); }
 inline float IntToBits(int32_t value) { return BitsToFloat(static_cast<uint32_t>(value)); }
 inline float ToFloat(int32_t value) { return static_cast<float>(value); }  // to nearest even

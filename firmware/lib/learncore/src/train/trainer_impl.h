@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../crc32.h"
+#include "../fmath.h"
 #include "../rng.h"
 #include "trainer.h"
 

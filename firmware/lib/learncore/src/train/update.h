@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "../fmath.h"
 #include "net.h"
 #include "settings.h"
 

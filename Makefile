@@ -11,6 +11,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+PIP := $(BIN)/pip install -q --disable-pip-version-check
+BUILD_TOOLS := scikit-build-core nanobind cmake ninja
 AUDIT_FLAGS ?=
 PYTEST_FLAGS ?=
 
@@ -44,11 +46,18 @@ $(STAMP): pyproject.toml constraints.txt | packages
 	  || { echo "tinymia needs Python 3.11; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Setting up $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@$(PIP) -c constraints.txt $(BUILD_TOOLS)
+	@$(PIP) -c constraints.txt --no-build-isolation -e '.[dev]'
 	@touch $@
 
+# The twin's extension knows the hash of the sources it is from: compiled again when they differ.
+.PHONY: extension
+extension: $(STAMP)
+	@$(BIN)/python -c 'from tinymia.twin.core import core; core()' 2>/dev/null \
+	  || { echo "Compiling the twin"; $(PIP) --no-deps --no-build-isolation -e .; }
+
 .PHONY: setup
-setup: packages $(STAMP) ## Set up without running anything
+setup: packages $(STAMP) extension ## Set up without running anything
 
 .PHONY: audit
 audit: setup ## Run the main job on the simulated board (AUDIT_FLAGS="--repetitions 3")
@@ -60,7 +69,8 @@ lint: setup ## Linters and type checks, Python and C++
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
 	@$(BIN)/python firmware/protocol/generate.py --check
-	@git ls-files 'firmware/*.cc' 'firmware/*.h' 'tests/native/*' | grep -v -e status.h -e messages.h \
+	@git ls-files 'firmware/*.cc' 'firmware/*.h' 'host/native/*.cc' 'host/native/*.h' \
+	  'tests/native/*' | grep -v -e status.h -e messages.h \
 	  | xargs $(BIN)/clang-format --dry-run --Werror
 	@git ls-files 'firmware/lib/*.cc' 'firmware/src/*.cc' \
 	  | xargs -P 2 -n 4 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- -std=c++17 \
@@ -73,4 +83,4 @@ test: setup lint ## Everything that must hold
 
 .PHONY: clean
 clean: ## Remove what was built, but not results
-	rm -rf $(VENV) firmware/.pio .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) firmware/.pio host/native/build .pytest_cache .mypy_cache .ruff_cache

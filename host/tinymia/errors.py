@@ -36,6 +36,10 @@ class DeviceError(TinymiaError):
     """A board, a simulator or the link to it failed, or it refused a request."""
 
 
+class TwinError(TinymiaError):
+    """The twin's extension is missing or out of date, or it cannot do what is asked."""
+
+
 class StudyError(TinymiaError):
     """A study's settings or its stored results cannot be used."""
 

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tinymia.device.client import Board
-from tinymia.device.targets import Target, needs_image, open_target
+from tinymia.device.target import Target
+from tinymia.device.targets import is_twin, needs_image, open_target
 
 if TYPE_CHECKING:
     from tinymia.device.build import BuildResult
@@ -46,22 +47,27 @@ class Connection:
 
 
 def connect(
-    spec: str, elf: Path | None = None, *, nonce: int = 0, patience: float = 10.0
+    spec: str, load: Path | bytes | None = None, *, nonce: int = 0, patience: float = 10.0
 ) -> Connection:
     """Open a target and greet its board.
 
     Args:
-        spec: e.g. ``qemu:netduinoplus2``, ``serial:/dev/ttyACM0``, ``serial:socket://host:port``.
-        elf: the image that a simulator runs.
+        spec: e.g. ``twin:``, ``qemu:netduinoplus2``, ``serial:/dev/ttyACM0``,
+            ``serial:socket://host:port``.
+        load: what is started here: a simulator's image (a path) or the twin's bundle (bytes); see
+            :func:`supply`.
         nonce: of the session with a board that is started here, see
             :class:`~tinymia.device.link.Link`; any other board gets a random one.
         patience: see there.
 
     Raises:
         DeviceError: no such port, no answer, another protocol version.
+        TwinError: the extension behind ``twin:`` is missing or out of date.
     """
-    target = open_target(spec, elf=elf)
-    nonce = nonce if needs_image(spec) else 0
+    elf = load if isinstance(load, Path) else None
+    bundle = load if isinstance(load, bytes) else b""
+    target = open_target(spec, elf=elf, bundle=bundle)
+    nonce = nonce if needs_image(spec) or is_twin(spec) else 0
     try:
         board = Board(target.serial, patience=patience, watch=target.alive, nonce=nonce)
         return Connection(target, board)
@@ -106,4 +112,33 @@ def image_for(bundle: bytes, bundle_id: str, out: Path | None = None) -> Image:
     return Image(bake(built.elf, bundle, where), built)
 
 
-__all__ = ["DEFAULT_TARGET", "Connection", "Image", "connect", "image_for", "needs_image"]
+def supply(spec: str, bundle: bytes, bundle_id: str) -> Path | bytes | None:
+    """What :func:`connect` must be given so that a target started here has a bundle.
+
+    Args:
+        spec: the target.
+        bundle: the bundle file's bytes.
+        bundle_id: names a simulator's image.
+
+    Returns:
+        An image for a simulator, the bundle itself for the twin, None for a board that is there
+        already.
+
+    Raises:
+        DeviceError: the image cannot be built.
+    """
+    if needs_image(spec):
+        return image_for(bundle, bundle_id).elf
+    return bundle if is_twin(spec) else None
+
+
+__all__ = [
+    "DEFAULT_TARGET",
+    "Connection",
+    "Image",
+    "connect",
+    "image_for",
+    "is_twin",
+    "needs_image",
+    "supply",
+]

@@ -11,17 +11,18 @@ import re
 import shutil
 import socket
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import serial
 from serial.tools import list_ports as _pyserial_ports
 from serial.urlhandler import protocol_socket
 
 from tinymia.device.process import ChildProcess
+from tinymia.device.target import Target
+from tinymia.device.twin import TwinTarget
 from tinymia.errors import DeviceError
 
 DEFAULT_BAUD = 115200
@@ -54,55 +55,6 @@ def list_ports() -> list[PortInfo]:
         for p in _pyserial_ports.comports()
     ]
     return sorted(found, key=lambda p: (not p.usb, p.device))
-
-
-class Target(ABC):
-    """A board with an open line; use it as a context manager.
-
-    Attributes:
-        spec: the name it was opened by.
-        serial: a pyserial object with ``timeout=0``.
-        unit: what the board's ticks are, where the target knows better than the board:
-            "instructions" in a simulator that counts them; else empty.
-        simulated: whether the board is a process of this machine.
-    """
-
-    kind: ClassVar[str]
-    usage: ClassVar[str]
-    unit: ClassVar[str] = ""
-    simulated: ClassVar[bool] = False
-
-    def __init__(self, spec: str) -> None:
-        self.spec = spec
-        self.serial: Any = None
-
-    @abstractmethod
-    def alive(self) -> None:
-        """Raise DeviceError when the board is known to be gone."""
-
-    @abstractmethod
-    def reconnect(self, seconds: float = 10.0) -> None:
-        """Open the line again, waiting up to ``seconds`` for the board to come back.
-
-        Raises:
-            DeviceError: it did not.
-        """
-
-    def close(self) -> None:
-        """Close the line and end what was started for it."""
-        if self.serial is not None:
-            self.serial.close()
-
-    def __enter__(self) -> Target:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 class _SocketSerial(protocol_socket.Serial):  # type: ignore[misc]
@@ -350,7 +302,9 @@ def _explain(port: str, error: Exception) -> DeviceError:
     return DeviceError(message.format(port=port, text=text), hint.format(known=known))
 
 
-TARGETS: dict[str, type[Target]] = {t.kind: t for t in (QemuTarget, NativeTarget, SerialTarget)}
+TARGETS: dict[str, type[Target]] = {
+    t.kind: t for t in (QemuTarget, NativeTarget, TwinTarget, SerialTarget)
+}
 """Kinds of targets by the word in front of the colon."""
 
 
@@ -360,16 +314,30 @@ def needs_image(spec: str) -> bool:
     return kind is not None and kind.simulated
 
 
-def open_target(spec: str, *, elf: Path | None = None, baud: int = DEFAULT_BAUD) -> Target:
+def is_twin(spec: str) -> bool:
+    """Whether the target is a board inside this process, which must be given a bundle's bytes."""
+    return spec.partition(":")[0] == TwinTarget.kind
+
+
+def open_target(
+    spec: str,
+    *,
+    elf: Path | None = None,
+    bundle: bytes = b"",
+    baud: int = DEFAULT_BAUD,
+) -> Target:
     """Start or reach a board.
 
     Args:
-        spec: e.g. ``qemu:netduinoplus2``, ``serial:/dev/ttyACM0``, ``serial:socket://host:port``.
+        spec: e.g. ``twin:``, ``qemu:netduinoplus2``, ``serial:/dev/ttyACM0``,
+            ``serial:socket://host:port``.
         elf: image for a simulated board; built from the sources, without a bundle, when None.
+        bundle: what lies in the flash of a board inside this process (``twin:``).
         baud: rate of a serial port, unless ``spec`` ends in ``?baud=N``.
 
     Raises:
         DeviceError: the target is unknown, missing, busy or does not start.
+        TwinError: the extension behind ``twin:`` is missing or out of date.
     """
     kind = TARGETS.get(spec.partition(":")[0])
     if kind is None or ":" not in spec:
@@ -381,6 +349,8 @@ def open_target(spec: str, *, elf: Path | None = None, baud: int = DEFAULT_BAUD)
 
             elf = build("native" if kind is NativeTarget else "stm32f405").elf
         return kind(spec, elf)
+    if issubclass(kind, TwinTarget):
+        return kind(spec, bundle)
     if issubclass(kind, SerialTarget):
         return kind(spec, baud)
     return kind(spec)

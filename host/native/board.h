@@ -1,0 +1,52 @@
+// A board inside this process: the firmware's own session and link over a board layer (hal.h) of
+// its own. Many can live in one process; each is used by one thread at a time.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "link.h"
+#include "session.h"
+
+namespace twin {
+
+struct AlignedFree {
+  void operator()(uint8_t* memory) const;
+};
+using AlignedBytes = std::unique_ptr<uint8_t, AlignedFree>;
+// Zeroed, aligned to 64 bytes.
+AlignedBytes AllocateAligned(size_t size);
+
+class Board {
+ public:
+  Board(const std::string& bundle, uint32_t arena_size);
+
+  // What the host sends; requests are executed before it returns.
+  void Write(const uint8_t* bytes, size_t size);
+  // At most `max` bytes of what the board has sent.
+  std::string Read(size_t max);
+  size_t waiting();
+
+  uint8_t* arena() { return arena_.get(); }
+  uint32_t arena_size() const { return arena_size_; }
+  const uint8_t* flash() const { return flash_.get(); }
+  uint32_t flash_size() const { return flash_size_; }
+  void Send(const uint8_t* bytes, uint32_t size);
+
+ private:
+  std::mutex mutex_;
+  uint32_t arena_size_;
+  uint32_t flash_size_;
+  AlignedBytes arena_;
+  AlignedBytes flash_;
+  tinymia::Session session_;
+  tinymia::Link link_;
+  std::vector<uint8_t> sent_;
+};
+
+}  // namespace twin

@@ -1,0 +1,40 @@
+// The extension module tinymia.twin._core.
+#include <nanobind/nanobind.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "board.h"
+#include "stamp.h"
+
+namespace nb = nanobind;
+
+namespace {
+
+void WriteToBoard(twin::Board* board, const nb::bytes& data) {
+  const auto* bytes = static_cast<const uint8_t*>(data.data());
+  const size_t size = data.size();
+  const nb::gil_scoped_release release;
+  board->Write(bytes, size);
+}
+
+nb::bytes ReadFromBoard(twin::Board* board, size_t max) {
+  const std::string out = board->Read(max);
+  return nb::bytes(out.data(), out.size());
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+  m.attr("stamp") = twin::kStamp;
+  nb::class_<twin::Board>(m, "Board")
+      .def(
+          "__init__",
+          [](twin::Board* self, const nb::bytes& bundle, uint32_t arena) {
+            new (self) twin::Board(std::string(bundle.c_str(), bundle.size()), arena);
+          },
+          nb::arg("bundle"), nb::arg("arena"))
+      .def("write", &WriteToBoard, nb::arg("data"))
+      .def("read", &ReadFromBoard, nb::arg("size"))
+      .def("waiting", &twin::Board::waiting);
+}

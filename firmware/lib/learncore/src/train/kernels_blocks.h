@@ -4,15 +4,11 @@
 
 #include <stdint.h>
 
+#include "block.h"
 #include "lanes.h"
 #include "layer.h"
 
 namespace tinymia {
-
-template <uint32_t n>
-struct Block {
-  static constexpr uint32_t kSize = n;
-};
 
 // body(Block, first): 0..n in blocks of eight, the rest in fours, twos and ones.
 template <typename Body>
@@ -30,34 +26,25 @@ inline void ForBlocks(uint32_t n, Body body) {
   if ((n & 1) != 0) body(Block<1>(), i);
 }
 
-template <uint32_t kSize, typename F>
-inline void LoadBlock(Block<kSize>, const F* from, F* to) {
-#pragma GCC unroll 8
-  for (uint32_t j = 0; j < kSize; ++j) to[j] = from[j];
-}
-
-template <uint32_t kSize, typename F>
-inline void StoreBlock(Block<kSize>, const F* from, F* to) {
-#pragma GCC unroll 8
-  for (uint32_t j = 0; j < kSize; ++j) to[j] = from[j];
-}
-
-// y[k] += the sum of w[k][j] * x[j], j < n; rows of w are `stride` apart.
+// y[k] = from[k] + the sum of w[k][j] * x[j], j < n, not zero; rows of w are `stride` apart. `from`
+// may be y.
 template <typename F>
-void AddProducts(const F* x, uint32_t n, const F* w, uint32_t stride, uint32_t outputs, F* y) {
-  ForBlocks(n, [=](auto block, uint32_t i) {
+void AddProducts(const F* x, uint32_t n, const F* w, uint32_t stride, uint32_t outputs,
+                 const F* from, F* y) {
+  ForBlocks(n, [=](auto block, uint32_t i) mutable {
     constexpr uint32_t kSize = decltype(block)::kSize;
     F held[kSize];
-    LoadBlock(block, x + i, held);
+    HoldBlock(block, x + i, held);
     const F* row = w + i;
     for (uint32_t k = 0; k < outputs; ++k, row += stride) {
       F factors[kSize];
       LoadBlock(block, row, factors);
-      F sum = y[k];
+      F sum = from[k];
 #pragma GCC unroll 8
       for (uint32_t j = 0; j < kSize; ++j) sum = sum + factors[j] * held[j];
       y[k] = sum;
     }
+    from = y;
   });
 }
 
@@ -67,7 +54,7 @@ void AddTransposed(const F* dy, uint32_t outputs, const F* w, uint32_t stride, u
   ForBlocks(n, [=](auto block, uint32_t i) {
     constexpr uint32_t kSize = decltype(block)::kSize;
     F sums[kSize];
-    LoadBlock(block, dx + i, sums);
+    HoldBlockHigh(block, dx + i, sums);
     const F* row = w + i;
     for (uint32_t k = 0; k < outputs; ++k, row += stride) {
       F factors[kSize];
@@ -174,7 +161,7 @@ __attribute__((noinline)) void SumPairs(Block<kSize> block, const Pairs& pairs, 
       LoadBlock(block, dy_at, d);
       if constexpr (kOwnInput) {
         F own[kSize];
-        LoadBlock(block, x_at, own);
+        HoldBlockHigh(block, x_at, own);
 #pragma GCC unroll 8
         for (uint32_t j = 0; j < kSize; ++j) sums[j] = sums[j] + own[j] * d[j];
       } else {

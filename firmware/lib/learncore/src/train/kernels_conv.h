@@ -13,10 +13,17 @@ void ConvForward(const Layer& layer, const F* x, const F* weights, const F* bias
     const Window v = WindowY(layer, oy);
     for (uint32_t ox = 0; ox < layer.out_w; ++ox, y += layer.out_c) {
       const Window h = WindowX(layer, ox);
-      for (uint32_t o = 0; o < layer.out_c; ++o) y[o] = layer.bias_count != 0 ? bias[o] : F(0.0f);
+      ForBlocks(layer.out_c, [&](auto block, uint32_t o) {
+        constexpr uint32_t kSize = decltype(block)::kSize;
+        F sums[kSize];
+#pragma GCC unroll 8
+        for (uint32_t j = 0; j < kSize; ++j) sums[j] = F(0.0f);
+        if (layer.bias_count != 0) LoadBlock(block, bias + o, sums);
+        StoreBlock(block, sums, y + o);
+      });
       for (uint32_t i = 0; i < v.count; ++i) {
         AddProducts(x + ((v.at + i) * layer.in_w + h.at) * in_c, h.count * in_c,
-                    weights + ((v.tap + i) * layer.kernel_w + h.tap) * in_c, filter, layer.out_c,
+                    weights + ((v.tap + i) * layer.kernel_w + h.tap) * in_c, filter, layer.out_c, y,
                     y);
       }
     }

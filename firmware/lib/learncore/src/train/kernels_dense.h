@@ -8,8 +8,8 @@ namespace tinymia {
 template <typename F>
 void DenseForward(const Layer& layer, const F* x, const F* weights, const F* bias, F* y) {
   const uint32_t inputs = layer.inputs();
-  for (uint32_t k = 0; k < layer.out_c; ++k) y[k] = layer.bias_count != 0 ? bias[k] : F(0.0f);
-  AddProducts(x, inputs, weights, inputs, layer.out_c, y);
+  for (uint32_t k = layer.bias_count; k < layer.out_c; ++k) y[k] = F(0.0f);
+  AddProducts(x, inputs, weights, inputs, layer.out_c, layer.bias_count != 0 ? bias : y, y);
 }
 
 template <typename F>
@@ -38,7 +38,7 @@ void DenseGradient(const Layer& layer, const F* x, const F* dy, bool biases_only
     ForBlocks(inputs, [=](auto block, uint32_t i) {
       constexpr uint32_t kSize = decltype(block)::kSize;
       F held[kSize];
-      LoadBlock(block, x + i, held);
+      HoldBlockHigh(block, x + i, held);
       F* row = to + i;
       for (uint32_t k = 0; k < outputs; ++k, row += inputs) {
         const F d = dy[k];

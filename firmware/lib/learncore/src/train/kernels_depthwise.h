@@ -49,7 +49,7 @@ void DepthwiseForward(const Layer& layer, const F* x, const F* weights, const F*
             LoadBlock(block, w, factors);
             if constexpr (decltype(own)::kValue) {
               F values[kSize];
-              LoadBlock(block, from, values);
+              HoldBlock(block, from, values);
 #pragma GCC unroll 8
               for (uint32_t j = 0; j < kSize; ++j) sums[j] = sums[j] + factors[j] * values[j];
             } else {
@@ -85,7 +85,7 @@ void DepthwiseBackward(const Layer& layer, const F* weights, const F* dy, F* dx)
             LoadBlock(block, w, factors);
             if constexpr (decltype(own)::kValue) {
               F sums[kSize];
-              LoadBlock(block, to, sums);
+              HoldBlock(block, to, sums);
 #pragma GCC unroll 8
               for (uint32_t j = 0; j < kSize; ++j) sums[j] = sums[j] + d[j] * factors[j];
               StoreBlock(block, sums, to);

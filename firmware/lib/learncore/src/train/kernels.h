@@ -88,20 +88,29 @@ void LayerBackward(const Layer& layer, const F* x, const F* y, const F* weights,
   }
 }
 
+// Hands the gradient of either kind of convolution to the sink; other layers learn nothing.
+template <typename F>
+void ConvolutionGradient(const Layer& layer, const F* x, const F* dy, bool biases_only,
+                         Sink<F> sink) {
+  if (layer.kind == LayerKind::kConv) {
+    ConvGradient(layer, x, dy, biases_only, sink);
+  } else if (layer.kind == LayerKind::kDepthwise) {
+    DepthwiseGradient(layer, x, dy, biases_only, sink);
+  }
+}
+
 // Squared norm of one example's gradient of the layer's bias and, unless biases_only, weights.
 // `scratch` has ScratchSize(layer) entries.
 template <typename F>
 F LayerGradientNorm2(const Layer& layer, const F* x, const F* dy, bool biases_only, F* scratch) {
   (void)scratch;
+  if (layer.kind == LayerKind::kDense) return DenseGradientNorm2(layer, x, dy, biases_only);
   F norm2 = F(0.0f);
-  const auto add = [&norm2](uint32_t, F g) { norm2 = norm2 + g * g; };
-  if (layer.kind == LayerKind::kDense) {
-    norm2 = DenseGradientNorm2(layer, x, dy, biases_only);
-  } else if (layer.kind == LayerKind::kConv) {
-    ConvGradient(layer, x, dy, biases_only, add);
-  } else if (layer.kind == LayerKind::kDepthwise) {
-    DepthwiseGradient(layer, x, dy, biases_only, add);
-  }
+  const auto add = [](void* self, uint32_t, uint32_t, uint32_t n, const F* g) {
+    F* sum = static_cast<F*>(self);
+    for (uint32_t j = 0; j < n; ++j) *sum = *sum + g[j] * g[j];
+  };
+  ConvolutionGradient(layer, x, dy, biases_only, Sink<F>{add, &norm2});
   return norm2;
 }
 
@@ -110,14 +119,21 @@ template <typename F, typename Combine>
 void LayerGradient(const Layer& layer, const F* x, const F* dy, bool biases_only, F* scratch, F* to,
                    Combine combine) {
   (void)scratch;
-  const auto merge = [=](uint32_t i, F g) { to[i] = combine(to[i], g); };
   if (layer.kind == LayerKind::kDense) {
     DenseGradient(layer, x, dy, biases_only, to, combine);
-  } else if (layer.kind == LayerKind::kConv) {
-    ConvGradient(layer, x, dy, biases_only, merge);
-  } else if (layer.kind == LayerKind::kDepthwise) {
-    DepthwiseGradient(layer, x, dy, biases_only, merge);
+    return;
   }
+  struct Target {
+    F* to;
+    Combine combine;
+  };
+  Target target = {to, combine};
+  const auto merge = [](void* self, uint32_t first, uint32_t step, uint32_t n, const F* g) {
+    const Target& t = *static_cast<Target*>(self);
+    F* at = t.to + first;
+    for (uint32_t j = 0; j < n; ++j, at += step) *at = t.combine(*at, g[j]);
+  };
+  ConvolutionGradient(layer, x, dy, biases_only, Sink<F>{merge, &target});
 }
 
 // Entries of scratch that the two above need: sums are held in registers, so none.

@@ -178,10 +178,22 @@ __attribute__((noinline)) void SumPairs(Block<kSize> block, const Pairs& pairs, 
   StoreBlock(block, sums, to);
 }
 
-// visit(channel, gradient) of the bias of a layer with `positions` outputs of each channel.
-template <typename F, typename Visit>
-void BiasGradient(const F* dy, uint32_t positions, uint32_t channels, Visit visit) {
-  ForBlocks(channels, [&](auto block, uint32_t o) {
+// Where gradients go, block by block: take(self, first, step, n, gradients) gets those of the
+// trained parameters `first`, `first + step`, ... A pointer, so that there is one copy of the
+// loops.
+template <typename F>
+struct Sink {
+  void (*take)(void* self, uint32_t first, uint32_t step, uint32_t n, const F* gradients);
+  void* self;
+};
+
+// The gradient of the bias of a convolution, whose number among the trained parameters is `first`.
+template <typename F>
+void BiasGradient(const Layer& layer, const F* dy, uint32_t first, Sink<F> sink) {
+  if (layer.bias_count == 0) return;
+  const uint32_t positions = static_cast<uint32_t>(layer.out_h) * layer.out_w;
+  const uint32_t channels = layer.out_c;
+  ForBlocks(channels, [=](auto block, uint32_t o) {
     constexpr uint32_t kSize = decltype(block)::kSize;
     F sums[kSize];
 #pragma GCC unroll 8
@@ -193,7 +205,7 @@ void BiasGradient(const F* dy, uint32_t positions, uint32_t channels, Visit visi
 #pragma GCC unroll 8
       for (uint32_t j = 0; j < kSize; ++j) sums[j] = sums[j] + d[j];
     }
-    for (uint32_t j = 0; j < kSize; ++j) visit(o + j, sums[j]);
+    sink.take(sink.self, first + o, 1, kSize, sums);
   });
 }
 

@@ -46,9 +46,8 @@ void ConvBackward(const Layer& layer, const F* weights, const F* dy, F* dx) {
   }
 }
 
-// visit(number among the trained parameters, gradient) for each of them.
-template <typename F, typename Visit>
-void ConvGradient(const Layer& layer, const F* x, const F* dy, bool biases_only, Visit visit) {
+template <typename F>
+void ConvGradient(const Layer& layer, const F* x, const F* dy, bool biases_only, Sink<F> sink) {
   const uint32_t in_c = layer.in_c;
   const uint32_t filter = static_cast<uint32_t>(layer.kernel_h) * layer.kernel_w * in_c;
   if (!biases_only) {
@@ -61,16 +60,13 @@ void ConvGradient(const Layer& layer, const F* x, const F* dy, bool biases_only,
           for (uint32_t c = 0; c < in_c; ++c) {
             F sums[kSize];
             SumPairs<false>(block, pairs, x + c, dy + o, sums);
-            for (uint32_t j = 0; j < kSize; ++j) visit((o + j) * filter + first + c, sums[j]);
+            sink.take(sink.self, o * filter + first + c, filter, kSize, sums);
           }
         });
       }
     }
   }
-  if (layer.bias_count == 0) return;
-  const uint32_t bias = biases_only ? 0 : layer.weight_count;
-  BiasGradient(dy, static_cast<uint32_t>(layer.out_h) * layer.out_w, layer.out_c,
-               [&](uint32_t o, F g) { visit(bias + o, g); });
+  BiasGradient(layer, dy, biases_only ? 0 : layer.weight_count, sink);
 }
 
 }  // namespace tinymia

@@ -102,9 +102,9 @@ void DepthwiseBackward(const Layer& layer, const F* weights, const F* dy, F* dx)
   }
 }
 
-// visit(number among the trained parameters, gradient) for each of them.
-template <typename F, typename Visit>
-void DepthwiseGradient(const Layer& layer, const F* x, const F* dy, bool biases_only, Visit visit) {
+template <typename F>
+void DepthwiseGradient(const Layer& layer, const F* x, const F* dy, bool biases_only,
+                       Sink<F> sink) {
   const uint32_t out_c = layer.out_c;
   if (!biases_only) {
     for (uint32_t ky = 0; ky < layer.kernel_h; ++ky) {
@@ -115,15 +115,12 @@ void DepthwiseGradient(const Layer& layer, const F* x, const F* dy, bool biases_
           constexpr uint32_t kSize = decltype(block)::kSize;
           F sums[kSize];
           SumPairs<decltype(own)::kValue>(block, pairs, x + c, dy + o, sums);
-          for (uint32_t j = 0; j < kSize; ++j) visit(first + o + j, sums[j]);
+          sink.take(sink.self, first + o, 1, kSize, sums);
         });
       }
     }
   }
-  if (layer.bias_count == 0) return;
-  const uint32_t bias = biases_only ? 0 : layer.weight_count;
-  BiasGradient(dy, static_cast<uint32_t>(layer.out_h) * layer.out_w, out_c,
-               [&](uint32_t o, F g) { visit(bias + o, g); });
+  BiasGradient(layer, dy, biases_only ? 0 : layer.weight_count, sink);
 }
 
 }  // namespace tinymia

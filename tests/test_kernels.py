@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from corelib import NATIVE, build_shared
+from corelib import NATIVE, ROOT, build_shared
 
 Array = np.ndarray[Any, Any]
 
@@ -112,7 +113,12 @@ LEARNING = [name for name, layer in LAYERS.items() if np.prod(layer.weights)]
 
 @pytest.fixture(scope="module")
 def core() -> Any:
-    library = ctypes.CDLL(str(build_shared("kernels", [NATIVE / "kernels_shim.cc"])))
+    header = ROOT / "host" / "native" / "vec.h"
+    # The name holds the header, so that a change of it is compiled.
+    name = f"kernels-{zlib.crc32(header.read_bytes()):08x}"
+    library = ctypes.CDLL(
+        str(build_shared(name, [NATIVE / "kernels_shim.cc"], ["-I", str(header.parent)]))
+    )
     library.tinymia_scratch.restype = ctypes.c_uint32
     return library
 

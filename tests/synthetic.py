@@ -18,6 +18,18 @@ CONDITIONS = (
     "smooth@50",
     "clip+smooth@50",
 )
+MORE = (
+    "l2@50",
+    "dropout@50",
+    "early-stop@50",
+    "mixup@50",
+    "augment@50",
+    "dp-0.8@50",
+    "dp-1.6@50",
+    "plain-biases@50",
+    "plain-last2@50",
+    "plain-all@50",
+)
 # What members gain in the logit of the true class beyond what the whole person gains.
 LEAK = {
     "base": 0.0,
@@ -28,6 +40,16 @@ LEAK = {
     "clip@50": 0.15,
     "smooth@50": 0.5,
     "clip+smooth@50": 0.2,
+    "l2@50": 0.3,
+    "dropout@50": 0.35,
+    "early-stop@50": 0.1,
+    "mixup@50": 0.4,
+    "augment@50": 0.2,
+    "dp-0.8@50": 0.05,
+    "dp-1.6@50": 0.0,
+    "plain-biases@50": 0.3,
+    "plain-last2@50": 0.8,
+    "plain-all@50": 1.2,
 }
 DEVICE: dict[str, Any] = {
     "target": "qemu:netduinoplus2",
@@ -39,9 +61,9 @@ DEVICE: dict[str, Any] = {
     "inference": 1234567,
     "query": 4321,
     "train_step": 6800,
-    "train_step_clip": 7100,
-    "train_step_smooth": 6850,
-    "train_step_both": 7200,
+    "train_steps": {"plain": 6800, "clip": 7100, "smooth": 6850, "clip+smooth": 7200},
+    "workspaces": {"plain": 3964, "clip": 3980},
+    "trained": {"plain": 455, "clip": 455},
     "arena_used": 61440,
     "arena_size": 98304,
     "stack_used": 1400,
@@ -68,6 +90,53 @@ CONTEXT: dict[str, Any] = {
     "notes": [],
     "versions": {"tinymia": "0.1.0", "numpy": "1.26.4"},
     "device": DEVICE,
+}
+
+
+FULL_CONTEXT: dict[str, Any] = CONTEXT | {
+    "device": DEVICE
+    | {
+        "train_steps": {c.partition("@")[0]: 7000 + 10 * i for i, c in enumerate(CONDITIONS + MORE)}
+        | {"plain": 6800}
+    },
+    "privacy": {
+        "dp-0.8@50": {"epsilon": 8.25, "delta": 1e-3, "noise_multiplier": 0.8},
+        "dp-1.6@50": {"epsilon": 2.5, "delta": 1e-3, "noise_multiplier": 1.6},
+    },
+    "training": {
+        "plain": {"depth": "head", "learning_rate": 0.2},
+        "plain-all": {"depth": "all", "learning_rate": 0.015},
+    },
+}
+CONFIRMATION: dict[str, Any] = {
+    "main": "twin:",
+    "board": "qemu:netduinoplus2",
+    "cells": 24,
+    "cells_board": 6,
+    "hashes": 9,
+    "answers": 1530,
+    "rows": [
+        {
+            "run": "plain",
+            "cells": 12,
+            "cells_board": 4,
+            "people": ["p01", "p02"],
+            "repetitions": 2,
+            "epochs": [1, 50],
+            "hashes": 8,
+            "answers": 1440,
+        },
+        {
+            "run": "plain-all",
+            "cells": 12,
+            "cells_board": 0,
+            "people": [],
+            "repetitions": 0,
+            "epochs": [],
+            "hashes": 0,
+            "answers": 0,
+        },
+    ],
 }
 
 

@@ -276,3 +276,83 @@ def test_results_of_another_version_are_refused(results, tmp_path):
     blocked.write_text("")
     with pytest.raises(ReportError, match="cannot be written"):
         render(results, blocked)
+
+
+@pytest.fixture(scope="module")
+def everything():
+    """All defences and depths of the shipped study, with a board's confirmation."""
+    cells = synthetic.make_cells(**SMALL, conditions=synthetic.CONDITIONS + synthetic.MORE)
+    results = analyse(cells, synthetic.FULL_CONTEXT, resamples=100)
+    return json.loads(json.dumps(results | {"confirmation": synthetic.CONFIRMATION}))
+
+
+def test_defences_come_in_the_registry_s_order_and_depths_last(everything):
+    keys = [c["key"] for c in everything["conditions"]]
+    assert keys[:5] == ["base", "plain@1", "plain@5", "plain@20", "plain@50"]
+    assert keys[5:14] == [
+        "clip@50",
+        "smooth@50",
+        "l2@50",
+        "dropout@50",
+        "early-stop@50",
+        "mixup@50",
+        "augment@50",
+        "dp-0.8@50",
+        "dp-1.6@50",
+    ]
+    assert keys[14:] == ["clip+smooth@50", "plain-biases@50", "plain-last2@50", "plain-all@50"]
+    assert everything["main"] == "plain@50"  # and not the deepest training without a defence
+
+
+def test_depths_are_compared_with_plain_but_are_no_defences(everything, tmp_path):
+    compared = {r["condition"] for r in everything["paired"]}
+    assert {"plain-all@50", "plain-biases@50"} <= compared
+    assert "every layer" not in everything["answer"][1]
+    text = render(everything, tmp_path).read_text(encoding="utf-8")
+    start = text.index("<h2>Leakage against depth")
+    section = text[start : text.index("<h2>Every attack")]
+    for key in ("plain-biases@50", "plain@50", "plain-last2@50", "plain-all@50"):
+        assert interval(everything["leakage"][key]["calibrated-loss"]["auc"]) in section
+    order = [section.index(f"</svg>{title}") for title in ("biases alone", "the last layer")]
+    order += [section.index(f"</svg>{title}") for title in ("the last two", "every layer")]
+    assert order == sorted(order)
+    assert "0.015" in section  # its learning rate
+    defences = text[text.index("<h2>Defences") : start]
+    assert "every layer" not in defences
+
+
+def test_epsilon_stands_beside_each_defence(everything, tmp_path):
+    text = render(everything, tmp_path).read_text(encoding="utf-8")
+    defences = text[text.index("<h2>Defences") : text.index("<h2>Leakage against depth")]
+    assert '>8.25</span><span class="sub">\u03b4 = 0.001<' in defences
+    assert '>2.50</span><span class="sub">\u03b4 = 0.001<' in defences
+    assert defences.count(">\u221e<") == 9  # the reference and the eight without noise
+    privacy = rows(tmp_path, "privacy.csv")
+    assert [(r["condition"], r["epsilon"]) for r in privacy] == [
+        ("dp-0.8@50", "8.25"),
+        ("dp-1.6@50", "2.5"),
+    ]
+
+
+def test_every_defence_has_a_look_of_its_own(everything):
+    from tinymia.report.charts import defended, style
+
+    looks = [style(everything, c) for c in defended(everything)]
+    assert len(looks) == len(set(looks)) == 10
+
+
+def test_the_page_says_what_ran_where(everything, tmp_path):
+    text = render(everything, tmp_path).read_text(encoding="utf-8")
+    section = text[text.index("<h2>What ran where") : text.index("<h2>How members")]
+    for words in ("All 24 runs", "6 of them (25", "9 hashes", "1,530 answers", "not confirmed"):
+        assert words in section.replace("\u00a0", " ")
+    assert "p01 and p02; 2 each" in section
+    board = rows(tmp_path, "confirmation.csv")
+    assert [(r["run"], r["cells_board"]) for r in board] == [("plain", "4"), ("plain-all", "0")]
+    alone = everything | {
+        "confirmation": synthetic.CONFIRMATION | {"cells_board": 0, "board": "", "rows": []}
+    }
+    text = render(alone, tmp_path).read_text(encoding="utf-8")
+    assert "Nothing of this study was confirmed on a board" in text
+    only = everything | {"confirmation": synthetic.CONFIRMATION | {"main": "qemu:netduinoplus2"}}
+    assert "the twin took no part" in render(only, tmp_path).read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ from tinymia.audit.pooled import PooledScores
 from tinymia.audit.types import CellAnswers
 from tinymia.audit.wording import verdict
 
-FORMAT = 1
+FORMAT = 2
 FPRS = (0.01, 0.001)
 ROC_GRID: Floats = np.geomspace(1e-3, 1.0, 49)
 RESAMPLES = 2000
@@ -76,7 +76,8 @@ class _Analysis:
                     "title": c.title,
                     "epochs": c.epochs,
                     "defences": list(c.defences),
-                    "reference": c.reference if c.defences else None,
+                    "depth": c.depth,
+                    "reference": c.reference if c.is_compared else None,
                 }
                 for c in self.grid.conditions
             ],
@@ -104,7 +105,7 @@ class _Analysis:
             [(c, BASE) for c in self.grid.conditions if not c.is_base], only_leakage=True
         )
         out["paired"] = self._compare(
-            [(c, c.reference) for c in self.grid.conditions if c.defences], only_leakage=False
+            [(c, c.reference) for c in self.grid.conditions if c.is_compared], only_leakage=False
         )
         out["gain"] = {c.key: self._gain(c) for c in self.grid.conditions if not c.is_base}
         out["per_person"] = self._per_person()
@@ -303,11 +304,8 @@ class _Analysis:
     def _costs(self, condition: Condition) -> dict[str, Any]:
         """Means of the cells' own costs, and the price of a training step from the device."""
         device = self.context.get("device") or {}
-        names = {("clip",): "_clip", ("smooth",): "_smooth", ("clip", "smooth"): "_both"}
-        defences = tuple(sorted(condition.defences))
-        suffix = names.get(defences, "") if defences else ""
-        known = not condition.is_base and (not defences or defences in names)
-        step = device.get(f"train_step{suffix}") if known else None
+        name = condition.key.partition("@")[0]
+        step = (device.get("train_steps") or {}).get(name)
         plain = device.get("train_step")
         keys = sorted(
             {
@@ -324,9 +322,11 @@ class _Analysis:
             for key in keys
         }
         return {
-            "defended": bool(defences),
+            "defended": bool(condition.defences),
             "train_step": step,
             "train_step_ratio": step / plain if step and plain else None,
+            "workspace": (device.get("workspaces") or {}).get(name),
+            "trained": (device.get("trained") or {}).get(name),
             "cell_means": means,
         }
 

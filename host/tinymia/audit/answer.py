@@ -10,6 +10,7 @@ from tinymia.audit.wording import (
     NOT_MEASURED,
     interval,
     listing,
+    number,
     percent,
     points,
 )
@@ -77,11 +78,12 @@ def _defences(results: Results) -> str:
             attack=results["headline"],
             measure="auc",
         )
-        if row is None:
+        if row is None or not condition["defences"]:
             continue
-        groups.setdefault(row["verdict"], []).append(
-            f"{condition['title']} ({interval(row['difference'], signed=True)})"
-        )
+        title = condition["title"]
+        if row["verdict"] != NOT_DISTINGUISHABLE:
+            title += f" ({number(row['difference']['value'], signed=True)})"
+        groups.setdefault(row["verdict"], []).append(title)
     if not groups:
         return "No defence was compared with plain fine-tuning in this study."
     parts = []
@@ -122,10 +124,16 @@ def _worth(results: Results) -> str:
         f"{condition['title']} {row['verdict'].split()[0]} it by "
         f"{points({'value': abs(row['difference']['value'])}).lstrip('+')}"
         for condition in results["conditions"]
-        if (row := find(results["paired"], condition=condition["key"], measure="heldout"))
+        if condition["defences"]
+        and (row := find(results["paired"], condition=condition["key"], measure="heldout"))
         and row["verdict"] not in (NOT_DISTINGUISHABLE, NOT_MEASURED)
     ]
-    compared = [row for row in results["paired"] if row["measure"] == "heldout"]
+    defended = {c["key"] for c in results["conditions"] if c["defences"]}
+    compared = [
+        row
+        for row in results["paired"]
+        if row["measure"] == "heldout" and row["condition"] in defended
+    ]
     if compared and all(row["verdict"] == NOT_MEASURED for row in compared):
         text += "; what the defences change in it has no interval either"
     elif compared:

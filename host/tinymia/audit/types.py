@@ -32,7 +32,8 @@ class CellAnswers:
     Attributes:
         person: the audited person.
         repetition: number of the draw of members and non-members, from 0.
-        condition: "base", or "<defence>@<epochs>", as in "plain@50" or "clip+smooth@50".
+        condition: "base", or "<defence>@<epochs>", as in "plain@50" or "clip+smooth@50"; a depth
+            other than the study's is named behind plain, as in "plain-all@50".
         epochs: epochs of fine-tuning (0 for "base").
         probs: (n, classes) float32, the device's answers. Where the policy hides a class, NaN or 0.
         base_probs: (n, classes) float32, the base model's answers to the same queries.
@@ -135,9 +136,13 @@ class DeviceCosts(TypedDict, total=False):
     """An answer from the sample store (tail only)."""
     train_step: float
     """One example, one step, no defence."""
-    train_step_clip: float
-    train_step_smooth: float
-    train_step_both: float
+    train_steps: dict[str, float]
+    """The same by run: "plain", "clip", "plain-all" and so on."""
+    trained: dict[str, int]
+    """Parameters that change, by run."""
+    workspaces: dict[str, int]
+    """Bytes that training takes beside the sample store, by run."""
+    twin_build_id: str
     arena_used: int
     arena_size: int
     arena_model: int
@@ -176,5 +181,9 @@ class AuditContext(TypedDict, total=False):
     """More limits of the figures, one sentence each, printed with the others."""
     versions: dict[str, str]
     device: DeviceCosts
+    privacy: dict[str, dict[str, float]]
+    """Of each condition with DP-SGD: epsilon, delta, noise_multiplier, clip, rate and steps."""
+    training: dict[str, dict[str, Any]]
+    """Of each run: depth and learning_rate."""
     titles: dict[str, str]
     """Titles of conditions by key, where the built-in ones do not fit."""

@@ -176,11 +176,11 @@ def _variants(kind: Kind, values: Values) -> list[Defense]:
 
 
 def short_title(name: str) -> str:
-    """For tables: "clip" as "clipping", "dp-0.8" as "DP-SGD, noise 0.8"; other names stay."""
+    """For tables: "clip" as "clipping", "dp-0.8" as "DP-SGD with noise 0.8"; other names stay."""
     if name in BY_NAME:
         return BY_NAME[name].short
     match = re.fullmatch(r"dp-([\d.e+\-]+)", name)
-    return f"{BY_NAME['dp'].short}, noise {match[1]}" if match else name
+    return f"{BY_NAME['dp'].short} with noise {match[1]}" if match else name
 
 
 def order(name: str) -> tuple[int, str]:

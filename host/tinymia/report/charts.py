@@ -17,18 +17,32 @@ _STYLES = {
     ("clip",): ("s-clip", "square"),
     ("smooth",): ("s-smooth", "triangle"),
     ("clip", "smooth"): ("s-both", "diamond"),
+    ("l2",): ("s-l2", "circle"),
+    ("dropout",): ("s-dropout", "square"),
+    ("early-stop",): ("s-early", "triangle"),
+    ("mixup",): ("s-mixup", "diamond"),
+    ("augment",): ("s-augment", "circle"),
 }
+_DP = ("square", "triangle", "diamond", "circle")
 _MORE = [("s-e", "circle"), ("s-f", "square"), ("s-g", "triangle"), ("s-h", "diamond")]
+_DEPTHS = {"biases": "triangle", "last": "square", "all": "diamond"}
 _ATTACK_STYLES = ("s-plain", "s-clip", "s-smooth age2", "s-both age1", "s-e age0")
 
 
 def style(results: Results, condition: Row) -> tuple[str, str]:
     """Colour class and marker shape of a condition, the same in all charts and tables."""
     defences = tuple(condition["defences"])
+    if condition["depth"]:
+        return "s-depth", _DEPTHS.get(condition["depth"].rstrip("0123456789"), "circle")
     if defences in _STYLES:
         return _STYLES[defences]
-    others = sorted({tuple(c["defences"]) for c in results["conditions"]} - set(_STYLES))
-    return _MORE[others.index(defences) % len(_MORE)]
+    found = dict.fromkeys(tuple(c["defences"]) for c in results["conditions"])
+    others = [d for d in found if d not in _STYLES]
+    private = [d for d in others if len(d) == 1 and d[0].startswith("dp-")]
+    if defences in private:
+        return "s-dp", _DP[private.index(defences) % len(_DP)]
+    rest = [d for d in others if d not in private]
+    return _MORE[rest.index(defences) % len(_MORE)]
 
 
 def defended(results: Results) -> list[Row]:
@@ -38,7 +52,7 @@ def defended(results: Results) -> list[Row]:
 
 def plain(results: Results) -> list[Row]:
     """The base model and plain fine-tuning, by epochs."""
-    return [c for c in results["conditions"] if not c["defences"]]
+    return [c for c in results["conditions"] if not c["defences"] and not c["depth"]]
 
 
 def _epoch_axis(conditions: list[Row]) -> Axis:
@@ -47,7 +61,8 @@ def _epoch_axis(conditions: list[Row]) -> Axis:
     return Axis(low, high, ticks, "epochs of fine-tuning", math.log1p)
 
 
-def _bounds(figure: Row) -> tuple[float, float]:
+def bounds(figure: Row) -> tuple[float, float]:
+    """A figure's interval; the value itself twice where it has none."""
     if figure["low"] is None:
         return figure["value"], figure["value"]
     return figure["low"], figure["high"]
@@ -55,7 +70,7 @@ def _bounds(figure: Row) -> tuple[float, float]:
 
 def _series(chart: Chart, rows: list[tuple[float, Row]], css: str, shape: str) -> None:
     """A line with its band and markers over epochs."""
-    chart.band([(x, *_bounds(f)) for x, f in rows], css)
+    chart.band([(x, *bounds(f)) for x, f in rows], css)
     chart.line([(x, f["value"]) for x, f in rows], css)
     for x, figure in rows:
         chart.point(x, figure["value"], css, shape, interval(figure))
@@ -66,7 +81,7 @@ def leakage_by_epochs(results: Results) -> str:
     conditions = plain(results)
     attack = results["headline"]
     rows = [(float(c["epochs"]), results["leakage"][c["key"]][attack]["auc"]) for c in conditions]
-    ends = [0.5, *(b for _, f in rows for b in _bounds(f))]
+    ends = [0.5, *(b for _, f in rows for b in bounds(f))]
     described = "; ".join(
         f"{c['title']}: {interval(f)}" for c, (_, f) in zip(conditions, rows, strict=True)
     )
@@ -92,7 +107,7 @@ def accuracy_by_epochs(results: Results) -> str:
     conditions = plain(results)
     figures = [results["accuracy"][c["key"]] for c in conditions]
     epochs = [float(c["epochs"]) for c in conditions]
-    ends = [b for f in figures for part in f.values() for b in _bounds(part)]
+    ends = [b for f in figures for part in f.values() for b in bounds(part)]
     described = "; ".join(
         f"{c['title']}: held-out {percent(f['heldout'])}, members {percent(f['members'])}"
         for c, f in zip(conditions, figures, strict=True)
@@ -161,10 +176,10 @@ def _curve(
 
 
 def roc_panels(results: Results) -> list[Row]:
-    """ROC panels: plain fine-tuning, each defence over it, all epochs, and all attacks.
+    """ROC panels: plain fine-tuning, all epochs, all attacks, and each defence over plain.
 
     Returns:
-        {title, svg, legend: [(css, text)]} for each panel.
+        {title, svg, legend: [(css, text)], defence: whether it shows one} for each panel.
     """
     attack, lowest = results["headline"], results["roc"]["from_fpr"]
     main = results["main"]
@@ -185,7 +200,14 @@ def roc_panels(results: Results) -> list[Row]:
             chart.line([(x, y) for x, y, _, _ in against], "s-plain thin")
             legend.append(("s-plain thin", "no defence"))
         chart.line([(x, y) for x, y, _, _ in rows], css)
-        panels.append({"title": title, "svg": chart.render(f"fig-roc-{i}"), "legend": legend})
+        panels.append(
+            {
+                "title": title,
+                "svg": chart.render(f"fig-roc-{i}"),
+                "legend": legend,
+                "defence": bool(condition["defences"]),
+            }
+        )
     tuned = [c for c in plain(results) if c["epochs"]]
     if len(tuned) > 1:
         chart = _roc_chart("By epochs", "Log-log ROC of the headline attack by epochs.", lowest)
@@ -196,7 +218,12 @@ def roc_panels(results: Results) -> list[Row]:
             chart.line([(x, y) for x, y, _, _ in rows], css)
             legend.append((css, condition["title"].rpartition(", ")[2]))
         panels.append(
-            {"title": "No defence, by epochs", "svg": chart.render("fig-roc-e"), "legend": legend}
+            {
+                "title": "No defence, by epochs",
+                "svg": chart.render("fig-roc-e"),
+                "legend": legend,
+                "defence": False,
+            }
         )
     if main and len(results["attacks"]) > 1:
         chart = _roc_chart("All attacks", "Log-log ROC of every attack, no defence.", lowest)
@@ -206,9 +233,14 @@ def roc_panels(results: Results) -> list[Row]:
             chart.line([(x, y) for x, y, _, _ in rows], f"{css} thin")
             legend.append((f"{css} thin", entry["title"]))
         panels.append(
-            {"title": "All attacks, no defence", "svg": chart.render("fig-roc-a"), "legend": legend}
+            {
+                "title": "All attacks, no defence",
+                "svg": chart.render("fig-roc-a"),
+                "legend": legend,
+                "defence": False,
+            }
         )
-    return panels
+    return sorted(panels, key=lambda panel: bool(panel["defence"]))
 
 
 def tradeoff(results: Results, rows: list[Row]) -> str:
@@ -218,8 +250,8 @@ def tradeoff(results: Results, rows: list[Row]) -> str:
         results: the results.
         rows: the defence table's rows (``auc_change``, ``heldout_change``, ``css``, ``shape``).
     """
-    xs = [0.0, *(b for row in rows for b in _bounds(row["auc_change"]))]
-    ys = [0.0, *(b for row in rows for b in _bounds(row["heldout_change"]))]
+    xs = [0.0, *(b for row in rows for b in bounds(row["auc_change"]))]
+    ys = [0.0, *(b for row in rows for b in bounds(row["heldout_change"]))]
     described = "; ".join(
         f"{row['title']}: AUC {interval(row['auc_change'], signed=True)}, "
         f"accuracy {points(row['heldout_change'])}"
@@ -246,8 +278,8 @@ def tradeoff(results: Results, rows: list[Row]) -> str:
     chart.line([(chart.x.low, 0.0), (chart.x.high, 0.0)], "guess")
     for row in rows:
         x, y = row["auc_change"], row["heldout_change"]
-        chart.error_bar(_bounds(x), (y["value"], y["value"]), row["css"])
-        chart.error_bar((x["value"], x["value"]), _bounds(y), row["css"])
+        chart.error_bar(bounds(x), (y["value"], y["value"]), row["css"])
+        chart.error_bar((x["value"], x["value"]), bounds(y), row["css"])
     chart.point(0.0, 0.0, "s-plain", "circle", "no defence")
     for row in rows:
         chart.point(

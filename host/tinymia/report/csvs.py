@@ -78,13 +78,28 @@ def _accuracy(results: Results) -> Iterator[Row]:
 
 def _costs(results: Results) -> Iterator[Row]:
     for key, value in (results["context"].get("device") or {}).items():
-        yield {"scope": "device", "cost": key, "value": value}
+        if not isinstance(value, dict):
+            yield {"scope": "device", "cost": key, "value": value}
     for condition, cost in results["costs"].items():
-        for key in ("train_step", "train_step_ratio"):
+        for key in ("train_step", "train_step_ratio", "workspace", "trained"):
             if cost[key] is not None:
                 yield {"scope": condition, "cost": key, "value": cost[key]}
         for key, value in cost["cell_means"].items():
             yield {"scope": condition, "cost": f"{key} (mean of cells)", "value": value}
+
+
+def _privacy(results: Results) -> Iterator[Row]:
+    for condition, account in (results["context"].get("privacy") or {}).items():
+        yield {"condition": condition, **account}
+
+
+def _confirmed(results: Results) -> Iterator[Row]:
+    for row in (results.get("confirmation") or {}).get("rows", []):
+        yield {
+            **row,
+            "people": " ".join(row["people"]),
+            "epochs": " ".join(map(str, row["epochs"])),
+        }
 
 
 def _levels(results: Results) -> Iterator[Row]:
@@ -122,6 +137,8 @@ FILES = {
     "costs.csv": _costs,
     "people.csv": lambda results: iter(results["per_person"]),
     "null_checks.csv": _levels,
+    "privacy.csv": _privacy,
+    "confirmation.csv": _confirmed,
 }
 
 

@@ -12,11 +12,13 @@ import tinymia
 from tinymia.audit.analyse import FORMAT
 from tinymia.audit.wording import count, interval, listing, percent, points
 from tinymia.errors import ReportError
-from tinymia.report import charts, csvs, limits, view
+from tinymia.report import charts, confirmed, csvs, depths, limits, view
 from tinymia.report.svg import key
 
 Results = dict[str, Any]
 
+_PANELS = 6
+"""ROC curves that the page shows at once; with more, those of the defences are folded away."""
 _STRONG = re.compile(
     r"not distinguishable(?: from (?:none|it))?|adds leakage|(?:reduces?|raises?) leakage"
     r"|points the wrong way|Personalising (?:raises|lowers)"
@@ -89,7 +91,9 @@ def _page(results: Results) -> str:
     for row in defences:
         row["key"] = mark(row["css"], row["shape"])
     attacks, matrix = view.attack_table(results), view.auc_matrix(results)
-    for row in [*attacks, *matrix]:
+    trained = depths.depth_rows(results)
+    panels = [{**panel, "svg": Markup(panel["svg"])} for panel in charts.roc_panels(results)]
+    for row in [*attacks, *matrix, *trained]:
         row["key"] = mark(row["css"], row["shape"])
     page = template.render(
         css=Markup((folder / "style.css").read_text(encoding="utf-8")),
@@ -114,7 +118,21 @@ def _page(results: Results) -> str:
         if tuned
         else None,
         accuracy=_accuracy_rows(results, mark),
-        roc=[{**panel, "svg": Markup(panel["svg"])} for panel in charts.roc_panels(results)],
+        roc=panels,
+        unfolded=len(panels)
+        if len(panels) <= _PANELS
+        else len([p for p in panels if not p["defence"]]),
+        private=bool(results["context"].get("privacy")),
+        depths={
+            "rows": trained,
+            "leakage": Markup(depths.leakage_chart(results, trained)),
+            "accuracy": Markup(depths.accuracy_chart(results, trained)),
+            "sentence": depths.depth_sentence(results, trained),
+        }
+        if trained
+        else None,
+        confirmation=confirmed.confirmation_text(results),
+        confirmed=confirmed.confirmation_rows(results),
         roc_from=f"{100 * results['roc']['from_fpr']:.2g} %",
         defences=defences,
         reference=_reference(results),

@@ -40,6 +40,7 @@ def defence_rows(results: Results) -> list[Row]:
             {
                 "title": condition["title"],
                 "epochs": condition["epochs"],
+                "epsilon": _epsilon(results, key),
                 "css": css,
                 "shape": shape,
                 "auc": interval(results["leakage"][key][attack]["auc"]),
@@ -58,6 +59,14 @@ def defence_rows(results: Results) -> list[Row]:
             }
         )
     return rows
+
+
+def _epsilon(results: Results, key: str) -> tuple[str, str]:
+    """Epsilon of a condition with DP-SGD and at which delta; infinite for every other."""
+    found = (results["context"].get("privacy") or {}).get(key)
+    if not found:
+        return "\u221e", ""
+    return number(found["epsilon"], 2), f"\u03b4 = {found['delta']:g}"
 
 
 def _tpr_change(results: Results, key: str, changes: dict[str, Row]) -> Row:
@@ -256,10 +265,14 @@ def device_table(results: Results) -> list[tuple[str, str]]:
 
     add("Inference (window to probabilities)", "inference", suffix=f" {unit}")
     add("Answer from the sample store", "query", suffix=f" {unit}")
-    add("Training step, no defence", "train_step", suffix=f" {unit}")
-    add("Training step, clipping", "train_step_clip", suffix=f" {unit}")
-    add("Training step, label smoothing", "train_step_smooth", suffix=f" {unit}")
-    add("Training step, clipping + label smoothing", "train_step_both", suffix=f" {unit}")
+    titles = {c["key"].partition("@")[0]: c["title"] for c in results["conditions"]}
+    titles["plain"] = "no defence"
+    for run, step in (device.get("train_steps") or {}).items():
+        text = f"{count(step)} {unit}"
+        workspace = (device.get("workspaces") or {}).get(run)
+        if workspace:
+            text += f", {count(workspace)} bytes beside the store"
+        rows.append((f"Training step, {titles.get(run, run)}", text))
     add("Arena, bytes", "arena_used", "arena_size")
     add("Arena: model's tensors and kernels, bytes", "arena_model")
     add("Arena: tail, gradient and answers, bytes", "arena_tail")
@@ -294,9 +307,11 @@ def provenance(results: Results) -> list[tuple[str, str]]:
         ("Board", device.get("board")),
         ("Target", device.get("target")),
         ("Firmware build id", device.get("build_id")),
+        ("Twin build id", device.get("twin_build_id")),
         ("Bundle", " ".join(str(device[k]) for k in ("bundle", "bundle_id") if device.get(k))),
         ("Protocol", device.get("protocol")),
         ("Settings", _pairs(context.get("settings"))),
+        ("Privacy", _pairs(context.get("privacy"))),
         ("Versions", _pairs(context.get("versions"))),
         (
             "Resampling",
@@ -308,7 +323,16 @@ def provenance(results: Results) -> list[tuple[str, str]]:
 
 
 def _pairs(mapping: Row | None) -> str:
-    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in (mapping or {}).items())
+    """ "learning rate 0.2, batch 8"; what is nested is in brackets."""
+    return ", ".join(f"{k.replace('_', ' ')} {_shown(v)}" for k, v in (mapping or {}).items())
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"({_pairs(value)})"
+    if isinstance(value, list):
+        return " ".join(str(v) for v in value) or "none"
+    return str(value)
 
 
 def members_notes(results: Results) -> list[str]:

@@ -1,0 +1,67 @@
+"""What of the network is trained, as one says it: "head", "last:2", "biases", "biases:2", "all"."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tinymia.device.settings import Parameters
+from tinymia.errors import StudyError
+
+if TYPE_CHECKING:
+    from tinymia.export.bundle import Bundle
+
+HEAD = "head"
+
+DEPTH_ORDER = ("biases", "head", "last", "all")
+"""From what changes little to what changes everything."""
+RATE_FACTORS = {HEAD: 1.0, "biases": 1.0, "last": 1.0, "all": 1.0}
+"""Learning rate of each depth, as a factor of the head's."""
+
+
+def check_depth(text: str) -> str:
+    """The depth itself; raises StudyError if it is none."""
+    if not re.fullmatch(r"head|all|last:[1-9]\d*|biases(:[1-9]\d*)?", text):
+        raise StudyError(
+            f"{text!r} does not say what to train.",
+            "Give head, last:K (the last K layers), biases, biases:K or all.",
+        )
+    return HEAD if text == "last:1" else text
+
+
+def depth_name(depth: str) -> str:
+    """As part of a file's or a condition's name: "last:2" as "last2"."""
+    return depth.replace(":", "")
+
+
+def depth_title(name: str) -> str | None:
+    """For readers, from the name ("last2"); None if it names no depth."""
+    match = re.fullmatch(r"(head|all|last|biases)(\d*)", name)
+    if match is None:
+        return None
+    kind, layers = match[1], match[2]
+    words = {"1": "one", "2": "two", "3": "three", "4": "four", "5": "five"}
+    number = words.get(layers, layers)
+    return {
+        "head": "the last layer",
+        "all": "every layer",
+        "last": f"the last {number} layers",
+        "biases": f"biases of the last {number} layers" if layers else "biases alone",
+    }[kind]
+
+
+def rate_factor(depth: str) -> float:
+    """Learning rate of a depth, as a factor of the head's."""
+    return RATE_FACTORS[depth.partition(":")[0]]
+
+
+def resolve(bundle: Bundle, depth: str) -> tuple[int, Parameters]:
+    """The first trained layer of a bundle's float network, and what of the layers changes.
+
+    Raises:
+        TinymiaError: the bundle has no such boundary.
+    """
+    from tinymia.export.layers import resolve_trained
+
+    first, trained = resolve_trained(bundle, depth)
+    return first, Parameters(trained)

@@ -327,6 +327,7 @@ def test_epsilon_stands_beside_each_defence(everything, tmp_path):
     assert '>8.25</span><span class="sub">\u03b4 = 0.001<' in defences
     assert '>2.50</span><span class="sub">\u03b4 = 0.001<' in defences
     assert defences.count(">\u221e<") == 9  # the reference and the eight without noise
+    assert "speaks of one window more or less" in text
     privacy = rows(tmp_path, "privacy.csv")
     assert [(r["condition"], r["epsilon"]) for r in privacy] == [
         ("dp-0.8@50", "8.25"),

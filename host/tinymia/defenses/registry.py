@@ -111,8 +111,9 @@ KINDS = (
             Parameter("noise", "--noise", "noise multipliers", several=True),
             Parameter("clip", "--dp-clip", "clip norm"),
             Parameter("delta", "--delta", "at which epsilon is stated"),
+            Parameter("slowdown", "--dp-slowdown", "factor of the learning rate"),
         ),
-        (0.8, 1.6),
+        (1.4, 3.0),
     ),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -101,6 +101,28 @@ def limits(results: Results) -> list[str]:
         "The level of the intervals was checked in simulated studies of 3 to 5 people, for the "
         "AUC, the TPR at 1 % and their changes; real people may differ in ways that those did not."
     )
+    if len(defences) > 1:
+        notes.append(
+            "Each defence ran with one setting of its numbers, chosen beforehand; another setting "
+            "can leak less or cost less."
+        )
+    if any("early-stop" in c["defences"] for c in defences):
+        notes.append(
+            "Members that early stopping holds out steer when training ends but are not trained "
+            "on; they count as members here."
+        )
+    if context.get("privacy"):
+        notes.append(
+            "\u03b5 speaks of one window more or less. Windows of one session resemble each other, "
+            "so it does not bound what can be learned about the person. In this study the noise "
+            "comes from the seed, so that every run can be repeated; a device that is not audited "
+            "must take it from its generator of true random numbers."
+        )
+    if any(c["depth"] for c in results["conditions"]):
+        notes.append(
+            "The depths differ in their learning rates as well, which were chosen on the public "
+            "people; how much a depth leaks depends on its rate and epochs."
+        )
     if left_out:
         notes.append(
             f"The output policy '{results['rules']['policy']}' reveals too little for "

@@ -11,6 +11,7 @@
 #include "kernels.h"
 #include "layer.h"
 #include "settings.h"
+#include "together.h"
 
 namespace tinymia {
 
@@ -28,6 +29,9 @@ struct Needs {
   void Add(const TrainSettings& settings);
 };
 
+// Examples of a batch that vectors take through a single dense layer side by side.
+constexpr uint32_t kTogether = 4;
+
 template <typename F>
 class Net {
  public:
@@ -37,7 +41,7 @@ class Net {
   uint32_t inputs() const { return graph_.layers[first_].inputs(); }
   uint32_t classes() const { return graph_.classes(); }
   uint32_t parameter_count() const { return count_; }
-  F* input() { return input_; }  // [inputs]: write it before Forward
+  F* input() { return input_ + turn() * inputs(); }  // [inputs]: write it before Forward
   F* parameters() { return theta_; }
   const F* parameters() const { return theta_; }
   F* gradient() { return gradient_; }
@@ -47,8 +51,18 @@ class Net {
   F* dropout() { return dropout_; }
   uint32_t dropout_size() const { return last().inputs(); }
 
-  const F* Forward(bool dropout = false);            // logits, [classes]
-  F* delta() { return work_[graph_.count - 1].dy; }  // gradient of the logits: write it
+  const F* Forward(bool dropout = false);  // logits, [classes]
+  // Gradient of the logits: write it.
+  F* delta() { return work_[graph_.count - 1].dy + turn() * classes(); }
+
+  // Vectors only, where a single layer is trained: input(), logits() and delta() are those of
+  // example `turn` of kTogether.
+  bool together() const { return together_; }
+  void Turn(uint32_t turn) { turn_ = turn; }
+  void ForwardTogether();
+  const F* logits() const { return work_[graph_.count - 1].y + turn() * classes(); }
+  template <typename Combine>  // combine(example, old, gradient)
+  void AccumulateTogether(F* to, Combine combine);
 
   // From delta() down. Afterwards every layer's delta is ready for Accumulate. Returns the squared
   // norm of the gradient over all that is trained, if it is asked for.
@@ -71,11 +85,12 @@ class Net {
     uint32_t theta;  // first of its trained parameters
   };
 
+  uint32_t turn() const { return Lanes<F>::kCount == 1 ? 0 : turn_; }
   const Layer& last() const { return graph_.layers[graph_.count - 1]; }
   bool biases_only() const { return trained_ == Trained::kBiases; }
   // What input number `number` is, and where its gradient goes (nullptr: nowhere).
   const F* Input(uint32_t number) const {
-    return number == first_number_ ? input_ : work_[number - 1].y;
+    return number == first_number_ ? input_ + turn() * inputs() : work_[number - 1].y;
   }
   F* InputDelta(uint32_t number) {
     return number == first_number_ ? nullptr : work_[number - 1].dy;
@@ -85,6 +100,8 @@ class Net {
   uint32_t first_ = 0;
   uint32_t first_number_ = 0;  // number of the first layer's input
   Trained trained_ = Trained::kWeights;
+  bool together_ = false;
+  uint32_t turn_ = 0;
   uint32_t count_ = 0;
   uint32_t moments_count_ = 0;
   Work* work_ = nullptr;  // [graph.count]; those before first_ are not used
@@ -121,7 +138,10 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   gradient_ = needs.gradient ? arena->AllocArray<F>(count_) : nullptr;
   moments_ = needs.moments == 0 ? nullptr : arena->AllocArray<F>(count_ * needs.moments);
   best_ = needs.best ? arena->AllocArray<F>(count_) : nullptr;
-  input_ = arena->AllocArray<F>(inputs());
+  together_ = Lanes<F>::kCount > 1 && first + 1 == graph.count && needs.gradient && !needs.dropout;
+  turn_ = 0;
+  const uint32_t examples = together_ ? kTogether : 1;
+  input_ = arena->AllocArray<F>(inputs() * examples);
   dropout_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
   dropped_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
   uint32_t scratch = 0;
@@ -129,8 +149,8 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   for (uint32_t i = first; i < graph.count; ++i) {
     const Layer& layer = graph.layers[i];
     Work work = {};
-    work.y = arena->AllocArray<F>(layer.outputs());
-    work.dy = arena->AllocArray<F>(layer.outputs());
+    work.y = arena->AllocArray<F>(layer.outputs() * examples);
+    work.dy = arena->AllocArray<F>(layer.outputs() * examples);
     work.theta = theta;
     const float* base = graph.parameters + layer.weights;
     // (theta_ is nullptr while the need is only counted.)
@@ -207,9 +227,10 @@ F Net<F>::Backward(bool norm, bool dropout) {
     const Work& work = work_[i];
     const bool dropped = dropout && i + 1 == graph_.count;
     const F* x = dropped ? dropped_ : Input(layer.input);
-    ActivationBackward(layer, work.y, work.dy);
+    const uint32_t at = turn() * layer.outputs();
+    ActivationBackward(layer, work.y + at, work.dy + at);
     if (norm && layer.parametric()) {
-      norm2 = norm2 + LayerGradientNorm2(layer, x, work.dy, biases_only(), scratch_);
+      norm2 = norm2 + LayerGradientNorm2(layer, x, work.dy + at, biases_only(), scratch_);
     }
     F* dx = InputDelta(layer.input);
     F* dother = layer.kind == LayerKind::kAdd ? InputDelta(layer.other) : nullptr;
@@ -227,8 +248,8 @@ template <typename F>
 void Net<F>::ScaleDeltas(F factor, MaskOf<F> drop) {
   for (uint32_t i = first_; i < graph_.count; ++i) {
     if (!graph_.layers[i].parametric()) continue;
-    F* dy = work_[i].dy;
     const uint32_t n = graph_.layers[i].outputs();
+    F* dy = work_[i].dy + turn() * n;
     for (uint32_t j = 0; j < n; ++j) dy[j] = Select(drop, F(0.0f), dy[j] * factor);
   }
 }
@@ -244,6 +265,18 @@ void Net<F>::Accumulate(F* to, Combine combine) {
     const F* x = dropped ? dropped_ : Input(layer.input);
     LayerGradient(layer, x, work.dy, biases_only(), scratch_, to + work.theta, combine);
   }
+}
+
+template <typename F>
+void Net<F>::ForwardTogether() {
+  const Work& work = work_[first_];
+  DenseForwardTogether<kTogether>(last(), input_, work.weights, work.bias, work.y);
+}
+
+template <typename F>
+template <typename Combine>
+void Net<F>::AccumulateTogether(F* to, Combine combine) {
+  DenseGradientTogether<kTogether>(last(), input_, work_[first_].dy, biases_only(), to, combine);
 }
 
 }  // namespace tinymia

@@ -73,6 +73,10 @@ class Trainer {
   void DrawDropout(uint32_t lane, uint32_t position);
   template <typename M>
   void Learn(M mask, bool first);
+  void LearnTogether(uint32_t i);
+  // From the logits to every layer's delta.
+  template <typename M>
+  void Examine(M mask, const F* logits);
   // `delta` becomes the class probabilities; returns log(sum(exp(logits))).
   F Softmax(const F* logits, F* delta) const;
   void AddNoise(uint32_t step);  // and back from whole units to floats

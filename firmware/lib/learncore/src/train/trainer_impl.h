@@ -4,39 +4,10 @@
 #include "../crc32.h"
 #include "../fmath.h"
 #include "../rng.h"
+#include "rows.h"
 #include "trainer.h"
 
 namespace tinymia {
-
-// One row of int8 values a lane, as floats. (The twin has a faster one for vectors.)
-template <typename F>
-void LoadRows(const int8_t* const* rows, uint32_t n, float scale, int32_t zero_point, F* to) {
-  for (uint32_t l = 0; l < Lanes<F>::kCount; ++l) {
-    const int8_t* row = rows[l];
-    for (uint32_t j = 0; j < n; ++j) {
-      SetLane(&to[j], l, static_cast<float>(row[j] - zero_point) * scale);
-    }
-  }
-}
-
-template <typename F>
-void LoadLane(const int8_t* row, uint32_t n, float scale, int32_t zero_point, uint32_t lane,
-              F* to) {
-  for (uint32_t j = 0; j < n; ++j) {
-    SetLane(&to[j], lane, static_cast<float>(row[j] - zero_point) * scale);
-  }
-}
-
-inline void LoadRows(const int8_t* const* rows, uint32_t n, float scale, int32_t zero_point,
-                     float* to) {
-  constexpr uint32_t kBlock = 8;
-  const int8_t* row = rows[0];
-  for (; n >= kBlock; n -= kBlock, row += kBlock, to += kBlock) {
-#pragma GCC unroll 8
-    for (uint32_t j = 0; j < kBlock; ++j) to[j] = static_cast<float>(row[j] - zero_point) * scale;
-  }
-  for (uint32_t j = 0; j < n; ++j) to[j] = static_cast<float>(row[j] - zero_point) * scale;
-}
 
 inline void Needs::Add(const TrainSettings& s) {
   gradient = gradient || s.batch != 1 || !IsPlain(s) || s.is_private();
@@ -140,6 +111,7 @@ void Trainer<F>::RunEpoch(TrainResult* results) {
 template <typename F>
 void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
   uint32_t most = 0;
+  uint32_t fewest = 0xFFFFFFFFu;
   MaskOf<F> updates{};
   F count{};
   bool all_update = true;
@@ -148,6 +120,7 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
     const bool takes_part = step < lane.steps;
     lane.in_step = takes_part ? lane.batches.StartStep(step) : 0;
     most = lane.in_step > most ? lane.in_step : most;
+    fewest = lane.in_step < fewest ? lane.in_step : fewest;
     results[l].steps += lane.in_step;
     SetLane(&updates, l, takes_part);
     all_update = all_update && takes_part;
@@ -162,6 +135,13 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
     }
   }
   for (uint32_t i = 0; i < most; ++i) {
+    if constexpr (kLanes > 1) {
+      if (net_.together() && i + kTogether <= fewest) {
+        LearnTogether(i);
+        i += kTogether - 1;
+        continue;
+      }
+    }
     LoadExamples(i);
     if constexpr (kLanes > 1) {
       MaskOf<F> mask{};
@@ -268,10 +248,52 @@ F Trainer<F>::Softmax(const F* logits, F* to) const {
   return Log(sum) + top;
 }
 
+// What Learn does for kTogether examples that every lane has.
+template <typename F>
+void Trainer<F>::LearnTogether(uint32_t i) {
+  Targets targets[kTogether];
+  for (uint32_t b = 0; b < kTogether; ++b) {
+    net_.Turn(b);
+    LoadExamples(i + b);
+    targets[b] = targets_;
+  }
+  net_.ForwardTogether();
+  for (uint32_t b = 0; b < kTogether; ++b) {
+    net_.Turn(b);
+    targets_ = targets[b];
+    Examine(Always(), net_.logits());
+  }
+  net_.Turn(0);
+  if (needs_.privacy) {
+    net_.AccumulateTogether(net_.gradient(), [&](uint32_t b, F sum, F g) {
+      return AddPrivate<F, Always>{{}, is_private_, to_units_, i + b == 0}(sum, g);
+    });
+  } else if (i == 0) {
+    net_.AccumulateTogether(net_.gradient(),
+                            [](uint32_t b, F sum, F g) { return b == 0 ? g : sum + g; });
+  } else {
+    net_.AccumulateTogether(net_.gradient(), [](uint32_t, F sum, F g) { return sum + g; });
+  }
+}
+
 template <typename F>
 template <typename M>
 void Trainer<F>::Learn(M mask, bool first) {
-  const F* logits = net_.Forward(needs_.dropout);
+  Examine(mask, net_.Forward(needs_.dropout));
+  if (direct_) {
+    net_.Accumulate(net_.parameters(), Descend<F, M>{mask, rate_});
+  } else if (needs_.privacy) {
+    net_.Accumulate(net_.gradient(), AddPrivate<F, M>{mask, is_private_, to_units_, first});
+  } else if (first) {
+    net_.Accumulate(net_.gradient(), SetGradient<F, M>{mask});
+  } else {
+    net_.Accumulate(net_.gradient(), AddGradient<F, M>{mask});
+  }
+}
+
+template <typename F>
+template <typename M>
+void Trainer<F>::Examine(M mask, const F* logits) {
   F* delta = net_.delta();
   const F log_total = Softmax(logits, delta);
   const Targets& t = targets_;
@@ -305,15 +327,6 @@ void Trainer<F>::Learn(M mask, bool first) {
     const MaskOf<F> broken = has_clip_ & !(norm2 < F(3e38f));
     net_.ScaleDeltas(Select(over, clip_ / norm, F(1.0f)), broken);
     clipped_ = Select(mask, Select(over, clipped_ + IntOf<F>(1), clipped_), clipped_);
-  }
-  if (direct_) {
-    net_.Accumulate(net_.parameters(), Descend<F, M>{mask, rate_});
-  } else if (needs_.privacy) {
-    net_.Accumulate(net_.gradient(), AddPrivate<F, M>{mask, is_private_, to_units_, first});
-  } else if (first) {
-    net_.Accumulate(net_.gradient(), SetGradient<F, M>{mask});
-  } else {
-    net_.Accumulate(net_.gradient(), AddGradient<F, M>{mask});
   }
 }
 

@@ -20,6 +20,7 @@ struct Registers {
   typedef float Float __attribute__((vector_size(4 * N)));
   typedef int32_t Int __attribute__((vector_size(4 * N)));
   typedef uint32_t Uint __attribute__((vector_size(4 * N)));
+  typedef uint64_t Wide __attribute__((vector_size(4 * N)));
 };
 
 // Lanes of true and false: all bits or none.

@@ -70,7 +70,6 @@ class Trainer {
   void RunStep(uint32_t step, TrainResult* results);
   void LoadExamples(uint32_t i);
   void LoadInput(const Example* examples, bool partners, F* to);
-  void DrawDropout(uint32_t lane, uint32_t position);
   template <typename M>
   void Learn(M mask, bool first);
   void LearnTogether(uint32_t i);

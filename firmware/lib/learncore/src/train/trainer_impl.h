@@ -4,6 +4,7 @@
 #include "../crc32.h"
 #include "../fmath.h"
 #include "../rng.h"
+#include "dropout.h"
 #include "rows.h"
 #include "trainer.h"
 
@@ -199,13 +200,17 @@ void Trainer<F>::LoadInput(const Example* examples, bool partners, F* to) {
 template <typename F>
 void Trainer<F>::LoadExamples(uint32_t i) {
   Example examples[kLanes];
+  DropoutDraw draws[kLanes];
   for (uint32_t l = 0; l < kLanes; ++l) {
     const Lane& lane = lanes_[l];
     // A lane without an example goes over the first window; nothing comes of it.
     examples[l] = i < lane.in_step ? lane.batches.Get(i) : Example{0, 0, 1.0f, 0};
     SetLane(&targets_.label, l, static_cast<float>(store_->label(examples[l].slot)));
-    if (needs_.dropout) DrawDropout(l, examples[l].position);
+    if (needs_.dropout) {
+      draws[l] = {lane.settings->seed, lane.settings->dropout, examples[l].position};
+    }
   }
+  if (needs_.dropout) DrawDropout(draws, epoch_, net_.dropout_size(), net_.dropout());
   LoadInput(examples, false, net_.input());
   if (!needs_.mixup) return;
   for (uint32_t l = 0; l < kLanes; ++l) {
@@ -217,21 +222,6 @@ void Trainer<F>::LoadExamples(uint32_t i) {
   const F mix = targets_.mix;
   const F rest = F(1.0f) - mix;
   for (uint32_t j = 0; j < net_.inputs(); ++j) x[j] = mix * x[j] + rest * mixed_[j];
-}
-
-template <typename F>
-void Trainer<F>::DrawDropout(uint32_t lane, uint32_t position) {
-  const TrainSettings& s = *lanes_[lane].settings;
-  const float scale = 1.0f / (1.0f - s.dropout);
-  F* factors = net_.dropout();
-  Philox4x32 draw = {};
-  for (uint32_t j = 0; j < net_.dropout_size(); ++j) {
-    if (j % 4 == 0 && s.dropout > 0) {
-      draw = Philox(s.seed, j / 4, epoch_, position, static_cast<uint32_t>(Purpose::kDropout));
-    }
-    const float uniform = static_cast<float>(draw.word[j % 4] >> 8) * 0x1p-24f;
-    SetLane(&factors[j], lane, uniform < s.dropout ? 0.0f : scale);
-  }
 }
 
 template <typename F>

@@ -28,20 +28,49 @@ inline Philox4x32 Philox(uint64_t key, uint32_t c0, uint32_t c1, uint32_t c2, ui
 }
 
 // What a draw is for; the last word of the counter, so that uses never share a number.
-enum class Purpose : uint32_t { kOrder = 1 };
+enum class Purpose : uint32_t {
+  kOrder = 1,
+  kHoldout = 2,
+  kMixup = 3,
+  kDropout = 4,
+  kAugment = 5,
+};
 
-// Shuffles by Fisher and Yates; the order depends on (key, epoch) and the items only. The index is
-// the high word of a 32 x 32 bit product: its bias is below count / 2^32.
-inline void Shuffle(uint64_t key, uint32_t epoch, uint16_t* items, uint32_t count) {
-  Philox4x32 draw = {};
-  uint32_t used = 4;
-  uint32_t block = 0;
-  for (uint32_t i = count; i > 1; --i) {
-    if (used == 4) {
-      draw = Philox(key, block++, epoch, 0, static_cast<uint32_t>(Purpose::kOrder));
-      used = 0;
+// The words of one (key, epoch, position, purpose), one after the other. `block` is the first
+// counter: streams that start 2^24 apart do not meet.
+class PhiloxStream {
+ public:
+  PhiloxStream(uint64_t key, uint32_t epoch, uint32_t position, Purpose purpose, uint32_t block = 0)
+      : key_(key), block_(block), epoch_(epoch), position_(position), purpose_(purpose) {}
+
+  uint32_t Next() {
+    if (used_ == 4) {
+      draw_ = Philox(key_, block_++, epoch_, position_, static_cast<uint32_t>(purpose_));
+      used_ = 0;
     }
-    const uint32_t j = static_cast<uint32_t>((static_cast<uint64_t>(draw.word[used++]) * i) >> 32);
+    return draw_.word[used_++];
+  }
+
+  // A whole number below `count`: the high word of a 32 x 32 bit product. The bias is below
+  // count / 2^32.
+  uint32_t Below(uint32_t count) {
+    return static_cast<uint32_t>((static_cast<uint64_t>(Next()) * count) >> 32);
+  }
+
+ private:
+  uint64_t key_;
+  uint32_t block_, epoch_, position_;
+  Purpose purpose_;
+  Philox4x32 draw_ = {};
+  uint32_t used_ = 4;
+};
+
+// Shuffles by Fisher and Yates; the order depends on (key, epoch, purpose) and the items only.
+inline void Shuffle(uint64_t key, uint32_t epoch, uint16_t* items, uint32_t count,
+                    Purpose purpose = Purpose::kOrder) {
+  PhiloxStream stream(key, epoch, 0, purpose);
+  for (uint32_t i = count; i > 1; --i) {
+    const uint32_t j = stream.Below(i);
     const uint16_t swapped = items[i - 1];
     items[i - 1] = items[j];
     items[j] = swapped;

@@ -11,9 +11,11 @@ namespace tinymia {
 
 struct Example {
   uint16_t slot;
-  uint16_t partner;   // mixed in with weight 1 - mix; the slot itself without mixup
-  float mix;          // 1 without mixup
-  uint32_t position;  // number of the example in its epoch: keys its dropout and augmentation
+  uint16_t partner;  // mixed in with weight 1 - mix; the slot itself without mixup
+  float mix;         // 1 without mixup
+  // Keys its dropout and augmentation: the number of the example in its epoch; under Poisson
+  // sampling step * slots + slot, so that what becomes of an example does not depend on the others.
+  uint32_t position;
 };
 
 class Batches {
@@ -28,13 +30,20 @@ class Batches {
   uint32_t training() const { return members_ - held_out_; }
   uint32_t steps() const;  // in an epoch
 
+  // The order starts from the slots in order, so it depends on no epoch before: with held-out
+  // examples they are shuffled by Purpose::kHoldout first, where the first are held out (the same
+  // in all epochs); then the others by Purpose::kOrder and the epoch.
   void StartEpoch(uint32_t epoch);
   uint16_t HeldOutSlot(uint32_t i) const { return order_[i]; }
-  // Number of examples of a step; may be 0 under Poisson sampling.
+  // Number of examples of a step. Under Poisson sampling, where it may be 0, each member is in with
+  // probability floor(2^32 * batch / members) / 2^32, by one word of the stream of that step of all
+  // (epoch * steps + step) for each in the slots' order; all are if the batch is as large.
   uint32_t StartStep(uint32_t step);
   Example Get(uint32_t i) const;  // i-th example of the step
 
  private:
+  bool IsMember(uint32_t i) const { return (bitmap_[i / 8] >> (i % 8) & 1) != 0; }
+
   const TrainSettings* settings_ = nullptr;
   SecretKey key_ = {};
   const uint8_t* bitmap_ = nullptr;

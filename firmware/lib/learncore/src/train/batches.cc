@@ -1,0 +1,107 @@
+#include "batches.h"
+
+#include "../fmath.h"
+#include "../rng.h"
+
+namespace tinymia {
+namespace {
+
+// Strictly between 0 and 1, in steps of 2^-23.
+float Uniform(PhiloxStream* stream) {
+  return (static_cast<float>(stream->Next() >> 9) + 0.5f) * 0x1p-23f;
+}
+
+// Beta(alpha, alpha). Up to alpha = 1 by Johnk's algorithm in logarithms (Devroye, Non-Uniform
+// Random Variate Generation, 1986, section IX.3.5); above, where that would seldom accept, by
+// Ulrich's polar method (section IX.3.6). Both accept every second try at least; after 32 it is
+// 0.5.
+float SymmetricBeta(float alpha, PhiloxStream* stream) {
+  for (uint32_t tries = 0; tries < 32; ++tries) {
+    const float u = Uniform(stream);
+    const float v = Uniform(stream);
+    if (alpha <= 1.0f) {
+      const float log_u = Log(u);
+      const float log_v = Log(v);
+      if (Exp(log_u / alpha) + Exp(log_v / alpha) > 1.0f) continue;
+      // x / (x + y) from log(y / x), which may be infinite.
+      float ratio = (log_v - log_u) / alpha;
+      ratio = ratio > 80.0f ? 80.0f : ratio;
+      ratio = ratio < -80.0f ? -80.0f : ratio;
+      return 1.0f / (1.0f + Exp(ratio));
+    }
+    const float w = v + v - 1.0f;
+    const float s = u * u + w * w;
+    if (s >= 1.0f) continue;
+    const float radius = Sqrt(1.0f - Exp(Log(s) / (alpha - 0.5f)));
+    return 0.5f + u * w / s * radius;
+  }
+  return 0.5f;
+}
+
+}  // namespace
+
+void Batches::Begin(const TrainSettings* settings, const SecretKey& key, const uint8_t* members,
+                    uint32_t slots, uint16_t* order) {
+  *this = Batches();
+  settings_ = settings;
+  key_ = key;
+  bitmap_ = members;
+  slots_ = slots;
+  order_ = order;
+  for (uint32_t i = 0; i < slots; ++i) members_ += IsMember(i) ? 1 : 0;
+  held_out_ = members_ * settings->holdout / 100;
+  if (held_out_ == 0 && settings->holdout > 0 && members_ >= 2) held_out_ = 1;
+}
+
+uint32_t Batches::steps() const {
+  const uint32_t n = training();
+  return (n + settings_->batch - 1) / settings_->batch;
+}
+
+void Batches::StartEpoch(uint32_t epoch) {
+  epoch_ = epoch;
+  drawn_ = 0;
+  if (settings_->is_private()) return;
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < slots_; ++i) {
+    if (IsMember(i)) order_[n++] = static_cast<uint16_t>(i);
+  }
+  if (held_out_ > 0) Shuffle(settings_->seed, 0, order_, n, Purpose::kHoldout);
+  Shuffle(settings_->seed, epoch, order_ + held_out_, n - held_out_);
+}
+
+uint32_t Batches::StartStep(uint32_t step) {
+  const uint32_t batch = settings_->batch;
+  if (!settings_->is_private()) {
+    position_ = step * batch;
+    first_ = held_out_ + position_;
+    const uint32_t left = training() > position_ ? training() - position_ : 0;
+    drawn_ = left < batch ? left : batch;
+    return drawn_;
+  }
+  first_ = drawn_ = 0;
+  position_ = step * slots_;
+  const bool all = batch >= members_;
+  const uint32_t below =
+      all ? 0 : static_cast<uint32_t>((static_cast<uint64_t>(batch) << 32) / members_);
+  SecretStream stream(key_, SecretUse::kPoisson, epoch_ * steps() + step);
+  for (uint32_t i = 0; i < slots_; ++i) {
+    if (IsMember(i) && (all || stream.Next() < below)) {
+      order_[drawn_++] = static_cast<uint16_t>(i);
+    }
+  }
+  return drawn_;
+}
+
+Example Batches::Get(uint32_t i) const {
+  const uint16_t slot = order_[first_ + i];
+  Example example = {slot, slot, 1.0f, position_ + (settings_->is_private() ? slot : i)};
+  if (settings_->mixup > 0.0f) {
+    PhiloxStream stream(settings_->seed, epoch_, example.position, Purpose::kMixup);
+    example.partner = order_[held_out_ + stream.Below(training())];
+    example.mix = SymmetricBeta(settings_->mixup, &stream);
+  }
+  return example;
+}
+
+}  // namespace tinymia

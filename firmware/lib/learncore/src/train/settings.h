@@ -62,9 +62,8 @@ enum class Setting : uint8_t {
   kNoiseMultiplier,
 };
 
-// The first setting that is out of range by itself or beside the others. (The tag tells it from
-// the one of head.h.)
-[[gnu::abi_tag("train")]] Setting CheckSettings(const TrainSettings& settings);
+// The first setting that is out of range by itself or beside the others.
+Setting CheckSettings(const TrainSettings& settings);
 
 // Factor of the learning rate in an epoch (counted from 0).
 float RateFactor(const TrainSettings& settings, uint32_t epoch);

@@ -93,14 +93,11 @@ uint32_t Batches::StartStep(uint32_t step) {
   return drawn_;
 }
 
-Example Batches::Get(uint32_t i) const {
-  const uint16_t slot = order_[first_ + i];
-  Example example = {slot, slot, 1.0f, position_ + (settings_->is_private() ? slot : i)};
-  if (settings_->mixup > 0.0f) {
-    PhiloxStream stream(settings_->seed, epoch_, example.position, Purpose::kMixup);
-    example.partner = order_[held_out_ + stream.Below(training())];
-    example.mix = SymmetricBeta(settings_->mixup, &stream);
-  }
+Example Batches::Mixed(uint16_t slot, uint32_t position) const {
+  Example example = {slot, slot, 1.0f, position};
+  PhiloxStream stream(settings_->seed, epoch_, position, Purpose::kMixup);
+  example.partner = order_[held_out_ + stream.Below(training())];
+  example.mix = SymmetricBeta(settings_->mixup, &stream);
   return example;
 }
 

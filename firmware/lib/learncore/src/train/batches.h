@@ -39,9 +39,15 @@ class Batches {
   // probability floor(2^32 * batch / members) / 2^32, by one word of the stream of that step of all
   // (epoch * steps + step) for each in the slots' order; all are if the batch is as large.
   uint32_t StartStep(uint32_t step);
-  Example Get(uint32_t i) const;  // i-th example of the step
+  // The i-th example of the step.
+  Example Get(uint32_t i) const {
+    const uint16_t slot = order_[first_ + i];
+    const uint32_t position = position_ + (settings_->is_private() ? slot : i);
+    return settings_->mixup > 0.0f ? Mixed(slot, position) : Example{slot, slot, 1.0f, position};
+  }
 
  private:
+  Example Mixed(uint16_t slot, uint32_t position) const;
   bool IsMember(uint32_t i) const { return (bitmap_[i / 8] >> (i % 8) & 1) != 0; }
 
   const TrainSettings* settings_ = nullptr;

@@ -5,20 +5,10 @@
 
 #include <stdint.h>
 
-#include "fault.h"
+#include "receive.h"
 #include "registers.h"
-
-extern "C" {
-extern uint32_t tinymia_stack_bottom[];
-extern uint32_t tinymia_stack_top[];
-extern uint8_t tinymia_arena_start[];
-extern uint8_t tinymia_arena_end[];
-extern const uint8_t tinymia_build_id_note[];
-extern const uint8_t tinymia_bundle_start[];
-extern const uint8_t tinymia_bundle_capacity[];  // its address is the value
-
-void Usart1Handler();
-}
+#include "startup.h"
+#include "vectors.h"
 
 namespace tinymia::hal {
 namespace {
@@ -28,25 +18,14 @@ using reg::At;
 constexpr uint32_t kBaud = 115200;
 constexpr uint32_t kHsiHz = 16000000;
 constexpr uint32_t kPllHz = 168000000;
-constexpr uint32_t kRingSize = 8192;
-static_assert((kRingSize & (kRingSize - 1)) == 0, "the ring needs a power of two");
 // A real PLL locks within 300 us (datasheet); a simulator without one never does.
 constexpr uint32_t kMaxPolls = 20000;
-
-uint8_t ring[kRingSize];
-volatile uint32_t ring_head;  // written by the interrupt only
-volatile uint32_t ring_tail;  // written by Read() only
-volatile uint32_t overruns;
 
 volatile uint32_t* tick_register;
 TickSource tick_source;
 volatile uint32_t interrupt_ticks;  // spent in the receive interrupt so far
 uint32_t interrupt_overhead;        // part of it that the handler cannot see itself
 uint32_t core_hz = kHsiHz;
-FaultRecord last_fault;
-
-// The ring's bytes are not volatile: keeps the compiler from moving their accesses across.
-void CompilerBarrier() { __asm volatile("" ::: "memory"); }
 
 // A peripheral ignores accesses until its clock runs: one cycle and one more of its bus after the
 // write (errata sheet ES0182, "Delay after an RCC peripheral clock enabling"; a read back alone is
@@ -114,7 +93,7 @@ void StartUsart(uint32_t bus_hz) {
   At(reg::kUsart1Brr) = (bus_hz + kBaud / 2) / kBaud;
   At(reg::kUsart1Cr1) =
       reg::kUsartCr1Enable | reg::kUsartCr1Rx | reg::kUsartCr1Tx | reg::kUsartCr1RxInterrupt;
-  At(reg::kNvicIser + 4 * (reg::kUsart1Irq / 32)) = 1u << (reg::kUsart1Irq % 32);
+  reg::EnableInterrupt(kReceiveIrq);
 }
 
 void StartTicks() {
@@ -135,24 +114,21 @@ void StartTicks() {
   tick_register = &At(reg::kTim2Cnt);
 }
 
-// Ticks for raising interrupt `irq` by software and, if it is enabled, serving it.
 __attribute__((noinline)) uint32_t TicksToRaise(uint32_t irq) {
   const uint32_t before = *tick_register;
-  At(reg::kNvicStir) = irq;
-  __asm volatile("dsb\nisb" ::: "memory");
+  reg::RaiseInterrupt(irq);
   return *tick_register - before;
 }
 
 // Entry, exit and the instructions around the handler's own two readings.
 void CalibrateInterrupt() {
-  constexpr uint32_t kUnused = 81;  // FPU interrupt: pending, never enabled
-  TicksToRaise(kUnused);            // warm the caches of a real chip
-  TicksToRaise(reg::kUsart1Irq);
-  const uint32_t idle = TicksToRaise(kUnused);
+  TicksToRaise(kUnusedIrq);  // pending, never enabled; warms the caches of a real chip
+  TicksToRaise(kReceiveIrq);
+  const uint32_t idle = TicksToRaise(kUnusedIrq);
   const uint32_t seen_before = interrupt_ticks;
-  const uint32_t served = TicksToRaise(reg::kUsart1Irq);
+  const uint32_t served = TicksToRaise(kReceiveIrq);
   const uint32_t seen = interrupt_ticks - seen_before;
-  At(reg::kNvicIcpr + 4 * (kUnused / 32)) = 1u << (kUnused % 32);
+  reg::ForgetInterrupt(kUnusedIrq);
   // A byte that comes in between would spoil it; the handler's hidden part is some dozen ticks.
   const uint32_t hidden = served - idle - seen;
   interrupt_overhead = hidden < 200 ? hidden : 0;
@@ -161,7 +137,6 @@ void CalibrateInterrupt() {
 }  // namespace
 
 void Init() {
-  last_fault = TakeFaultRecord();
   const uint32_t bus_hz = StartClock();
   StartTicks();
   StartUsart(bus_hz);
@@ -171,17 +146,6 @@ void Init() {
   Write(&hello, 1);
 }
 
-uint32_t Read(uint8_t* dst, uint32_t max) {
-  uint32_t tail = ring_tail;
-  uint32_t count = ring_head - tail;
-  if (count > max) count = max;
-  CompilerBarrier();
-  for (uint32_t i = 0; i < count; ++i) dst[i] = ring[tail++ & (kRingSize - 1)];
-  CompilerBarrier();  // the room is free only now
-  ring_tail = tail;
-  return count;
-}
-
 void Write(const uint8_t* src, uint32_t size) {
   for (uint32_t i = 0; i < size; ++i) {
     while ((At(reg::kUsart1Sr) & reg::kUsartSrTxEmpty) == 0) {
@@ -189,15 +153,6 @@ void Write(const uint8_t* src, uint32_t size) {
     At(reg::kUsart1Dr) = src[i];
   }
 }
-
-void WaitForInput() {
-  // With interrupts masked a pending one still ends WFI, so no byte can slip in between.
-  __asm volatile("cpsid i" ::: "memory");
-  if (ring_head == ring_tail) __asm volatile("dsb\nwfi");
-  __asm volatile("cpsie i\nisb" ::: "memory");
-}
-
-uint32_t InputOverruns() { return overruns; }
 
 uint32_t Ticks() {
   uint32_t mask;
@@ -211,27 +166,6 @@ TickSource GetTickSource() { return tick_source; }
 
 uint32_t CoreClockHz() { return core_hz; }
 
-uint32_t StackSize() {
-  return static_cast<uint32_t>(tinymia_stack_top - tinymia_stack_bottom) * sizeof(uint32_t);
-}
-
-uint32_t StackHighWater() {
-  const volatile uint32_t* p = tinymia_stack_bottom;
-  while (p < tinymia_stack_top && *p == kStackPaint) ++p;
-  return static_cast<uint32_t>(tinymia_stack_top - p) * sizeof(uint32_t);
-}
-
-uint8_t* ArenaBase() { return tinymia_arena_start; }
-
-uint32_t ArenaSize() { return static_cast<uint32_t>(tinymia_arena_end - tinymia_arena_start); }
-
-Region BundleRegion() {
-  return {tinymia_bundle_start, reinterpret_cast<uint32_t>(tinymia_bundle_capacity)};
-}
-
-// The note: three words (name size, size, type), "GNU" and a zero, then the id.
-const uint8_t* BuildId() { return tinymia_build_id_note + 16; }
-
 const char* BoardName() {
 #ifdef TINYMIA_USART1_ON_PB6_PB7
   return "stm32f407disco";
@@ -240,11 +174,9 @@ const char* BoardName() {
 #endif
 }
 
-FaultRecord LastFault() { return last_fault; }
-
 }  // namespace tinymia::hal
 
-void Usart1Handler() {
+void ReceiveHandler() {
   using namespace tinymia;
   using namespace tinymia::hal;
   // Outside the two readings there is no branch: what they miss is the same every time.
@@ -252,16 +184,9 @@ void Usart1Handler() {
   const uint32_t status = At(reg::kUsart1Sr);
   if ((status & (reg::kUsartSrRxNotEmpty | reg::kUsartSrOverrun)) != 0) {
     const uint8_t byte = static_cast<uint8_t>(At(reg::kUsart1Dr));  // clears the overrun, too
-    const uint32_t head = ring_head;
-    if ((status & reg::kUsartSrRxNotEmpty) == 0) {
-      // An overrun alone: the register still holds the byte before (30.6.1, ORE).
-    } else if (head - ring_tail < kRingSize) {
-      ring[head & (kRingSize - 1)] = byte;
-      ring_head = head + 1;
-    } else {
-      overruns = overruns + 1;
-    }
-    if ((status & reg::kUsartSrOverrun) != 0) overruns = overruns + 1;
+    // After an overrun alone the register still holds the byte before (30.6.1, ORE).
+    Receive((status & reg::kUsartSrRxNotEmpty) != 0, byte);
+    CountLost((status & reg::kUsartSrOverrun) != 0);
   }
   interrupt_ticks = interrupt_ticks + (*tick_register - before) + interrupt_overhead;
 }

@@ -3,20 +3,18 @@
 
 #include <stdint.h>
 
-// The few registers that the board layer touches. STM32: reference manual RM0090 (F405/F407),
-// chapters 2 (memory map), 3 (flash), 7 (RCC), 8 (GPIO), 18 (TIM2), 30 (USART).
-// Core: ARMv7-M Architecture Reference Manual, chapters B3 (system control) and C1 (DWT).
-namespace tinymia::reg {
+#include "core.h"
 
-inline volatile uint32_t& At(uint32_t address) {
-  return *reinterpret_cast<volatile uint32_t*>(address);
-}
+// The few registers that the board layer touches: reference manual RM0090 (F405/F407), chapters
+// 2 (memory map), 3 (flash), 7 (RCC), 8 (GPIO), 18 (TIM2), 24 (RNG), 30 (USART).
+namespace tinymia::reg {
 
 // RCC (7.3)
 constexpr uint32_t kRccCr = 0x40023800;
 constexpr uint32_t kRccPllCfgr = 0x40023804;
 constexpr uint32_t kRccCfgr = 0x40023808;
 constexpr uint32_t kRccAhb1Enr = 0x40023830;
+constexpr uint32_t kRccAhb2Enr = 0x40023834;
 constexpr uint32_t kRccApb1Enr = 0x40023840;
 constexpr uint32_t kRccApb2Enr = 0x40023844;
 constexpr uint32_t kRccCrPllOn = 1u << 24;
@@ -26,6 +24,7 @@ constexpr uint32_t kRccCfgrSwsMask = 3u << 2;
 constexpr uint32_t kRccCfgrSwsPll = 2u << 2;
 constexpr uint32_t kRccCfgrApb1Div4 = 5u << 10;
 constexpr uint32_t kRccCfgrApb2Div2 = 4u << 13;
+constexpr uint32_t kRccAhb2Rng = 1u << 6;
 constexpr uint32_t kRccApb1Tim2 = 1u << 0;
 constexpr uint32_t kRccApb2Usart1 = 1u << 4;
 
@@ -43,6 +42,16 @@ constexpr uint32_t kGpioModer = 0x00;
 constexpr uint32_t kGpioPupdr = 0x0C;
 constexpr uint32_t kGpioAfrl = 0x20;  // pins 0 to 7; AFRH follows
 
+// Random number generator (24.4)
+constexpr uint32_t kRngCr = 0x50060800;
+constexpr uint32_t kRngSr = 0x50060804;
+constexpr uint32_t kRngDr = 0x50060808;
+constexpr uint32_t kRngCrEnable = 1u << 2;
+constexpr uint32_t kRngSrReady = 1u << 0;
+constexpr uint32_t kRngSrClockError = 1u << 1;
+constexpr uint32_t kRngSrSeedError = 1u << 2;
+constexpr uint32_t kRngSrErrorFlags = 3u << 5;  // latched; cleared by writing zero
+
 // USART1 (30.6)
 constexpr uint32_t kUsart1Sr = 0x40011000;
 constexpr uint32_t kUsart1Dr = 0x40011004;
@@ -55,24 +64,10 @@ constexpr uint32_t kUsartCr1Rx = 1u << 2;
 constexpr uint32_t kUsartCr1Tx = 1u << 3;
 constexpr uint32_t kUsartCr1RxInterrupt = 1u << 5;
 constexpr uint32_t kUsartCr1Enable = 1u << 13;
-constexpr uint32_t kUsart1Irq = 37;
 
 // TIM2 (18.4): the only 32-bit timers are TIM2 and TIM5
 constexpr uint32_t kTim2Cr1 = 0x40000000;
 constexpr uint32_t kTim2Cnt = 0x40000024;
-
-// Core
-constexpr uint32_t kDwtCtrl = 0xE0001000;
-constexpr uint32_t kDwtCycCnt = 0xE0001004;
-constexpr uint32_t kDemcr = 0xE000EDFC;
-constexpr uint32_t kDemcrTrace = 1u << 24;
-constexpr uint32_t kNvicIser = 0xE000E100;
-constexpr uint32_t kNvicIcpr = 0xE000E280;
-constexpr uint32_t kNvicStir = 0xE000EF00;
-constexpr uint32_t kScbVtor = 0xE000ED08;
-constexpr uint32_t kScbAircr = 0xE000ED0C;
-constexpr uint32_t kScbCfsr = 0xE000ED28;
-constexpr uint32_t kScbCpacr = 0xE000ED88;
 
 }  // namespace tinymia::reg
 

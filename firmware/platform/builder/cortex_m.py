@@ -16,6 +16,8 @@ map_file = os.path.join(
 core = [f"-mcpu={board.get('build.cpu')}", "-mthumb"]
 if board.get("build.fpu", ""):
     core += ["-mfloat-abi=hard", f"-mfpu={board.get('build.fpu')}"]
+else:
+    core += ["-mfloat-abi=soft"]
 
 env.Replace(
     AR=prefix + "gcc-ar",
@@ -55,22 +57,24 @@ if "nobuild" in COMMAND_LINE_TARGETS:
     program = []
 else:
     program = env.BuildProgram()
-    env.Depends(program, os.path.join("$PROJECT_DIR", script))
+    for part in (script, os.path.join("boards", "cortex_m", "sections.ld")):
+        env.Depends(program, os.path.join("$PROJECT_DIR", part))
 AlwaysBuild(env.Alias("nobuild", program))
 env.Alias("buildprog", program)
 
-# A baked image (program and bundle) can be uploaded instead of the bare program.
-image = os.environ.get("TINYMIA_IMAGE", "$PROGPATH")
-env.Replace(
-    UPLOADER="openocd",
-    UPLOADERFLAGS=[
-        "-f", board.get("upload.interface"),
-        "-f", board.get("upload.target"),
-        "-c", f"program {{{image}}} verify reset exit",
-    ],
-    UPLOADCMD="$UPLOADER $UPLOADERFLAGS",
-)  # fmt: skip
-AlwaysBuild(env.Alias("upload", program, env.VerboseAction("$UPLOADCMD", f"Uploading {image}")))
+if board.get("upload.interface", ""):
+    # A baked image (program and bundle) can be uploaded instead of the bare program.
+    image = os.environ.get("TINYMIA_IMAGE", "$PROGPATH")
+    env.Replace(
+        UPLOADER="openocd",
+        UPLOADERFLAGS=[
+            "-f", board.get("upload.interface"),
+            "-f", board.get("upload.target"),
+            "-c", f"program {{{image}}} verify reset exit",
+        ],
+        UPLOADCMD="$UPLOADER $UPLOADERFLAGS",
+    )  # fmt: skip
+    AlwaysBuild(env.Alias("upload", program, env.VerboseAction("$UPLOADCMD", f"Uploading {image}")))
 
 sim = (
     f"qemu-system-arm -M {board.get('simulator.machine')} -icount shift=0 -display none"

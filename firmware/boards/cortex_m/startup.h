@@ -1,9 +1,7 @@
-#ifndef TINYMIA_BOARDS_STM32F405_FAULT_H_
-#define TINYMIA_BOARDS_STM32F405_FAULT_H_
+#ifndef TINYMIA_BOARDS_CORTEX_M_STARTUP_H_
+#define TINYMIA_BOARDS_CORTEX_M_STARTUP_H_
 
 #include <stdint.h>
-
-#include "hal.h"
 
 namespace tinymia {
 
@@ -19,9 +17,14 @@ constexpr uint32_t FaultCheck(uint32_t cause, uint32_t pc, uint32_t status) {
   return ~(cause ^ pc ^ status ^ kFaultMagic);
 }
 
-// The record of the fault that led to this start, if any; clears it.
-hal::FaultRecord TakeFaultRecord();
-
 }  // namespace tinymia
 
-#endif  // TINYMIA_BOARDS_STM32F405_FAULT_H_
+extern "C" {
+extern uint32_t tinymia_stack_bottom[];
+extern uint32_t tinymia_stack_top[];
+
+// A board's own: takes a byte from its UART.
+void ReceiveHandler();
+}
+
+#endif  // TINYMIA_BOARDS_CORTEX_M_STARTUP_H_

@@ -1,14 +1,14 @@
 // Vector table, C start-up and fault handling.
 
+#include "startup.h"
+
 #include <stdint.h>
 
-#include "fault.h"
+#include "core.h"
 #include "hal.h"
-#include "registers.h"
+#include "vectors.h"
 
 extern "C" {
-extern uint32_t tinymia_stack_bottom[];
-extern uint32_t tinymia_stack_top[];
 extern uint32_t tinymia_data_load[];
 extern uint32_t tinymia_data_start[];
 extern uint32_t tinymia_data_end[];
@@ -19,7 +19,6 @@ extern void (*tinymia_init_array_end[])();
 
 void ResetHandler();
 void FaultHandler();
-void Usart1Handler();
 [[noreturn]] void FaultMain(uint32_t pc);
 }
 
@@ -30,7 +29,6 @@ namespace {
 
 using Handler = void (*)();
 constexpr uint32_t kExceptions = 16;
-constexpr uint32_t kInterrupts = 82;  // RM0090 table 61
 
 struct VectorTable {
   uint32_t* stack_top;
@@ -41,7 +39,7 @@ constexpr VectorTable MakeVectors() {
   VectorTable table = {tinymia_stack_top, {}};
   for (Handler& handler : table.handlers) handler = FaultHandler;
   table.handlers[0] = ResetHandler;
-  table.handlers[kExceptions - 1 + reg::kUsart1Irq] = Usart1Handler;
+  table.handlers[kExceptions - 1 + kReceiveIrq] = ReceiveHandler;
   return table;
 }
 
@@ -52,18 +50,20 @@ __attribute__((section(".bundle"), used, aligned(16))) constexpr uint32_t kNoBun
     0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF};
 
 __attribute__((section(".noinit"))) volatile FaultMemory fault_memory;
+hal::FaultRecord last_fault;
+
+// The record of the fault that led to this start, if any; clears it.
+void TakeFaultRecord() {
+  if (fault_memory.magic == kFaultMagic &&
+      fault_memory.check == FaultCheck(fault_memory.cause, fault_memory.pc, fault_memory.status)) {
+    last_fault = {fault_memory.cause, fault_memory.pc, fault_memory.status};
+  }
+  fault_memory.magic = 0;
+}
 
 }  // namespace
 
-hal::FaultRecord TakeFaultRecord() {
-  hal::FaultRecord record = {};
-  if (fault_memory.magic == kFaultMagic &&
-      fault_memory.check == FaultCheck(fault_memory.cause, fault_memory.pc, fault_memory.status)) {
-    record = {fault_memory.cause, fault_memory.pc, fault_memory.status};
-  }
-  fault_memory.magic = 0;
-  return record;
-}
+hal::FaultRecord hal::LastFault() { return last_fault; }
 
 void hal::Reset() {
   __asm volatile("dsb" ::: "memory");
@@ -75,7 +75,8 @@ void hal::Reset() {
 
 void ResetHandler() {
   using namespace tinymia;
-  reg::At(reg::kScbCpacr) = reg::At(reg::kScbCpacr) | (0xFu << 20);  // FPU on, before any use
+  reg::At(reg::kScbCpacr) =
+      reg::At(reg::kScbCpacr) | (0xFu << 20);  // FPU on (where there is one), before any use
   reg::At(reg::kScbVtor) = reinterpret_cast<uint32_t>(&kVectors);
   __asm volatile("dsb\nisb" ::: "memory");
 
@@ -87,6 +88,7 @@ void ResetHandler() {
   for (uint32_t* p = tinymia_data_start; p < tinymia_data_end;) *p++ = *load++;
   for (uint32_t* p = tinymia_bss_start; p < tinymia_bss_end;) *p++ = 0;
   for (auto init = tinymia_init_array_start; init < tinymia_init_array_end; ++init) (*init)();
+  TakeFaultRecord();
 
   main();
   hal::Reset();

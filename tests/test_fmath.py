@@ -1,4 +1,4 @@
-"""The core's exp and log against float64."""
+"""The core's exp and log against float64, its square root bit for bit."""
 
 from __future__ import annotations
 
@@ -42,3 +42,25 @@ def test_log(core: Any) -> None:
     expected = np.log(x.astype(np.float64))
     assert (np.abs(call(core.tinymia_log, x) - expected) <= 1e-7 + 2e-7 * np.abs(expected)).all()
     assert call(core.tinymia_log, np.ones(1, np.float32))[0] == 0.0
+
+
+def test_the_square_root_without_an_fpu_is_correctly_rounded(core: Any) -> None:
+    # The mantissas of an even and an odd exponent are all there is to rounding; then every exponent
+    # with a few mantissas, subnormals, and what has no root.
+    bits = np.concatenate(
+        [
+            np.arange(0x3F800000, 0x40800000, dtype=np.uint32),
+            (np.arange(0, 0x100) << 23)[:, None].astype(np.uint32)
+            | np.array([0, 1, 2, 0x3FFFFF, 0x400000, 0x5A5A5A, 0x7FFFFF], np.uint32),
+            np.arange(0, 0x800000, 61, dtype=np.uint32),
+            np.array([0x80000000, 0x7F800000], np.uint32),
+        ],
+        axis=None,
+    )
+    x = bits.view(np.float32)
+    x = x[~np.isnan(x)]
+    np.testing.assert_array_equal(
+        call(core.tinymia_soft_sqrt, x).view(np.uint32), np.sqrt(x).view(np.uint32)
+    )
+    none = np.array([-1.0, -np.inf, -1e-45, np.nan], np.float32)
+    assert np.isnan(call(core.tinymia_soft_sqrt, none)).all()

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "soft_sqrt.h"
 #include "train/lanes.h"
 
 namespace tinymia {
@@ -58,6 +59,12 @@ inline F Log(F x) {
 }
 
 // The compiler's builtin is one VSQRT or SQRTSS: correctly rounded by IEEE 754, unlike exp and log.
-inline float Sqrt(float x) { return __builtin_sqrtf(x); }
+inline float Sqrt(float x) {
+#if defined(__arm__) && !defined(__ARM_FP)
+  return BitsToFloat(SoftSqrt(FloatToBits(x)));
+#else
+  return __builtin_sqrtf(x);
+#endif
+}
 
 }  // namespace tinymia

@@ -52,6 +52,11 @@ struct Region {
 // The flash that is reserved for a bundle; what lies there may be no bundle at all.
 Region BundleRegion();
 
+// --- randomness ---
+
+// Words from the chip's generator of true random numbers; false when it fails. (Release builds.)
+bool Entropy(uint32_t* words, uint32_t count);
+
 // --- identity and faults ---
 
 constexpr uint32_t kBuildIdSize = 20;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "hal.h"
-#include "policy.h"
+#include "secret.h"
 
 namespace tinymia {
 
@@ -28,19 +28,13 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   if (refusal.status == Status::kArenaTooSmall)
     return {refusal.status, arena_.used(), arena_.size()};
   if (refusal.status != Status::kOk) return refusal;
-  if (bundle_.tail == nullptr) return {};
+  fixed_ = arena_.used();
+  if (bundle_.graph.count == 0) return {};
 
-  const Interpreter::TensorInfo& out = interpreter_.output_info();
-  if (static_cast<uint32_t>(out.bytes) != bundle_.dim) {
-    return {Status::kTailMismatch, bundle_.dim, static_cast<uint32_t>(out.bytes)};
-  }
-  head_.Plan(bundle_.tail, bundle_.classes, bundle_.dim, out.scale, out.zero_point, &arena_);
-  answer_ = arena_.AllocArray<float>(bundle_.classes);
-  tail_arena_ = arena_.used() - model_arena_;
-  if (!trainer_.Plan(&head_, &arena_))
-    return {Status::kArenaTooSmall, arena_.used(), arena_.size()};
-  trainer_.Clear();
-  return {};
+  answer_ = arena_.AllocArray<float>(bundle_.graph.classes());
+  arena_.Alloc(0, 8);
+  fixed_ = arena_.used();
+  return PlanLayout(bundle_.graph.count - 1, false);
 }
 
 uint32_t Session::Execute(void* context, uint8_t type, uint8_t* payload, uint32_t size,
@@ -68,7 +62,7 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
   const bool needs_bundle = type != Type::kHello && type != Type::kEcho;
   if (needs_bundle && refusal_.status != Status::kOk) return reply.Fail(refusal_);
   const bool needs_tail = needs_bundle && type != Type::kInfo && type != Type::kInfer;
-  if (needs_tail && bundle_.tail == nullptr) return reply.Fail(Status::kNoTail);
+  if (needs_tail && bundle_.graph.count == 0) return reply.Fail(Status::kNoTail);
 
 #define TINYMIA_SERVE(NAME, METHOD)             \
   case Type::k##NAME: {                         \
@@ -90,8 +84,7 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
       return State(reply);
     case Type::kClear:
       if (size != 0) break;
-      trainer_.Clear();
-      return reply.OkEmpty();
+      return Clear(reply);
     case Type::kEcho:
       if (size > Reply::Room(0)) break;
       memcpy(reply.Open(0), payload, size);
@@ -99,6 +92,7 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
       TINYMIA_SERVE(Put, Put)
       TINYMIA_SERVE(Infer, Infer)
       TINYMIA_SERVE(Select, Select)
+      TINYMIA_SERVE(Layout, Layout)
       TINYMIA_SERVE(Begin, Begin)
       TINYMIA_SERVE(Train, Train)
       TINYMIA_SERVE(Query, Query)
@@ -144,29 +138,48 @@ uint32_t Session::Info(Reply reply) const {
   response.output_bytes = static_cast<uint32_t>(out.bytes);
   response.output_scale = out.scale;
   response.output_zero_point = out.zero_point;
-  response.has_tail = bundle_.tail != nullptr ? 1 : 0;
-  response.classes = static_cast<uint16_t>(response.has_tail != 0 ? bundle_.classes : out.bytes);
-  response.arena_used = arena_.used();
+  const Graph& graph = bundle_.graph;
+  response.has_tail = graph.count != 0 ? 1 : 0;
+  response.classes = static_cast<uint16_t>(graph.count != 0 ? graph.classes() : out.bytes);
   response.arena_size = arena_.size();
   response.model_arena = model_arena_;
-  response.tail_arena = tail_arena_;
-  response.store_arena = arena_.used() - model_arena_ - tail_arena_;
+  response.tail_arena = fixed_ - model_arena_ + workspace_;
+  response.store_arena = graph.count != 0 ? store_.BytesFor(store_.capacity()) : 0;
+  response.arena_used = model_arena_ + response.tail_arena + response.store_arena;
   response.stack_used = hal::StackHighWater();
   response.stack_size = hal::StackSize();
-  response.store_capacity = static_cast<uint16_t>(trainer_.capacity());
+  response.store_capacity = static_cast<uint16_t>(store_.capacity());
   response.rx_overruns = hal::InputOverruns();
+  response.layers = static_cast<uint8_t>(graph.count);
+  response.first_layer = static_cast<uint8_t>(first_layer_);
+  response.raw = store_.raw() ? 1 : 0;
+  response.slot_bytes = store_.slot_bytes();
+  response.trained_parameters = trainer_.parameter_count();
+  if (bundle_.budget != nullptr) {
+    response.budget_noise = bundle_.budget->noise_multiplier;
+    response.budget_rate = bundle_.budget->max_rate;
+    response.budget_steps = bundle_.budget->steps;
+    response.budget_left = bundle_.budget->steps - steps_spent_;
+  }
+  response.secret_source = static_cast<uint8_t>(kSecretSource);
   return reply.Ok(response);
 }
 
 uint32_t Session::State(Reply reply) const {
   StateResponse response = {};
   response.epoch = trainer_.epoch();
-  response.tail_hash = trainer_.TailHash();
-  response.stored = static_cast<uint16_t>(trainer_.stored());
-  response.store_hash = trainer_.StoreHash();
-  response.members = static_cast<uint16_t>(trainer_.members());
-  response.settings_hash = trainer_.SettingsHash();
+  response.tail_hash = trainer_.Hash(0);
+  response.stored = static_cast<uint16_t>(store_.stored());
+  response.store_hash = store_.Hash();
+  response.members = static_cast<uint16_t>(store_.members());
+  response.settings_hash = SettingsHash();
   return reply.Ok(response);
+}
+
+uint32_t Session::Clear(Reply reply) {
+  store_.Clear();
+  const Status status = BeginTraining();
+  return status == Status::kOk ? reply.OkEmpty() : reply.Fail(status);
 }
 
 uint32_t Session::Put(PutRequest request, Reply reply) {
@@ -178,27 +191,24 @@ uint32_t Session::Put(PutRequest request, Reply reply) {
     return reply.Fail(Status::kBadWindow, each == 0 ? 0 : each - 1, window);
   }
   // A gap before the first slot would leave slots that were never filled.
-  if (request.slot > trainer_.stored()) {
-    return reply.Fail(Status::kBadSlot, request.slot, trainer_.stored());
+  if (request.slot > store_.stored()) {
+    return reply.Fail(Status::kBadSlot, request.slot, store_.stored());
   }
-  if (request.slot + count > trainer_.capacity()) {
-    return reply.Fail(Status::kBadSlot, request.slot + count - 1, trainer_.capacity());
+  if (request.slot + count > store_.capacity()) {
+    return reply.Fail(Status::kBadSlot, request.slot + count - 1, store_.capacity());
   }
   for (uint32_t i = 0; i < count; ++i) {
-    if (request.data[i] >= bundle_.classes) {
-      return reply.Fail(Status::kBadLabel, request.data[i], bundle_.classes);
+    if (request.data[i] >= bundle_.graph.classes()) {
+      return reply.Fail(Status::kBadLabel, request.data[i], bundle_.graph.classes());
     }
   }
   const uint32_t start = hal::Ticks();
+  const auto* windows = static_cast<const int8_t*>(static_cast<const void*>(request.data + count));
   for (uint32_t i = 0; i < count; ++i) {
-    memcpy(interpreter_.input(), request.data + count + i * window, window);
-    interpreter_.Invoke();
-    memcpy(trainer_.slot(request.slot + i), interpreter_.output(), bundle_.dim);
-    trainer_.set_label(request.slot + i, request.data[i]);
+    store_.Put(request.slot + i, windows + i * window, request.data[i]);
   }
-  trainer_.Extend(request.slot + count);
   PutResponse response = {};
-  response.stored = static_cast<uint16_t>(trainer_.stored());
+  response.stored = static_cast<uint16_t>(store_.stored());
   response.ticks = hal::Ticks() - start;
   return reply.Ok(response);
 }
@@ -210,7 +220,7 @@ uint32_t Session::Infer(InferRequest request, Reply reply) {
   InferResponse response = {};
   response.output_bytes = static_cast<uint32_t>(interpreter_.output_info().bytes);
   if (response.output_bytes > Reply::Room(InferResponse::kFixed)) {
-    return reply.Fail(Status::kBadRequest, response.output_bytes, kMaxPayload);
+    return reply.Fail(Status::kAnswerTooLong, response.output_bytes, kMaxPayload);
   }
   memcpy(interpreter_.input(), request.window, window);
   const uint32_t start = hal::Ticks();
@@ -223,137 +233,13 @@ uint32_t Session::Infer(InferRequest request, Reply reply) {
 uint32_t Session::Select(SelectRequest request, Reply reply) {
   for (uint32_t i = 0; i < request.bitmap_bytes * 8; ++i) {
     const bool chosen = (request.bitmap[i / 8] >> (i % 8) & 1) != 0;
-    if (chosen && i >= trainer_.stored()) return reply.Fail(Status::kBadSlot, i, trainer_.stored());
+    if (chosen && i >= store_.stored()) return reply.Fail(Status::kBadSlot, i, store_.stored());
   }
-  const uint32_t most = trainer_.capacity() / 8;
-  trainer_.Select(request.bitmap, request.bitmap_bytes < most ? request.bitmap_bytes : most);
+  store_.Select(request.bitmap, request.bitmap_bytes);
+  const Status status = BeginTraining();
+  if (status != Status::kOk) return reply.Fail(status);
   SelectResponse response = {};
-  response.members = static_cast<uint16_t>(trainer_.members());
-  return reply.Ok(response);
-}
-
-uint32_t Session::Begin(BeginRequest request, Reply reply) {
-  TrainSettings settings;
-  settings.learning_rate = request.learning_rate;
-  settings.batch = request.batch;
-  settings.clip_norm = request.clip_norm;
-  settings.label_smoothing = request.label_smoothing;
-  settings.seed = request.seed;
-  const uint32_t wrong = CheckSettings(settings);
-  if (wrong != 0) return reply.Fail(Status::kBadSetting, wrong);
-  trainer_.Begin(settings);
-  BeginResponse response = {};
-  response.tail_hash = trainer_.TailHash();
-  return reply.Ok(response);
-}
-
-uint32_t Session::Train(TrainRequest request, Reply reply) {
-  if (trainer_.members() == 0) return reply.Fail(Status::kNoMembers);
-  if (request.first_epoch != trainer_.epoch()) {
-    return reply.Fail(Status::kStepMismatch, request.first_epoch, trainer_.epoch());
-  }
-  const uint32_t start = hal::Ticks();
-  const Trainer::Result result = trainer_.Train(request.epochs);
-  TrainResponse response = {};
-  response.ticks = hal::Ticks() - start;
-  response.epoch = trainer_.epoch();
-  response.tail_hash = trainer_.TailHash();
-  response.loss = result.loss;
-  response.steps = result.steps;
-  response.clipped = result.clipped;
-  return reply.Ok(response);
-}
-
-Refusal Session::CheckPolicy(uint8_t policy, uint16_t levels) const {
-  const bool known = policy <= static_cast<uint8_t>(Policy::kLabel);
-  if (!known || (policy == static_cast<uint8_t>(Policy::kRounded) && levels == 0)) {
-    return {Status::kBadPolicy, policy, levels};
-  }
-  return {};
-}
-
-uint32_t Session::AnswerBytes(uint8_t policy) const {
-  switch (static_cast<Policy>(policy)) {
-    case Policy::kFull:
-      return bundle_.classes * 4;
-    case Policy::kRounded:
-      return bundle_.classes * 2;
-    case Policy::kTop1:
-      return 5;
-    default:
-      return 1;
-  }
-}
-
-void Session::WriteAnswer(const int8_t* embedding, uint8_t policy, uint16_t levels, uint8_t* out) {
-  head_.Answer(embedding, answer_);
-  switch (static_cast<Policy>(policy)) {
-    case Policy::kFull:
-      WriteFull(answer_, bundle_.classes, out);
-      break;
-    case Policy::kRounded:
-      WriteRounded(answer_, bundle_.classes, levels, out);
-      break;
-    case Policy::kTop1:
-      WriteTop1(answer_, bundle_.classes, out);
-      break;
-    default:
-      WriteLabel(answer_, bundle_.classes, out);
-  }
-}
-
-uint32_t Session::Query(QueryRequest request, Reply reply) {
-  const Refusal refusal = CheckPolicy(request.policy, request.levels);
-  if (refusal.status != Status::kOk) return reply.Fail(refusal);
-  const uint32_t count = request.slots_bytes / 2;
-  const uint32_t each = AnswerBytes(request.policy);
-  if (count * each > Reply::Room(QueryResponse::kFixed)) {
-    return reply.Fail(Status::kBadRequest, count * each, kMaxPayload);
-  }
-  QueryResponse response = {};
-  response.answers_bytes = count * each;
-  const uint32_t start = hal::Ticks();
-  for (uint32_t i = 0; i < count; ++i) {
-    uint16_t slot;
-    memcpy(&slot, request.slots + 2 * i, sizeof slot);
-    if (slot >= trainer_.stored()) return reply.Fail(Status::kBadSlot, slot, trainer_.stored());
-    WriteAnswer(trainer_.slot(slot), request.policy, request.levels,
-                reply.Open(QueryResponse::kFixed) + i * each);
-  }
-  response.ticks = hal::Ticks() - start;
-  return reply.Ok(response);
-}
-
-uint32_t Session::Ask(AskRequest request, Reply reply) {
-  const Refusal refusal = CheckPolicy(request.policy, request.levels);
-  if (refusal.status != Status::kOk) return reply.Fail(refusal);
-  const uint32_t window = static_cast<uint32_t>(interpreter_.input_info().bytes);
-  if (request.window_bytes != window)
-    return reply.Fail(Status::kBadWindow, request.window_bytes, window);
-  AskResponse response = {};
-  response.answer_bytes = AnswerBytes(request.policy);
-  if (response.answer_bytes > Reply::Room(AskResponse::kFixed)) {
-    return reply.Fail(Status::kBadRequest, response.answer_bytes, kMaxPayload);
-  }
-  memcpy(interpreter_.input(), request.window, window);
-  const uint32_t start = hal::Ticks();
-  interpreter_.Invoke();
-  WriteAnswer(interpreter_.output(), request.policy, request.levels,
-              reply.Open(AskResponse::kFixed));
-  response.ticks = hal::Ticks() - start;
-  return reply.Ok(response);
-}
-
-uint32_t Session::ReadTail(TailRequest request, Reply reply) const {
-  const uint32_t all = head_.parameter_count();
-  if (request.first > all || request.count > all - request.first ||
-      request.count * 4u > Reply::Room(TailResponse::kFixed)) {
-    return reply.Fail(Status::kBadRequest, request.first + request.count, all);
-  }
-  TailResponse response = {};
-  response.values_bytes = request.count * 4u;
-  memcpy(reply.Open(TailResponse::kFixed), head_.parameters() + request.first,
-         response.values_bytes);
+  response.members = static_cast<uint16_t>(store_.members());
   return reply.Ok(response);
 }
 

@@ -5,10 +5,10 @@
 
 #include "arena.h"
 #include "bundle.h"
-#include "head.h"
 #include "interpreter.h"
 #include "messages.h"
-#include "trainer.h"
+#include "train/store.h"
+#include "train/trainer.h"
 
 namespace tinymia {
 
@@ -44,32 +44,46 @@ class Session {
   };
 
   Refusal Plan(const uint8_t* data, uint32_t room);
+  // Where training starts and what the store keeps; empties the store.
+  Refusal PlanLayout(uint32_t first_layer, bool raw);
+  // Memory for the store and for training with these settings. What is stored stays if `keep`.
+  Refusal PlanTraining(const TrainSettings& settings, bool keep);
+  Status BeginTraining();  // back to the base network
+
   uint32_t Dispatch(Type type, uint8_t* payload, uint32_t size, Reply reply);
   uint32_t Hello(HelloRequest request, Reply reply) const;
   uint32_t Info(Reply reply) const;
   uint32_t State(Reply reply) const;
+  uint32_t Clear(Reply reply);
   uint32_t Put(PutRequest request, Reply reply);
   uint32_t Infer(InferRequest request, Reply reply);
   uint32_t Select(SelectRequest request, Reply reply);
+  uint32_t Layout(LayoutRequest request, Reply reply);
   uint32_t Begin(BeginRequest request, Reply reply);
   uint32_t Train(TrainRequest request, Reply reply);
   uint32_t Query(QueryRequest request, Reply reply);
   uint32_t Ask(AskRequest request, Reply reply);
   uint32_t ReadTail(TailRequest request, Reply reply) const;
 
+  uint64_t SettingsHash() const;
+  Refusal CheckBudget(const TrainSettings& settings) const;
   Refusal CheckPolicy(uint8_t policy, uint16_t levels) const;
   uint32_t AnswerBytes(uint8_t policy) const;
-  void WriteAnswer(const int8_t* embedding, uint8_t policy, uint16_t levels, uint8_t* out);
+  void WriteAnswer(const int8_t* features, uint8_t policy, uint16_t levels, uint8_t* out);
 
   Arena arena_;
   Refusal refusal_;
   BundleView bundle_;
   Interpreter interpreter_;
-  Head head_;
-  Trainer trainer_;
+  ExampleStore store_;
+  Trainer<float> trainer_;
+  TrainSettings settings_;
+  uint32_t first_layer_ = 0;
   float* answer_ = nullptr;  // [classes]
   uint32_t model_arena_ = 0;
-  uint32_t tail_arena_ = 0;
+  uint32_t fixed_ = 0;        // model and answer; then come store and workspace
+  uint32_t workspace_ = 0;    // bytes at the arena's end
+  uint32_t steps_spent_ = 0;  // of the privacy budget, since the board started
 };
 
 }  // namespace tinymia

@@ -83,6 +83,9 @@ namespace tinymia::hal {
 
 uint32_t InputOverruns() { return 0; }
 
+// Audits only: what is drawn comes from the seed.
+bool Entropy(uint32_t*, uint32_t) { return false; }
+
 uint32_t Ticks() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -165,6 +166,11 @@ uint32_t CoreClockHz() { return 0; }
 // Not watched: the sanitizers' frames say nothing about a board's.
 uint32_t StackSize() { return 0; }
 uint32_t StackHighWater() { return 0; }
+
+bool Entropy(uint32_t* words, uint32_t count) {
+  const ssize_t bytes = static_cast<ssize_t>(count * sizeof(uint32_t));
+  return getrandom(words, static_cast<size_t>(bytes), 0) == bytes;
+}
 
 uint8_t* ArenaBase() { return arena; }
 uint32_t ArenaSize() { return kArenaSize; }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from tinymia.device import protocol
 from tinymia.device.link import Link, LinkStats, Port, Request
-from tinymia.device.settings import TrainSettings
+from tinymia.device.settings import RANGES, TrainSettings, check_settings, setting_name
 from tinymia.errors import DataError, DeviceError
+
+_SECONDS_AN_EPOCH = 3.0  # the slowest: a whole network in a simulator
 
 Progress = Callable[[int], None]
 """Called with the number of items just done."""
@@ -24,6 +26,10 @@ class BoardRefusedError(DeviceError):
 
     def __init__(self, status: int, a: int, b: int) -> None:
         text, hint = protocol.STATUS_TEXT.get(status, (f"unknown error code {status}", ""))
+        if status == protocol.Status.BAD_SETTING:
+            name = setting_name(a)
+            text = f"the training setting {name} is out of range"
+            hint = f"It may be {RANGES.get(name, 'something else')}."
         super().__init__(f"The board refused: {text.format(a=a, b=b)}.", hint)
         self.status = status
         self.a = a
@@ -31,8 +37,36 @@ class BoardRefusedError(DeviceError):
 
 
 @dataclass(frozen=True)
+class Begun:
+    """A board's word before training.
+
+    Attributes:
+        tail_hash: of the base network's trained part.
+        trained: numbers that are trained.
+        workspace: bytes of RAM that training takes beside the sample store.
+        capacity: windows that the store holds beside it.
+    """
+
+    tail_hash: str
+    trained: int
+    workspace: int
+    capacity: int
+
+
+@dataclass(frozen=True)
 class Trained:
-    """A board's word after training: ``loss`` is the last epoch's mean, before each update."""
+    """A board's word after training.
+
+    Attributes:
+        epoch: where it stands.
+        tail_hash: of what is trained.
+        loss: mean over the last epoch that ran, before each update.
+        held_out: loss of the held-out examples behind it; 0 without early stopping.
+        steps: examples.
+        clipped: how many of them were clipped.
+        ticks: what it took.
+        stopped: early stopping has ended the training.
+    """
 
     epoch: int
     tail_hash: str
@@ -40,6 +74,8 @@ class Trained:
     steps: int
     clipped: int
     ticks: int
+    held_out: float = 0.0
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,25 +237,38 @@ class Board:
 
     # --- training ---
 
-    def begin(self, settings: TrainSettings) -> str:
-        """Go back to the base tail and set how to train; returns the base tail's hash.
+    def layout(self, first_layer: int, raw: bool = False) -> protocol.LayoutResponse:
+        """Choose where training starts; empties the store.
+
+        Args:
+            first_layer: the first trained layer of the bundle's float network.
+            raw: keep whole windows, which augmentation needs.
 
         Raises:
-            DataError: a setting does not fit in its field on the line.
-            BoardRefusedError: a setting is out of range.
+            BoardRefusedError: no single tensor lies before that layer, or training from there on
+                does not fit in the board's memory.
         """
-        request = protocol.BeginRequest(
-            settings.learning_rate,
-            settings.batch,
-            settings.clip_norm,
-            settings.label_smoothing,
-            settings.seed,
+        if not 0 <= first_layer <= 0xFF:
+            raise DataError(f"There is no layer {first_layer}.", "`tinymia info` lists the layers.")
+        request = protocol.LayoutRequest(first_layer, int(raw))
+        response = self._call(request, protocol.LayoutResponse)
+        self._info = None
+        return response
+
+    def begin(self, settings: TrainSettings) -> Begun:
+        """Go back to the base network and set how to train.
+
+        Raises:
+            DataError: a setting is out of range.
+            BoardRefusedError: the board says so, what is stored leaves too little memory, or its
+                privacy budget asks for more noise.
+        """
+        check_settings(settings)
+        response = self._call(_begin_request(settings), protocol.BeginResponse)
+        self._info = None
+        return Begun(
+            f"{response.tail_hash:016x}", response.trained, response.workspace, response.capacity
         )
-        try:
-            request.pack()
-        except (struct.error, OverflowError) as error:
-            raise DataError(f"A training setting is out of range: {error}.") from error
-        return f"{self._call(request, protocol.BeginResponse).tail_hash:016x}"
 
     def train(
         self, first_epoch: int, epochs: int, *, at_once: int = 10, progress: Progress | None = None
@@ -237,33 +286,35 @@ class Board:
         """
         if epochs < 1:
             raise DeviceError(f"Cannot train {epochs} epochs.", "Give at least 1.")
-        loss, steps, clipped, ticks, tail_hash = 0.0, 0, 0, 0, ""
+        loss, held_out, stopped, steps, clipped, ticks, tail_hash = 0.0, 0.0, False, 0, 0, 0, ""
         at, end = first_epoch, first_epoch + epochs
         while at < end:
             count = min(at_once, end - at)
             request = protocol.TrainRequest(at, count)
             # One at a time: a request that waits in the board's ring is no gain here.
-            response = self._call(request, protocol.TrainResponse, seconds=0.2 * count)
-            at = response.epoch
-            loss, tail_hash = response.loss, f"{response.tail_hash:016x}"
+            response = self._call(
+                request, protocol.TrainResponse, seconds=_SECONDS_AN_EPOCH * count
+            )
+            at, tail_hash = response.epoch, f"{response.tail_hash:016x}"
+            stopped = bool(response.stopped)
+            if response.steps:
+                loss, held_out = response.loss, response.held_out
             steps, clipped = steps + response.steps, clipped + response.clipped
             ticks += response.ticks
             if progress is not None:
                 progress(count)
-        return Trained(at, tail_hash, loss, steps, clipped, ticks)
+        return Trained(at, tail_hash, loss, steps, clipped, ticks, held_out, stopped)
 
-    def tail(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The tail as it stands: weights (classes, dim) and bias (classes,), float32."""
-        info = self.info()
-        classes, dim = info.classes, info.output_bytes
-        total = classes * dim + classes
+    def parameters(self) -> NDArray[np.float32]:
+        """What is trained, as it stands: (trained,) float32, layer by layer, weights (unless biases
+        alone are trained), then bias; see :meth:`Layers.with_trained`."""
+        total = self.info(fresh=True).trained_parameters
         most = (self.link.max_payload - 1) // 4
         requests = [
             protocol.TailRequest(first, min(most, total - first)) for first in range(0, total, most)
         ]
         parts = [r.values for r in self._stream(requests, protocol.TailResponse)]
-        values = np.concatenate(parts).astype(np.float32)
-        return values[: classes * dim].reshape(classes, dim), values[classes * dim :]
+        return np.asarray(np.concatenate(parts), dtype=np.float32)
 
     # --- answers ---
 
@@ -400,6 +451,11 @@ class Board:
             self.link.settle()
             raise BoardRefusedError(payload[0], a, b)
         return payload[1:]
+
+
+def _begin_request(s: TrainSettings) -> protocol.BeginRequest:
+    """The request, whose fields are called as the settings are."""
+    return protocol.BeginRequest(**asdict(s))
 
 
 def answer_bytes(policy: protocol.Policy, classes: int) -> int:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 1
+VERSION = 2
 MAGIC = 0x41494d54
 MAX_PAYLOAD = 1024
 WINDOW = 4
@@ -35,6 +35,13 @@ class TickSource(IntEnum):
     HOST_NS = 2  # nanoseconds of a host build: not comparable with a board's
 
 
+class SecretSource(IntEnum):
+    """Where the randomness of DP-SGD comes from."""
+
+    SEED = 0  # the run's seed: repeatable, for audits; gives nobody privacy
+    CHIP = 1  # the chip's generator of true random numbers
+
+
 class Status(IntEnum):
     """Error codes of the board."""
 
@@ -49,6 +56,13 @@ class Status(IntEnum):
     STEP_MISMATCH = 8
     NO_MEMBERS = 9
     BAD_POLICY = 10
+    BAD_LAYER = 11
+    STORE_TOO_LARGE = 12
+    WHOLE_WINDOWS_NEEDED = 13
+    PRIVACY_REQUIRED = 14
+    BUDGET_SPENT = 15
+    NO_ENTROPY = 21
+    ANSWER_TOO_LONG = 22
     BUNDLE_TRUNCATED = 16
     BUNDLE_VERSION = 17
     BUNDLE_CHECKSUM = 18
@@ -70,10 +84,17 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BAD_SLOT: ('slot {a} is outside what the sample store holds ({b})', "Store the windows first; `tinymia info` shows the store's capacity."),
     Status.BAD_LABEL: ("label {a} is not one of the model's {b} classes", ''),
     Status.BAD_WINDOW: ('a window of {a} bytes was sent, the model takes {b}', ''),
-    Status.BAD_SETTING: ('training setting number {a} is out of range', 'Settings are numbered in order: learning_rate, batch, clip_norm, label_smoothing, seed.'),
+    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 holdout, 16 patience, 17 jitter, 18 scaling, 19 rotation, 20 shift, 21 noise_multiplier.'),
     Status.STEP_MISMATCH: ('training was asked to go on at epoch {a}, the board stands at {b}', 'Ask the board for its state and go on from there, or begin again.'),
     Status.NO_MEMBERS: ('no stored window is selected for training', ''),
-    Status.BAD_POLICY: ('unknown output policy {a}', ''),
+    Status.BAD_POLICY: ('there is no output policy {a} with {b} levels', 'Rounding needs at least one level.'),
+    Status.BAD_LAYER: ('training cannot start at layer {a} of {b}', 'It starts where a single tensor lies before the layer; `tinymia info` lists those layers.'),
+    Status.STORE_TOO_LARGE: ('training like this leaves room for {b} windows, {a} are stored', 'Store fewer windows, train fewer layers, or leave out momentum, Adam or early stopping.'),
+    Status.WHOLE_WINDOWS_NEEDED: ('augmentation changes whole windows, but the store keeps what layer {a} reads', 'Choose a raw layout before the windows are stored.'),
+    Status.PRIVACY_REQUIRED: ("the bundle's privacy budget allows DP-SGD only, with at least its noise and at most its share of the members in a step (setting {a})", 'Set noise_multiplier and batch as `tinymia info` shows the budget.'),
+    Status.BUDGET_SPENT: ('{a} more steps of DP-SGD were asked for, the privacy budget has {b} left', 'Stop here: more training on the same data would exceed the provisioned epsilon.'),
+    Status.NO_ENTROPY: ("the chip's generator of random numbers failed", 'Reset the board; if it happens again, the chip or its clock is at fault.'),
+    Status.ANSWER_TOO_LONG: ('answers of {a} bytes do not fit in a frame of {b}', 'Ask for fewer at once, or under another output policy (rounded, top1, label).'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
     Status.BUNDLE_VERSION: ('the bundle on the board has format version {a}, the firmware reads {b}', 'Export it again with this version of tinymia.'),
     Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),
@@ -104,6 +125,7 @@ class Type(IntEnum):
     ASK = 11
     TAIL = 12
     ECHO = 13
+    LAYOUT = 14
     RESEND = 126
 
 
@@ -202,12 +224,22 @@ class InfoResponse:
     stack_size: int
     store_capacity: int
     rx_overruns: int
+    layers: int
+    first_layer: int
+    raw: int
+    slot_bytes: int
+    trained_parameters: int
+    budget_noise: float
+    budget_rate: float
+    budget_steps: int
+    budget_left: int
+    secret_source: int
     TYPE: ClassVar[int] = Type.INFO
-    FIXED: ClassVar[Struct] = Struct("<IIIfiIfiHBIIIIIIIHI")
+    FIXED: ClassVar[Struct] = Struct("<IIIfiIfiHBIIIIIIIHIBBBIIffIIB")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.bundle_crc, self.bundle_size, self.input_bytes, self.input_scale, self.input_zero_point, self.output_bytes, self.output_scale, self.output_zero_point, self.classes, self.has_tail, self.arena_used, self.arena_size, self.model_arena, self.tail_arena, self.store_arena, self.stack_used, self.stack_size, self.store_capacity, self.rx_overruns)
+        fixed = self.FIXED.pack(self.bundle_crc, self.bundle_size, self.input_bytes, self.input_scale, self.input_zero_point, self.output_bytes, self.output_scale, self.output_zero_point, self.classes, self.has_tail, self.arena_used, self.arena_size, self.model_arena, self.tail_arena, self.store_arena, self.stack_used, self.stack_size, self.store_capacity, self.rx_overruns, self.layers, self.first_layer, self.raw, self.slot_bytes, self.trained_parameters, self.budget_noise, self.budget_rate, self.budget_steps, self.budget_left, self.secret_source)
         return fixed
 
     @classmethod
@@ -260,7 +292,7 @@ class StateResponse:
 
 @dataclass(frozen=True)
 class ClearRequest:
-    """Empties the sample store and goes back to the base tail."""
+    """Empties the sample store and goes back to the base network."""
 
     TYPE: ClassVar[int] = Type.CLEAR
     FIXED: ClassVar[Struct] = Struct("<")
@@ -422,19 +454,35 @@ class SelectResponse:
 
 @dataclass(frozen=True)
 class BeginRequest:
-    """Goes back to the base tail and sets how to train. clip_norm 0 means no clipping."""
+    """Goes back to the base network and sets how to train (see train/settings.h of the core); off is always 0."""
 
     learning_rate: float
     batch: int
     clip_norm: float
     label_smoothing: float
     seed: int
+    trained: int
+    optimizer: int
+    momentum: float
+    beta2: float
+    schedule: int
+    schedule_epochs: int
+    l2: float
+    dropout: float
+    mixup: float
+    holdout: int
+    patience: int
+    jitter: float
+    scaling: float
+    rotation: float
+    shift: int
+    noise_multiplier: float
     TYPE: ClassVar[int] = Type.BEGIN
-    FIXED: ClassVar[Struct] = Struct("<fHffQ")
+    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffBHfffHf")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed)
+        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.holdout, self.patience, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier)
         return fixed
 
     @classmethod
@@ -448,12 +496,15 @@ class BeginResponse:
     """Response to BEGIN."""
 
     tail_hash: int
+    trained: int
+    workspace: int
+    capacity: int
     TYPE: ClassVar[int] = Type.BEGIN
-    FIXED: ClassVar[Struct] = Struct("<Q")
+    FIXED: ClassVar[Struct] = Struct("<QIIH")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.tail_hash)
+        fixed = self.FIXED.pack(self.tail_hash, self.trained, self.workspace, self.capacity)
         return fixed
 
     @classmethod
@@ -464,7 +515,7 @@ class BeginResponse:
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """Trains whole epochs over the members; refused unless the board stands at `first_epoch`."""
+    """Trains whole epochs over the members; refused unless the board stands at `first_epoch`. Once early stopping has ended the training, epochs are counted only."""
 
     first_epoch: int
     epochs: int
@@ -489,15 +540,17 @@ class TrainResponse:
     epoch: int
     tail_hash: int
     loss: float
+    held_out: float
     steps: int
     clipped: int
+    stopped: int
     ticks: int
     TYPE: ClassVar[int] = Type.TRAIN
-    FIXED: ClassVar[Struct] = Struct("<IQfIII")
+    FIXED: ClassVar[Struct] = Struct("<IQffIIBI")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.epoch, self.tail_hash, self.loss, self.steps, self.clipped, self.ticks)
+        fixed = self.FIXED.pack(self.epoch, self.tail_hash, self.loss, self.held_out, self.steps, self.clipped, self.stopped, self.ticks)
         return fixed
 
     @classmethod
@@ -598,7 +651,7 @@ class AskResponse:
 
 @dataclass(frozen=True)
 class TailRequest:
-    """Reads the tail back: float32 weights (class-major), then biases."""
+    """Reads what is trained: layer by layer, float32 weights (unless biases only), then biases."""
 
     first: int
     count: int
@@ -677,6 +730,48 @@ class EchoResponse:
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
         array = np.frombuffer(rest, dtype="<u1")
         return cls(*[*cls.FIXED.unpack(head), array])
+
+
+@dataclass(frozen=True)
+class LayoutRequest:
+    """Chooses the first trained layer and whether the store keeps whole windows (raw, for augmentation); empties the store. A board starts with the last layer, not raw."""
+
+    first_layer: int
+    raw: int
+    TYPE: ClassVar[int] = Type.LAYOUT
+    FIXED: ClassVar[Struct] = Struct("<BB")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.first_layer, self.raw)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "LayoutRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class LayoutResponse:
+    """Response to LAYOUT."""
+
+    slot_bytes: int
+    capacity: int
+    trained: int
+    workspace: int
+    TYPE: ClassVar[int] = Type.LAYOUT
+    FIXED: ClassVar[Struct] = Struct("<IHII")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.slot_bytes, self.capacity, self.trained, self.workspace)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "LayoutResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ The bytes on disk and in flash are the same. All integers are little endian::
     table    sections x { char kind[4]; u32 offset; u32 size; u32 reserved = 0 }
     bodies   16-byte aligned, ascending, zero padded; total_size is a multiple of 16
 
-``MODL`` is a .tflite file with int8 input and output: the backbone if ``TAIL`` is there, else a
-complete model. ``TAIL`` is u32 classes, u32 dim, f32 weights[classes * dim] (class-major),
-f32 bias[classes]. ``META`` is UTF-8 JSON for the host; the device ignores it. It must hold
-format_version, name, kind ("personalizable" or "complete"), labels, classes,
-window {length, channels, rate_hz}, input {scale, zero_point}, normalization {mean, std} (one
-number a channel) and, with a tail, embedding {dim, scale, zero_point}. By
-provenance {dataset_sha256, public_people} an audit knows whom it must leave out.
+``MODL`` is a .tflite file with int8 input and output: the backbone if ``LAYR`` is there, else a
+complete model. ``LAYR`` is the float network that a device can train: u32 layers, u32 parameters,
+u32 reserved[2] = 0, layers x 48-byte records (see ``layers.py``), f32 parameters. Its last layer,
+the tail, reads the backbone's output. ``BUDG``, if a privacy budget is set, is
+f32 noise_multiplier, f32 max_rate, u32 steps, u32 reserved = 0. ``META`` is UTF-8 JSON for the
+host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
+"complete"), labels, classes, window {length, channels, rate_hz}, input {scale, zero_point},
+normalization {mean, std} (one number a channel) and, with a tail, embedding {dim, scale,
+zero_point}. By provenance {dataset_sha256, public_people} an audit knows whom it must leave out.
 """
 
 from __future__ import annotations
@@ -31,19 +33,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.errors import BundleError, DataError
+from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
 
 MAGIC = b"TMIABNDL"
-VERSION = 1
+VERSION = 2
 META_FORMAT_VERSION = FORMAT_VERSION
 HEADER = struct.Struct("<8sHHII12s")
 ENTRY = struct.Struct("<4sIII")
 ALIGN = 16
-KINDS = ("MODL", "TAIL", "META")
+KINDS = ("MODL", "LAYR", "BUDG", "META")
 # A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
 MAX_SECTIONS = 16
 MAX_BYTES = 64 * 1024 * 1024
 
+_BUDGET = struct.Struct("<ffII")
 _REBUILD = "Copy the file again, or rebuild it with `tinymia train`."
 
 
@@ -98,25 +102,43 @@ class Tail:
         e = np.exp(logits - logits.max(axis=1, keepdims=True))
         return np.asarray(e / e.sum(axis=1, keepdims=True), dtype=np.float32)
 
+
+@dataclass(frozen=True)
+class Budget:
+    """What training on a device may spend; epsilon is accounted on the host.
+
+    Attributes:
+        noise_multiplier: the least noise of DP-SGD that is allowed.
+        max_rate: the largest share of the members that a step may draw on average.
+        steps: how many steps are allowed in all.
+
+    Raises:
+        BundleError: a value is out of range.
+    """
+
+    noise_multiplier: float
+    max_rate: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        right = 0 < self.noise_multiplier <= 64 and 0 < self.max_rate <= 1
+        if not right or not 0 < self.steps < 2**32:
+            raise BundleError(
+                f"A privacy budget of {self.steps} steps with noise {self.noise_multiplier} and"
+                f" rate {self.max_rate} is not possible.",
+                "Give a noise multiplier in (0, 64], a rate in (0, 1] and at least one step.",
+            )
+
     def to_bytes(self) -> bytes:
-        """The body of a ``TAIL`` section."""
-        head = struct.pack("<II", self.classes, self.dim)
-        return head + self.weights.astype("<f4").tobytes() + self.bias.astype("<f4").tobytes()
+        """The body of a ``BUDG`` section."""
+        return _BUDGET.pack(self.noise_multiplier, self.max_rate, self.steps, 0)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Tail:
-        """Read a ``TAIL`` section's body; raises BundleError if its size does not fit."""
-        if len(data) < 8:
-            raise BundleError("The bundle's TAIL section is too short.", _REBUILD)
-        classes, dim = struct.unpack_from("<II", data)
-        if classes == 0 or dim == 0 or len(data) != 8 + 4 * classes * (dim + 1):
-            raise BundleError(
-                f"The bundle's TAIL section is {len(data)} bytes, which does not fit "
-                f"{classes} classes and {dim} inputs.",
-                _REBUILD,
-            )
-        values = np.frombuffer(data, dtype="<f4", offset=8).astype(np.float32)
-        return cls(values[: classes * dim].reshape(classes, dim), values[classes * dim :])
+    def from_bytes(cls, data: bytes) -> Budget:
+        """Read a ``BUDG`` section's body; raises BundleError."""
+        if len(data) != _BUDGET.size:
+            raise BundleError("The bundle's BUDG section has the wrong size.", _REBUILD)
+        return cls(*_BUDGET.unpack(data)[:3])
 
 
 @dataclass(frozen=True)
@@ -127,11 +149,26 @@ class Bundle:
         model: a .tflite file; the backbone if ``tail`` is given, else a complete model.
         tail: the trainable tail in float32, or None.
         meta: what the host needs (labels, window, normalisation, quantisation, provenance).
+        front: the backbone's layers in float32, which deeper training starts at; None: the tail
+            alone can be trained.
+        budget: what training may spend; None: no limit.
     """
 
     model: bytes
     tail: Tail | None
     meta: dict[str, Any]
+    front: Layers | None = None
+    budget: Budget | None = None
+
+    @property
+    def layers(self) -> Layers:
+        """All layers that a device can train, the tail last; raises BundleError without a tail."""
+        if self.tail is None:
+            raise BundleError(
+                "This bundle holds a complete model, which cannot be trained.",
+                "Use a bundle of kind 'personalizable'.",
+            )
+        return join(self.front, dense(self.tail.weights, self.tail.bias))
 
     @cached_property
     def _encoded(self) -> bytes:
@@ -270,7 +307,9 @@ def encode(bundle: Bundle) -> bytes:
     )
     bodies = [("MODL", bytes(bundle.model))]
     if bundle.tail is not None:
-        bodies.append(("TAIL", bundle.tail.to_bytes()))
+        bodies.append(("LAYR", bundle.layers.to_bytes()))
+    if bundle.budget is not None:
+        bodies.append(("BUDG", bundle.budget.to_bytes()))
     bodies.append(("META", meta.encode()))
     return pack_sections(bodies)
 
@@ -304,8 +343,13 @@ def split_sections(data: bytes) -> dict[str, bytes]:
         raise BundleError("This is not a tinymia bundle.", "Give a .bundle file.")
     if version > VERSION:
         raise BundleError(
-            f"The bundle has format version {version}; this tinymia reads up to {VERSION}.",
+            f"The bundle has format version {version}; this tinymia reads {VERSION}.",
             "Update tinymia.",
+        )
+    if version < VERSION:
+        raise BundleError(
+            f"The bundle has the old format version {version}; this tinymia reads {VERSION}.",
+            "Export it again with `tinymia train`.",
         )
     if version != VERSION or any(reserved) or not 1 <= count <= MAX_SECTIONS:
         raise BundleError("The bundle's header is damaged.", _REBUILD)
@@ -351,8 +395,20 @@ def decode(data: bytes) -> Bundle:
         meta = json.loads(sections["META"].decode())
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise BundleError("The bundle's META section is not JSON.", _REBUILD) from error
-    tail = Tail.from_bytes(sections["TAIL"]) if "TAIL" in sections else None
+    front, tail = (
+        split_tail(Layers.from_bytes(sections["LAYR"])) if "LAYR" in sections else (None, None)
+    )
     check_meta(meta, None if tail is None else tail.shape)
     if sections["MODL"][4:8] != b"TFL3":
         raise BundleError("The bundle's MODL section is not a .tflite file.", _REBUILD)
-    return Bundle(sections["MODL"], tail, meta)
+    budget = Budget.from_bytes(sections["BUDG"]) if "BUDG" in sections else None
+    return Bundle(sections["MODL"], tail, meta, front, budget)
+
+
+def split_tail(layers: Layers) -> tuple[Layers | None, Tail]:
+    """What lies before the last layer, and that layer."""
+    last = layers.records[-1]
+    tail = Tail(layers.weights(-1).reshape(last.out_c, last.inputs), layers.bias(-1))
+    if len(layers) == 1:
+        return None, tail
+    return Layers(layers.records[:-1], layers.parameters[: last.weights]), tail

@@ -1,30 +1,88 @@
-"""A bundle with the tail that a device has trained."""
+"""A bundle with the layers that a device has trained."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.device.settings import Parameters
 from tinymia.errors import BundleError
-from tinymia.export.bundle import Bundle, Tail
+from tinymia.export.bundle import Bundle, split_tail
+from tinymia.export.front import sources
+from tinymia.export.layers import Layers
 
 
-def personalized_bundle(base: Bundle, tail: Tail, note: dict[str, Any]) -> Bundle:
-    """The base bundle with another tail; ``note`` goes into ``provenance.personalized``.
+@dataclass(frozen=True)
+class Requantized:
+    """What it cost to write trained layers back into the int8 backbone.
+
+    Attributes:
+        layers: how many were written.
+        saturated: weights that lie beyond the int8 range of their scale.
+        largest_error: of a weight, in steps of its scale; 0.5 where nothing saturates.
+    """
+
+    layers: int
+    saturated: int
+    largest_error: float
+
+
+def personalized_bundle(
+    base: Bundle, first: int, trained: Parameters, theta: NDArray[np.float32], note: dict[str, Any]
+) -> Bundle:
+    """The base bundle with what a device has trained from layer ``first`` on.
+
+    The float layers take ``theta`` as it is. Layers of the backbone are also written back into the
+    int8 model, with the scales that it has, so that it computes what was trained when the bundle
+    is flashed again; the cost of that is kept in the metadata.
+
+    Args:
+        base: what the device ran.
+        first: the first trained layer.
+        trained: weights and biases, or biases alone.
+        theta: (trained,) float32, as :meth:`Board.parameters` reads it.
+        note: goes into ``provenance.personalized``.
 
     Raises:
-        BundleError: the tail's shape is not that of the base tail.
+        BundleError: the parameters do not fit the bundle.
     """
-    if base.tail is None or base.tail.weights.shape != tail.weights.shape:
-        raise BundleError(
-            "The trained tail does not fit this bundle.", "Use the bundle it is from."
-        )
+    layers = base.layers.with_trained(theta, first, trained is Parameters.BIASES)
+    front, tail = split_tail(layers)
+    model, block = base.model, {}
+    if front is not None and first < len(front):
+        model, report = _write_back(base.model, front, first)
+        block = {"requantized": asdict(report)}
     meta = copy.deepcopy(base.meta)
     meta["name"] = f"{meta['name']}-personal"
-    meta.setdefault("provenance", {})["personalized"] = {"base": base.bundle_id, **note}
+    personal = {"base": base.bundle_id, "first_layer": first, **note, **block}
+    meta.setdefault("provenance", {})["personalized"] = personal
     meta.pop("accuracy", None)  # it was the base model's
-    return replace(base, tail=tail, meta=meta)
+    return replace(base, model=model, tail=tail, meta=meta, front=front)
+
+
+def _write_back(backbone: bytes, front: Layers, first: int) -> tuple[bytes, Requantized]:
+    """Weights and biases of ``front`` from ``first`` on into a .tflite, as int8 and int32."""
+    data = bytearray(backbone)
+    found = sources(data)
+    if len(found) != len(front):
+        raise BundleError("The bundle's float layers are not its model's.", "Export it again.")
+    written, saturated, worst = 0, 0, 0.0
+    for i in range(first, len(front)):
+        source = found[i]
+        if source is None:
+            continue
+        exact = front.weights(i) / source.weight_scale
+        source.weights[:] = np.clip(np.rint(exact), -127, 127)
+        bias = np.rint(front.bias(i) / source.bias_scale)
+        source.bias[:] = np.clip(bias, -(2**31) + 1, 2**31 - 1)
+        written += 1
+        saturated += int((np.abs(np.rint(exact)) > 127).sum())
+        worst = max(worst, float(np.abs(exact - source.weights).max()))
+    return bytes(data), Requantized(written, saturated, worst)
 
 
 def whose(bundle: Bundle) -> str | None:

@@ -25,6 +25,7 @@ class Arena {
                                  alignof(T) > 8 ? alignof(T) : 8));
   }
 
+  uint8_t* base() const { return base_; }
   uint32_t used() const { return used_; }
   uint32_t size() const { return size_; }
   void Reset() { used_ = 0; }

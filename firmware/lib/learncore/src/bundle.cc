@@ -9,7 +9,7 @@ namespace {
 
 constexpr uint32_t kHeaderBytes = 32;
 constexpr uint32_t kRowBytes = 16;
-constexpr uint16_t kVersion = 1;
+constexpr uint16_t kVersion = 2;
 constexpr uint32_t kMaxClasses = 256;
 constexpr uint32_t kMaxDim = 4096;
 
@@ -25,19 +25,120 @@ uint16_t U16(const uint8_t* at) {
   return value;
 }
 
-bool ParseTail(const uint8_t* data, uint32_t size, BundleView* view) {
-  if (size < 8) return false;
-  const uint32_t classes = U32(data);
-  const uint32_t dim = U32(data + 4);
-  if (classes < 2 || classes > kMaxClasses || dim < 1 || dim > kMaxDim) return false;
-  if (size != 8 + 4 * (classes * dim + classes)) return false;
-  view->classes = classes;
-  view->dim = dim;
-  // Sections are 16-byte aligned, so these floats are aligned too.
-  view->tail = reinterpret_cast<const float*>(data + 8);
-  for (uint32_t i = 0; i < classes * dim + classes; ++i) {
-    if ((U32(data + 8 + 4 * i) & 0x7F800000u) == 0x7F800000u) return false;  // NaN or infinite
+constexpr uint32_t kMaxLayers = 64;
+constexpr uint32_t kLayersHeaderBytes = 16;
+
+// Whether output position `last` of a dimension still reads some of its input, and the first, too.
+bool WindowsTouch(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t pad) {
+  if (in == 0 || out == 0 || kernel == 0 || stride == 0 || pad >= kernel) return false;
+  const uint64_t last = static_cast<uint64_t>(out - 1) * stride;
+  return last < static_cast<uint64_t>(in) + pad;
+}
+
+bool CheckSpatial(const Layer& l) {
+  return WindowsTouch(l.in_h, l.out_h, l.kernel_h, l.stride_h, l.pad_top) &&
+         WindowsTouch(l.in_w, l.out_w, l.kernel_w, l.stride_w, l.pad_left);
+}
+
+uint64_t Product(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+  return static_cast<uint64_t>(a) * b > UINT32_MAX       ? UINT64_MAX
+         : static_cast<uint64_t>(a) * b * c > UINT32_MAX ? UINT64_MAX
+                                                         : static_cast<uint64_t>(a) * b * c * d;
+}
+
+// The kind's own rules, and how many weights it has.
+bool CheckKind(const Layer& l, uint64_t* weights) {
+  *weights = 0;
+  const bool same_size = l.in_h == l.out_h && l.in_w == l.out_w && l.in_c == l.out_c;
+  switch (l.kind) {
+    case LayerKind::kDense:
+      *weights = Product(l.in_h, l.in_w, l.in_c, l.out_c);
+      return l.out_h == 1 && l.out_w == 1;
+    case LayerKind::kConv:
+      *weights = Product(l.kernel_h, l.kernel_w, l.in_c, l.out_c);
+      return CheckSpatial(l);
+    case LayerKind::kDepthwise:
+      *weights = Product(l.kernel_h, l.kernel_w, l.out_c, 1);
+      return l.in_c != 0 && l.out_c % l.in_c == 0 && CheckSpatial(l);
+    case LayerKind::kAveragePool:
+    case LayerKind::kMaxPool:
+      return l.in_c == l.out_c && CheckSpatial(l);
+    case LayerKind::kAdd:
+      return same_size;
+    default:
+      return false;
   }
+}
+
+uint32_t OutputsOf(const Layer* layers, uint32_t number) {
+  return number == 0 ? layers[0].inputs() : layers[number - 1].outputs();
+}
+
+bool CheckLayer(const Layer* layers, uint32_t i, uint32_t parameters) {
+  const Layer& l = layers[i];
+  constexpr uint32_t kMaxValues = 1u << 24;
+  if (l.activation > Activation::kRelu6) return false;
+  if (Product(l.in_h, l.in_w, l.in_c, 1) - 1 >= kMaxValues) return false;
+  if (Product(l.out_h, l.out_w, l.out_c, 1) - 1 >= kMaxValues) return false;
+  uint64_t weights = 0;
+  if (!CheckKind(l, &weights) || weights != l.weight_count) return false;
+  if (l.bias_count != (weights == 0 ? 0u : l.out_c)) return false;
+  if (l.weights > parameters || l.weight_count > parameters - l.weights ||
+      l.bias_count > parameters - l.weights - l.weight_count) {
+    return false;
+  }
+  if (l.input > i || OutputsOf(layers, l.input) != l.inputs()) return false;
+  if (l.kind != LayerKind::kAdd) return l.other == 0;
+  return l.other <= i && OutputsOf(layers, l.other) == l.inputs();
+}
+
+// Whether one tensor, the layer's input, is all that layers from `first` on read of what is before.
+bool CanCut(const Layer* layers, uint32_t count, uint32_t first) {
+  const uint8_t input = layers[first].input;
+  for (uint32_t i = first; i < count; ++i) {
+    const Layer& l = layers[i];
+    if (l.input <= first && l.input != input) return false;
+    if (l.kind == LayerKind::kAdd && l.other <= first && l.other != input) return false;
+  }
+  return true;
+}
+
+bool ParseLayers(const uint8_t* data, uint32_t size, BundleView* view) {
+  if (size < kLayersHeaderBytes || view->graph.count != 0) return false;
+  const uint32_t count = U32(data);
+  const uint32_t parameters = U32(data + 4);
+  if (count == 0 || count > kMaxLayers || parameters > UINT32_MAX / 8) return false;
+  const uint32_t records = count * static_cast<uint32_t>(sizeof(Layer));
+  if (size != static_cast<uint64_t>(kLayersHeaderBytes) + records + 4ull * parameters) return false;
+  // Sections are 16-byte aligned, so these are aligned too.
+  const auto* layers = reinterpret_cast<const Layer*>(data + kLayersHeaderBytes);
+  const uint8_t* floats = data + kLayersHeaderBytes + records;
+  uint32_t cut = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    if (!CheckLayer(layers, i, parameters)) return false;
+    if (layers[i].cut == kNoCut) continue;
+    if (layers[i].cut < cut || !CanCut(layers, count, i)) return false;
+    cut = layers[i].cut;
+  }
+  const Layer& last = layers[count - 1];
+  if (last.kind != LayerKind::kDense || last.activation != Activation::kNone || last.out_c < 2 ||
+      last.out_c > kMaxClasses || last.inputs() > kMaxDim || last.cut == kNoCut) {
+    return false;
+  }
+  for (uint32_t i = 0; i < parameters; ++i) {
+    if ((U32(floats + 4 * i) & 0x7F800000u) == 0x7F800000u) return false;  // NaN or infinite
+  }
+  view->graph = {layers, count, reinterpret_cast<const float*>(floats)};
+  return true;
+}
+
+bool ParseBudget(const uint8_t* data, uint32_t size, BundleView* view) {
+  if (size != sizeof(Budget) || view->budget != nullptr) return false;
+  const auto* budget = reinterpret_cast<const Budget*>(data);
+  // Written so that NaN fails.
+  if (!(budget->noise_multiplier > 0.0f && budget->noise_multiplier <= 64.0f)) return false;
+  if (!(budget->max_rate > 0.0f && budget->max_rate <= 1.0f)) return false;
+  view->budget = budget;
   return true;
 }
 
@@ -70,10 +171,10 @@ Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
       if (view->model != nullptr) return {Status::kBundleMalformed, i, 0};
       view->model = data + offset;
       view->model_size = bytes;
-    } else if (memcmp(row, "TAIL", 4) == 0) {
-      if (view->tail != nullptr || !ParseTail(data + offset, bytes, view)) {
-        return {Status::kBundleMalformed, i, 0};
-      }
+    } else if (memcmp(row, "LAYR", 4) == 0) {
+      if (!ParseLayers(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
+    } else if (memcmp(row, "BUDG", 4) == 0) {
+      if (!ParseBudget(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
     }
   }
   if (view->model == nullptr) return {Status::kBundleMalformed, sections, 0};

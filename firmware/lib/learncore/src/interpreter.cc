@@ -25,6 +25,7 @@ Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena) {
   context_ = {data, graph.arena_base};
   nodes_ = graph.nodes;
   node_count_ = graph.node_count;
+  model_size_ = size;
   input_ = context_.Mutable<int8_t>(graph.input);
   output_ = context_.Const<int8_t>(graph.output);
   input_info_ = Describe(graph.input_tensor);
@@ -32,10 +33,53 @@ Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena) {
   return status;
 }
 
-void Interpreter::Invoke() {
-  for (uint32_t i = 0; i < node_count_; ++i) {
+void Interpreter::Invoke() { RunNodes(node_count_); }
+
+void Interpreter::Run(const Cut& cut) { RunNodes(cut.nodes); }
+
+void Interpreter::RunNodes(uint32_t count) {
+  for (uint32_t i = 0; i < count; ++i) {
     KernelAt(nodes_[i].kernel)->eval(context_, nodes_[i]);
   }
+}
+
+Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
+  if (operators == kAll) {
+    *cut = {node_count_, output_, output_info_};
+    return Status::kOk;
+  }
+  *cut = {0, input_, input_info_};
+  if (nodes_ == nullptr || operators == 0) return Status::kOk;
+  TfliteModel model(context_.model, model_size_);
+  Status status = model.Open();
+  if (status != Status::kOk) return status;
+  if (operators > model.operator_count()) return Status::kModelMalformed;
+  // Operators that only give a tensor another shape are no nodes: their data is their input's.
+  int32_t sought = -1;
+  for (uint32_t i = operators; i-- > 0;) {
+    Operator op;
+    status = model.ReadOperator(i, &op);
+    if (status != Status::kOk) return status;
+    const int32_t output = model.Int32At(op.outputs, 0);
+    const bool is_node = KernelAt(FindKernel(op.code))->eval != nullptr;
+    if (i + 1 == operators) {
+      Tensor tensor;
+      status = model.ReadTensor(output, &tensor);
+      if (status != Status::kOk) return status;
+      if (tensor.type != TensorType::kInt8) return Status::kModelUnsupportedType;
+      cut->info = Describe(tensor);
+      sought = output;
+    }
+    if (sought == output && is_node) sought = -2 - static_cast<int32_t>(cut->nodes);
+    if (sought == output) sought = model.Int32At(op.inputs, 0);
+    cut->nodes += is_node ? 1 : 0;
+  }
+  // Counted from the end, the node that computes it; none: the model's input.
+  if (sought <= -2) {
+    const uint32_t from_end = static_cast<uint32_t>(-2 - sought);
+    cut->data = context_.Const<int8_t>(nodes_[cut->nodes - 1 - from_end].output);
+  }
+  return Status::kOk;
 }
 
 }  // namespace tinymia

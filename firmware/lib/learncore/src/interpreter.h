@@ -35,10 +35,25 @@ class Interpreter {
 
   void Invoke();
 
+  // A place between two operators: the tensor that is computed there, and how far to run for it.
+  struct Cut {
+    uint32_t nodes = 0;
+    const int8_t* data = nullptr;  // valid after Run, up to the next write to the input
+    TensorInfo info = {};
+  };
+  // The output of the first `operators` operators of the file (0: the model's input, kAll: its
+  // output). Refused: more operators than there are, an output that is not int8.
+  static constexpr uint32_t kAll = 0xFFFE;
+  Status FindCut(uint32_t operators, Cut* cut) const;
+  void Run(const Cut& cut);
+
  private:
+  void RunNodes(uint32_t count);
+
   EvalContext context_ = {nullptr, nullptr};
   const Node* nodes_ = nullptr;
   uint32_t node_count_ = 0;
+  uint32_t model_size_ = 0;
   int8_t* input_ = nullptr;
   const int8_t* output_ = nullptr;
   TensorInfo input_info_ = {};

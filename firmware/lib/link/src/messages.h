@@ -8,7 +8,7 @@
 namespace tinymia {
 
 constexpr char kFirmwareVersion[] = "0.1.0";
-constexpr uint16_t kProtocolVersion = 1;
+constexpr uint16_t kProtocolVersion = 2;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;
 constexpr uint32_t kWindow = 4;
@@ -28,6 +28,12 @@ enum class TickSource : uint8_t {
   kHostNs = 2,  // nanoseconds of a host build: not comparable with a board's
 };
 
+// Where the randomness of DP-SGD comes from.
+enum class SecretSource : uint8_t {
+  kSeed = 0,  // the run's seed: repeatable, for audits; gives nobody privacy
+  kChip = 1,  // the chip's generator of true random numbers
+};
+
 enum class Type : uint8_t {
   kHello = 1,
   kInfo = 2,
@@ -42,6 +48,7 @@ enum class Type : uint8_t {
   kAsk = 11,
   kTail = 12,
   kEcho = 13,
+  kLayout = 14,
   kResend = 126,
 };
 constexpr uint8_t kResponse = 0x80;
@@ -143,7 +150,17 @@ struct InfoResponse {
   uint32_t stack_size;
   uint16_t store_capacity;
   uint32_t rx_overruns;
-  static constexpr uint32_t kFixed = 69;
+  uint8_t layers;
+  uint8_t first_layer;
+  uint8_t raw;
+  uint32_t slot_bytes;
+  uint32_t trained_parameters;
+  float budget_noise;
+  float budget_rate;
+  uint32_t budget_steps;
+  uint32_t budget_left;
+  uint8_t secret_source;
+  static constexpr uint32_t kFixed = 97;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&bundle_crc, payload + 0, 4);
@@ -165,6 +182,16 @@ struct InfoResponse {
     memcpy(&stack_size, payload + 59, 4);
     memcpy(&store_capacity, payload + 63, 2);
     memcpy(&rx_overruns, payload + 65, 4);
+    memcpy(&layers, payload + 69, 1);
+    memcpy(&first_layer, payload + 70, 1);
+    memcpy(&raw, payload + 71, 1);
+    memcpy(&slot_bytes, payload + 72, 4);
+    memcpy(&trained_parameters, payload + 76, 4);
+    memcpy(&budget_noise, payload + 80, 4);
+    memcpy(&budget_rate, payload + 84, 4);
+    memcpy(&budget_steps, payload + 88, 4);
+    memcpy(&budget_left, payload + 92, 4);
+    memcpy(&secret_source, payload + 96, 1);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -187,6 +214,16 @@ struct InfoResponse {
     memcpy(payload + 59, &stack_size, 4);
     memcpy(payload + 63, &store_capacity, 2);
     memcpy(payload + 65, &rx_overruns, 4);
+    memcpy(payload + 69, &layers, 1);
+    memcpy(payload + 70, &first_layer, 1);
+    memcpy(payload + 71, &raw, 1);
+    memcpy(payload + 72, &slot_bytes, 4);
+    memcpy(payload + 76, &trained_parameters, 4);
+    memcpy(payload + 80, &budget_noise, 4);
+    memcpy(payload + 84, &budget_rate, 4);
+    memcpy(payload + 88, &budget_steps, 4);
+    memcpy(payload + 92, &budget_left, 4);
+    memcpy(payload + 96, &secret_source, 1);
     return kFixed;
   }
 };
@@ -221,7 +258,7 @@ struct StateResponse {
   }
 };
 
-// Empties the sample store and goes back to the base tail.
+// Empties the sample store and goes back to the base network.
 
 // Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows.
 struct PutRequest {
@@ -325,14 +362,30 @@ struct SelectResponse {
   }
 };
 
-// Goes back to the base tail and sets how to train. clip_norm 0 means no clipping.
+// Goes back to the base network and sets how to train (see train/settings.h of the core); off is always 0.
 struct BeginRequest {
   float learning_rate;
   uint16_t batch;
   float clip_norm;
   float label_smoothing;
   uint64_t seed;
-  static constexpr uint32_t kFixed = 22;
+  uint8_t trained;
+  uint8_t optimizer;
+  float momentum;
+  float beta2;
+  uint8_t schedule;
+  uint16_t schedule_epochs;
+  float l2;
+  float dropout;
+  float mixup;
+  uint8_t holdout;
+  uint16_t patience;
+  float jitter;
+  float scaling;
+  float rotation;
+  uint16_t shift;
+  float noise_multiplier;
+  static constexpr uint32_t kFixed = 68;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&learning_rate, payload + 0, 4);
@@ -340,6 +393,22 @@ struct BeginRequest {
     memcpy(&clip_norm, payload + 6, 4);
     memcpy(&label_smoothing, payload + 10, 4);
     memcpy(&seed, payload + 14, 8);
+    memcpy(&trained, payload + 22, 1);
+    memcpy(&optimizer, payload + 23, 1);
+    memcpy(&momentum, payload + 24, 4);
+    memcpy(&beta2, payload + 28, 4);
+    memcpy(&schedule, payload + 32, 1);
+    memcpy(&schedule_epochs, payload + 33, 2);
+    memcpy(&l2, payload + 35, 4);
+    memcpy(&dropout, payload + 39, 4);
+    memcpy(&mixup, payload + 43, 4);
+    memcpy(&holdout, payload + 47, 1);
+    memcpy(&patience, payload + 48, 2);
+    memcpy(&jitter, payload + 50, 4);
+    memcpy(&scaling, payload + 54, 4);
+    memcpy(&rotation, payload + 58, 4);
+    memcpy(&shift, payload + 62, 2);
+    memcpy(&noise_multiplier, payload + 64, 4);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -348,24 +417,49 @@ struct BeginRequest {
     memcpy(payload + 6, &clip_norm, 4);
     memcpy(payload + 10, &label_smoothing, 4);
     memcpy(payload + 14, &seed, 8);
+    memcpy(payload + 22, &trained, 1);
+    memcpy(payload + 23, &optimizer, 1);
+    memcpy(payload + 24, &momentum, 4);
+    memcpy(payload + 28, &beta2, 4);
+    memcpy(payload + 32, &schedule, 1);
+    memcpy(payload + 33, &schedule_epochs, 2);
+    memcpy(payload + 35, &l2, 4);
+    memcpy(payload + 39, &dropout, 4);
+    memcpy(payload + 43, &mixup, 4);
+    memcpy(payload + 47, &holdout, 1);
+    memcpy(payload + 48, &patience, 2);
+    memcpy(payload + 50, &jitter, 4);
+    memcpy(payload + 54, &scaling, 4);
+    memcpy(payload + 58, &rotation, 4);
+    memcpy(payload + 62, &shift, 2);
+    memcpy(payload + 64, &noise_multiplier, 4);
     return kFixed;
   }
 };
 struct BeginResponse {
   uint64_t tail_hash;
-  static constexpr uint32_t kFixed = 8;
+  uint32_t trained;
+  uint32_t workspace;
+  uint16_t capacity;
+  static constexpr uint32_t kFixed = 18;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&tail_hash, payload + 0, 8);
+    memcpy(&trained, payload + 8, 4);
+    memcpy(&workspace, payload + 12, 4);
+    memcpy(&capacity, payload + 16, 2);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &tail_hash, 8);
+    memcpy(payload + 8, &trained, 4);
+    memcpy(payload + 12, &workspace, 4);
+    memcpy(payload + 16, &capacity, 2);
     return kFixed;
   }
 };
 
-// Trains whole epochs over the members; refused unless the board stands at `first_epoch`.
+// Trains whole epochs over the members; refused unless the board stands at `first_epoch`. Once early stopping has ended the training, epochs are counted only.
 struct TrainRequest {
   uint32_t first_epoch;
   uint16_t epochs;
@@ -386,27 +480,33 @@ struct TrainResponse {
   uint32_t epoch;
   uint64_t tail_hash;
   float loss;
+  float held_out;
   uint32_t steps;
   uint32_t clipped;
+  uint8_t stopped;
   uint32_t ticks;
-  static constexpr uint32_t kFixed = 28;
+  static constexpr uint32_t kFixed = 33;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&epoch, payload + 0, 4);
     memcpy(&tail_hash, payload + 4, 8);
     memcpy(&loss, payload + 12, 4);
-    memcpy(&steps, payload + 16, 4);
-    memcpy(&clipped, payload + 20, 4);
-    memcpy(&ticks, payload + 24, 4);
+    memcpy(&held_out, payload + 16, 4);
+    memcpy(&steps, payload + 20, 4);
+    memcpy(&clipped, payload + 24, 4);
+    memcpy(&stopped, payload + 28, 1);
+    memcpy(&ticks, payload + 29, 4);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &epoch, 4);
     memcpy(payload + 4, &tail_hash, 8);
     memcpy(payload + 12, &loss, 4);
-    memcpy(payload + 16, &steps, 4);
-    memcpy(payload + 20, &clipped, 4);
-    memcpy(payload + 24, &ticks, 4);
+    memcpy(payload + 16, &held_out, 4);
+    memcpy(payload + 20, &steps, 4);
+    memcpy(payload + 24, &clipped, 4);
+    memcpy(payload + 28, &stopped, 1);
+    memcpy(payload + 29, &ticks, 4);
     return kFixed;
   }
 };
@@ -493,7 +593,7 @@ struct AskResponse {
   }
 };
 
-// Reads the tail back: float32 weights (class-major), then biases.
+// Reads what is trained: layer by layer, float32 weights (unless biases only), then biases.
 struct TailRequest {
   uint32_t first;
   uint16_t count;
@@ -553,6 +653,46 @@ struct EchoResponse {
   // The open array is filled in place by the caller, behind the fixed fields.
   uint32_t Write(uint8_t* /*payload*/) const {
     return kFixed + data_bytes;
+  }
+};
+
+// Chooses the first trained layer and whether the store keeps whole windows (raw, for augmentation); empties the store. A board starts with the last layer, not raw.
+struct LayoutRequest {
+  uint8_t first_layer;
+  uint8_t raw;
+  static constexpr uint32_t kFixed = 2;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&first_layer, payload + 0, 1);
+    memcpy(&raw, payload + 1, 1);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &first_layer, 1);
+    memcpy(payload + 1, &raw, 1);
+    return kFixed;
+  }
+};
+struct LayoutResponse {
+  uint32_t slot_bytes;
+  uint16_t capacity;
+  uint32_t trained;
+  uint32_t workspace;
+  static constexpr uint32_t kFixed = 14;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&slot_bytes, payload + 0, 4);
+    memcpy(&capacity, payload + 4, 2);
+    memcpy(&trained, payload + 6, 4);
+    memcpy(&workspace, payload + 10, 4);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &slot_bytes, 4);
+    memcpy(payload + 4, &capacity, 2);
+    memcpy(payload + 6, &trained, 4);
+    memcpy(payload + 10, &workspace, 4);
+    return kFixed;
   }
 };
 

@@ -17,6 +17,7 @@ enum class LayerKind : uint8_t {
 enum class Activation : uint8_t { kNone = 0, kRelu = 1, kRelu6 = 2 };
 
 constexpr uint16_t kNoCut = 0xFFFF;
+constexpr uint16_t kWholeModel = 0xFFFE;  // a cut behind the last operator
 
 // Activations are [height][width][channels]. Inputs are numbered: 0 is the network's input, i the
 // output of layer i - 1. Weights: dense [out][in]; convolution [out][kernel_h][kernel_w][in];
@@ -34,8 +35,8 @@ struct Layer {
   uint16_t kernel_h, kernel_w;
   uint16_t stride_h, stride_w;
   uint16_t pad_top, pad_left;
-  // Operators of the int8 model that compute this layer's input; kNoCut when no single tensor
-  // separates what lies before from what lies behind.
+  // Operators of the int8 model that compute this layer's input (kWholeModel: all of them); kNoCut
+  // when no single tensor separates what lies before from what lies behind.
   uint16_t cut;
   uint16_t reserved;
   uint32_t weights;  // first of its parameters in the bundle's floats; the bias follows the weights

@@ -19,13 +19,13 @@ class ExampleStore {
   const Interpreter::Cut& cut() const { return cut_; }
   bool raw() const { return raw_; }
 
-  // Bytes for `slots` slots with labels, order and bitmap; and the most slots in `bytes`.
-  uint32_t BytesFor(uint32_t slots) const;
-  uint32_t CapacityIn(uint32_t bytes) const;
-  // Uses `memory` (8-byte aligned, BytesFor(capacity) bytes), empty.
+  // Bytes for that many slots with labels and bitmap.
+  uint32_t BytesFor(uint32_t slots) const { return slots * (slot_bytes_ + 1) + (slots + 7) / 8; }
+  // Uses `memory`, BytesFor(capacity) bytes, empty.
   void Place(uint8_t* memory, uint32_t capacity);
-  // Fewer slots in the same memory; what is stored stays. `capacity` >= stored().
-  void Shrink(uint32_t capacity);
+  // Another number of slots, at least stored(), in as much memory from the same place on; what is
+  // stored and selected stays.
+  void Resize(uint32_t capacity);
 
   void Clear();
   void Put(uint32_t slot, const int8_t* window, uint8_t label);  // slot <= stored()
@@ -43,6 +43,22 @@ class ExampleStore {
   uint32_t members() const { return members_; }
   uint32_t capacity() const { return capacity_; }
   uint64_t Hash() const;
+
+ private:
+  bool IsMember(uint32_t i) const { return (bitmap_[i / 8] >> (i % 8) & 1) != 0; }
+  const int8_t* Compute(const int8_t* window);
+
+  Interpreter* interpreter_ = nullptr;
+  Interpreter::Cut cut_;
+  WindowShape shape_ = {};
+  bool raw_ = false;
+  uint32_t slot_bytes_ = 0;
+  int8_t* slots_ = nullptr;    // [capacity][slot_bytes]
+  uint8_t* labels_ = nullptr;  // [capacity]
+  uint8_t* bitmap_ = nullptr;  // [(capacity + 7) / 8]
+  uint32_t capacity_ = 0;
+  uint32_t stored_ = 0;
+  uint32_t members_ = 0;
 };
 
 }  // namespace tinymia

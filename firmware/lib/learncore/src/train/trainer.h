@@ -46,6 +46,7 @@ class Trainer {
   uint32_t parameter_count() const { return net_.parameter_count(); }
   // What is trained: layer by layer, weights (unless biases only), then bias.
   const F* parameters() const { return net_.parameters(); }
+  uint32_t steps_per_epoch(uint32_t lane) const { return lanes_[lane].batches.steps(); }
   uint64_t Hash(uint32_t lane) const;
 
  private:

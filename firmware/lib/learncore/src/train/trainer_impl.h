@@ -408,4 +408,6 @@ uint64_t Trainer<F>::Hash(uint32_t lane) const {
   return hash.value();
 }
 
+extern template class Trainer<float>;  // in trainer.cc
+
 }  // namespace tinymia

@@ -1,0 +1,7 @@
+#include "trainer.h"
+
+namespace tinymia {
+
+template class Trainer<float>;
+
+}  // namespace tinymia

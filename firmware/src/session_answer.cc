@@ -1,0 +1,92 @@
+// The session's answers under an output policy.
+
+#include <string.h>
+
+#include "hal.h"
+#include "policy.h"
+#include "session.h"
+
+namespace tinymia {
+
+Refusal Session::CheckPolicy(uint8_t policy, uint16_t levels) const {
+  const bool known = policy <= static_cast<uint8_t>(Policy::kLabel);
+  if (!known || (policy == static_cast<uint8_t>(Policy::kRounded) && levels == 0)) {
+    return {Status::kBadPolicy, policy, levels};
+  }
+  return {};
+}
+
+uint32_t Session::AnswerBytes(uint8_t policy) const {
+  switch (static_cast<Policy>(policy)) {
+    case Policy::kFull:
+      return bundle_.graph.classes() * 4;
+    case Policy::kRounded:
+      return bundle_.graph.classes() * 2;
+    case Policy::kTop1:
+      return 5;
+    default:
+      return 1;
+  }
+}
+
+void Session::WriteAnswer(const int8_t* features, uint8_t policy, uint16_t levels, uint8_t* out) {
+  const uint32_t classes = bundle_.graph.classes();
+  trainer_.Answer(features, answer_);
+  for (uint32_t k = 0; k < classes; ++k) answer_[k] = Canonical(answer_[k]);
+  switch (static_cast<Policy>(policy)) {
+    case Policy::kFull:
+      WriteFull(answer_, classes, out);
+      break;
+    case Policy::kRounded:
+      WriteRounded(answer_, classes, levels, out);
+      break;
+    case Policy::kTop1:
+      WriteTop1(answer_, classes, out);
+      break;
+    default:
+      WriteLabel(answer_, classes, out);
+  }
+}
+
+uint32_t Session::Query(QueryRequest request, Reply reply) {
+  const Refusal refusal = CheckPolicy(request.policy, request.levels);
+  if (refusal.status != Status::kOk) return reply.Fail(refusal);
+  const uint32_t count = request.slots_bytes / 2;
+  const uint32_t each = AnswerBytes(request.policy);
+  if (count * each > Reply::Room(QueryResponse::kFixed)) {
+    return reply.Fail(Status::kAnswerTooLong, count * each, kMaxPayload);
+  }
+  QueryResponse response = {};
+  response.answers_bytes = count * each;
+  const uint32_t start = hal::Ticks();
+  for (uint32_t i = 0; i < count; ++i) {
+    uint16_t slot;
+    memcpy(&slot, request.slots + 2 * i, sizeof slot);
+    if (slot >= store_.stored()) return reply.Fail(Status::kBadSlot, slot, store_.stored());
+    WriteAnswer(store_.Features(slot), request.policy, request.levels,
+                reply.Open(QueryResponse::kFixed) + i * each);
+  }
+  response.ticks = hal::Ticks() - start;
+  return reply.Ok(response);
+}
+
+uint32_t Session::Ask(AskRequest request, Reply reply) {
+  const Refusal refusal = CheckPolicy(request.policy, request.levels);
+  if (refusal.status != Status::kOk) return reply.Fail(refusal);
+  const uint32_t window = static_cast<uint32_t>(interpreter_.input_info().bytes);
+  if (request.window_bytes != window)
+    return reply.Fail(Status::kBadWindow, request.window_bytes, window);
+  AskResponse response = {};
+  response.answer_bytes = AnswerBytes(request.policy);
+  if (response.answer_bytes > Reply::Room(AskResponse::kFixed)) {
+    return reply.Fail(Status::kAnswerTooLong, response.answer_bytes, kMaxPayload);
+  }
+  const auto* values = static_cast<const int8_t*>(static_cast<const void*>(request.window));
+  const uint32_t start = hal::Ticks();
+  WriteAnswer(store_.FeaturesOf(values), request.policy, request.levels,
+              reply.Open(AskResponse::kFixed));
+  response.ticks = hal::Ticks() - start;
+  return reply.Ok(response);
+}
+
+}  // namespace tinymia

@@ -1,0 +1,304 @@
+"""The float network of a bundle: what a device trains, from any layer on.
+
+A record is ``layer.h`` of the core: activations are (height, width, channels); input number 0 is
+the network's input, number i the output of layer i - 1. Weights are dense (out, in), convolution
+(out, kernel_h, kernel_w, in), depthwise (kernel_h, kernel_w, out), as in TFLite.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.errors import BundleError
+
+RECORD = struct.Struct("<4B14H4I")
+HEADER = struct.Struct("<IIII")
+NO_CUT = 0xFFFF
+WHOLE_MODEL = 0xFFFE
+"""Cut of a layer that reads the model's output."""
+MAX_LAYERS = 64
+
+_REBUILD = "Copy the file again, or export it again with this version of tinymia."
+
+
+class LayerKind(IntEnum):
+    """What a layer computes."""
+
+    DENSE = 1
+    CONV = 2
+    DEPTHWISE = 3
+    AVERAGE_POOL = 4
+    MAX_POOL = 5
+    ADD = 6
+
+
+class Activation(IntEnum):
+    """What follows the layer."""
+
+    NONE = 0
+    RELU = 1
+    RELU6 = 2
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One record; the fields are those of ``layer.h``."""
+
+    kind: LayerKind
+    activation: Activation
+    input: int
+    other: int
+    in_h: int
+    in_w: int
+    in_c: int
+    out_h: int
+    out_w: int
+    out_c: int
+    kernel_h: int = 0
+    kernel_w: int = 0
+    stride_h: int = 0
+    stride_w: int = 0
+    pad_top: int = 0
+    pad_left: int = 0
+    cut: int = NO_CUT
+    weights: int = 0
+    weight_count: int = 0
+    bias_count: int = 0
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that it reads."""
+        return self.in_h * self.in_w * self.in_c
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that it gives."""
+        return self.out_h * self.out_w * self.out_c
+
+    @property
+    def parametric(self) -> bool:
+        """Whether it has weights."""
+        return self.weight_count > 0
+
+    def pack(self) -> bytes:
+        """The record's 48 bytes."""
+        return RECORD.pack(
+            *(self.kind, self.activation, self.input, self.other),
+            *(self.in_h, self.in_w, self.in_c, self.out_h, self.out_w, self.out_c),
+            *(self.kernel_h, self.kernel_w, self.stride_h, self.stride_w),
+            *(self.pad_top, self.pad_left, self.cut, 0),
+            *(self.weights, self.weight_count, self.bias_count, 0),
+        )
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Layer:
+        """Read a record; raises BundleError for an unknown kind."""
+        values = RECORD.unpack(data)
+        try:
+            kind, activation = LayerKind(values[0]), Activation(values[1])
+        except ValueError as error:
+            raise BundleError(f"The bundle has an unknown layer ({error}).", _REBUILD) from None
+        if values[17] or values[21]:
+            raise BundleError("A layer's record in the bundle is damaged.", _REBUILD)
+        return cls(kind, activation, *values[2:17], *values[18:21])
+
+
+def _words(kind: LayerKind) -> str:
+    return kind.name.lower().replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A float network, from some tensor of the int8 model to the logits.
+
+    Attributes:
+        records: the layers, in order of computation; the last one is dense, without activation.
+        parameters: (parameters,) float32: each layer's weights, then its bias.
+    """
+
+    records: tuple[Layer, ...]
+    parameters: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        values = np.ascontiguousarray(self.parameters, dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise BundleError("The float layers hold NaN or infinite values.", "Train them again.")
+        object.__setattr__(self, "parameters", values)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def to_bytes(self) -> bytes:
+        """The body of a ``LAYR`` section."""
+        head = HEADER.pack(len(self.records), len(self.parameters), 0, 0)
+        records = b"".join(record.pack() for record in self.records)
+        return head + records + self.parameters.astype("<f4").tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Layers:
+        """Read a ``LAYR`` section's body; raises BundleError if it is damaged."""
+        if len(data) < HEADER.size:
+            raise BundleError("The bundle's LAYR section is too short.", _REBUILD)
+        count, parameters, *rest = HEADER.unpack_from(data)
+        size = HEADER.size + RECORD.size * count + 4 * parameters
+        if any(rest) or not 1 <= count <= MAX_LAYERS or len(data) != size:
+            raise BundleError(
+                f"The bundle's LAYR section is {len(data)} bytes, which does not fit {count} layers"
+                f" and {parameters} parameters.",
+                _REBUILD,
+            )
+        at = [HEADER.size + RECORD.size * i for i in range(count)]
+        records = tuple(Layer.unpack(data[a : a + RECORD.size]) for a in at)
+        values = np.frombuffer(data, "<f4", offset=HEADER.size + RECORD.size * count)
+        layers = cls(records, values.astype(np.float32))
+        layers.check()
+        return layers
+
+    def check(self) -> None:
+        """Raise BundleError unless the records fit each other and the parameters."""
+        sizes = [self.records[0].inputs]
+        for i, r in enumerate(self.records):
+            inputs = [r.input, r.other] if r.kind is LayerKind.ADD else [r.input]
+            right = all(n <= i and sizes[n] == r.inputs for n in inputs)
+            ends = r.weights + r.weight_count + r.bias_count
+            if not right or ends > len(self.parameters) or not r.outputs:
+                raise BundleError(f"Layer {i} of the bundle does not fit the others.", _REBUILD)
+            sizes.append(r.outputs)
+        last = self.records[-1]
+        if (
+            last.kind is not LayerKind.DENSE
+            or last.activation is not Activation.NONE
+            or last.weight_count != last.inputs * last.out_c
+            or last.bias_count != last.out_c
+        ):
+            raise BundleError("The bundle's last layer is no dense layer.", _REBUILD)
+
+    def weights(self, layer: int) -> NDArray[np.float32]:
+        """A layer's weights, flat, as a view."""
+        r = self.records[layer]
+        return self.parameters[r.weights : r.weights + r.weight_count]
+
+    def bias(self, layer: int) -> NDArray[np.float32]:
+        """A layer's bias, as a view."""
+        r = self.records[layer]
+        return self.parameters[r.weights + r.weight_count :][: r.bias_count]
+
+    def boundaries(self) -> list[int]:
+        """Layers at which training can start: a single tensor lies before them."""
+        return [i for i, r in enumerate(self.records) if r.cut != NO_CUT]
+
+    def describe(self, layer: int) -> str:
+        """One line for people."""
+        r = self.records[layer]
+        shape = f"{r.in_h}x{r.in_w}x{r.in_c} -> {r.out_h}x{r.out_w}x{r.out_c}"
+        if r.kind is LayerKind.DENSE:
+            shape = f"{r.inputs} -> {r.outputs}"
+        count = r.weight_count + r.bias_count
+        numbers = f", {count:,} parameters" if count else ""
+        return f"{layer}: {_words(r.kind)}, {shape}{numbers}"
+
+    def trained_slices(self, first: int, biases_only: bool) -> list[slice]:
+        """Where in :attr:`parameters` what is trained lies, in the core's order."""
+        out = []
+        for r in self.records[first:]:
+            if r.parametric:
+                start = r.weights + (r.weight_count if biases_only else 0)
+                out.append(slice(start, r.weights + r.weight_count + r.bias_count))
+        return out
+
+    def with_trained(self, theta: NDArray[np.float32], first: int, biases_only: bool) -> Layers:
+        """The layers with what a device has trained from ``first`` on: ``theta`` (trained,).
+
+        Raises:
+            BundleError: the number of trained parameters is another.
+        """
+        slices = self.trained_slices(first, biases_only)
+        sizes = [s.stop - s.start for s in slices]
+        if sum(sizes) != len(theta):
+            raise BundleError(
+                f"{len(theta)} trained parameters do not fit the bundle's {sum(sizes)}.",
+                "Use the bundle that the device ran.",
+            )
+        values = self.parameters.copy()
+        for part, size, start in zip(
+            slices, sizes, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True
+        ):
+            values[part] = theta[start : start + size]
+        return replace(self, parameters=values)
+
+
+def with_cuts(records: Sequence[Layer], operators: Sequence[int]) -> tuple[Layer, ...]:
+    """The records with ``cut`` set where training can start.
+
+    Args:
+        records: layers without cuts.
+        operators: for each, how many operators of the model compute its input.
+    """
+    out, last = [], 0
+    for i, record in enumerate(records):
+        # One tensor, this layer's input, must be all that is read of what lies before.
+        single = all(
+            n > i or n == record.input
+            for r in records[i:]
+            for n in ((r.input, r.other) if r.kind is LayerKind.ADD else (r.input,))
+        )
+        can = single and operators[i] >= last
+        last = operators[i] if can else last
+        out.append(replace(record, cut=operators[i] if can else NO_CUT))
+    return tuple(out)
+
+
+def dense(weights: NDArray[np.float32], bias: NDArray[np.float32]) -> Layers:
+    """A network of one dense layer behind the whole model: weights (classes, dim), bias."""
+    classes, dim = weights.shape
+    record = Layer(
+        *(LayerKind.DENSE, Activation.NONE, 0, 0, 1, 1, dim, 1, 1, classes),
+        cut=WHOLE_MODEL,
+        weight_count=classes * dim,
+        bias_count=classes,
+    )
+    return Layers((record,), np.concatenate([weights.ravel(), bias]))
+
+
+def join(front: Layers | None, head: Layers) -> Layers:
+    """``front`` with a dense layer behind it; ``head`` alone if there is no front."""
+    if front is None:
+        return head
+    offset = len(front.parameters)
+    last = replace(head.records[0], input=len(front.records), weights=offset)
+    return Layers((*front.records, last), np.concatenate([front.parameters, head.parameters]))
+
+
+def resolve(layers: Layers, depth: str) -> tuple[int, bool]:
+    """What "head", "last:K", "biases", "biases:K" or "all" means.
+
+    Returns:
+        The first trained layer, and whether biases alone are trained.
+
+    Raises:
+        BundleError: the network cannot be trained from there; says from where it can.
+    """
+    match = re.fullmatch(r"(head|all|last|biases)(?::([1-9]\d*))?", depth)
+    if match is None or (match[1] in ("head", "all") and match[2]):
+        raise BundleError(
+            f"{depth!r} does not say what to train.",
+            "Give head, last:K (the last K layers), biases, biases:K or all.",
+        )
+    parametric = [i for i, r in enumerate(layers.records) if r.parametric]
+    count = len(parametric)
+    wanted = int(match[2]) if match[2] else {"head": 1, "last": 1}.get(match[1], count)
+    possible = [k for k in range(1, count + 1) if layers.records[parametric[-k]].cut != NO_CUT]
+    if wanted not in possible:
+        raise BundleError(
+            f"This network cannot be trained from its last {wanted} layers on; it has {count} with"
+            " weights.",
+            f"K can be {', '.join(map(str, possible))}: there a single tensor lies before.",
+        )
+    return parametric[-wanted], match[1] == "biases"

@@ -48,7 +48,7 @@ def drawn(pool: Pool) -> Draw:
 def image(bundle: Bundle, target: str) -> Path | None:
     if not needs_image(target):
         return None
-    return image_for(bundle.to_bytes(), bundle.bundle_id).elf
+    return image_for(bundle.to_bytes(), bundle.bundle_id, target=target).elf
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def test_complete_model_equals_tflite_micro(
         )
     model = (MODELS / "har-watch.tflite").read_bytes()
     whole = complete_bundle(bundle, model)
-    image = image_for(whole.to_bytes(), whole.bundle_id, tmp_path / "complete.elf")
+    image = image_for(whole.to_bytes(), whole.bundle_id, tmp_path / "complete.elf", target=target)
     with connect(target, image.elf) as opened:
         got, _ = opened.board.infer(inputs)
     np.testing.assert_array_equal(got, golden(model, inputs))

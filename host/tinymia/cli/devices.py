@@ -14,7 +14,7 @@ def command(ask: bool) -> None:
     import shutil
 
     from tinymia.device.connect import connect
-    from tinymia.device.targets import QemuTarget, list_ports
+    from tinymia.device.targets import MACHINES, QemuTarget, list_ports
     from tinymia.errors import TinymiaError
 
     listed = table("", ("target", "what", "who answers"))
@@ -35,6 +35,6 @@ def command(ask: bool) -> None:
     found = (
         "can be started" if shutil.which(QemuTarget.program) else f"{QemuTarget.program} missing"
     )
-    for machine in QemuTarget.machines:
-        listed.add_row(f"qemu:{machine}", "simulated STM32F405 (Cortex-M4F)", found)
+    for name, machine in MACHINES.items():
+        listed.add_row(f"qemu:{name}", f"simulated {machine.title}", found)
     show(listed)

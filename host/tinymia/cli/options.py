@@ -97,10 +97,9 @@ def load_bundle(path: Path | None) -> Bundle:
 @contextmanager
 def connection(target: str, bundle: Bundle) -> Iterator[Connection]:
     """An open board; a simulator gets an image with this bundle."""
-    from tinymia.device.connect import connect, image_for, needs_image
+    from tinymia.device.connect import connect, supply
 
-    elf = image_for(bundle.to_bytes(), bundle.bundle_id).elf if needs_image(target) else None
-    with connect(target, elf) as opened:
+    with connect(target, supply(target, bundle.to_bytes(), bundle.bundle_id)) as opened:
         yield opened
 
 

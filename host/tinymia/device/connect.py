@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tinymia.device.client import Board
 from tinymia.device.target import Target
-from tinymia.device.targets import is_twin, needs_image, open_target
+from tinymia.device.targets import environment, is_twin, needs_image, open_target
 
 if TYPE_CHECKING:
     from tinymia.device.build import BuildResult
@@ -93,13 +93,16 @@ def images_dir() -> Path:
     return folder
 
 
-def image_for(bundle: bytes, bundle_id: str, out: Path | None = None) -> Image:
+def image_for(
+    bundle: bytes, bundle_id: str, out: Path | None = None, *, target: str = DEFAULT_TARGET
+) -> Image:
     """Build the firmware if need be and bake a bundle into it.
 
     Args:
         bundle: the bundle file's bytes.
         bundle_id: names the image when ``out`` is not given.
         out: where the image goes; default: a folder that PlatformIO does not wipe.
+        target: where the image will run.
 
     Raises:
         DeviceError: compiler missing, code does not compile, bundle too large.
@@ -107,7 +110,7 @@ def image_for(bundle: bytes, bundle_id: str, out: Path | None = None) -> Image:
     from tinymia.device.bake import bake
     from tinymia.device.build import build
 
-    built = build()
+    built = build(environment(target))
     where = out or images_dir() / f"{built.build_id[:12]}-{bundle_id}.elf"
     return Image(bake(built.elf, bundle, where), built)
 
@@ -128,7 +131,7 @@ def supply(spec: str, bundle: bytes, bundle_id: str) -> Path | bytes | None:
         DeviceError: the image cannot be built.
     """
     if needs_image(spec):
-        return image_for(bundle, bundle_id).elf
+        return image_for(bundle, bundle_id, target=spec).elf
     return bundle if is_twin(spec) else None
 
 

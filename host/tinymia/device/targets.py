@@ -20,6 +20,7 @@ import serial
 from serial.tools import list_ports as _pyserial_ports
 from serial.urlhandler import protocol_socket
 
+from tinymia.device.build import DEFAULT_ENV
 from tinymia.device.process import ChildProcess
 from tinymia.device.target import Target
 from tinymia.device.twin import TwinTarget
@@ -152,22 +153,44 @@ class _ProcessTarget(Target):
         )
 
 
+@dataclass(frozen=True)
+class Machine:
+    """A board that QEMU simulates.
+
+    Attributes:
+        env: environment of ``platformio.ini`` whose image runs on it.
+        title: what it is.
+    """
+
+    env: str
+    title: str
+
+
+MACHINES = {
+    "netduinoplus2": Machine(DEFAULT_ENV, "STM32F405 (Cortex-M4F)"),
+    "mps2-an385": Machine("mps2_an385", "Arm MPS2 (Cortex-M3, no FPU)"),
+    "mps2-an500": Machine("mps2_an500", "Arm MPS2 (Cortex-M7)"),
+    "mps2-an505": Machine("mps2_an505", "Arm MPS2 (Cortex-M33)"),
+    "mps3-an547": Machine("mps3_an547", "Arm MPS3 (Cortex-M55, without Helium)"),
+}
+"""Simulated boards by QEMU's name."""
+
+
 class QemuTarget(_ProcessTarget):
-    """A Cortex-M4 board in QEMU, counting instructions (``-icount shift=0``)."""
+    """A board in QEMU, counting instructions (``-icount shift=0``)."""
 
     kind = "qemu"
     usage = "qemu:netduinoplus2"
     unit = "instructions"
     title = "The simulator"
-    machines = ("netduinoplus2",)
     program = "qemu-system-arm"
 
     def __init__(self, spec: str, elf: Path) -> None:
         machine = spec.partition(":")[2]
-        if machine not in self.machines:
+        if machine not in MACHINES:
             raise DeviceError(
                 f"There is no simulated board {machine!r}.",
-                f"Simulated boards: {', '.join(self.machines)}.",
+                f"Simulated boards: {', '.join(MACHINES)}.",
             )
         if shutil.which(self.program) is None:
             raise DeviceError(
@@ -314,6 +337,15 @@ def needs_image(spec: str) -> bool:
     return kind is not None and kind.simulated
 
 
+def environment(spec: str) -> str:
+    """Environment of ``platformio.ini`` whose image runs on a target."""
+    kind, _, rest = spec.partition(":")
+    if kind == NativeTarget.kind:
+        return "native"
+    machine = MACHINES.get(rest) if kind == QemuTarget.kind else None
+    return machine.env if machine is not None else DEFAULT_ENV
+
+
 def is_twin(spec: str) -> bool:
     """Whether the target is a board inside this process, which must be given a bundle's bytes."""
     return spec.partition(":")[0] == TwinTarget.kind
@@ -347,7 +379,7 @@ def open_target(
         if elf is None:
             from tinymia.device.build import build
 
-            elf = build("native" if kind is NativeTarget else "stm32f405").elf
+            elf = build(environment(spec)).elf
         return kind(spec, elf)
     if issubclass(kind, TwinTarget):
         return kind(spec, bundle)

@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "bind_fleet.h"
 #include "board.h"
 #include "stamp.h"
 
@@ -27,6 +28,7 @@ nb::bytes ReadFromBoard(twin::Board* board, size_t max) {
 
 NB_MODULE(_core, m) {
   m.attr("stamp") = twin::kStamp;
+  twin::BindFleet(m);
   nb::class_<twin::Board>(m, "Board")
       .def(
           "__init__",

@@ -91,7 +91,9 @@ class TwinTarget(Target):
         self.serial = TwinPort(bundle, arena)
 
     def alive(self) -> None:
-        """Nothing to check: it lives as long as this process."""
+        """Raise DeviceError when the line was closed; the board lives as long as this process."""
+        if not self.serial.is_open:
+            raise DeviceError("The line to the twin is closed.", "Connect to it again.")
 
     def reconnect(self, seconds: float = 10.0) -> None:
         """Take up the line again; ``seconds`` are not needed."""

@@ -1,9 +1,59 @@
 """The twin's extension, see host/native/module.cc."""
 
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 stamp: str
+settings_size: int
+last_layer: int
+
+def isas() -> list[tuple[str, int, bool]]: ...
+def settings_fields() -> list[tuple[str, str, int]]: ...
+def check_settings(settings: NDArray[np.uint8]) -> tuple[int, int]: ...
+def describe(bundle: bytes, first_layer: int) -> dict[str, Any]: ...
+def embed(
+    isa: str,
+    bundle: bytes,
+    first_layer: int,
+    windows: NDArray[np.int8],
+    out: NDArray[np.int8],
+) -> None: ...
 
 class Board:
     def __init__(self, bundle: bytes, arena: int) -> None: ...
     def write(self, data: bytes) -> None: ...
     def read(self, size: int) -> bytes: ...
     def waiting(self) -> int: ...
+
+class Engine:
+    def __init__(
+        self,
+        isa: str,
+        bundle: bytes,
+        first_layer: int,
+        windows: NDArray[np.int8],
+        features: NDArray[np.int8],
+        labels: NDArray[np.uint8],
+        queries: NDArray[np.int8],
+        threads: int,
+    ) -> None: ...
+    def run(
+        self,
+        settings: NDArray[np.uint8],
+        members: NDArray[np.uint8],
+        checkpoints: list[int],
+        order: NDArray[np.uint32],
+        starts: NDArray[np.uint32],
+        parameters: NDArray[np.float32],
+        probabilities: NDArray[np.float32],
+        hashes: NDArray[np.uint64],
+        losses: NDArray[np.float32],
+        held_out: NDArray[np.float32],
+        steps: NDArray[np.uint32],
+        clipped: NDArray[np.uint32],
+        stopped: NDArray[np.uint8],
+        progress: Callable[[int], None] | None,
+    ) -> None: ...

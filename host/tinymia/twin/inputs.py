@@ -1,0 +1,97 @@
+"""Checks of what the twin is given, and which devices it runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tinymia.errors import DataError, TwinError
+
+_MOST_EPOCHS = 65_535
+
+
+def check_rows(values: ArrayLike, width: int, what: str) -> NDArray[np.int8]:
+    """Rows of ``width`` int8 values; raises DataError."""
+    rows = np.asarray(values)
+    if rows.dtype != np.int8 or rows.ndim < 2 or rows[:1].size != min(1, len(rows)) * width:
+        raise DataError(
+            f"{what} must be int8 (n, {width}), but are {rows.dtype} {rows.shape}.",
+            "Bundle.quantize makes them of a sensor's values; Twin.embed makes embeddings.",
+        )
+    return np.ascontiguousarray(rows.reshape(len(rows), width))
+
+
+def check_labels(labels: ArrayLike, count: int, classes: int) -> NDArray[np.uint8]:
+    """Labels (count,) below ``classes``; raises DataError."""
+    values = np.asarray(labels)
+    if values.shape != (count,) or values.dtype.kind not in "iu":
+        raise DataError(
+            f"Labels must be integers ({count},), but are {values.dtype} {values.shape}.",
+            "Give one for each window.",
+        )
+    wrong = (values < 0) | (values >= classes)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise DataError(
+            f"Label {values[at]} of example {at} is not one of the model's {classes} classes.",
+            f"Labels go from 0 to {classes - 1}.",
+        )
+    return values.astype(np.uint8)
+
+
+def check_members(members: ArrayLike, count: int) -> NDArray[np.bool_]:
+    """Members (devices, count), some of each; raises DataError."""
+    chosen = np.asarray(members)
+    if chosen.dtype != np.bool_ or chosen.ndim != 2 or chosen.shape[1] != count:
+        raise DataError(
+            f"Members must be bool (devices, {count}), but are {chosen.dtype} {chosen.shape}.",
+            "Give a row for each device: which examples it learns from.",
+        )
+    empty = ~chosen.any(axis=1)
+    if empty.any():
+        raise DataError(
+            f"Device {int(np.argmax(empty))} has no members.", "Choose at least one for each."
+        )
+    return chosen
+
+
+def check_checkpoints(epochs: Sequence[int]) -> tuple[int, ...]:
+    """Ascending epochs; raises TwinError."""
+    checkpoints = tuple(int(e) for e in epochs)
+    ascending = all(a < b for a, b in pairwise(checkpoints))
+    if not checkpoints or not ascending or checkpoints[0] < 0 or checkpoints[-1] > _MOST_EPOCHS:
+        raise TwinError(
+            f"{list(epochs)} are no epochs to stop at.",
+            f"Give ascending whole numbers, 0 to {_MOST_EPOCHS}.",
+        )
+    return checkpoints
+
+
+def augments(settings: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which devices change windows on the way: (devices,) bool."""
+    changes = [settings[name] > 0 for name in ("jitter", "scaling", "rotation", "shift")]
+    return np.asarray(np.logical_or.reduce(changes), np.bool_)
+
+
+def group_devices(
+    settings: NDArray[Any], members: NDArray[Any], lanes: int
+) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+    """Which devices run side by side: alike ones, so that few lanes idle.
+
+    Returns:
+        order: (devices,) numbers of devices.
+        starts: (groups + 1,) where a group begins in it.
+    """
+    switches = [settings[name] > 0 for name in ("dropout", "mixup", "patience", "clip_norm")]
+    noise = settings["noise_multiplier"] > 0
+    # The last key counts most; what is trained is the same in all lanes.
+    keys = (members, settings["batch"], *switches, settings["optimizer"], noise, augments(settings))
+    order = np.lexsort((*keys, settings["trained"])).astype(np.uint32)
+    trained = settings["trained"][order]
+    breaks = [0, *(np.flatnonzero(np.diff(trained.astype(int))) + 1), len(order)]
+    starts = [at for a, b in pairwise(breaks) for at in range(a, b, lanes)]
+    return order, np.array([*starts, len(order)], np.uint32)

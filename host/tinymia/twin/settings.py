@@ -1,0 +1,128 @@
+"""Training settings of many devices as one structured array, laid out as the core reads them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.device.settings import TrainSettings
+from tinymia.errors import TwinError
+from tinymia.twin.core import core
+
+Settings = TrainSettings | Sequence[TrainSettings] | NDArray[Any]
+
+RANGES = {
+    "learning_rate": "above 0, at most 100",
+    "batch": "a whole number, 1 to 65535",
+    "clip_norm": "0 (off) to 1e6",
+    "label_smoothing": "0 to below 1",
+    "seed": "a whole number, 0 to 2^64 - 1",
+    "trained": "0 (weights and biases) or 1 (biases)",
+    "optimizer": "0 (SGD), 1 (momentum) or 2 (Adam)",
+    "momentum": "0 to below 1",
+    "beta2": "0 to below 1",
+    "schedule": "0 (constant), 1 (linear) or 2 (cosine)",
+    "schedule_epochs": "1 to 65535 with a schedule, 0 without one",
+    "l2": "0 to 1",
+    "dropout": "0 to 0.95",
+    "mixup": "0 to 8, and 0 beside noise",
+    "holdout": "0 to 50 per cent, above 0 beside patience only, and 0 beside noise",
+    "patience": "a whole number, 0 to 65535",
+    "jitter": "0 to 10",
+    "scaling": "0 to 2",
+    "rotation": "0 to 4",
+    "shift": "a whole number, 0 to 1024",
+    "noise_multiplier": "0 (off) or 0.01 to 64, beside a clip_norm only",
+}
+"""What each setting may be; see ``CheckSettings`` of the core."""
+
+
+@functools.cache
+def settings_dtype() -> np.dtype[np.void]:
+    """The structured dtype of one device's settings; field names as in ``TrainSettings``.
+
+    Raises:
+        TwinError: the extension is missing or out of date.
+    """
+    names, formats, offsets = zip(*core().settings_fields(), strict=True)
+    return np.dtype(
+        {
+            "names": list(names),
+            "formats": list(formats),
+            "offsets": list(offsets),
+            "itemsize": core().settings_size,
+        }
+    )
+
+
+def settings_array(settings: Settings, devices: int) -> NDArray[Any]:
+    """Settings as an array, checked; change its columns to vary them over the devices.
+
+    Args:
+        settings: one for all devices, one for each, or a structured array (devices,) whose fields
+            are called as in ``TrainSettings``; those that it lacks have their defaults.
+        devices: how many.
+
+    Returns:
+        (devices,) of :func:`settings_dtype`.
+
+    Raises:
+        TwinError: a wrong number of settings, an unknown field, or a value out of range.
+    """
+    columns = _columns(settings, devices)
+    out = np.zeros(devices, dtype=settings_dtype())
+    for name, values in columns.items():
+        with np.errstate(all="ignore"):
+            out[name] = values.astype(out.dtype[name])
+        # What the field cannot hold would be another number.
+        whole = out.dtype[name].kind == "u"
+        lost = out[name] != values if whole else ~np.isfinite(out[name])
+        if lost.any():
+            raise _refuse(name, values, int(np.argmax(lost)))
+    check_settings(out)
+    return out
+
+
+def check_settings(settings: NDArray[Any]) -> None:
+    """Raise TwinError, with the field's name, for the first value that is out of range."""
+    rows = np.ascontiguousarray(settings).view(np.uint8).reshape(len(settings), -1)
+    device, number = core().check_settings(rows)
+    if number:
+        name = settings.dtype.names[number - 1]  # type: ignore[index]
+        raise _refuse(name, settings[name], device)
+
+
+def _columns(settings: Settings, devices: int) -> dict[str, NDArray[Any]]:
+    names = [field.name for field in fields(TrainSettings)]
+    if isinstance(settings, TrainSettings):
+        return {n: np.full(devices, getattr(settings, n)) for n in names}
+    if len(settings) != devices:
+        raise TwinError(
+            f"There are settings for {len(settings)} devices and members of {devices}.",
+            "Give one TrainSettings for all, or one for each.",
+        )
+    if isinstance(settings, np.ndarray):
+        given = settings.dtype.names
+        if settings.ndim != 1 or given is None or not set(given) <= set(names):
+            raise TwinError(
+                f"Settings cannot be of dtype {settings.dtype} and shape {settings.shape}.",
+                f"Make them with settings_array(); its fields are {', '.join(names)}.",
+            )
+        default = TrainSettings()
+        return {
+            n: settings[n] if n in given else np.full(devices, getattr(default, n)) for n in names
+        }
+    return {n: np.array([getattr(s, n) for s in settings]) for n in names}
+
+
+def _refuse(name: str, values: NDArray[Any], device: int) -> TwinError:
+    value = values[device].item()
+    return TwinError(
+        f"The setting {name} of device {device} is out of range: {value}.",
+        f"It may be {RANGES[name]}.",
+    )

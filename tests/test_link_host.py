@@ -223,11 +223,11 @@ def test_a_repeatable_session_is_only_for_a_board_that_was_just_started(
 
         return make
 
-    monkeypatch.setattr("tinymia.device.connect.open_target", lambda spec, elf: Target())
-    for spec in ("qemu:netduinoplus2", "serial:/dev/ttyACM0"):
+    monkeypatch.setattr("tinymia.device.connect.open_target", lambda spec, **_: Target())
+    for spec in ("qemu:netduinoplus2", "twin:", "serial:/dev/ttyACM0"):
         monkeypatch.setattr("tinymia.device.connect.Board", keep(spec))
         connect(spec, nonce=7)
-    assert seen == {"qemu:netduinoplus2": 7, "serial:/dev/ttyACM0": 0}
+    assert seen == {"qemu:netduinoplus2": 7, "twin:": 7, "serial:/dev/ttyACM0": 0}
 
 
 def test_an_unknown_tick_source_is_just_ticks() -> None:

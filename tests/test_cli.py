@@ -95,7 +95,7 @@ def test_bad_input_is_one_message(arguments: tuple[str, ...], says: str, tmp_pat
     (tmp_path / "README.md").write_text("# not a model\n" * 100)
     np.save(tmp_path / "scalar.npy", np.float32(3))
     np.savez(tmp_path / "empty.npz")
-    for folder, content in (("list", "[]"), ("odd", '{"format": 1, "conditions": 5}')):
+    for folder, content in (("list", "[]"), ("odd", '{"format": 2, "conditions": 5}')):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "results.json").write_text(content)
     done = tinymia(*arguments, cwd=tmp_path)

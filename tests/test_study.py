@@ -22,11 +22,16 @@ from tinymia.export.personal import personalized_bundle
 from tinymia.report import csvs
 from tinymia.study.audit import Audit, people_to_audit, plan
 from tinymia.study.journal import OUTPUTS, Journal, Unit
-from tinymia.study.settings import StudySettings, UnitKey, parse_epochs, training_seed
+from tinymia.study.settings import StudySettings, UnitKey, training_seed
+from tinymia.study.training import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
-QUICK = ("--person", "p07", "--person", "p08", "--repetitions", "2", "--epochs", "1,3")
+QUICK = (
+    *("--person", "p07", "--person", "p08", "--repetitions", "2", "--epochs", "1,3"),
+    *("--defence", "clip,clip+smooth,augment,dp", "--noise", "1.4", "--depth", "last:2"),
+)
+RUNS = ("base", "plain", "clip", "clip+smooth", "dp-1.4", "augment", "plain-last2")
 
 
 def command(out: Path, *more: str) -> list[str]:
@@ -82,7 +87,7 @@ def test_killing_the_simulator_loses_nothing_that_is_finished(
         env=env,
     )
     deadline = time.monotonic() + 120
-    while len(list((tmp_path / "cells").glob("*.npz"))) < 3:
+    while len(list((tmp_path / "confirmed").glob("*.npz"))) < 3:
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -92,14 +97,68 @@ def test_killing_the_simulator_loses_nothing_that_is_finished(
     assert process.returncode == 1
     assert "The simulator" in errors
     assert "Traceback" not in errors
-    kept = {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").glob("*.npz")}
-    assert 3 <= len(kept) < 20
+    kept = {p: p.stat().st_mtime_ns for p in tmp_path.glob("c*/*.npz")}
+    assert len(list((tmp_path / "cells").glob("*.npz"))) == 4 * len(RUNS)
+    assert 3 <= len(list((tmp_path / "confirmed").glob("*.npz"))) < 2 * len(RUNS) - 1
     assert not (tmp_path / "results.json").exists()
 
     again = run(*command(tmp_path))
     assert again.returncode == 0, again.stderr
     assert all(p.stat().st_mtime_ns == when for p, when in kept.items())
     assert results(tmp_path) == results(undisturbed)
+
+
+def test_twin_and_board_give_the_same_study(undisturbed: Path, tmp_path: Path) -> None:
+    """Everything on the board, and everything on the twin without a board."""
+    few = ("--person", "p07", "--repetitions", "1", "--epochs", "1,3", "--defence", "clip,dp")
+    few = (*few, "--noise", "1.4", "--depth", "")
+    script = [sys.executable, "-m", "tinymia", "audit", *few, "--out"]
+    done = run(*script, str(tmp_path / "board"), "--board-only")
+    assert done.returncode == 0, done.stderr
+    done = run(*script, str(tmp_path / "twin"), "--target", "twin:")
+    assert done.returncode == 0, done.stderr
+    board, twin = results(tmp_path / "board"), results(tmp_path / "twin")
+    for part in ("leakage", "accuracy", "paired", "roc", "tail_hashes"):
+        assert board[part] == twin[part], part
+    first = {k: v for k, v in results(undisturbed)["tail_hashes"].items() if "/p07/0" in k}
+    assert board["tail_hashes"].items() <= first.items()
+    assert board["confirmation"]["main"] == "qemu:netduinoplus2"
+    assert twin["confirmation"]["cells_board"] == 0
+    assert "train_steps" in board["context"]["device"]
+    assert "train_steps" not in twin["context"]["device"]
+    assert "Nothing of this study was" in (tmp_path / "twin" / "report.html").read_text()
+
+
+def test_the_report_names_what_the_board_confirmed(undisturbed: Path) -> None:
+    found = results(undisturbed)["confirmation"]
+    rows = {row["run"]: row for row in found["rows"]}
+    assert sorted(rows) == sorted(RUNS)
+    assert all(row["cells"] == 4 for row in rows.values())
+    assert {name: row["cells_board"] for name, row in rows.items()} == {
+        name: 1 if name == "plain-last2" else 2 for name in RUNS
+    }
+    assert rows["plain"]["epochs"] == [1, 3]
+    assert rows["plain-last2"]["epochs"] == [0, 1]
+    page = (undisturbed / "report.html").read_text()
+    assert "equal in every bit" in page
+    assert "STM32F405" in page
+
+
+def test_a_wrong_bit_in_a_confirmed_run_stops_the_audit(undisturbed: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(undisturbed, copy)
+    marker = json.loads((copy / "study.json").read_text())
+    journal = Journal(copy, {k: v for k, v in marker.items() if k != "fingerprint"})
+    key = UnitKey("p08", 0, "clip")
+    stored = journal.confirmed.load(key)
+    wrong = f"{int(stored.tail_hashes[0], 16) ^ 1:016x}"
+    journal.confirmed.save(replace(stored, tail_hashes=(wrong,)))
+    done = run(*command(copy))
+    assert done.returncode == 1
+    assert "does not confirm the twin: p08, repetition 1, clip" in done.stderr
+    assert wrong in done.stderr
 
 
 def test_the_split_is_stored_and_proves_itself(undisturbed: Path) -> None:
@@ -120,9 +179,11 @@ def test_results_name_everything_they_depend_on(undisturbed: Path) -> None:
     assert device["bundle_id"] == Bundle.load(BUNDLE).bundle_id
     assert len(device["build_id"]) == 40
     assert device["unit"] == "instructions"
-    assert 2000 < device["train_step_both"] <= 7300
+    assert 2000 < device["train_steps"]["clip+smooth"] <= 7300
+    assert set(device["train_steps"]) == set(RUNS) - {"base"}
     assert device["payload_fraction"] >= 0.95
-    assert len(found["tail_hashes"]) == 4 * 6
+    assert len(found["tail_hashes"]) == 4 * (len(RUNS) + 1)
+    assert found["context"]["privacy"]["dp-1.4@3"]["epsilon"] > 0
     assert len({v for k, v in found["tail_hashes"].items() if k.startswith("base")}) == 1
 
 
@@ -154,10 +215,11 @@ def unit(key: UnitKey) -> Unit:
 def test_the_journal_gives_back_what_it_took(tmp_path: Path) -> None:
     journal = Journal(tmp_path, {"settings": {"a": 1}, "build": "x"})
     key = UnitKey("p01", 2, "clip+smooth")
-    assert not journal.has(key)
-    journal.save(unit(key))
-    assert journal.has(key)
-    loaded = journal.load(key)
+    assert not journal.cells.has(key)
+    journal.cells.save(unit(key))
+    assert journal.cells.has(key)
+    assert not journal.confirmed.has(key)
+    loaded = journal.cells.load(key)
     assert loaded.probs.tobytes() == unit(key).probs.tobytes()
     assert (loaded.tail_hashes, loaded.steps, loaded.checkpoints) == (("ab",), (80,), (5,))
     Journal(tmp_path, {"settings": {"a": 1}, "build": "x"})
@@ -171,10 +233,13 @@ def test_the_journal_gives_back_what_it_took(tmp_path: Path) -> None:
         {"repetitions": 0},
         {"epochs": (5, 1)},
         {"epochs": ()},
-        {"learning_rate": float("nan")},
-        {"batch": 0},
-        {"clip_norm": 0.0},
-        {"label_smoothing": 1.0},
+        {"values": {"clip": {"norm": 0.0}}},
+        {"values": {"smooth": {"mass": 1.0}}},
+        {"defences": ("clip", "clip")},
+        {"depths": ("all", "all")},
+        {"confirm": -1},
+        {"deep_epochs": 0},
+        {"members": 0},
         {"policy": "everything"},
         {"split": "random"},
         {"seed": -1},
@@ -188,10 +253,49 @@ def test_settings_are_checked(wrong: dict[str, Any]) -> None:
         StudySettings(**wrong)
 
 
-def test_epochs_are_parsed() -> None:
-    assert parse_epochs("1,5,20") == (1, 5, 20)
-    with pytest.raises(StudyError, match="whole numbers"):
-        parse_epochs("1,x")
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"learning_rate": float("nan")},
+        {"batch": 0},
+        {"momentum": 1.0},
+        {"beta2": -0.1},
+        {"optimizer": "lion"},
+        {"schedule": "step"},
+        {"train": "tail"},
+    ],
+)
+def test_training_options_are_checked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(StudyError):
+        TrainingOptions(**wrong)
+
+
+def test_every_setting_is_part_of_the_fingerprint() -> None:
+    """A study with another setting is another study."""
+    plain = StudySettings().to_json()
+    for other in (
+        {"training": TrainingOptions(momentum=0.5)},
+        {"values": {"augment": {"shift": 6}}},
+        {"values": {"dp": {"noise": (1.0,)}}},
+        {"defences": ("clip",)},
+        {"depths": ("all",)},
+        {"confirm": 2},
+        {"deep_epochs": 2},
+        {"deep_people": 2},
+    ):
+        assert StudySettings(**other).to_json() != plain, other
+    assert StudySettings(values={"clip": {"norm": 1.0}}).to_json() == plain
+
+
+def test_runs_of_another_depth_have_a_base_of_their_own() -> None:
+    runs = {run.name: run for run in StudySettings(epochs=(2, 9), deep_epochs=3).runs()}
+    assert runs["plain"].checkpoints == (2, 9)
+    assert runs["plain-all"].checkpoints == (0, 3, 9)
+    assert runs["plain-all"].reported == (9,)
+    deep = StudySettings(training=TrainingOptions(train="all"), epochs=(2, 9), deep_epochs=3)
+    runs = {run.name: run for run in deep.runs()}
+    assert "plain-all" not in runs
+    assert (runs["plain"].checkpoints, runs["clip"].checkpoints) == ((2, 3, 9), (3, 9))
 
 
 def test_nobody_of_the_base_model_is_audited() -> None:
@@ -247,12 +351,14 @@ def test_fresh_removes_what_an_audit_wrote_and_nothing_else(tmp_path: Path) -> N
     assert set(csvs.FILES) < set(OUTPUTS)
     journal = Journal(tmp_path, {"settings": {"a": 1}})
     key = UnitKey("p01", 0, "plain")
-    journal.save(unit(key))
+    journal.cells.save(unit(key))
+    journal.confirmed.save(unit(key))
     mine = (tmp_path / "notes.txt", tmp_path / "cells" / "notes.txt")
     for path in (*mine, *(tmp_path / name for name in OUTPUTS)):
         path.write_text("{}")
     journal = Journal(tmp_path, {"settings": {"a": 2}}, fresh=True)
-    assert not journal.has(key)
+    assert not journal.cells.has(key)
+    assert not journal.confirmed.has(key)
     assert not [name for name in OUTPUTS if (tmp_path / name).exists()]
     assert all(path.exists() for path in mine)
 
@@ -273,17 +379,17 @@ def test_a_marker_that_is_no_object_is_damaged(tmp_path: Path) -> None:
 def test_any_name_of_a_person_is_a_file_name(person: str, tmp_path: Path) -> None:
     journal = Journal(tmp_path, {"settings": {}})
     key = UnitKey(person, 0, "plain")
-    journal.save(unit(key))
-    assert journal.load(key).key == key
+    journal.cells.save(unit(key))
+    assert journal.cells.load(key).key == key
     assert len(list((tmp_path / "cells").iterdir())) == 1
     with pytest.raises(StudyError, match="Cannot read"):
-        journal.has(UnitKey("x" * 300, 0, "plain"))
+        journal.cells.has(UnitKey("x" * 300, 0, "plain"))
 
 
 def test_a_board_with_another_build_is_not_mixed_in(monkeypatch: pytest.MonkeyPatch) -> None:
     from types import SimpleNamespace
 
-    from tinymia.study import audit
+    from tinymia.study import fleet
 
     closed: list[bool] = []
     other = SimpleNamespace(
@@ -291,15 +397,15 @@ def test_a_board_with_another_build_is_not_mixed_in(monkeypatch: pytest.MonkeyPa
         unit="cycles",
         close=lambda: closed.append(True),
     )
-    monkeypatch.setattr(audit, "connect", lambda *_: other)
-    opener = audit._Open(("serial:a",), None, "a" * 40, "cycles")
+    monkeypatch.setattr(fleet, "connect", lambda *_, **__: other)
+    opener = fleet.Fleet(("serial:a",), Bundle.load(BUNDLE), None, "a" * 40, "cycles")
     with pytest.raises(StudyError, match="runs build"):
         opener(0)
     assert closed
 
 
 def test_an_audit_of_the_top_class_alone(tmp_path: Path) -> None:
-    done = run(*command(tmp_path, "--policy", "top1"))
+    done = run(*command(tmp_path, "--policy", "top1", "--repetitions", "1"))
     assert done.returncode == 0, done.stderr
     assert results(tmp_path)["headline"] == "confidence"
 
@@ -319,7 +425,7 @@ def test_one_person_with_an_odd_name_gets_no_verdict(tmp_path: Path) -> None:
     data.save_npz(one, source)
     out = tmp_path / "out"
     audit = [sys.executable, "-m", "tinymia", "audit", "--data", str(source), "--out", str(out)]
-    audit += ["--repetitions", "1", "--epochs", "1"]
+    audit += ["--repetitions", "1", "--epochs", "1", "--target", "twin:"]
     done = run(*audit)
     assert done.returncode == 0, done.stderr
     answer = " ".join(results(out)["answer"])

@@ -10,88 +10,82 @@ from typing import Any
 
 import click
 
-from tinymia.cli.options import (
-    bundle_option,
-    data_option,
-    default_bundle,
-    show,
-    table,
-    training_options,
-)
+from tinymia.cli.catalogue import AUDIT, chosen
+from tinymia.cli.config import Grouped, options_of
+from tinymia.cli.options import default_bundle, show, table
 
 
-@click.command()
-@click.option(
-    "--target",
-    "targets",
-    multiple=True,
-    default=("qemu:netduinoplus2",),
-    show_default=True,
-    metavar="TARGET",
-    help="Where the firmware runs: qemu:netduinoplus2, serial:/dev/ttyACM0,"
-    " serial:socket://host:port. Give it once for each real board.",
-)
-@bundle_option
-@data_option
-@click.option("--person", "people", multiple=True, help="Person to audit; can be given again.")
-@click.option("--repetitions", default=10, show_default=True, help="Draws of members a person.")
-@click.option("--members", default=80, show_default=True, help="Windows to fine-tune on.")
-@click.option(
-    "--split",
-    default="same-distribution",
-    show_default=True,
-    help="same-distribution, or cross-arm (members from one arm, non-members from the other).",
-)
-@click.option("--epochs", default="1,5,20,50", show_default=True, help="Where to query.")
-@training_options
-@click.option("--clip", default=1.0, show_default=True, help="Clip norm of the clipping defence.")
-@click.option("--smooth", default=0.1, show_default=True, help="Label smoothing of that defence.")
-@click.option("--policy", default="full", show_default=True, help="full, rounded or top1.")
-@click.option("--levels", default=100, show_default=True, help="Steps of a rounded probability.")
-@click.option("--boards", default=0, help="Simulators side by side.  [default: one a core]")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("audit"), show_default=True)
+@click.command(cls=Grouped)
+@options_of(AUDIT)
 @click.option("--fresh", is_flag=True, help="Throw away what --out holds of an earlier run.")
-def command(**options: Any) -> None:
-    """Measure how much fine-tuning on the device leaks, and what two cheap defences do.
+def command(config: Path | None, fresh: bool, **flags: Any) -> None:
+    """Measure how much fine-tuning on the device leaks, and what defences do.
 
-    For each audited person and repetition a board is fine-tuned on that person's members, without
-    a defence and with clipping, label smoothing and both. Every member and non-member is queried
-    on the board before and after, attacked, and the report says what fine-tuning added. Finished
-    runs are kept: after an interruption the same command goes on.
+    For each audited person and repetition the device is fine-tuned on that person's members:
+    without a defence, with each, and at other depths of training. Every member and non-member is
+    queried before and after, attacked, and the report says what fine-tuning added. The twin, the
+    firmware's core compiled for this machine, does all repetitions; the board repeats some, and the
+    run stops unless weights and answers are equal in every bit. Finished runs are kept: after an
+    interruption the same command goes on.
 
     \b
     Examples:
       tinymia audit
-      tinymia audit --person p07 --repetitions 3 --out quick
-      tinymia audit --target serial:/dev/ttyACM0
-      tinymia audit --split cross-arm --out cross-arm
+      tinymia audit --target twin: --repetitions 20 --out twin
+      tinymia audit --person p07 --defence clip,dropout --dropout 0.3 --out quick
+      tinymia audit --defence dp --noise 0.5,1,2 --depth last:2,all --out dp
+      tinymia audit --target serial:/dev/ttyACM0 --board-only
+      tinymia audit --config examples/audit.toml
+
+    \b
+    A file for --config; every option is a key of the table in brackets:
+      [audit]
+      repetitions = 5
+      epochs = [5, 50]
+      defences = ["clip", "clip+smooth", "dp"]
+      [training]
+      learning_rate = 0.1
+      optimizer = "adam"
+      [defences.dp]
+      noise = [0.5, 1.0, 2.0]
     """
     from tinymia.report import render
     from tinymia.study import audit as study
-    from tinymia.study.settings import StudySettings, parse_epochs
+    from tinymia.study.settings import StudySettings
 
+    options = chosen(AUDIT, flags, config)
+    asked = options["audit"]
     settings = StudySettings(
-        dataset=options["dataset"],
-        people=options["people"],
-        repetitions=options["repetitions"],
-        members=options["members"],
-        split=options["split"],
-        epochs=parse_epochs(options["epochs"]),
-        learning_rate=options["learning_rate"],
-        batch=options["batch"],
-        clip_norm=options["clip"],
-        label_smoothing=options["smooth"],
-        policy=options["policy"],
-        levels=options["levels"],
-        seed=options["seed"],
+        dataset=asked["data"],
+        people=asked["person"],
+        **{
+            key: asked[key]
+            for key in (
+                "repetitions",
+                "members",
+                "split",
+                "epochs",
+                "defences",
+                "depths",
+                "policy",
+                "levels",
+                "confirm",
+                "deep_people",
+                "deep_epochs",
+            )
+        },
+        training=options.training,
+        values=options.parameters,
+        seed=options["training"]["seed"],
     )
     job = study.Audit(
         settings=settings,
-        bundle_path=options["bundle_path"] or default_bundle(),
-        targets=options["targets"],
-        out=options["out"],
-        boards=options["boards"],
-        fresh=options["fresh"],
+        bundle_path=Path(asked["bundle"]) if asked["bundle"] else default_bundle(),
+        targets=asked["target"],
+        board_only=asked["board_only"],
+        out=Path(asked["out"]),
+        boards=asked["boards"],
+        fresh=fresh,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
     )
     with _Bars() as bars:
@@ -140,9 +134,9 @@ class _Bars:
         """A step of the whole job."""
         self._progress.console.print(f"[dim]{text}[/dim]")
 
-    def begin(self, total: int) -> None:
-        """The number of runs is known."""
-        self._task = self._progress.add_task("Fine-tuning boards", total=total, doing="")
+    def begin(self, total: int, what: str) -> None:
+        """The number of runs is known, and where they run."""
+        self._task = self._progress.add_task(what, total=total, doing="")
 
     def stage(self, person: str, what: str) -> None:
         """A board has begun something else."""

@@ -44,7 +44,9 @@ def command(target: str, bundle_path: Path | None, dataset: str, person: str | N
     from tinymia.device.protocol import MAX_PAYLOAD
     from tinymia.study import costs
     from tinymia.study.audit import people_to_audit
+    from tinymia.study.runner import tasks_of
     from tinymia.study.settings import StudySettings
+    from tinymia.study.training import TrainingOptions
 
     bundle = load_bundle(bundle_path)
     loaded = data.load(dataset)
@@ -61,18 +63,14 @@ def command(target: str, bundle_path: Path | None, dataset: str, person: str | N
             pool = model_pool(loaded, pool.person, bundle.meta, max_slots=capacity)
         drawn = draw(pool, 1, 0)
         for batch in (1, 8):
-            settings = StudySettings(batch=batch, seed=1)
-            found = costs.measure(board, bundle, pool, drawn, settings)
+            settings = StudySettings(training=TrainingOptions(batch=batch))
+            tasks = tasks_of(bundle, settings)
+            found = costs.measure(board, bundle, pool, drawn, settings, tasks)
             if batch == 1:
                 rows.append(("inference, window to probabilities", opened.unit, found["inference"]))
                 rows.append(("answer from the sample store", opened.unit, found["query"]))
-            for name, key in (
-                ("", "train_step"),
-                (", clipping", "train_step_clip"),
-                (", label smoothing", "train_step_smooth"),
-                (", both", "train_step_both"),
-            ):
-                rows.append((f"training step, batch {batch}{name}", opened.unit, found[key]))
+            for name, steps in found["train_steps"].items():
+                rows.append((f"training step, batch {batch}, {name}", opened.unit, steps))
         windows = bundle.quantize(pool.windows.x)
         start = time.perf_counter()
         board.store(windows, pool.windows.y)

@@ -59,34 +59,6 @@ def data_option(function: F) -> F:
     )(function)
 
 
-def training_options(function: F) -> F:
-    """Settings of the training step on the device."""
-    from tinymia.device.settings import TrainSettings
-
-    base = TrainSettings()
-    for option in (
-        click.option(
-            "--seed",
-            default=1,
-            show_default=True,
-            type=click.IntRange(0, 2**32 - 1),
-            help="Of draws and orders.",
-        ),
-        click.option(
-            "--batch",
-            default=base.batch,
-            show_default=True,
-            type=click.IntRange(1, 65535),
-            help="Examples in a mini-batch.",
-        ),
-        click.option(
-            "--learning-rate", default=base.learning_rate, show_default=True, help="Of SGD."
-        ),
-    ):
-        function = option(function)
-    return function
-
-
 def load_bundle(path: Path | None) -> Bundle:
     """The bundle given, or the shipped one."""
     from tinymia.export.bundle import Bundle

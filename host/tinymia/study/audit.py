@@ -1,38 +1,30 @@
-"""The main job: from a bundle and a data set to results and a report, on boards."""
+"""The main job: from a bundle and a data set to results and a report, on the twin and boards."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinymia import __version__, data
+from tinymia import data
 from tinymia.attacks import headline_attack
 from tinymia.audit.types import CellAnswers, OutputPolicy
 from tinymia.data.dataset import PersonalDataset
 from tinymia.data.splits import MAX_SLOTS, Draw, assert_disjoint, draw, draw_cross_arm, model_pool
-from tinymia.device.connect import Connection, Image, connect, image_for, needs_image
+from tinymia.device.connect import is_twin
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.study import costs
+from tinymia.study.confirm import confirmation, jobs_to_confirm
+from tinymia.study.describe import context, splits
+from tinymia.study.fleet import TWIN, Fleet
 from tinymia.study.journal import COSTS, RESULTS, SPLITS, Journal, Unit, write_json
-from tinymia.study.runner import Job, Reporter, Runner, check_bundle
+from tinymia.study.runner import Job, Reporter, Runner, Task, capacity, tasks_of
 from tinymia.study.settings import StudySettings, UnitKey
-
-_SPLIT_NOTES = {
-    "same-distribution": "Every recording is cut into blocks of {block} windows, at least {gap} raw"
-    " samples apart; whole blocks are drawn as members, in equal shares of every recording, and all"
-    " others are non-members. Both thus come from the same recordings and share no raw sample;"
-    " each draw was checked.",
-    "cross-arm": "Members are blocks of {block} windows of one arm, non-members all windows of the"
-    " other arm: they differ in more than membership, and an attack can gain from that too.",
-}
 
 
 @dataclass(frozen=True)
@@ -42,20 +34,24 @@ class Audit:
     Attributes:
         settings: what is run.
         bundle_path: what is audited.
-        targets: one: as many simulators as ``boards``; several: one board each.
+        targets: boards that confirm what the twin does: one, as many simulators as ``boards``, or
+            several, one board each. ``twin:`` alone: nothing is confirmed.
         out: folder for journal, results and report.
-        boards: simulators side by side; 0: one a core.
+        board_only: run everything on the boards.
+        boards: twins or simulators side by side; 0: one a core.
         fresh: throw away what the folder holds of an earlier run.
         command: as the user typed it, for the report.
 
     Raises:
-        StudyError: fewer than no boards, or an output policy that no attack can use.
+        StudyError: fewer than no boards, an output policy that no attack can use, or no board where
+            there must be one.
     """
 
     settings: StudySettings
     bundle_path: Path
     targets: tuple[str, ...]
     out: Path
+    board_only: bool = False
     boards: int = 0
     fresh: bool = False
     command: str = "tinymia audit"
@@ -63,30 +59,20 @@ class Audit:
     def __post_init__(self) -> None:
         if self.boards < 0:
             raise StudyError(f"{self.boards} boards are not possible.", "0 means one a core.")
+        if self.board_only and not self.confirming:
+            raise StudyError("The twin is no board.", "Give another --target or no --board-only.")
         headline_attack(OutputPolicy(self.settings.policy))
 
+    @property
+    def confirming(self) -> tuple[str, ...]:
+        """The boards among the targets."""
+        return tuple(target for target in self.targets if not is_twin(target))
 
-@dataclass
-class _Open:
-    """The boards of a study, all alike; each worker opens its own."""
-
-    targets: Sequence[str]
-    image: Image | None
-    build_id: str
-    unit: str
-
-    def __call__(self, number: int) -> Connection:
-        spec = self.targets[number % len(self.targets)]
-        connection = connect(spec, self.image.elf if self.image else None)
-        found = connection.board.identity.build_id, connection.unit
-        if found != (self.build_id, self.unit):
-            connection.close()
-            raise StudyError(
-                f"The board at {spec} runs build {found[0][:12]} and counts {found[1]}, the first"
-                f" one runs {self.build_id[:12]} and counts {self.unit}.",
-                "Flash the same image on all boards, and do not mix boards and simulators.",
-            )
-        return connection
+    @property
+    def main(self) -> tuple[str, ...]:
+        """Where all repetitions run; a twin that was given an arena keeps it."""
+        given = [target for target in self.targets if is_twin(target) and target != "twin:"]
+        return self.confirming if self.board_only else (given[0] if given else TWIN,)
 
 
 def seen_people(dataset: PersonalDataset, bundle: Bundle) -> set[str]:
@@ -131,6 +117,7 @@ def plan(
     people: Sequence[str],
     bundle: Bundle,
     max_slots: int = MAX_SLOTS,
+    tasks: tuple[Task, ...] = (),
 ) -> list[Job]:
     """Each person's windows and draws, with the proof that members and non-members are apart.
 
@@ -140,6 +127,7 @@ def plan(
         people: who is audited.
         bundle: says how long a window is.
         max_slots: windows that the board's sample store holds.
+        tasks: the runs of each.
 
     Raises:
         DataError: too few windows, or a draw that shares samples.
@@ -153,7 +141,7 @@ def plan(
         )
         for drawn in draws:
             assert_disjoint(pool, drawn)
-        jobs.append(Job(pool, draws))
+        jobs.append(Job(pool, draws, tasks))
     return jobs
 
 
@@ -165,75 +153,90 @@ def run(
     What is already in ``audit.out`` from the same study is not run again.
 
     Raises:
-        TinymiaError: see there; finished runs are kept.
+        TinymiaError: see there, and where a board does not confirm the twin; finished runs are
+            kept.
     """
     started = time.monotonic()
+    settings = audit.settings
     bundle = Bundle.load(audit.bundle_path)
     if bundle.tail is None:
         raise StudyError(
             "This bundle is a complete model without a trainable tail.",
             "Audit a personalizable bundle, such as models/har-watch/har-watch.bundle.",
         )
-    dataset = data.load(audit.settings.dataset)
+    tasks = tasks_of(bundle, settings)
+    dataset = data.load(settings.dataset)
     dataset.check_model(bundle.meta)
-    people = people_to_audit(dataset, bundle, audit.settings.people)
-    jobs = plan(audit.settings, dataset, people, bundle)
+    people = people_to_audit(dataset, bundle, settings.people)
+    plan(settings, dataset, people, bundle)  # what cannot be drawn need not be compiled
 
-    say("Building the firmware")
-    image = None
-    if any(needs_image(target) for target in audit.targets):
-        image = image_for(bundle.to_bytes(), bundle.bundle_id)
-    with connect(
-        audit.targets[0], image.elf if image else None, nonce=1 + audit.settings.seed
-    ) as c:
-        check_bundle(c.board, bundle)
-        identity = c.board.identity
-        unit = c.unit
-        capacity = c.board.info().store_capacity
-        if capacity < max(len(job.pool) for job in jobs):
-            jobs = plan(audit.settings, dataset, people, bundle, capacity)
-        journal = _open_journal(audit, bundle, dataset, identity.build_id)
-        costs_path = audit.out / COSTS
-        if not costs_path.exists():
-            say("Measuring costs on the board")
-            measured = costs.measure(
-                c.board, bundle, jobs[0].pool, jobs[0].draws[0], audit.settings
-            )
-            write_json(costs_path, {**measured, "unit": unit})
-    device = _read_costs(costs_path)
+    main = Fleet(audit.main, bundle)
+    boards = main if audit.board_only else Fleet(audit.confirming, bundle)
+    say("Opening the board" if audit.board_only else "Opening the twin")
+    with main.first(1 + settings.seed) as c:
+        slots = min(MAX_SLOTS, capacity(c.board, tasks, settings))
+    jobs = plan(settings, dataset, people, bundle, slots, tasks)
+    journal, device = None, {}
+    if boards.targets:
+        say("Building the firmware")
+        with boards.first(1 + settings.seed) as c:
+            journal = _open_journal(audit, bundle, dataset, main, boards)
+            path = audit.out / COSTS
+            if not path.exists():
+                say("Measuring costs on the board")
+                measured = costs.measure(
+                    c.board, bundle, jobs[0].pool, jobs[0].draws[0], settings, tasks
+                )
+                write_json(path, {**measured, "unit": c.unit})
+            device = _read_costs(path)
+    journal = journal or _open_journal(audit, bundle, dataset, main, boards)
 
-    workers = audit.boards or os.cpu_count() or 1
-    workers = workers if len(audit.targets) == 1 and image else len(audit.targets)
-    opener = _Open(audit.targets, image, identity.build_id, unit)
-    runner = Runner(audit.settings, bundle, journal, opener, workers, reporter)
-    runner.run(jobs)
+    workers = main.workers(audit.boards)
+    what = "Fine-tuning boards" if audit.board_only else "Fine-tuning twins"
+    Runner(settings, bundle, journal.cells, main, workers, reporter, what).run(jobs)
     ran = time.monotonic()
+    confirmed = []
+    if boards.targets and not audit.board_only:
+        confirmed = jobs_to_confirm(jobs, settings)
+        Runner(
+            settings,
+            bundle,
+            journal.confirmed,
+            boards,
+            boards.workers(audit.boards),
+            reporter,
+            "Confirming on boards",
+            partial=True,
+        ).run(confirmed)
+    where = {"main": " ".join(audit.main), "board": " ".join(boards.targets)}
+    checked = confirmation(jobs, confirmed, journal, where)
+    confirmed_at = time.monotonic()
 
     say("Attacking the answers")
     from tinymia.audit.analyse import analyse
 
-    cells = [cell for job in jobs for cell in _cells(job, audit.settings, journal)]
-    device |= {
-        "target": " ".join(audit.targets),
-        "board": identity.board,
-        "build_id": identity.build_id,
-        "bundle_id": bundle.bundle_id,
-        "bundle": str(bundle.meta.get("name", "")),
-        "protocol": identity.protocol,
-    }
-    if image is not None:
-        device |= {
-            "flash_bytes": image.build.flash_bytes + len(bundle.to_bytes()),
-            "flash_size": image.build.flash_size,
-        }
-    results = analyse(cells, _context(audit, bundle, dataset, jobs, device))
+    in_board_units = audit.board_only
+    cells = [cell for job in jobs for cell in _cells(job, settings, journal, in_board_units)]
+    results = analyse(
+        cells,
+        context(
+            settings,
+            audit.command,
+            bundle,
+            dataset,
+            jobs,
+            device | _device(audit, bundle, main, boards),
+        ),
+    )
+    results["confirmation"] = checked
     results["tail_hashes"] = {
         f"{cell.condition}/{cell.person}/{cell.repetition}": str(cell.costs["tail_hash"])
         for cell in cells
     }
-    write_json(audit.out / SPLITS, _splits(jobs))
+    write_json(audit.out / SPLITS, splits(jobs))
     results["timings"] = {
-        "boards_seconds": round(ran - started, 1),
+        "runs_seconds": round(ran - started, 1),
+        "confirmation_seconds": round(confirmed_at - ran, 1),
         "total_seconds": round(time.monotonic() - started, 1),
         "boards": workers,
     }
@@ -241,15 +244,38 @@ def run(
     return results
 
 
-def _open_journal(audit: Audit, bundle: Bundle, dataset: PersonalDataset, build_id: str) -> Journal:
+def _device(audit: Audit, bundle: Bundle, main: Fleet, boards: Fleet) -> dict[str, Any]:
+    """Who the devices were."""
+    shown = boards if boards.targets else main
+    found: dict[str, Any] = {
+        "target": " ".join(dict.fromkeys((*audit.main, *boards.targets))),
+        "board": shown.board,
+        "build_id": shown.build_id,
+        "bundle_id": bundle.bundle_id,
+        "bundle": str(bundle.meta.get("name", "")),
+        "protocol": shown.protocol,
+    }
+    if shown is not main:
+        found["twin_build_id"] = main.build_id
+    if shown.image is not None:
+        found["flash_bytes"] = shown.image.build.flash_bytes + len(bundle.to_bytes())
+        found["flash_size"] = shown.image.build.flash_size
+    return found
+
+
+def _open_journal(
+    audit: Audit, bundle: Bundle, dataset: PersonalDataset, main: Fleet, boards: Fleet
+) -> Journal:
     return Journal(
         audit.out,
         {
             "settings": audit.settings.to_json(),
             "dataset_sha256": dataset.sha256,
             "bundle_id": bundle.bundle_id,
-            "build_id": build_id,
+            "build_id": main.build_id,
+            "board_build_id": boards.build_id,
             "targets": sorted(set(audit.targets)),
+            "board_only": audit.board_only,
         },
         fresh=audit.fresh,
     )
@@ -264,18 +290,31 @@ def _read_costs(path: Path) -> dict[str, Any]:
         raise StudyError(f"{path} is damaged.", "Delete it and run the command again.") from error
 
 
-def _cells(job: Job, settings: StudySettings, journal: Journal) -> list[CellAnswers]:
-    """All cells of one person: each run at each of its checkpoints."""
+def _cells(job: Job, settings: StudySettings, journal: Journal, ticks: bool) -> list[CellAnswers]:
+    """All cells of one person: each run at each of its reported checkpoints.
+
+    Args:
+        job: the person's runs.
+        settings: of the study.
+        journal: holds the answers.
+        ticks: whether the runs' ticks are a board's and worth telling.
+    """
     cells = []
     for drawn in job.draws:
-        base = journal.load(UnitKey(job.pool.person, drawn.repetition, "base"))
-        _check_drawn(base, drawn, journal)
-        for run_ in settings.runs():
-            unit = journal.load(UnitKey(job.pool.person, drawn.repetition, run_.name))
+        stored = {
+            task.run.name: journal.cells.load(
+                UnitKey(job.pool.person, drawn.repetition, task.run.name)
+            )
+            for task in job.tasks
+        }
+        for task in job.tasks:
+            unit = stored[task.run.name]
             _check_drawn(unit, drawn, journal)
+            # What was asked at epoch 0 is the base of a run that trains other layers.
+            base = unit if unit.checkpoints[0] == 0 else stored["base"]
             cells += [
-                _cell(unit, base, run_.condition(epochs), index, settings.policy)
-                for index, epochs in enumerate(unit.checkpoints)
+                _cell(unit, base, task.run.condition(epochs), epochs, settings.policy, ticks)
+                for epochs in task.run.reported
             ]
     return cells
 
@@ -291,18 +330,21 @@ def _check_drawn(unit: Unit, drawn: Draw, journal: Journal) -> None:
         )
 
 
-def _cell(unit: Unit, base: Unit, condition: str, index: int, policy: str) -> CellAnswers:
+def _cell(
+    unit: Unit, base: Unit, condition: str, epochs: int, policy: str, ticks: bool
+) -> CellAnswers:
+    index = unit.checkpoints.index(epochs)
     return CellAnswers(
         person=unit.key.person,
         repetition=unit.key.repetition,
         condition=condition,
-        epochs=unit.checkpoints[index],
+        epochs=epochs,
         probs=unit.probs[index],
         base_probs=base.probs[0],
         labels=unit.labels,
         member=unit.member,
         costs={
-            "train_instructions": unit.ticks[index],
+            **({"train_instructions": unit.ticks[index]} if ticks else {}),
             "train_steps": unit.steps[index],
             "clipped_steps": unit.clipped[index],
             "tail_hash": unit.tail_hashes[index],
@@ -310,70 +352,6 @@ def _cell(unit: Unit, base: Unit, condition: str, index: int, policy: str) -> Ce
         window=unit.slots,
         policy=OutputPolicy(policy),
     )
-
-
-def _splits(jobs: Sequence[Job]) -> dict[str, Any]:
-    return {
-        "pools": [job.pool.to_json() for job in jobs],
-        "draws": [drawn.to_json() for job in jobs for drawn in job.draws],
-    }
-
-
-def _context(
-    audit: Audit,
-    bundle: Bundle,
-    dataset: PersonalDataset,
-    jobs: Sequence[Job],
-    device: dict[str, Any],
-) -> dict[str, Any]:
-    settings, first = audit.settings, jobs[0]
-    nonmembers = [int(d.nonmember.sum()) for job in jobs for d in job.draws]
-    apart = [assert_disjoint(job.pool, d).nearest for job in jobs for d in job.draws]
-    nearest = [n for n in apart if n is not None]
-    return {
-        "seed": settings.seed,
-        "command": audit.command,
-        "dataset": dataset.name,
-        "dataset_sha256": dataset.sha256,
-        "public_people": bundle.meta.get("provenance", {}).get("public_people", []),
-        "audited_people": [job.pool.person for job in jobs],
-        "settings": {
-            **settings.to_json(),
-            "defenses": {
-                defense.name: defense.title
-                for defenses in settings.defenses.values()
-                for defense in defenses
-            },
-        },
-        "split": {
-            "kind": settings.split,
-            "members": settings.members,
-            "nonmembers": round(float(np.mean(nonmembers)), 1),
-            "window_samples": first.pool.windows.length,
-            "block": first.pool.block_length,
-            "gap_samples": first.pool.gap,
-            "nearest_samples": min(nearest) if nearest else None,
-            "shared_samples": 0,
-            "file": SPLITS,
-            "note": _SPLIT_NOTES[settings.split].format(
-                block=first.pool.block_length, gap=first.pool.gap
-            ),
-        },
-        "notes": _notes(bundle, dataset),
-        "versions": {"tinymia": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
-        "device": device,
-    }
-
-
-def _notes(bundle: Bundle, dataset: PersonalDataset) -> list[str]:
-    """Limits that this study has and others do not."""
-    provenance = bundle.meta.get("provenance", {})
-    if provenance.get("dataset_sha256") == dataset.sha256:
-        return []
-    return [
-        "The bundle does not name this data set as the one that the base model was trained on, so "
-        "it could not be checked that the base model has not seen the audited people."
-    ]
 
 
 __all__ = ["Audit", "people_to_audit", "plan", "run"]

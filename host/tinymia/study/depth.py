@@ -61,7 +61,7 @@ def resolve(bundle: Bundle, depth: str) -> tuple[int, Parameters]:
     Raises:
         TinymiaError: the bundle has no such boundary.
     """
-    from tinymia.export.layers import resolve_trained
+    from tinymia.export.layers import resolve as first_layer
 
-    first, trained = resolve_trained(bundle, depth)
-    return first, Parameters(trained)
+    first, biases_only = first_layer(bundle.layers, depth)
+    return first, Parameters.BIASES if biases_only else Parameters.WEIGHTS

@@ -31,6 +31,8 @@ OUTPUTS = (
     "costs.csv",
     "people.csv",
     "null_checks.csv",
+    "privacy.csv",
+    "confirmation.csv",
 )
 """What an audit leaves in its folder beside the cells and their marker."""
 
@@ -63,66 +65,15 @@ class Unit:
     clipped: tuple[int, ...]
 
 
-class Journal:
-    """The finished runs of one study in one folder.
+class Cells:
+    """Finished runs in a folder, one file each.
 
     Args:
-        folder: made when it is not there.
-        identity: settings, data, bundle and firmware: everything that the results depend on.
-        fresh: throw away what the folder holds of an earlier study.
-
-    Raises:
-        StudyError: the folder holds another study, or cannot be written.
+        folder: must exist when a run is saved.
     """
 
-    def __init__(self, folder: Path, identity: dict[str, Any], *, fresh: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._cells = folder / "cells"
-        self.fingerprint = fingerprint(identity)
-        marker = folder / "study.json"
-        try:
-            if fresh and marker.exists():
-                self._clear()
-            self._cells.mkdir(parents=True, exist_ok=True)
-            if marker.exists():
-                self._check(marker, identity)
-            else:
-                if any(self._cells.glob("*.npz")):
-                    raise StudyError(
-                        f"{folder} has cells but no study.json.", "Choose another --out."
-                    )
-                # Costs without a marker are of nobody knows which study.
-                (folder / COSTS).unlink(missing_ok=True)
-                text = json.dumps({"fingerprint": self.fingerprint, **identity}, indent=1)
-                _write(marker, text.encode())
-        except OSError as error:
-            raise StudyError(f"Cannot write to {folder}: {error.strerror}.") from error
-
-    def _clear(self) -> None:
-        """Remove what an audit writes and nothing else; the marker last, so it can be repeated."""
-        if self._cells.is_dir():
-            for pattern in ("*.npz", "*.part"):
-                for cell in self._cells.glob(pattern):
-                    cell.unlink()
-        for name in (*OUTPUTS, "study.json"):
-            (self.folder / name).unlink(missing_ok=True)
-
-    def _check(self, marker: Path, identity: dict[str, Any]) -> None:
-        try:
-            found = json.loads(marker.read_text())
-        except (ValueError, OSError) as error:
-            raise StudyError(f"{marker} is damaged.", "Choose another --out.") from error
-        if not isinstance(found, dict):
-            raise StudyError(f"{marker} is damaged.", "Choose another --out.")
-        if found.get("fingerprint") == self.fingerprint:
-            return
-        here = json.loads(json.dumps(identity))
-        ours, theirs = _flat(here), _flat(found)
-        changed = sorted(key for key in ours if theirs.get(key) != ours[key])
-        raise StudyError(
-            f"{self.folder} holds another study (different: {', '.join(changed) or 'version'}).",
-            "Choose another --out, or give --fresh to throw its cells away.",
-        )
 
     def has(self, key: UnitKey) -> bool:
         """Whether this run is finished; raises StudyError when the folder cannot be asked."""
@@ -191,17 +142,86 @@ class Journal:
             ) from error
 
     def _path(self, key: UnitKey) -> Path:
-        return self._cells / f"{key.stem}.npz"
+        return self.folder / f"{key.stem}.npz"
 
 
-def _flat(content: dict[str, Any]) -> dict[str, Any]:
-    """One level of nesting taken out: {"a": {"b": 1}} becomes {"a.b": 1}."""
+class Journal:
+    """The finished runs of one study in one folder.
+
+    Attributes:
+        folder: the study's.
+        cells: the runs that are reported.
+        confirmed: the runs by which boards confirm them.
+
+    Args:
+        folder: made when it is not there.
+        identity: settings, data, bundle and firmware: everything that the results depend on.
+        fresh: throw away what the folder holds of an earlier study.
+
+    Raises:
+        StudyError: the folder holds another study, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any], *, fresh: bool = False) -> None:
+        self.folder = folder
+        self.cells = Cells(folder / "cells")
+        self.confirmed = Cells(folder / "confirmed")
+        self.fingerprint = fingerprint(identity)
+        marker = folder / "study.json"
+        try:
+            if fresh and marker.exists():
+                self._clear()
+            for kept in (self.cells, self.confirmed):
+                kept.folder.mkdir(parents=True, exist_ok=True)
+            if marker.exists():
+                self._check(marker, identity)
+            else:
+                if any(self.cells.folder.glob("*.npz")):
+                    raise StudyError(
+                        f"{folder} has cells but no study.json.", "Choose another --out."
+                    )
+                # Costs without a marker are of nobody knows which study.
+                (folder / COSTS).unlink(missing_ok=True)
+                text = json.dumps({"fingerprint": self.fingerprint, **identity}, indent=1)
+                _write(marker, text.encode())
+        except OSError as error:
+            raise StudyError(f"Cannot write to {folder}: {error.strerror}.") from error
+
+    def _clear(self) -> None:
+        """Remove what an audit writes and nothing else; the marker last, so it can be repeated."""
+        for kept in (self.cells, self.confirmed):
+            for pattern in ("*.npz", "*.part"):
+                for cell in kept.folder.glob(pattern):
+                    cell.unlink()
+        for name in (*OUTPUTS, "study.json"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def _check(self, marker: Path, identity: dict[str, Any]) -> None:
+        try:
+            found = json.loads(marker.read_text())
+        except (ValueError, OSError) as error:
+            raise StudyError(f"{marker} is damaged.", "Choose another --out.") from error
+        if not isinstance(found, dict):
+            raise StudyError(f"{marker} is damaged.", "Choose another --out.")
+        if found.get("fingerprint") == self.fingerprint:
+            return
+        here = json.loads(json.dumps(identity))
+        ours, theirs = _flat(here), _flat(found)
+        changed = sorted(key for key in ours if theirs.get(key) != ours[key])
+        raise StudyError(
+            f"{self.folder} holds another study (different: {', '.join(changed) or 'version'}).",
+            "Choose another --out, or give --fresh to throw its cells away.",
+        )
+
+
+def _flat(content: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nesting taken out: {"a": {"b": 1}} becomes {"a.b": 1}."""
     flat: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, dict):
-            flat.update({f"{key}.{inner}": v for inner, v in value.items()})
+            flat.update(_flat(value, f"{prefix}{key}."))
         else:
-            flat[key] = value
+            flat[f"{prefix}{key}"] = value
     return flat
 
 

@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from tinymia.defenses import Clipping, Defense, LabelSmoothing
+from tinymia.defenses import Defense, DpSgd
+from tinymia.defenses import registry as defenses
 from tinymia.device.protocol import Policy
-from tinymia.device.settings import TrainSettings
+from tinymia.device.settings import Parameters, TrainSettings
 from tinymia.errors import StudyError
+from tinymia.study.depth import HEAD, check_depth, depth_name
+from tinymia.study.training import TrainingOptions, guess
 
 MAX_REPETITIONS = 65535
 MAX_EPOCHS = 65535
@@ -22,6 +25,18 @@ POLICIES = {
     "top1": Policy.TOP1,
     "label": Policy.LABEL,
 }
+DEFENCES = (
+    "clip",
+    "smooth",
+    "clip+smooth",
+    "l2",
+    "dropout",
+    "early-stop",
+    "mixup",
+    "augment",
+    "dp",
+)
+DEPTHS = ("biases", "last:2", "all")
 
 
 @dataclass(frozen=True)
@@ -35,11 +50,16 @@ class StudySettings:
         members: windows that each device is fine-tuned on.
         split: "same-distribution" or "cross-arm".
         epochs: where the undefended device is queried; the last is where defences are compared.
-        learning_rate, batch: of the device's SGD.
-        clip_norm, label_smoothing: of the two defences.
+        training: what all runs share.
+        defences: combinations of names of :mod:`tinymia.defenses.registry`, one condition each.
+        values: parameters of the defences.
+        depths: what is trained in further runs without a defence.
         policy: what the device's answers reveal: "full", "rounded", "top1" or "label".
         levels: steps of a probability under "rounded".
         seed: of draws, order of examples and resampling.
+        confirm: repetitions of each person and condition that a board confirms.
+        deep_people, deep_epochs: runs that train more than the last layer are slow on a simulated
+            board, so they are confirmed for this many people and up to this epoch.
 
     Raises:
         StudyError: a setting is out of range.
@@ -51,18 +71,21 @@ class StudySettings:
     members: int = 80
     split: str = "same-distribution"
     epochs: tuple[int, ...] = (1, 5, 20, 50)
-    learning_rate: float = 0.2
-    batch: int = 8
-    clip_norm: float = 1.0
-    label_smoothing: float = 0.1
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    defences: tuple[str, ...] = DEFENCES
+    values: defenses.Values = field(default_factory=dict)
+    depths: tuple[str, ...] = DEPTHS
     policy: str = "full"
     levels: int = 100
     seed: int = 1
+    confirm: int = 1
+    deep_people: int = 1
+    deep_epochs: int = 1
 
     def __post_init__(self) -> None:
-        def need(holds: bool, message: str) -> None:
+        def need(holds: bool, message: str, hint: str = "See `tinymia audit --help`.") -> None:
             if not holds:
-                raise StudyError(message, "See `tinymia audit --help`.")
+                raise StudyError(message, hint)
 
         need(
             len(set(self.people)) == len(self.people),
@@ -73,7 +96,11 @@ class StudySettings:
             1 <= self.repetitions <= MAX_REPETITIONS,
             f"{self.repetitions} repetitions are not possible, only 1 to {MAX_REPETITIONS}.",
         )
-        need(self.split in SPLITS, f"There is no split {self.split!r}; known: {', '.join(SPLITS)}.")
+        need(
+            self.split in SPLITS,
+            f"There is no split {self.split!r}.",
+            guess(self.split, SPLITS),
+        )
         need(
             bool(self.epochs)
             and self.epochs[0] >= 1
@@ -81,57 +108,113 @@ class StudySettings:
             and sorted(set(self.epochs)) == [*self.epochs],
             f"The epochs {self.epochs} must ascend and lie in 1 to {MAX_EPOCHS}.",
         )
-        need(0 < self.learning_rate <= 100, "The learning rate must be in (0, 100].")
-        need(0 < self.batch < 65536, "The batch must be in [1, 65535].")
         need(
             self.policy in POLICIES,
-            f"There is no output policy {self.policy!r}; known: {', '.join(POLICIES)}.",
+            f"There is no output policy {self.policy!r}.",
+            guess(self.policy, POLICIES),
         )
         need(0 < self.levels < 65536, "The levels must be in [1, 65535].")
         need(0 <= self.seed < 2**32, "The seed must be in [0, 2^32).")
-        _ = self.defenses  # they check their own parameters
+        need(self.members >= 1, f"{self.members} members are not possible.")
+        need(
+            min(self.confirm, self.deep_people) >= 0 and self.deep_epochs >= 1,
+            "What a board confirms cannot be less than nothing, and takes an epoch at least.",
+        )
+        object.__setattr__(self, "depths", tuple(check_depth(depth) for depth in self.depths))
+        names = [run.name for run in self.runs()]  # the defences check their own parameters
+        twice = sorted({name for name in names if names.count(name) > 1})
+        need(not twice, f"These conditions are named twice: {', '.join(twice)}.")
 
     @property
     def defenses(self) -> dict[str, tuple[Defense, ...]]:
-        """The fine-tuning runs by name: without a defence, with each, with both."""
-        clip, smooth = Clipping(self.clip_norm), LabelSmoothing(self.label_smoothing)
-        return {
-            "plain": (),
-            "clip": (clip,),
-            "smooth": (smooth,),
-            "clip+smooth": (clip, smooth),
-        }
+        """The fine-tuning runs by name: without a defence, then each combination."""
+        runs: dict[str, tuple[Defense, ...]] = {"plain": ()}
+        for combination in self.defences:
+            for made in defenses.build(combination, self.values):
+                known = tuple(
+                    d.of_training(self.members, self.training.batch, self.epochs[-1])
+                    if isinstance(d, DpSgd)
+                    else d
+                    for d in made
+                )
+                name = "+".join(d.name for d in known)
+                if name in runs:
+                    raise StudyError(f"The defence {name!r} is named twice.")
+                runs[name] = known
+        return runs
 
     def runs(self) -> tuple[Run, ...]:
         """All runs of one (person, repetition), the base model first."""
-        last = self.epochs[-1:]
-        return (
-            Run("base", (), (0,)),
-            *(
-                Run(name, defenses, self.epochs if name == "plain" else last)
-                for name, defenses in self.defenses.items()
-            ),
-        )
+        depth, last = self.training.train, self.epochs[-1:]
+        runs = [Run("base", depth, (), (0,), (0,))]
+        for name, made in self.defenses.items():
+            at = self.epochs if name == "plain" else last
+            runs.append(Run(name, depth, made, at, self._asked(depth, at)))
+        for other in self.depths:
+            if other != depth:
+                # Its base is another: layers that are trained run in float32.
+                asked = (0, *self._asked(other, last))
+                runs.append(Run(f"plain-{depth_name(other)}", other, (), last, asked))
+        return tuple(runs)
 
-    def training(self, defenses: tuple[Defense, ...], seed: int) -> TrainSettings:
-        """The device's settings with these defences on."""
-        settings = TrainSettings(learning_rate=self.learning_rate, batch=self.batch, seed=seed)
-        for defense in defenses:
+    def _asked(self, depth: str, reported: tuple[int, ...]) -> tuple[int, ...]:
+        """Checkpoints of a run: what is reported, and where a board stops that confirms it."""
+        deep = {min(self.deep_epochs, reported[-1])} if depth != HEAD else set()
+        return tuple(sorted({*reported, *deep}))
+
+    def training_of(
+        self, run: Run, seed: int, parameters: Parameters = Parameters.WEIGHTS
+    ) -> TrainSettings:
+        """The device's settings for a run; ``parameters`` as its depth says."""
+        settings = self.training.settings(
+            seed=seed, epochs=self.epochs[-1], depth=run.depth, parameters=parameters
+        )
+        for defense in run.defenses:
             settings = defense.apply(settings)
         return settings
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """As plain JSON, with the parameters of every defence that runs."""
+        kinds = {part for combination in self.defences for part in combination.split("+")}
+        values = {
+            kind.name: {p.key: _plain(kind.default(p)) for p in kind.parameters}
+            | {key: _plain(value) for key, value in self.values.get(kind.name, {}).items()}
+            for kind in defenses.KINDS
+            if kind.name in kinds
+        }
+        content = {k: getattr(self, k) for k in self.__dataclass_fields__ if k != "values"}
+        return {k: _plain(v) for k, v in content.items()} | {"values": values}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, TrainingOptions):
+        return asdict(value)
+    return list(value) if isinstance(value, (tuple, list)) else value
 
 
 @dataclass(frozen=True)
 class Run:
-    """One fine-tuning from the base tail, with the epochs at which all queries are asked."""
+    """One fine-tuning from the base network, with the epochs at which all queries are asked.
+
+    Attributes:
+        name: "plain", defences joined by "+", or "plain-all" and the like for another depth.
+        depth: what is trained.
+        defenses: what is on.
+        reported: epochs that are conditions of the study.
+        checkpoints: epochs at which all queries are asked: those, and further ones that serve as a
+            base or for a board to confirm.
+    """
 
     name: str
+    depth: str
     defenses: tuple[Defense, ...]
+    reported: tuple[int, ...]
     checkpoints: tuple[int, ...]
+
+    @property
+    def deep(self) -> bool:
+        """Whether more than the last layer is trained."""
+        return self.depth != HEAD
 
     def condition(self, epochs: int) -> str:
         """The name of the cell at a checkpoint."""
@@ -155,16 +238,6 @@ class UnitKey:
 def training_seed(settings: StudySettings, person_index: int, repetition: int) -> int:
     """Key of the device's generator: the same for all runs of a repetition, so that they pair."""
     return settings.seed << 32 | person_index << 16 | repetition
-
-
-def parse_epochs(text: str) -> tuple[int, ...]:
-    """ "1,5,20" as numbers; raises StudyError."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise StudyError(
-            f"The epochs {text!r} are not whole numbers.", "Give them as 1,5,20,50."
-        ) from None
 
 
 def fingerprint(content: dict[str, Any]) -> str:

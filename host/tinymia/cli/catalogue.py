@@ -1,0 +1,104 @@
+"""Every option of the verbs that take a file, by verb."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tinymia.cli.config import DEFENCES, TRAINING, Chosen, Option, Type, choose
+from tinymia.cli.options import DEFAULT_BUNDLE
+from tinymia.study.settings import StudySettings
+
+_STUDY = StudySettings()
+_BUNDLE = f"bundle to run; else the shipped {DEFAULT_BUNDLE}"
+_DATA = "data set: the shipped smartwatch recordings, or an .npz of your own"
+_COMBINATIONS = "defences to compare; + joins some that act together"
+
+_AUDIT = (
+    Option(
+        "audit",
+        "target",
+        Type.NAMES,
+        ("qemu:netduinoplus2",),
+        "board that confirms: qemu:netduinoplus2, serial:/dev/ttyACM0, ...; once for each real"
+        " board. twin: alone needs neither compiler nor simulator and confirms nothing",
+    ),
+    Option("audit", "board_only", Type.SWITCH, False, "run everything on the board, not the twin"),
+    Option(
+        "audit",
+        "confirm",
+        Type.WHOLE,
+        _STUDY.confirm,
+        "repetitions of each person and condition that the board runs as well",
+        low=0,
+    ),
+    Option(
+        "audit",
+        "deep_people",
+        Type.WHOLE,
+        _STUDY.deep_people,
+        "people for whom the board confirms runs that train more than the last layer",
+        low=0,
+    ),
+    Option(
+        "audit", "deep_epochs", Type.WHOLE, _STUDY.deep_epochs, "epochs of those runs on it", low=1
+    ),
+    Option("audit", "bundle", Type.TEXT, None, _BUNDLE),
+    Option("audit", "data", Type.TEXT, _STUDY.dataset, _DATA),
+    Option(
+        "audit", "person", Type.NAMES, (), "person to audit; else all whom the base has not seen"
+    ),
+    Option("audit", "repetitions", Type.WHOLE, _STUDY.repetitions, "draws of members a person"),
+    Option("audit", "members", Type.WHOLE, _STUDY.members, "windows to fine-tune on"),
+    Option(
+        "audit",
+        "split",
+        Type.TEXT,
+        _STUDY.split,
+        "same-distribution, or cross-arm (members from one arm, non-members from the other)",
+    ),
+    Option("audit", "epochs", Type.WHOLES, _STUDY.epochs, "where to query"),
+    Option("audit", "defences", Type.TEXTS, _STUDY.defences, _COMBINATIONS, "--defence"),
+    Option("audit", "depths", Type.TEXTS, _STUDY.depths, "what else to train", "--depth"),
+    Option("audit", "policy", Type.TEXT, _STUDY.policy, "full, rounded or top1"),
+    Option("audit", "levels", Type.WHOLE, _STUDY.levels, "steps of a rounded probability"),
+    Option("audit", "boards", Type.WHOLE, 0, "twins or simulators side by side; 0: one a core"),
+    Option("audit", "out", Type.TEXT, "audit", "folder of the results"),
+)
+_PERSONALIZE = (
+    Option(
+        "personalize",
+        "target",
+        Type.TEXT,
+        "qemu:netduinoplus2",
+        "where to train: qemu:netduinoplus2, serial:/dev/ttyACM0, twin:",
+    ),
+    Option("personalize", "bundle", Type.TEXT, None, _BUNDLE),
+    Option("personalize", "data", Type.TEXT, "watch", _DATA),
+    Option("personalize", "person", Type.TEXT, None, "whose windows"),
+    Option("personalize", "members", Type.WHOLE, 80, "windows to fine-tune on"),
+    Option("personalize", "epochs", Type.WHOLE, 20, "passes over the members", low=1, high=65535),
+    Option(
+        "personalize",
+        "defence",
+        Type.TEXT,
+        "",
+        "defences that are on, joined by +; giving a number of one by flag switches it on as well",
+    ),
+    Option(
+        "personalize",
+        "out",
+        Type.TEXT,
+        None,
+        "save the personalised bundle here; tinymia export, query and build take it",
+    ),
+)
+AUDIT = (*_AUDIT, *TRAINING, *DEFENCES)
+PERSONALIZE = (*_PERSONALIZE, *TRAINING, *DEFENCES)
+KNOWN = (*_AUDIT, *_PERSONALIZE, *TRAINING, *DEFENCES)
+
+
+def chosen(options: tuple[Option, ...], flags: Mapping[str, Any], path: Path | None) -> Chosen:
+    """What holds for a verb, see :func:`tinymia.cli.config.choose`."""
+    return choose(options, KNOWN, flags, path)

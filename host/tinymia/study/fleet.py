@@ -1,0 +1,74 @@
+"""The boards of a study: twins, simulators or real ones, all alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinymia.device.connect import Connection, Image, connect, image_for, is_twin, needs_image
+from tinymia.errors import StudyError
+from tinymia.export.bundle import Bundle
+from tinymia.study.runner import check_bundle
+
+TWIN = "twin:?arena=1048576"
+"""The twin of an audit: its arena holds everybody's windows at every depth of training."""
+
+
+@dataclass
+class Fleet:
+    """Boards that are all alike; each worker opens its own.
+
+    Attributes:
+        targets: one: as many as there are workers; several: one each.
+        bundle: what they carry.
+        image: for those that need one.
+        build_id, unit, board: of the first one.
+    """
+
+    targets: Sequence[str]
+    bundle: Bundle
+    image: Image | None = None
+    build_id: str = ""
+    unit: str = ""
+    board: str = ""
+    protocol: int = 0
+
+    def first(self, nonce: int) -> Connection:
+        """Open the first board; from then on all others must be like it."""
+        if any(needs_image(target) for target in self.targets):
+            self.image = image_for(self.bundle.to_bytes(), self.bundle.bundle_id)
+        connection = self._open(self.targets[0], nonce)
+        identity = connection.board.identity
+        self.build_id, self.unit = identity.build_id, connection.unit
+        self.board, self.protocol = identity.board, identity.protocol
+        try:
+            check_bundle(connection.board, self.bundle)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _open(self, spec: str, nonce: int = 0) -> Connection:
+        if is_twin(spec):
+            return connect(spec, self.bundle.to_bytes(), nonce=nonce)
+        return connect(spec, self.image.elf if self.image else None, nonce=nonce)
+
+    def __call__(self, number: int) -> Connection:
+        """Open the board of a worker; raises StudyError if it is not like the first one."""
+        spec = self.targets[number % len(self.targets)]
+        connection = self._open(spec)
+        found = connection.board.identity.build_id, connection.unit
+        if found != (self.build_id, self.unit):
+            connection.close()
+            raise StudyError(
+                f"The board at {spec} runs build {found[0][:12]} and counts {found[1]}, the first"
+                f" one runs {self.build_id[:12]} and counts {self.unit}.",
+                "Flash the same image on all boards, and do not mix boards and simulators.",
+            )
+        return connection
+
+    def workers(self, wanted: int) -> int:
+        """How many can run side by side."""
+        alone = len(self.targets) == 1 and (self.image or is_twin(self.targets[0]))
+        return (wanted or os.cpu_count() or 1) if alone else len(self.targets)

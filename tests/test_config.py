@@ -1,0 +1,202 @@
+"""Options in a TOML file and by flag: one list, one meaning, and mistakes are named."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from tinymia.cli.catalogue import AUDIT, KNOWN, PERSONALIZE, chosen
+from tinymia.cli.config import Chosen, read
+from tinymia.device.settings import TrainSettings
+from tinymia.errors import StudyError
+from tinymia.study.settings import StudySettings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def of_audit(*flags: str, config: str = "", folder: Path | None = None) -> Chosen:
+    """What `tinymia audit` makes of flags and a file's text."""
+    from tinymia.cli.audit import command
+
+    words = list(flags)
+    if folder is not None:
+        (folder / "a.toml").write_text(config)
+        words += ["--config", str(folder / "a.toml")]
+    parsed = command.make_context("audit", words).params
+    path = parsed.pop("config")
+    parsed.pop("fresh")
+    return chosen(AUDIT, parsed, path)
+
+
+def settings_of(made: Chosen) -> StudySettings:
+    asked = made["audit"]
+    return StudySettings(
+        epochs=asked["epochs"],
+        defences=asked["defences"],
+        depths=asked["depths"],
+        training=made.training,
+        values=made.parameters,
+    )
+
+
+def test_without_flags_and_file_the_defaults_hold() -> None:
+    assert settings_of(of_audit()).to_json() == StudySettings().to_json()
+
+
+def test_a_flag_wins_over_the_file_and_the_file_over_the_default(tmp_path: Path) -> None:
+    text = "[training]\nbatch = 4\nlearning_rate = 1\n[defences.clip]\nnorm = 3\n"
+    made = of_audit("--batch", "2", config=text, folder=tmp_path)
+    assert made.training.batch == 2
+    assert made.training.learning_rate == 1.0
+    assert made.training.optimizer == "sgd"
+    assert made.parameters["clip"] == {"norm": 3.0}
+    assert made.flags == {("training", "batch")}
+
+
+def test_lists_by_flag_and_in_a_file_are_the_same(tmp_path: Path) -> None:
+    text = """
+    [audit]
+    epochs = [2, 9]
+    person = ["a, b"]
+    defences = ["clip", "dp"]
+    depths = []
+    [defences.dp]
+    noise = [0.5, 2]
+    """
+    flags = ["--epochs", "2,9", "--person", "a, b", "--defence", "clip,dp", "--depth", ""]
+    filed = of_audit(config=text, folder=tmp_path)
+    flagged = of_audit(*flags, "--noise", "0.5,2")
+    assert filed.values == flagged.values
+    assert list(settings_of(filed).defenses) == ["plain", "clip", "dp-0.5", "dp-2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[training]\nlearning_rat = 1", "no key 'learning_rat' in [training].*'learning_rate'"),
+        ("[defences.clap]\nnorm = 1", "no table [defences.clap].*'clip'"),
+        ("[defences.dp]\nnoises = 1", "no key 'noises' in [defences.dp].*'noise'"),
+        ("[trainning]\nbatch = 1", "no table [trainning].*'training'"),
+        ("[training]\nbatch = 'eight'", "training.batch must be a whole number, not 'eight'"),
+        ("[training]\nbatch = 8.5", "training.batch must be a whole number, not 8.5"),
+        ("[training]\nbatch = true", "training.batch must be a whole number, not True"),
+        ("[training]\nbatch = 70000", "training.batch is 70000.*range 1 to 65535"),
+        ("[training]\noptimizer = 3", "training.optimizer must be a text, not 3"),
+        ("[audit]\nepochs = [1, 'x']", "audit.epochs must be a list of whole numbers"),
+        ("[audit]\nboard_only = 1", "audit.board_only must be true or false, not 1"),
+        ("[personalize]\nepochs = 0", "personalize.epochs is 0.*range 1 to 65535"),
+        ("training = 5", "training must be a table, not 5"),
+        ("[defences]\nclip = 1", "defences.clip must be a table, not 1"),
+        ("[training\nbatch = 1", "is not TOML"),
+    ],
+)
+def test_a_mistake_in_a_file_names_file_and_key(text: str, says: str, tmp_path: Path) -> None:
+    import re
+
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(StudyError) as caught:
+        read(path, KNOWN)
+    assert "mine.toml" in caught.value.message
+    pattern = ".*".join(re.escape(part) for part in says.split(".*"))
+    assert re.search(pattern, str(caught.value)), str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"Cannot read .*none\.toml"):
+        read(tmp_path / "none.toml", KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--optimizer", "adm"], "no optimizer 'adm'.*'adam'"),
+        (["--schedule", "cosin"], "no schedule 'cosin'.*'cosine'"),
+        (["--train", "last:0"], "does not say what to train"),
+        (["--defence", "clipp"], "no defence 'clipp'.*'clip'"),
+        (["--defence", "clip+clip"], "name one twice"),
+        (["--defence", "dp+clip"], "does not go together with 'clip'"),
+        (["--defence", "dp+mixup"], "does not go together with 'mixup'"),
+        (["--defence", "clip", "--defence", "clip"], "'clip' is named twice"),
+        (["--depth", "everything"], "does not say what to train"),
+        (["--clip", "0"], "clip norm of 0"),
+        (["--noise", "0"], "noise multiplier of 0"),
+        (["--dp-clip", "0"], "clip norm of 0.* DP-SGD"),
+        (["--noise", "nan"], "noise multiplier of nan"),
+        (["--noise", "1,1"], "one or more different values"),
+        (["--l2", "2"], "L2 strength"),
+        (["--dropout", "1"], "dropout of 1"),
+        (["--holdout", "80"], "Holding out 80 %"),
+        (["--mixup", "-1"], "mixup alpha"),
+        (["--rotation", "9"], "rotation of 9"),
+        (["--jitter", "0", "--scaling", "0", "--rotation", "0", "--shift", "0"], "is no defence"),
+        (["--delta", "1"], "delta of 1"),
+        (["--dp-slowdown", "0"], "slowdown of 0"),
+        (["--epochs", "1,x"], "is not a list of whole numbers"),
+    ],
+)
+def test_a_mistake_in_a_flag_is_one_message(flags: list[str], says: str) -> None:
+    import re
+
+    with pytest.raises(StudyError) as caught:
+        settings_of(of_audit(*flags))
+    assert re.search(says, str(caught.value)), str(caught.value)
+
+
+def test_every_switch_of_the_device_can_be_set() -> None:
+    """Training options and defences together reach every field of the device's settings."""
+    from tinymia.defenses.registry import build
+    from tinymia.device.settings import Parameters
+    from tinymia.study.training import TrainingOptions
+
+    options = TrainingOptions(
+        "all", 0.3, 4, "adam", momentum=0.8, beta2=0.9, schedule="cosine", schedule_epochs=7
+    )
+    settings = options.settings(seed=3, epochs=9, parameters=Parameters.BIASES)
+    everything = build("smooth+l2+dropout+early-stop+mixup+augment", {})[0]
+    for defence in (*everything, *build("dp", {"dp": {"noise": 1.5}})[0]):
+        settings = defence.apply(settings)
+    default = TrainSettings()
+    same = [
+        f.name for f in fields(default) if getattr(settings, f.name) == getattr(default, f.name)
+    ]
+    assert same == []
+
+
+def test_an_unset_schedule_takes_the_whole_run() -> None:
+    from tinymia.study.training import TrainingOptions
+
+    assert TrainingOptions(schedule="linear").settings(seed=0, epochs=9).schedule_epochs == 9
+    assert TrainingOptions().settings(seed=0, epochs=9).schedule_epochs == 0
+
+
+@pytest.mark.parametrize("options", [AUDIT, PERSONALIZE])
+def test_no_flag_is_there_twice(options: tuple) -> None:
+    flags = [option.flag or f"--{option.key.replace('_', '-')}" for option in options]
+    assert len(flags) == len(set(flags))
+
+
+@pytest.mark.parametrize("verb", ["audit", "personalize"])
+def test_the_shipped_example_names_every_option_with_its_default(verb: str) -> None:
+    path = ROOT / "examples" / f"{verb}.toml"
+    options = {(o.section, o.key): o for o in (AUDIT if verb == "audit" else PERSONALIZE)}
+    found = read(path, KNOWN)
+    for key, value in found.items():
+        if key != ("personalize", "person"):
+            assert options[key].default == value, key
+    left_out = {key for key, option in options.items() if option.default not in (None, "", ())}
+    assert left_out <= set(found) | {("personalize", "person")}
+    assert tomllib.loads(path.read_text())
+
+
+def test_help_shows_the_flags_under_the_tables_of_a_file() -> None:
+    from tinymia.cli.audit import command
+
+    text = command.get_help(click.Context(command, info_name="audit"))
+    for title in ("Options  [audit]", "Training  [training]", "Defences  [defences.NAME]"):
+        assert title in text
+    assert "--dropout" in text[text.index("Defences") :]

@@ -70,23 +70,29 @@ def test_layout_is_the_one_the_device_reads(bundle: Bundle) -> None:
     data = bundle.to_bytes()
     assert data[:8] == b"TMIABNDL"
     version, sections, total, crc = struct.unpack_from("<HHII", data, 8)
-    assert (version, sections, total) == (1, 3, len(data))
+    assert (version, sections, total) == (2, 3, len(data))
     assert total % 16 == 0
     assert crc == zlib.crc32(data[32:])
     assert data[20:32] == bytes(12)
     end = 32 + 16 * sections
-    for i, kind in enumerate([b"MODL", b"TAIL", b"META"]):
+    for i, kind in enumerate([b"MODL", b"LAYR", b"META"]):
         name, offset, size, reserved = struct.unpack_from("<4sIII", data, 32 + 16 * i)
         assert name == kind
         assert offset % 16 == 0
         assert offset >= end
         assert reserved == 0
         end = offset + size
-        if kind == b"TAIL":
-            assert struct.unpack_from("<II", data, offset) == (3, 5)
-            assert size == 8 + 4 * (15 + 3)
+        if kind == b"LAYR":
+            assert struct.unpack_from("<4I", data, offset) == (1, 18, 0, 0)
+            assert size == 16 + 48 + 4 * (15 + 3)
+            # a dense layer, no activation, input 0, of 5 values to 3, behind the whole model
+            record = struct.unpack_from("<4B14H4I", data, offset + 16)
+            assert record[:4] == (1, 0, 0, 0)
+            assert record[4:10] == (1, 1, 5, 1, 1, 3)
+            assert record[10:18] == (0, 0, 0, 0, 0, 0, 0xFFFE, 0)
+            assert record[18:] == (0, 15, 3, 0)
             assert bundle.tail is not None
-            first = struct.unpack_from("<f", data, offset + 8)[0]
+            first = struct.unpack_from("<f", data, offset + 64)[0]
             assert first == bundle.tail.weights[0, 0]
         if kind == b"META":
             assert json.loads(data[offset : offset + size]) == bundle.meta
@@ -125,8 +131,10 @@ def test_flipped_byte_anywhere(bundle: Bundle) -> None:
 
 def test_newer_version_says_update(bundle: Bundle) -> None:
     bodies = list(split_sections(bundle.to_bytes()).items())
-    with pytest.raises(BundleError, match=r"version 2.*Update tinymia"):
+    with pytest.raises(BundleError, match=r"version 3.*Update tinymia"):
         Bundle.from_bytes(pack_sections(bodies, version=VERSION + 1))
+    with pytest.raises(BundleError, match=r"old format version 1.*Export it again"):
+        Bundle.from_bytes(pack_sections(bodies, version=1))
     meta = {**make_meta(), "format_version": 99}
     with pytest.raises(BundleError, match="Update tinymia"):
         Bundle(MODEL, make_tail(), meta).to_bytes()
@@ -144,25 +152,25 @@ def test_bad_table_with_a_good_checksum(bundle: Bundle, position: int, value: in
 def test_bad_sections_with_a_good_checksum(bundle: Bundle) -> None:
     good = dict(split_sections(bundle.to_bytes()))
     cases: list[list[tuple[str, bytes]]] = [
-        [("MODL", good["MODL"]), ("TAIL", good["TAIL"])],
-        [("TAIL", good["TAIL"]), ("META", good["META"])],
+        [("MODL", good["MODL"]), ("LAYR", good["LAYR"])],
+        [("LAYR", good["LAYR"]), ("META", good["META"])],
         [*good.items(), ("MODL", good["MODL"])],
         [*good.items(), ("ELSE", b"x")],
-        [("MODL", b"not a model file"), ("TAIL", good["TAIL"]), ("META", good["META"])],
-        [("MODL", good["MODL"]), ("TAIL", good["TAIL"][:-4]), ("META", good["META"])],
-        [("MODL", good["MODL"]), ("TAIL", b""), ("META", good["META"])],
-        [("MODL", good["MODL"]), ("TAIL", good["TAIL"]), ("META", b"{")],
-        [("MODL", good["MODL"]), ("TAIL", good["TAIL"]), ("META", b"\xff\xfe")],
-        [("MODL", good["MODL"]), ("TAIL", good["TAIL"]), ("META", b"[]")],
+        [("MODL", b"not a model file"), ("LAYR", good["LAYR"]), ("META", good["META"])],
+        [("MODL", good["MODL"]), ("LAYR", good["LAYR"][:-4]), ("META", good["META"])],
+        [("MODL", good["MODL"]), ("LAYR", b""), ("META", good["META"])],
+        [("MODL", good["MODL"]), ("LAYR", good["LAYR"]), ("META", b"{")],
+        [("MODL", good["MODL"]), ("LAYR", good["LAYR"]), ("META", b"\xff\xfe")],
+        [("MODL", good["MODL"]), ("LAYR", good["LAYR"]), ("META", b"[]")],
         [("MODL", good["MODL"]), ("META", good["META"])],
     ]
     for bodies in cases:
         with pytest.raises(BundleError):
             Bundle.from_bytes(pack_sections(bodies))
-    nan_tail = good["TAIL"][:-4] + struct.pack("<f", float("nan"))
+    nan_layers = good["LAYR"][:-4] + struct.pack("<f", float("nan"))
     with pytest.raises(BundleError, match="NaN"):
         Bundle.from_bytes(
-            pack_sections([("MODL", good["MODL"]), ("TAIL", nan_tail), ("META", good["META"])])
+            pack_sections([("MODL", good["MODL"]), ("LAYR", nan_layers), ("META", good["META"])])
         )
 
 
@@ -276,6 +284,6 @@ def test_any_bytes_are_refused(data: bytes, with_header: bool) -> None:
     if with_header:
         data += bytes(-len(data) % 16)
         total = HEADER.size + len(data)
-        data = HEADER.pack(b"TMIABNDL", 1, 2, total, zlib.crc32(data), bytes(12)) + data
+        data = HEADER.pack(b"TMIABNDL", VERSION, 2, total, zlib.crc32(data), bytes(12)) + data
     with pytest.raises(BundleError):
         Bundle.from_bytes(data)

@@ -16,6 +16,7 @@ from tinymia.data.splits import people_split, person_pool
 from tinymia.errors import DataError, ModelError
 from tinymia.export.bundle import Bundle, Tail
 from tinymia.export.convert import Converted, convert, io_quantization, run_int8, to_int8
+from tinymia.export.front import front_layers
 from tinymia.export.tflite_file import open_graph, operators, shared_tensors_equal
 from tinymia.export.writeback import complete_bundle, patch_tail, personalized_tflite
 from tinymia.models import har_watch
@@ -60,7 +61,7 @@ def made(recordings: PersonalDataset) -> Made:
     ready = trained.normalize(w.x[::8], TOY.clip)
     converted = convert(trained.model, trained.backbone, trained.tail, ready)
     meta = har_watch.make_meta(recordings, trained, converted, people=people, seed=3, accuracy={})
-    bundle = Bundle(converted.backbone, converted.tail, meta)
+    bundle = Bundle(converted.backbone, converted.tail, meta, front_layers(converted.backbone))
     return Made(trained, converted, bundle, w.x[::4], w.y[::4])
 
 
@@ -228,6 +229,11 @@ def test_shipped_model(shipped: tuple[Bundle, bytes], recordings: PersonalDatase
     assert bundle.tail.weights.shape == (7, 64)
     assert bundle.meta["embedding"]["zero_point"] == -128
     assert shared_tensors_equal(bundle.model, base)
+    front = front_layers(bundle.model)
+    assert front is not None
+    assert bundle.front is not None
+    assert bundle.front.to_bytes() == front.to_bytes()
+    assert bundle.layers.boundaries() == [0, 1, 2, 3, 4]
     assert len(bundle.model) < 25_000
     assert len(base) < 25_000
     for tflite, block in ((bundle.model, "embedding"), (base, None)):

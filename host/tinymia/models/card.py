@@ -14,7 +14,7 @@ owner's movements. This page is rendered from `card.json`, which training writes
 
 | file | bytes | what it is |
 |---|---|---|
-| `{name}.bundle` | {bytes[bundle]:,} | backbone, tail and metadata, for devices; id `{bundle_id}` |
+| `{name}.bundle` | {bytes[bundle]:,} | int8 and float layers, metadata; id `{bundle_id}` |
 | `{name}.tflite` | {bytes[complete]:,} | the complete base network, int8 in and out |
 
 The backbone inside the bundle is {bytes[backbone]:,} bytes. Arena: see `tinymia info`.

@@ -24,6 +24,7 @@ from tinymia.data.splits import (
 from tinymia.errors import ModelError
 from tinymia.export.bundle import META_FORMAT_VERSION, Bundle
 from tinymia.export.convert import Converted, convert, load_tensorflow, run_int8
+from tinymia.export.front import front_layers
 from tinymia.export.tflite_file import operators
 from tinymia.models.card import render_card
 from tinymia.models.compare import CHECKPOINTS, compare_candidates, embed
@@ -215,7 +216,7 @@ def train_har_watch(
 
     def bundle_with(accuracy: dict[str, Any]) -> Bundle:
         meta = make_meta(dataset, trained, converted, people=people, seed=seed, accuracy=accuracy)
-        return Bundle(converted.backbone, converted.tail, meta)
+        return Bundle(converted.backbone, converted.tail, meta, front_layers(converted.backbone))
 
     unseen = dataset.windows(WINDOW, people[1])
     tell("measuring", 0, 4)

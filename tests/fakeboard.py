@@ -17,7 +17,7 @@ class FakeBoard:
 
     Args:
         capacity: windows that the store holds, by whether they are kept whole.
-        spoil: "hash" or "answer": wrong in one bit where training has dropout.
+        spoil: "hash" or "answer": wrong in one bit where training has dropout; "nan": diverges.
         die_after: runs until the line breaks.
     """
 
@@ -102,6 +102,8 @@ class FakeBoard:
             rows.append(np.frombuffer(seed[:14], "<u2").astype(np.float32) + 1)
         out = np.stack(rows)
         out = (out / out.sum(axis=1, keepdims=True)).astype(np.float32)
+        if self.spoil == "nan" and self.settings.dropout and self.epoch:
+            out[2] = np.nan
         if self.spoil == "answer" and self.settings.dropout and self.epoch:
             out.view(np.uint32)[0, 0] ^= 1
         return out, 0

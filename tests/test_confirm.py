@@ -28,6 +28,7 @@ SETTINGS = StudySettings(
     epochs=(1, 4),
     defences=("clip", "dropout", "augment"),
     depths=("all",),
+    deep_people=1,
     deep_epochs=2,
 )
 WHERE = {"main": "twin:", "board": "fake:"}
@@ -142,6 +143,13 @@ def test_one_wrong_bit_stops_the_audit_and_names_the_cell(
     for words in ("does not confirm", "p07, repetition 1, dropout", says, "behind epoch 4"):
         assert words in caught.value.message
     assert "same source" in caught.value.hint
+
+
+def test_training_that_diverges_is_named(tmp_path: Path) -> None:
+    cells = Journal(tmp_path, {"settings": {}}).cells
+    with pytest.raises(StudyError, match="diverged by epoch 4: p07, repetition 1, dropout"):
+        work(jobs_of(), cells, fakeboard.FakeBoard(spoil="nan"), False)
+    assert not cells.has(UnitKey("p07", 0, "dropout"))
 
 
 def test_a_stored_hash_that_was_changed_is_found(tmp_path: Path) -> None:

@@ -281,7 +281,7 @@ def test_every_setting_is_part_of_the_fingerprint() -> None:
         {"depths": ("all",)},
         {"confirm": 2},
         {"deep_epochs": 2},
-        {"deep_people": 2},
+        {"deep_people": 3},
     ):
         assert StudySettings(**other).to_json() != plain, other
     assert StudySettings(values={"clip": {"norm": 1.0}}).to_json() == plain

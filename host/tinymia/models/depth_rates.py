@@ -25,6 +25,7 @@ from tinymia.models import har_watch
 from tinymia.models.finetune import auc
 from tinymia.models.har import train, training_windows
 from tinymia.study.depth import resolve
+from tinymia.study.fleet import TWIN
 from tinymia.study.training import TrainingOptions
 
 DEPTHS = ("head", "biases", "last:2", "all")
@@ -65,7 +66,7 @@ def rates_of(
     windows, labels = bundle.quantize(pool.windows.x), pool.windows.y
     slots = np.arange(len(pool))
     rows = []
-    with connect("twin:", bundle.to_bytes()) as opened:
+    with connect(TWIN, bundle.to_bytes()) as opened:
         board = opened.board
         for depth in depths:
             first, parameters = resolve(bundle, depth)

@@ -15,8 +15,13 @@ HEAD = "head"
 
 DEPTH_ORDER = ("biases", "head", "last", "all")
 """From what changes little to what changes everything."""
-RATE_FACTORS = {HEAD: 1.0, "biases": 1.0, "last": 1.0, "all": 1.0}
-"""Learning rate of each depth, as a factor of the head's."""
+RATE_FACTORS = {HEAD: 1.0, "biases": 0.25, "last": 1.0, "all": 0.1}
+"""Learning rate of each depth, as a factor of the head's.
+
+Chosen on the public people, each left out of a base model of its own: the factor, among 1, 0.5,
+0.25, 0.1, 0.05 and 0.02, with the best held-out accuracy after 50 epochs
+(``python -m tinymia.models.depth_rates``): 0.901, 0.843, 0.915 (last:2) and 0.931.
+"""
 
 
 def check_depth(text: str) -> str:

@@ -284,7 +284,14 @@ class Runner:
                 steps.append(steps[-1] + trained.steps)
                 ticks.append(ticks[-1] + trained.ticks)
                 clipped.append(clipped[-1] + trained.clipped)
-            probs.append(board.query(asked, policy, levels)[0])
+            answers = board.query(asked, policy, levels)[0]
+            if np.isnan(answers).all(axis=1).any():
+                raise StudyError(
+                    f"Training diverged by epoch {checkpoint}: {key.person}, repetition"
+                    f" {key.repetition + 1}, {key.run} answers no numbers.",
+                    "Choose a smaller --learning-rate, or switch clipping on.",
+                )
+            probs.append(answers)
             hashes.append(tail_hash)
         n = len(task.run.checkpoints)
         return Unit(

@@ -79,8 +79,8 @@ class StudySettings:
     levels: int = 100
     seed: int = 1
     confirm: int = 1
-    deep_people: int = 1
-    deep_epochs: int = 1
+    deep_people: int = 2
+    deep_epochs: int = 5
 
     def __post_init__(self) -> None:
         def need(holds: bool, message: str, hint: str = "See `tinymia audit --help`.") -> None:

@@ -77,7 +77,7 @@ uint32_t OutputsOf(const Layer* layers, uint32_t number) {
 bool CheckLayer(const Layer* layers, uint32_t i, uint32_t parameters) {
   const Layer& l = layers[i];
   constexpr uint32_t kMaxValues = 1u << 24;
-  if (l.activation > Activation::kRelu6) return false;
+  if (l.activation > Activation::kRelu6 || l.reserved != 0 || l.reserved2 != 0) return false;
   if (Product(l.in_h, l.in_w, l.in_c, 1) - 1 >= kMaxValues) return false;
   if (Product(l.out_h, l.out_w, l.out_c, 1) - 1 >= kMaxValues) return false;
   uint64_t weights = 0;
@@ -114,8 +114,11 @@ bool ParseLayers(const uint8_t* data, uint32_t size, BundleView* view) {
   const auto* layers = reinterpret_cast<const Layer*>(data + kLayersHeaderBytes);
   const uint8_t* floats = data + kLayersHeaderBytes + records;
   uint32_t cut = 0;
+  uint32_t left = parameters;  // layers share none, so their number cannot grow beyond these
   for (uint32_t i = 0; i < count; ++i) {
     if (!CheckLayer(layers, i, parameters)) return false;
+    if (layers[i].weight_count + layers[i].bias_count > left) return false;
+    left -= layers[i].weight_count + layers[i].bias_count;
     if (layers[i].cut == kNoCut) continue;
     if (layers[i].cut < cut || !CanCut(layers, count, i)) return false;
     cut = layers[i].cut;

@@ -10,16 +10,12 @@
 
 namespace tinymia {
 
-// Relative error below 2e-7; the argument is clamped to [-87, 88], so the result is a normal
-// number.
+// exp in [-87, 88], where the result is a normal number; relative error below 2e-7.
 template <typename F>
-inline F Exp(F x) {
-  x = Select(x < F(-87.0f), F(-87.0f), x);
-  x = Select(x > F(88.0f), F(88.0f), x);
+inline F ExpInRange(F x) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   const F shifted = x * F(1.44269504088896341f) + F(kRound);
   const F n = shifted - F(kRound);
-  const IntOf<F> exponent = BitsToInt(shifted) - IntOf<F>(0x4B400000);  // kRound's bits
   const F r = x - n * F(0.693359375f) - n * F(-2.12194440e-4f);
   F y = F(1.9875691500e-4f);
   y = y * r + F(1.3981999507e-3f);
@@ -28,7 +24,21 @@ inline F Exp(F x) {
   y = y * r + F(1.6666665459e-1f);
   y = y * r + F(5.0000001201e-1f);
   y = y * (r * r) + r + F(1.0f);
-  return y * BitsToFloat(static_cast<UintOf<F>>(exponent + IntOf<F>(127)) << 23);
+  // The low bits of `shifted` are n; kRound's own are shifted out.
+  return y * BitsToFloat((FloatToBits(shifted) + UintOf<F>(127u)) << 23);
+}
+
+// The argument is clamped to that range.
+template <typename F>
+inline F Exp(F x) {
+  x = Select(x < F(-87.0f), F(-87.0f), x);
+  return ExpInRange(Select(x > F(88.0f), F(88.0f), x));
+}
+
+// The same bits, for arguments up to 0.
+template <typename F>
+inline F ExpOfNegative(F x) {
+  return ExpInRange(Select(x < F(-87.0f), F(-87.0f), x));
 }
 
 // For positive normal arguments; absolute error below 1e-7 near 1, relative error below 2e-7

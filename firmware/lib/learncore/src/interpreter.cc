@@ -74,12 +74,13 @@ Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
     if (sought == output) sought = model.Int32At(op.inputs, 0);
     cut->nodes += is_node ? 1 : 0;
   }
-  // Counted from the end, the node that computes it; none: the model's input.
+  // Counted from the end, the node that computes it; none: the model's input, if no constant.
   if (sought <= -2) {
     const uint32_t from_end = static_cast<uint32_t>(-2 - sought);
     cut->data = context_.Const<int8_t>(nodes_[cut->nodes - 1 - from_end].output);
+    return Status::kOk;
   }
-  return Status::kOk;
+  return sought == model.input_tensor() ? Status::kOk : Status::kModelUnsupportedShape;
 }
 
 }  // namespace tinymia

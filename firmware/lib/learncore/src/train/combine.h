@@ -19,12 +19,11 @@ struct AddGradient {
   F operator()(F sum, F g) const { return Select(mask, sum + g, sum); }
 };
 
-// A batch of one goes straight into the parameters: the same roundings as through a gradient.
+// A batch of one goes straight into the parameters; the rate is in the gradient already.
 template <typename F, typename Mask>
 struct Descend {
   Mask mask;
-  F rate;
-  F operator()(F w, F g) const { return Select(mask, w - rate * g, w); }
+  F operator()(F w, F step) const { return Select(mask, w - step, w); }
 };
 
 // Lanes of DP-SGD keep whole numbers of units in the bits of the sum, so that the sum is exact; the

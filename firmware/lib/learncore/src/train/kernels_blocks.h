@@ -70,13 +70,13 @@ void AddTransposed(const F* dy, uint32_t outputs, const F* w, uint32_t stride, u
 template <typename F>
 F SquaredNorm(const F* x, uint32_t n) {
   F sum = F(0.0f);
-  ForBlocks(n, [&](auto block, uint32_t i) {
-    constexpr uint32_t kSize = decltype(block)::kSize;
-    F values[kSize];
-    LoadBlock(block, x + i, values);
+  for (; n >= 8; n -= 8, x += 8) {
+    F values[8];
+    LoadBlock(Block<8>(), x, values);
 #pragma GCC unroll 8
-    for (uint32_t j = 0; j < kSize; ++j) sum = sum + values[j] * values[j];
-  });
+    for (uint32_t j = 0; j < 8; ++j) sum = sum + values[j] * values[j];
+  }
+  for (uint32_t j = 0; j < n; ++j) sum = sum + x[j] * x[j];
   return sum;
 }
 

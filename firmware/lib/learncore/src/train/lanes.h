@@ -70,6 +70,14 @@ template <typename T>
 inline T Select(Always, T a, T) {
   return a;
 }
+template <typename Mask>
+inline Mask Both(Mask a, Always) {
+  return a;
+}
+template <typename Mask>
+inline Mask Both(Mask a, Mask b) {
+  return a & b;
+}
 
 // To the nearest integer, halves to even, for |x| < 2^22. (1.5 * 2^23 makes the low bits of the sum
 // the integer.)

@@ -246,10 +246,17 @@ F Net<F>::Backward(bool norm, bool dropout) {
 
 template <typename F>
 void Net<F>::ScaleDeltas(F factor, MaskOf<F> drop) {
+  if constexpr (Lanes<F>::kCount == 1) {
+    if (!drop && factor == 1.0f) return;
+  }
   for (uint32_t i = first_; i < graph_.count; ++i) {
     if (!graph_.layers[i].parametric()) continue;
     const uint32_t n = graph_.layers[i].outputs();
     F* dy = work_[i].dy + turn() * n;
+    if (!Any(drop)) {
+      for (uint32_t j = 0; j < n; ++j) dy[j] = dy[j] * factor;
+      continue;
+    }
     for (uint32_t j = 0; j < n; ++j) dy[j] = Select(drop, F(0.0f), dy[j] * factor);
   }
 }

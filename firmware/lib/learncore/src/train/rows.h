@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "kernels_blocks.h"
 #include "lanes.h"
 
 namespace tinymia {
@@ -28,13 +29,16 @@ void LoadLane(const int8_t* row, uint32_t n, float scale, int32_t zero_point, ui
 
 inline void LoadRows(const int8_t* const* rows, uint32_t n, float scale, int32_t zero_point,
                      float* to) {
-  constexpr uint32_t kBlock = 8;
   const int8_t* row = rows[0];
-  for (; n >= kBlock; n -= kBlock, row += kBlock, to += kBlock) {
+  ForBlocks(n, [=](auto block, uint32_t i) {
+    constexpr uint32_t kSize = decltype(block)::kSize;
+    float values[kSize];
 #pragma GCC unroll 8
-    for (uint32_t j = 0; j < kBlock; ++j) to[j] = static_cast<float>(row[j] - zero_point) * scale;
-  }
-  for (uint32_t j = 0; j < n; ++j) to[j] = static_cast<float>(row[j] - zero_point) * scale;
+    for (uint32_t j = 0; j < kSize; ++j) {
+      values[j] = static_cast<float>(row[i + j] - zero_point) * scale;
+    }
+    StoreBlock(block, values, to + i);
+  });
 }
 
 }  // namespace tinymia

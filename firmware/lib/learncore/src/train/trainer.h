@@ -77,6 +77,8 @@ class Trainer {
   // From the logits to every layer's delta.
   template <typename M>
   void Examine(M mask, const F* logits);
+  // From probabilities to the gradient of the logits; returns the target's own logit.
+  F Subtract(const F* logits, F* delta) const;
   // `delta` becomes the class probabilities; returns log(sum(exp(logits))).
   F Softmax(const F* logits, F* delta) const;
   void AddNoise(uint32_t step);  // and back from whole units to floats
@@ -93,7 +95,10 @@ class Trainer {
   F* mixed_ = nullptr;             // features of the partners, with mixup
   uint32_t slots_ = 0;
   uint32_t epoch_ = 0;
-  bool direct_ = false;  // every lane's batch is one plain step: no gradient is kept
+  // A plain step behind each example goes straight into the parameters: no gradient is kept.
+  MaskOf<F> direct_{};
+  bool any_direct_ = false;
+  bool all_direct_ = false;
 
   F rate_{};  // of the epoch
   F clip_{}, on_{}, off_{}, to_units_{}, from_units_{};

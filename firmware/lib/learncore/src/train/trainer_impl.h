@@ -48,7 +48,8 @@ template <typename F>
 void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
                        const uint8_t* const* members) {
   epoch_ = 0;
-  direct_ = true;
+  any_direct_ = false;
+  all_direct_ = true;
   for (uint32_t l = 0; l < kLanes; ++l) {
     const TrainSettings& s = settings[l];
     Lane& lane = lanes_[l];
@@ -56,7 +57,10 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
     lane.settings = &s;
     lane.key = keys[l];
     lane.batches.Begin(&s, keys[l], members[l], store_->stored(), order_ + l * slots_);
-    direct_ = direct_ && s.batch == 1 && IsPlain(s) && !s.is_private();
+    const bool direct = s.batch == 1 && IsPlain(s) && !s.is_private();
+    SetLane(&direct_, l, direct);
+    any_direct_ = any_direct_ || direct;
+    all_direct_ = all_direct_ && direct;
     const float off = s.label_smoothing / static_cast<float>(net_.classes());
     SetLane(&off_, l, off);
     SetLane(&on_, l, 1.0f - s.label_smoothing);
@@ -123,9 +127,10 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
     most = lane.in_step > most ? lane.in_step : most;
     fewest = lane.in_step < fewest ? lane.in_step : fewest;
     results[l].steps += lane.in_step;
-    SetLane(&updates, l, takes_part);
-    all_update = all_update && takes_part;
     const TrainSettings& s = *lane.settings;
+    const bool is_direct = any_direct_ && s.batch == 1 && IsPlain(s) && !s.is_private();
+    SetLane(&updates, l, takes_part && !is_direct);
+    all_update = all_update && takes_part && !is_direct;
     // DP-SGD divides by the batch that is expected (Abadi et al., CCS 2016, algorithm 1).
     SetLane(&count, l, static_cast<float>(s.is_private() || !takes_part ? s.batch : lane.in_step));
   }
@@ -158,7 +163,7 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
     }
     Learn(Always(), i == 0);
   }
-  if (direct_) return;
+  if (all_direct_) return;
   if (needs_.privacy) AddNoise(step);
   for (uint32_t l = 0; l < kLanes; ++l) lanes_[l].updates += step < lanes_[l].steps ? 1 : 0;
   if constexpr (kLanes > 1) {
@@ -231,8 +236,9 @@ F Trainer<F>::Softmax(const F* logits, F* to) const {
   for (uint32_t k = 1; k < n; ++k) top = Select(logits[k] > top, logits[k], top);
   F sum = F(0.0f);
   for (uint32_t k = 0; k < n; ++k) {
-    to[k] = Exp(logits[k] - top);
-    sum = sum + to[k];
+    const F e = ExpOfNegative(logits[k] - top);
+    to[k] = e;
+    sum = sum + e;
   }
   for (uint32_t k = 0; k < n; ++k) to[k] = to[k] / sum;
   return Log(sum) + top;
@@ -270,9 +276,14 @@ template <typename F>
 template <typename M>
 void Trainer<F>::Learn(M mask, bool first) {
   Examine(mask, net_.Forward(needs_.dropout));
-  if (direct_) {
-    net_.Accumulate(net_.parameters(), Descend<F, M>{mask, rate_});
-  } else if (needs_.privacy) {
+  if (all_direct_) {
+    net_.Accumulate(net_.parameters(), Descend<F, M>{mask});
+    return;
+  }
+  if (any_direct_) {
+    net_.Accumulate(net_.parameters(), Descend<F, MaskOf<F>>{Both(direct_, mask)});
+  }
+  if (needs_.privacy) {
     net_.Accumulate(net_.gradient(), AddPrivate<F, M>{mask, is_private_, to_units_, first});
   } else if (first) {
     net_.Accumulate(net_.gradient(), SetGradient<F, M>{mask});
@@ -282,17 +293,24 @@ void Trainer<F>::Learn(M mask, bool first) {
 }
 
 template <typename F>
-template <typename M>
-void Trainer<F>::Examine(M mask, const F* logits) {
-  F* delta = net_.delta();
-  const F log_total = Softmax(logits, delta);
+F Trainer<F>::Subtract(const F* logits, F* delta) const {
   const Targets& t = targets_;
+  const F here = on_ + off_;
+  if constexpr (kLanes == 1) {
+    if (!needs_.mixup) {
+      const uint32_t label = static_cast<uint32_t>(t.label);
+      const F at_label = delta[label] - here;
+      for (uint32_t k = 0; k < net_.classes(); ++k) delta[k] = delta[k] - off_;
+      delta[label] = at_label;
+      return logits[label];
+    }
+  }
   F at_label = F(0.0f);
   F at_partner = F(0.0f);
   for (uint32_t k = 0; k < net_.classes(); ++k) {
     const MaskOf<F> is_label = t.label == F(static_cast<float>(k));
     at_label = Select(is_label, logits[k], at_label);
-    F target = Select(is_label, on_ + off_, off_);
+    F target = Select(is_label, here, off_);
     if (needs_.mixup) {
       const MaskOf<F> is_partner = t.partner == F(static_cast<float>(k));
       at_partner = Select(is_partner, logits[k], at_partner);
@@ -302,22 +320,31 @@ void Trainer<F>::Examine(M mask, const F* logits) {
     }
     delta[k] = delta[k] - target;
   }
-  F loss = log_total - at_label;
-  if (needs_.mixup) {
-    const F mixed = log_total - (t.mix * at_label + (F(1.0f) - t.mix) * at_partner);
-    loss = Select(t.mix < F(1.0f), mixed, loss);
-  }
+  if (!needs_.mixup) return at_label;
+  return Select(t.mix < F(1.0f), t.mix * at_label + (F(1.0f) - t.mix) * at_partner, at_label);
+}
+
+template <typename F>
+template <typename M>
+void Trainer<F>::Examine(M mask, const F* logits) {
+  F* delta = net_.delta();
+  const F log_total = Softmax(logits, delta);
+  const F loss = log_total - Subtract(logits, delta);
   loss_ = Select(mask, loss_ + loss, loss_);
 
   const F norm2 = net_.Backward(needs_.clipping, needs_.dropout);
+  F factor = F(1.0f);
+  MaskOf<F> broken{};
   if (needs_.clipping) {
     const F norm = Sqrt(norm2);
     const MaskOf<F> over = has_clip_ & (norm > clip_);
+    factor = Select(over, clip_ / norm, F(1.0f));
     // An example whose gradient is no number would break the bound: it counts for nothing.
-    const MaskOf<F> broken = has_clip_ & !(norm2 < F(3e38f));
-    net_.ScaleDeltas(Select(over, clip_ / norm, F(1.0f)), broken);
+    broken = has_clip_ & !(norm2 < F(3e38f));
     clipped_ = Select(mask, Select(over, clipped_ + IntOf<F>(1), clipped_), clipped_);
   }
+  if (any_direct_) factor = Select(direct_, factor * rate_, factor);
+  if (needs_.clipping || any_direct_) net_.ScaleDeltas(factor, broken);
 }
 
 template <typename F>

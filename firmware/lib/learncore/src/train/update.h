@@ -49,15 +49,20 @@ class Update {
  private:
   template <typename M>
   static void Plain(M mask, F step, Net<F>* net) {
-    constexpr uint32_t kBlock = 8;
     F* w = net->parameters();
     const F* g = net->gradient();
-    uint32_t left = net->parameter_count();
-    for (; left >= kBlock; left -= kBlock, w += kBlock, g += kBlock) {
+    ForBlocks(net->parameter_count(), [=](auto block, uint32_t i) {
+      constexpr uint32_t kSize = decltype(block)::kSize;
+      F old[kSize];
+      F gradient[kSize];
+      HoldBlock(block, g + i, gradient);
+      LoadBlock(block, w + i, old);
 #pragma GCC unroll 8
-      for (uint32_t j = 0; j < kBlock; ++j) w[j] = Select(mask, w[j] - step * g[j], w[j]);
-    }
-    for (uint32_t j = 0; j < left; ++j) w[j] = Select(mask, w[j] - step * g[j], w[j]);
+      for (uint32_t j = 0; j < kSize; ++j) {
+        old[j] = Select(mask, old[j] - step * gradient[j], old[j]);
+      }
+      StoreBlock(block, old, w + i);
+    });
   }
 
   template <typename M>

@@ -335,6 +335,13 @@ def test_epsilon_stands_beside_each_defence(everything, tmp_path):
     ]
 
 
+def test_a_price_that_is_many_times_the_plain_one_is_no_per_cent(everything):
+    changed = copy.deepcopy(everything)
+    changed["costs"]["augment@50"]["train_step_ratio"] = 28.9
+    assert "by +3.7 % to \u00d729." in compose(changed)[2]
+    assert "by +3.7 to +5.0 %." in compose(everything)[2]
+
+
 def test_every_defence_has_a_look_of_its_own(everything):
     from tinymia.report.charts import defended, style
 

@@ -13,6 +13,7 @@ from tinymia.audit.wording import (
     number,
     percent,
     points,
+    ratio_text,
 )
 
 Results = Mapping[str, Any]
@@ -140,14 +141,20 @@ def _worth(results: Results) -> str:
         text += "; of the defences, " + (
             f"{listing(changes)}" if changes else "none changes it distinguishably"
         )
-    steps = [
-        100 * (cost["train_step_ratio"] - 1)
+    ratios = [
+        cost["train_step_ratio"]
         for cost in results["costs"].values()
         if cost.get("train_step_ratio") and cost["defended"]
     ]
-    if steps:
-        low, high = f"{min(steps):+.1f}", f"{max(steps):+.1f}"
-        span = f"{low} %" if low == high else f"{low} to {high} %"
+    if ratios:
         unit = results["context"].get("device", {}).get("unit", "instructions")
-        text += f", and they change the {unit} of a training step by {span}".replace("-", "\u2212")
+        text += f", and they change the {unit} of a training step by {_span(ratios)}"
     return f"{text}."
+
+
+def _span(ratios: list[float]) -> str:
+    """ "+0.4 to +9.0 %", "+0.4 % to x29", or the one that there is."""
+    low, high = ratio_text(min(ratios)), ratio_text(max(ratios))
+    if low == high:
+        return low
+    return f"{low.removesuffix(' %')} to {high}" if high.endswith("%") else f"{low} to {high}"

@@ -65,6 +65,13 @@ def points(figure: Mapping[str, Any]) -> str:
     return f"{value} points [{rest}" if rest else f"{value} points"
 
 
+def ratio_text(ratio: float) -> str:
+    """A price against another: "+4.4 %", or "x29" where it is more than double."""
+    if ratio >= 2:
+        return f"\u00d7{ratio:.1f}" if ratio < 10 else f"\u00d7{ratio:.0f}"
+    return f"{number(100 * (ratio - 1), 1, signed=True)} %"
+
+
 def count(value: float) -> str:
     """A whole number with thousands separated: 7,255."""
     return f"{round(value):,}"

@@ -12,7 +12,8 @@ def confirmation_text(results: Results) -> str:
     found = results.get("confirmation")
     if not found:
         return ""
-    board = (results["context"].get("device") or {}).get("board") or found["board"]
+    name = (results["context"].get("device") or {}).get("board")
+    board = f"{name} ({found['board']})" if name else found["board"]
     if found["main"] == found["board"]:
         return f"All {count(found['cells'])} runs were made on {board}; the twin took no part."
     runs = f"All {count(found['cells'])} runs were made on the twin"

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from tinymia.audit.answer import find
-from tinymia.audit.wording import NOT_DISTINGUISHABLE, count, interval, listing, number
+from tinymia.audit.wording import (
+    NOT_DISTINGUISHABLE,
+    count,
+    interval,
+    listing,
+    number,
+    ratio_text,
+)
 from tinymia.audit.wording import percent as percent_of
 from tinymia.audit.wording import points as points_of
 from tinymia.report.charts import defended, style
@@ -90,7 +97,7 @@ def _step(cost: Row) -> str:
         return "n/a"
     text = count(cost["train_step"])
     if cost["train_step_ratio"] and cost["defended"]:
-        text += f" ({number(100 * (cost['train_step_ratio'] - 1), 1, signed=True)} %)"
+        text += f" ({ratio_text(cost['train_step_ratio'])})"
     return text
 
 
@@ -106,7 +113,7 @@ def step_bars(results: Results) -> list[Row]:
                     "title": condition["title"] if condition["defences"] else "no defence",
                     "css": style(results, condition)[0],
                     "step": cost["train_step"],
-                    "note": f"{number(100 * (ratio - 1), 1, signed=True)} %" if ratio else "",
+                    "note": ratio_text(ratio) if ratio else "",
                 }
             )
     return rows

@@ -1,9 +1,11 @@
 // Checks a board without the rest of the firmware. Every received byte is echoed, except commands:
 // 0x01 answers the ticks that known work takes, 0x02 the board's facts, 0x03 faults, 0x04 resets,
-// 0x05 overflows the stack, 0x06 reads nothing until so many bytes are lost. Numbers are 32-bit,
-// little endian.
+// 0x05 overflows the stack, 0x06 reads nothing until so many bytes are lost, 0x07 answers sum,
+// difference, product and quotient of two floats, whether the first is less, and the first integer
+// as a float, all as bits. Numbers are 32-bit, little endian.
 
 #include <stdint.h>
+#include <string.h>
 
 #include "hal.h"
 
@@ -48,6 +50,24 @@ uint32_t Pull() {
   return value;
 }
 
+void PutFloat(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof(bits));
+  Put(bits);
+}
+
+void Arithmetic() {
+  const uint32_t bits[2] = {Pull(), Pull()};
+  float x[2];
+  memcpy(x, bits, sizeof(x));
+  PutFloat(x[0] + x[1]);
+  PutFloat(x[0] - x[1]);
+  PutFloat(x[0] * x[1]);
+  PutFloat(x[0] / x[1]);
+  Put(x[0] < x[1] ? 1 : 0);
+  PutFloat(static_cast<float>(static_cast<int32_t>(bits[0])));
+}
+
 void Facts() {
   const hal::FaultRecord fault = hal::LastFault();
   const hal::Region bundle = hal::BundleRegion();
@@ -90,6 +110,8 @@ int main() {
     } else if (byte == 6) {
       for (const uint32_t lost = Pull(); hal::InputOverruns() < lost;) {
       }
+    } else if (byte == 7) {
+      Arithmetic();
     } else {
       hal::Write(&byte, 1);
     }

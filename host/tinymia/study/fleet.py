@@ -36,8 +36,10 @@ class Fleet:
 
     def first(self, nonce: int) -> Connection:
         """Open the first board; from then on all others must be like it."""
-        if any(needs_image(target) for target in self.targets):
-            self.image = image_for(self.bundle.to_bytes(), self.bundle.bundle_id)
+        simulated = next(filter(needs_image, self.targets), "")
+        if simulated:
+            data = self.bundle.to_bytes()
+            self.image = image_for(data, self.bundle.bundle_id, target=simulated)
         connection = self._open(self.targets[0], nonce)
         identity = connection.board.identity
         self.build_id, self.unit = identity.build_id, connection.unit

@@ -1,0 +1,174 @@
+"""What every switch of the training step costs on a board, and how fast its line is."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.device.client import Board, BoardRefusedError
+from tinymia.device.protocol import MAX_PAYLOAD
+from tinymia.device.settings import Optimizer, Schedule, TrainSettings
+from tinymia.export.bundle import Bundle
+from tinymia.study import depth
+
+BATCHES = (1, 8)
+_BLOCKS = 40
+_SAMPLES = 16
+
+_HEAD = depth.HEAD
+_BASE = TrainSettings(learning_rate=0.05, seed=1)
+_OPTIONS: tuple[tuple[str, str, TrainSettings], ...] = (
+    ("plain SGD", _HEAD, _BASE),
+    ("clipping", _HEAD, replace(_BASE, clip_norm=1.0)),
+    ("label smoothing", _HEAD, replace(_BASE, label_smoothing=0.1)),
+    ("clipping, label smoothing", _HEAD, replace(_BASE, clip_norm=1.0, label_smoothing=0.1)),
+    ("momentum", _HEAD, replace(_BASE, optimizer=Optimizer.MOMENTUM)),
+    ("Adam", _HEAD, replace(_BASE, optimizer=Optimizer.ADAM, learning_rate=0.001)),
+    ("cosine schedule", _HEAD, replace(_BASE, schedule=Schedule.COSINE, schedule_epochs=10)),
+    ("L2", _HEAD, replace(_BASE, l2=0.01)),
+    ("dropout", _HEAD, replace(_BASE, dropout=0.25)),
+    ("mixup", _HEAD, replace(_BASE, mixup=0.4)),
+    ("early stopping", _HEAD, replace(_BASE, holdout=20, patience=5)),
+    ("DP-SGD", _HEAD, replace(_BASE, clip_norm=1.0, noise_multiplier=1.0)),
+    (
+        "augmentation",
+        _HEAD,
+        replace(_BASE, jitter=0.05, scaling=0.05, rotation=0.1, shift=3),
+    ),
+    ("head, biases only", "biases:1", _BASE),
+    ("last two layers", "last:2", _BASE),
+    ("all layers, biases only", "biases", _BASE),
+    ("all layers", "all", _BASE),
+    ("all layers, clipping", "all", replace(_BASE, clip_norm=1.0)),
+)
+
+
+@dataclass(frozen=True)
+class OptionCost:
+    """One way of training.
+
+    Attributes:
+        name: of the switch.
+        steps: ticks an example by batch size, over one epoch, order and update included.
+        trained: parameters that change.
+        workspace: bytes of RAM beside model and store, at the largest batch size.
+    """
+
+    name: str
+    steps: dict[int, float]
+    trained: int
+    workspace: int
+
+
+def option_costs(
+    board: Board,
+    bundle: Bundle,
+    windows: NDArray[np.int8],
+    labels: NDArray[np.integer[Any]],
+    advance: Callable[[int], None] = lambda _: None,
+) -> list[OptionCost]:
+    """Train one epoch with each switch that the bundle's network allows.
+
+    Args:
+        board: with this bundle.
+        bundle: whose network is trained.
+        windows: (n, ...) int8, all of which are members.
+        labels: (n,) classes.
+        advance: told of each finished one.
+    """
+    out = []
+    kept = [option for option in _OPTIONS if _possible(bundle, option[1])]
+    for (trained, augments), group in groupby(kept, key=lambda o: (o[1], o[2].augments)):
+        first, parameters = depth.resolve(bundle, trained)
+        board.layout(first, augments)
+        room = min(len(windows), board.info(fresh=True).store_capacity)
+        board.store(windows[:room], labels[:room])
+        board.select(np.ones(room, np.bool_))
+        for name, _, settings in group:
+            steps, begun = {}, None
+            for batch in BATCHES:
+                wanted = replace(settings, batch=batch, trained=parameters)
+                try:
+                    begun = board.begin(wanted)
+                except BoardRefusedError:
+                    break  # does not fit beside what is stored
+                done = board.train(0, 1)
+                steps[batch] = done.ticks / max(1, done.steps)
+            if begun is not None:
+                out.append(OptionCost(name, steps, begun.trained, begun.workspace))
+            advance(1)
+    return out
+
+
+def count(bundle: Bundle) -> int:
+    """How many switches :func:`option_costs` measures."""
+    return sum(_possible(bundle, option[1]) for option in _OPTIONS)
+
+
+def _possible(bundle: Bundle, trained: str) -> bool:
+    from tinymia.errors import TinymiaError
+
+    try:
+        depth.resolve(bundle, trained)
+    except TinymiaError:
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class BoardCost:
+    """The rest: ticks, and the line in seconds of this machine.
+
+    Attributes:
+        inference: ticks from a window to probabilities.
+        answer: ticks of an answer for a stored window.
+        windows_a_second: sent and stored.
+        payload: share of the line's bytes that are windows.
+        echo: bytes a second each way.
+        round_trip: seconds of the shortest request.
+    """
+
+    inference: float
+    answer: float
+    windows_a_second: float
+    payload: float
+    echo: float
+    round_trip: float
+
+
+def board_cost(
+    board: Board, windows: NDArray[np.int8], labels: NDArray[np.integer[Any]]
+) -> BoardCost:
+    """Measure a board whose layout is the head's; its store is emptied first."""
+    board.clear()
+    kept = slice(0, min(len(windows), board.info(fresh=True).store_capacity))
+    before, start = board.stats.first_bytes_out, time.perf_counter()
+    board.store(windows[kept], labels[kept])
+    seconds = time.perf_counter() - start
+    sent = board.stats.first_bytes_out - before
+    some = windows[:_SAMPLES]
+    inference = statistics.mean(board.ask(w[None])[1] for w in some)
+    answer = statistics.mean(board.query(np.array([i]))[1] for i in range(len(some)))
+    block = np.random.default_rng(1).bytes(MAX_PAYLOAD - 1)
+    start = time.perf_counter()
+    assert all(back == block for back in board.echo([block] * _BLOCKS))
+    echo = time.perf_counter() - start
+    start = time.perf_counter()
+    for _ in range(_BLOCKS):
+        board.state()
+    trip = (time.perf_counter() - start) / _BLOCKS
+    return BoardCost(
+        inference,
+        answer,
+        len(windows[kept]) / seconds,
+        windows[kept].nbytes / sent,
+        _BLOCKS * len(block) / echo,
+        trip,
+    )

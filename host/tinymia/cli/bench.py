@@ -126,17 +126,17 @@ def _board(
     for name, steps_there in _PEERS:
         listed.add_row(f"({name})", thousands(steps_there))
     show(listed)
-    show("In brackets: other projects, measured once on the same core, not in this run.")
+    show("In brackets: other projects, measured once on a Cortex-M4F, not in this run.")
 
 
 def _flash(target: str) -> list[int]:
     """Bytes of code and constants of the image that a target runs, if it runs one."""
     from tinymia.device.build import build
-    from tinymia.device.targets import TARGETS, QemuTarget
+    from tinymia.device.targets import TARGETS, QemuTarget, environment
 
     if TARGETS.get(target.partition(":")[0]) is not QemuTarget:
         return []
-    return [build().flash_bytes]
+    return [build(environment(target)).flash_bytes]
 
 
 def _twin(bundle: Bundle) -> None:

@@ -120,8 +120,8 @@ def _settings(
 
 def _say(trained: Trained, unit: str) -> None:
     """Loss and cost of the training."""
-    stopped = f", stopped early after {trained.epoch} epochs" if trained.stopped else ""
-    click.echo(f"loss       {trained.loss:.4f} in the last epoch{stopped}")
+    stopped = "; early stopping ended it" if trained.stopped else ""
+    click.echo(f"loss       {trained.loss:.4f} in the last epoch that ran{stopped}")
     click.echo(
         f"cost       {thousands(trained.ticks / max(1, trained.steps))} {unit} a step,"
         f" {thousands(trained.steps)} steps, {thousands(trained.clipped)} clipped"

@@ -208,6 +208,7 @@ def run(
             "Confirming on boards",
             partial=True,
         ).run(confirmed)
+    cells = [cell for job in jobs for cell in _cells(job, settings, journal, audit.board_only)]
     where = {"main": " ".join(audit.main), "board": " ".join(boards.targets)}
     checked = confirmation(jobs, confirmed, journal, where)
     confirmed_at = time.monotonic()
@@ -215,8 +216,6 @@ def run(
     say("Attacking the answers")
     from tinymia.audit.analyse import analyse
 
-    in_board_units = audit.board_only
-    cells = [cell for job in jobs for cell in _cells(job, settings, journal, in_board_units)]
     results = analyse(
         cells,
         context(

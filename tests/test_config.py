@@ -200,3 +200,16 @@ def test_help_shows_the_flags_under_the_tables_of_a_file() -> None:
     for title in ("Options  [audit]", "Training  [training]", "Defences  [defences.NAME]"):
         assert title in text
     assert "--dropout" in text[text.index("Defences") :]
+
+
+def test_epsilon_is_in_the_title_once_the_training_is_known() -> None:
+    from tinymia.defenses import DpSgd
+
+    made = DpSgd(noise=3.0)
+    assert made.epsilon is None
+    assert "epsilon" not in made.title
+    small, large = made.of_training(80, 8, 5), made.of_training(80, 8, 50)
+    assert (small.rate, small.steps) == (0.1, 50)
+    assert small.epsilon < large.epsilon
+    assert f"epsilon {large.epsilon:.2f} at delta 0.001" in large.title
+    assert made.of_training(82, 8, 1).steps == 11  # the last, smaller batch is a step too

@@ -181,8 +181,9 @@ class AuditContext(TypedDict, total=False):
     """More limits of the figures, one sentence each, printed with the others."""
     versions: dict[str, str]
     device: DeviceCosts
-    privacy: dict[str, dict[str, float]]
-    """Of each condition with DP-SGD: epsilon, delta, noise_multiplier, clip, rate and steps."""
+    privacy: dict[str, dict[str, Any]]
+    """Of each condition with DP-SGD: epsilon, delta, noise_multiplier, clip, rate, steps, and
+    which accountant gave the epsilon."""
     training: dict[str, dict[str, Any]]
     """Of each run: depth and learning_rate."""
     titles: dict[str, str]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from dataclasses import dataclass, replace
 
+from tinymia.defenses.accounting import Epsilon, epsilon
 from tinymia.defenses.base import Site
 from tinymia.device.settings import TrainSettings
 from tinymia.errors import StudyError
@@ -64,17 +67,21 @@ class DpSgd:
     def title(self) -> str:
         """For people, with epsilon where the training is known."""
         text = f"DP-SGD with noise {self.noise:g} and clipping at {self.clip:g}"
-        epsilon = self.epsilon
-        return text if epsilon is None else f"{text}, epsilon {epsilon:.2f} at delta {self.delta:g}"
+        if self.epsilon is None:
+            return text
+        return f"{text}, epsilon {self.epsilon:.2f} at delta {self.delta:g}"
 
     @property
     def epsilon(self) -> float | None:
-        """Of the whole training, from :mod:`tinymia.defenses.accounting`; None if not known."""
+        """Of the whole training, the better bound of :attr:`account`; None if not known."""
+        return None if self.account is None else self.account.best
+
+    @property
+    def account(self) -> Epsilon | None:
+        """Both bounds of :mod:`tinymia.defenses.accounting`; None if the training is not known."""
         if not (self.rate and self.steps):
             return None
-        from tinymia.defenses.accounting import epsilon
-
-        return float(epsilon(self.noise, self.rate, self.steps, self.delta))
+        return _account(self.noise, self.rate, self.steps, self.delta)
 
     def of_training(self, members: int, batch: int, epochs: int) -> DpSgd:
         """The same for a training of that size, whose epsilon can be stated."""
@@ -89,3 +96,10 @@ class DpSgd:
             clip_norm=self.clip,
             learning_rate=settings.learning_rate * self.slowdown,
         )
+
+
+@functools.cache
+def _account(noise: float, rate: float, steps: int, delta: float) -> Epsilon:
+    """Seconds of work, so it is done once; orders that do not converge are left out silently."""
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    return epsilon(noise, rate, steps, delta)

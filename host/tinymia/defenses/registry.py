@@ -113,7 +113,7 @@ KINDS = (
             Parameter("delta", "--delta", "at which epsilon is stated"),
             Parameter("slowdown", "--dp-slowdown", "factor of the learning rate"),
         ),
-        (1.4, 3.0),
+        (1.3, 3.0),
     ),
 )
 BY_NAME = {kind.name: kind for kind in KINDS}

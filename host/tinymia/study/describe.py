@@ -97,9 +97,12 @@ def _privacy(settings: StudySettings) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for run in settings.runs():
         for defense in run.defenses:
-            if isinstance(defense, DpSgd):
+            if isinstance(defense, DpSgd) and defense.account is not None:
                 found[run.condition(run.reported[-1])] = {
-                    "epsilon": defense.epsilon,
+                    "epsilon": round(defense.account.best, 6),
+                    "accountant": defense.account.accountant,
+                    "epsilon_rdp": round(defense.account.rdp, 6),
+                    "epsilon_pld": round(defense.account.pld, 6),
                     "delta": defense.delta,
                     "noise_multiplier": defense.noise,
                     "clip": defense.clip,

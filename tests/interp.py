@@ -95,6 +95,33 @@ class Interpreter:
         )
         return outputs
 
+    def cut(self, operators: int) -> TensorInfo:
+        """What lies behind the first `operators` operators; `status` says whether it is found."""
+        info = TensorInfo()
+        self.status = int(
+            self._lib.shim_find_cut(
+                ctypes.c_void_p(self._object.ctypes.data),
+                ctypes.c_uint32(operators),
+                ctypes.byref(info),
+            )
+        )
+        return info
+
+    def run_to(self, operators: int, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
+        """The bytes there, (n, bytes), for inputs of shape (n, *input shape)."""
+        info = self.cut(operators)
+        assert self.status == OK
+        inputs = np.ascontiguousarray(inputs, np.int8)
+        outputs = np.empty((len(inputs), info.bytes), np.int8)
+        self._lib.shim_run_cut(
+            ctypes.c_void_p(self._object.ctypes.data),
+            ctypes.c_uint32(operators),
+            ctypes.c_void_p(inputs.ctypes.data),
+            ctypes.c_void_p(outputs.ctypes.data),
+            ctypes.c_uint32(len(inputs)),
+        )
+        return outputs
+
 
 def reference(model: bytes, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
     """TensorFlow Lite Micro's answers to the same inputs."""

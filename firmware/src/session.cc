@@ -34,6 +34,7 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   answer_ = arena_.AllocArray<float>(bundle_.graph.classes());
   arena_.Alloc(0, 8);
   fixed_ = arena_.used();
+  if (fixed_ > arena_.size()) return {Status::kArenaTooSmall, fixed_, arena_.size()};
   return PlanLayout(bundle_.graph.count - 1, false);
 }
 

@@ -57,7 +57,8 @@ Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
 
 Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   const uint32_t room = (arena_.size() - fixed_) / 8 * 8;
-  const uint32_t least = WorkspaceFor(bundle_.graph, first_layer_, settings, &store_, 0);
+  // (64 bits: the layers of a hostile bundle may ask for more than there are addresses.)
+  const uint64_t least = WorkspaceFor(bundle_.graph, first_layer_, settings, &store_, 0);
   // A slot, its label, its place in the order and a bit; 32 bytes cover what alignment takes.
   const uint32_t each = store_.slot_bytes() + 1 + 2;
   const uint64_t left = room > least + 32 ? room - least - 32 : 0;

@@ -29,6 +29,29 @@ void shim_load(void* interpreter, const uint8_t* model, uint32_t size, uint8_t* 
   info->output = it->output_info();
 }
 
+// The place behind the first `operators` operators: what lies there, and a status.
+int32_t shim_find_cut(void* interpreter, uint32_t operators, Interpreter::TensorInfo* info) {
+  Interpreter::Cut cut;
+  const auto status = static_cast<Interpreter*>(interpreter)->FindCut(operators, &cut);
+  *info = cut.info;
+  return static_cast<int32_t>(status);
+}
+
+// The bytes there, for `count` inputs.
+void shim_run_cut(void* interpreter, uint32_t operators, const int8_t* inputs, int8_t* outputs,
+                  uint32_t count) {
+  auto* it = static_cast<Interpreter*>(interpreter);
+  Interpreter::Cut cut;
+  it->FindCut(operators, &cut);
+  const auto in = static_cast<size_t>(it->input_info().bytes);
+  const auto out = static_cast<size_t>(cut.info.bytes);
+  for (uint32_t i = 0; i < count; ++i) {
+    memcpy(it->input(), inputs + i * in, in);
+    it->Run(cut);
+    memcpy(outputs + i * out, cut.data, out);
+  }
+}
+
 void shim_invoke(void* interpreter, const int8_t* inputs, int8_t* outputs, uint32_t count) {
   auto* it = static_cast<Interpreter*>(interpreter);
   const int32_t in = it->input_info().bytes;

@@ -78,16 +78,17 @@ class _Reader:
             builtin.MEAN: self._mean,
             builtin.ADD: self._add,
         }
-        if code not in kinds or len(self.layers) >= 63:
-            return False
         shape_in, shape_out = self._shape(source), self._shape(out)
-        if shape_in is None or shape_out is None:
+        if code not in kinds or len(self.layers) >= 63 or shape_in is None or shape_out is None:
             return False
         fields = kinds[code](operator, code, shape_in, shape_out)
         if fields is None:
             return False
-        parameters = self._parameters(o, operator) if fields.pop("parametric") else None
-        if parameters is not None:
+        parameters = None
+        if fields.pop("parametric"):
+            parameters = self._parameters(o, operator, _weight_count(fields, shape_in, shape_out))
+            if parameters is None or len(parameters.bias) != shape_out[2]:
+                return False
             weights = parameters.weights * parameters.weight_scale
             bias = parameters.bias * parameters.bias_scale
             fields |= {
@@ -106,7 +107,11 @@ class _Reader:
         return True
 
     def _shape(self, tensor: int) -> tuple[int, int, int] | None:
-        shape = [int(n) for n in self.graph.Tensors(tensor).ShapeAsNumpy()]
+        """(height, width, channels) of an int8 tensor; None for any other."""
+        table = self.graph.Tensors(tensor)
+        shape = [int(n) for n in _array(table.ShapeAsNumpy())]
+        if table.Type() != self.reader.TensorType.INT8 or min(shape, default=0) < 1:
+            return None
         if len(shape) > 4 or not shape or (len(shape) > 1 and shape[0] != 1):
             return None
         full = [1] * (4 - len(shape)) + shape
@@ -124,16 +129,22 @@ class _Reader:
         return known.get(code)
 
     def _options(self, operator: Any, kind: str) -> Any:
+        """The operator's table of that kind; None when it has none."""
         table = operator.BuiltinOptions()
+        if table is None or operator.BuiltinOptionsType() != getattr(
+            self.reader.BuiltinOptions, kind
+        ):
+            return None
         options = getattr(self.reader, kind)()
         options.Init(table.Bytes, table.Pos)
         return options
 
     def _dense(self, operator: Any, _: int, source: Any, out: Any) -> dict[str, Any] | None:
-        activation = self._activation(
-            self._options(operator, "FullyConnectedOptions").FusedActivationFunction()
-        )
-        if activation is None or out[:2] != (1, 1):
+        options = self._options(operator, "FullyConnectedOptions")
+        if options is None or options.WeightsFormat() != 0 or out[:2] != (1, 1):
+            return None
+        activation = self._activation(options.FusedActivationFunction())
+        if activation is None:
             return None
         return {"kind": LayerKind.DENSE, "activation": activation, "parametric": True}
 
@@ -142,7 +153,7 @@ class _Reader:
     ) -> dict[str, Any] | None:
         activation = self._activation(options.FusedActivationFunction())
         stride = int(options.StrideH()), int(options.StrideW())
-        if activation is None or 0 in (*kernel, *stride):
+        if activation is None or not all(1 <= n <= U16 for n in (*kernel, *stride)):
             return None
         pads = [0, 0]
         if options.Padding() == self.reader.Padding.SAME:
@@ -157,19 +168,23 @@ class _Reader:
         }
 
     def _filter(self, operator: Any) -> tuple[int, int]:
-        shape = self.graph.Tensors(operator.Inputs(1)).ShapeAsNumpy()
+        """(height, width) of a convolution's kernel; zeros when it has none."""
+        tensor = int(operator.Inputs(1)) if operator.InputsLength() > 1 else -1
+        if tensor < 0 or self.graph.Tensors(tensor).ShapeLength() != 4:
+            return 0, 0
+        shape = self.graph.Tensors(tensor).ShapeAsNumpy()
         return int(shape[1]), int(shape[2])
 
     def _conv(self, operator: Any, _: int, source: Any, out: Any) -> dict[str, Any] | None:
         options = self._options(operator, "Conv2DOptions")
-        if (options.DilationHFactor(), options.DilationWFactor()) != (1, 1):
+        if options is None or (options.DilationHFactor(), options.DilationWFactor()) != (1, 1):
             return None
         fields = self._windows(options, self._filter(operator), source, out)
         return None if fields is None else fields | {"kind": LayerKind.CONV, "parametric": True}
 
     def _depthwise(self, operator: Any, _: int, source: Any, out: Any) -> dict[str, Any] | None:
         options = self._options(operator, "DepthwiseConv2DOptions")
-        if (options.DilationHFactor(), options.DilationWFactor()) != (1, 1):
+        if options is None or (options.DilationHFactor(), options.DilationWFactor()) != (1, 1):
             return None
         fields = self._windows(options, self._filter(operator), source, out)
         if fields is None:
@@ -178,6 +193,8 @@ class _Reader:
 
     def _pool(self, operator: Any, code: int, source: Any, out: Any) -> dict[str, Any] | None:
         options = self._options(operator, "Pool2DOptions")
+        if options is None:
+            return None
         kernel = int(options.FilterHeight()), int(options.FilterWidth())
         average = code == self.reader.BuiltinOperator.AVERAGE_POOL_2D
         fields = self._windows(options, kernel, source, out)
@@ -187,11 +204,12 @@ class _Reader:
         return fields | {"kind": kind, "parametric": False}
 
     def _mean(self, operator: Any, _: int, source: Any, out: Any) -> dict[str, Any] | None:
-        tensor = self.graph.Tensors(operator.Inputs(1))
-        data = self.model.Buffers(tensor.Buffer()).DataAsNumpy()
-        if not isinstance(data, np.ndarray) or out != (1, 1, source[2]):
+        axes = self._constant(operator, 1, self.reader.TensorType.INT32)
+        rank = self.graph.Tensors(operator.Inputs(0)).ShapeLength()
+        if axes is None or out != (1, 1, source[2]):
             return None
-        if sorted(data.view("<i4").tolist()) != [1, 2]:
+        # Over height and width, or over the time of (1, length, channels).
+        if sorted(int(axis) % rank for axis in axes) != list(range(1, rank - 1)):
             return None
         return {
             **{"kind": LayerKind.AVERAGE_POOL, "activation": Activation.NONE, "parametric": False},
@@ -199,11 +217,12 @@ class _Reader:
         }
 
     def _add(self, operator: Any, _: int, source: Any, out: Any) -> dict[str, Any] | None:
-        activation = self._activation(
-            self._options(operator, "AddOptions").FusedActivationFunction()
-        )
-        other = int(operator.Inputs(1))
-        if activation is None or other not in self.numbers:
+        options = self._options(operator, "AddOptions")
+        other = int(operator.Inputs(1)) if operator.InputsLength() > 1 else -1
+        if options is None or other not in self.numbers:
+            return None
+        activation = self._activation(options.FusedActivationFunction())
+        if activation is None:
             return None
         if not self._shape(other) == source == out:
             return None
@@ -212,25 +231,69 @@ class _Reader:
             "other": self.numbers[other],
         }
 
-    def _parameters(self, o: int, operator: Any) -> Source:
+    def _constant(self, operator: Any, place: int, kind: int) -> NDArray[Any] | None:
+        """The operator's input at that place, flat, if it is a constant of that type."""
+        number = int(operator.Inputs(place)) if place < operator.InputsLength() else -1
+        if number < 0:
+            return None
+        tensor = self.graph.Tensors(number)
+        data = self.model.Buffers(tensor.Buffer()).DataAsNumpy()
+        dtype = np.dtype(np.int8 if kind == self.reader.TensorType.INT8 else "<i4")
+        size = int(np.prod(_array(tensor.ShapeAsNumpy()), dtype=np.int64)) * dtype.itemsize
+        if tensor.Type() != kind or not isinstance(data, np.ndarray) or data.size != size:
+            return None
+        return data.view(dtype)
+
+    def _parameters(self, o: int, operator: Any, count: int) -> Source | None:
+        """Weights, ``count`` of them, and bias; None unless both are quantised constants."""
+        kinds = self.reader.TensorType
+        weights = self._constant(operator, 1, kinds.INT8)
+        bias = self._constant(operator, 2, kinds.INT32)
+        if weights is None or bias is None or len(weights) != count:
+            return None
         w, b = (self.graph.Tensors(operator.Inputs(i)) for i in (1, 2))
-        weights = self.model.Buffers(w.Buffer()).DataAsNumpy().view(np.int8)
-        bias = self.model.Buffers(b.Buffer()).DataAsNumpy().view("<i4")
-        q = w.Quantization()
-        scales = np.asarray(q.ScaleAsNumpy(), np.float64)
+        scales, axis = self._scales(w), 0
+        bias_scales = self._scales(b)
         shape = [int(n) for n in w.ShapeAsNumpy()]
-        each = scales
         if len(scales) > 1:
-            axis = int(q.QuantizedDimension())
-            each = scales.reshape([-1 if i == axis else 1 for i in range(len(shape))])
+            axis = int(w.Quantization().QuantizedDimension())
+            if not 0 <= axis < len(shape) or len(scales) != shape[axis]:
+                return None
+        if len(scales) == 0 or len(bias_scales) not in (1, len(bias)):
+            return None
+        each = scales.reshape([-1 if i == axis else 1 for i in range(len(shape))])
         spread = np.broadcast_to(each, shape).ravel()
-        bias_scales = np.asarray(b.Quantization().ScaleAsNumpy(), np.float64)
         return Source(o, weights, bias, spread, np.broadcast_to(bias_scales, len(bias)))
+
+    def _scales(self, tensor: Any) -> NDArray[np.float64]:
+        """Of a tensor that is quantised around zero; empty for any other."""
+        q = tensor.Quantization()
+        found = _array(q.ScaleAsNumpy() if q is not None else 0).astype(np.float64)
+        symmetric = q is not None and not _array(q.ZeroPointAsNumpy()).any()
+        return found if symmetric and np.all(found > 0) else np.zeros(0)
+
+
+def _array(values: Any) -> NDArray[Any]:
+    """The reader gives 0 instead of an array for a field that is not stored."""
+    return values if isinstance(values, np.ndarray) else np.zeros(0, np.int64)
+
+
+def _weight_count(
+    fields: dict[str, Any], source: tuple[int, int, int], out: tuple[int, int, int]
+) -> int:
+    """How many weights the layer has; other numbers (of groups, say) are of other operators."""
+    if fields["kind"] is LayerKind.DENSE:
+        return source[0] * source[1] * source[2] * out[2]
+    taps = int(fields["kernel_h"] * fields["kernel_w"] * out[2])
+    if fields["kind"] is LayerKind.CONV:
+        return taps * source[2]
+    return taps if out[2] % source[2] == 0 else -1
 
 
 def front_layers(backbone: bytes) -> Layers | None:
     """The backbone's layers in float32, dequantised: as many as lie behind the last operator that
-    the core cannot train; None when there are none.
+    the core cannot train; None when there are none. A layer without a bias is one of those, since
+    what it learns could not be written back.
 
     Raises:
         ModelError: the file is damaged.

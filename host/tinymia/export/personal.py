@@ -48,7 +48,8 @@ def personalized_bundle(
         note: goes into ``provenance.personalized``.
 
     Raises:
-        BundleError: the parameters do not fit the bundle.
+        BundleError: the parameters do not fit the bundle, or layers that share a buffer of the
+            int8 model have learnt different numbers.
     """
     layers = base.layers.with_trained(theta, first, trained is Parameters.BIASES)
     front, tail = split_tail(layers)
@@ -68,6 +69,7 @@ def _write_back(backbone: bytes, front: Layers, first: int) -> tuple[bytes, Requ
     """Weights and biases of ``front`` from ``first`` on into a .tflite, as int8 and int32."""
     data = bytearray(backbone)
     found = sources(data)
+    wanted: list[tuple[int, NDArray[Any], NDArray[Any]]] = []
     if len(found) != len(front):
         raise BundleError("The bundle's float layers are not its model's.", "Export it again.")
     written, saturated, worst = 0, 0, 0.0
@@ -76,12 +78,22 @@ def _write_back(backbone: bytes, front: Layers, first: int) -> tuple[bytes, Requ
         if source is None:
             continue
         exact = front.weights(i) / source.weight_scale
-        source.weights[:] = np.clip(np.rint(exact), -127, 127)
+        # (An unchanged -128, which some converters write, stays.)
+        source.weights[:] = np.clip(np.rint(exact), np.minimum(source.weights, -127), 127)
         bias = np.rint(front.bias(i) / source.bias_scale)
         source.bias[:] = np.clip(bias, -(2**31) + 1, 2**31 - 1)
+        wanted.append((i, source.weights.copy(), source.bias.copy()))
         written += 1
         saturated += int((np.abs(np.rint(exact)) > 127).sum())
         worst = max(worst, float(np.abs(exact - source.weights).max()))
+    for i, weights, biases in wanted:
+        kept = found[i]
+        if kept is None or (kept.weights != weights).any() or (kept.bias != biases).any():
+            raise BundleError(
+                f"Layer {i} shares its weights or bias with another in the int8 model, so both"
+                " cannot be written back.",
+                "Export the model with a buffer for each, or train fewer layers.",
+            )
     return bytes(data), Requantized(written, saturated, worst)
 
 

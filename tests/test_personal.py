@@ -1,0 +1,93 @@
+"""Layers that a device has trained, written back into the int8 backbone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinymia import data
+from tinymia.data.splits import draw, person_pool
+from tinymia.device.build import build
+from tinymia.device.connect import connect
+from tinymia.device.settings import Parameters, TrainSettings
+from tinymia.errors import BundleError
+from tinymia.export.bundle import Bundle
+from tinymia.export.front import front_layers
+from tinymia.export.personal import personalized_bundle
+
+SHIPPED = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
+
+
+@pytest.fixture(scope="module")
+def base() -> Bundle:
+    return Bundle.load(SHIPPED)
+
+
+def untrained(bundle: Bundle, first: int, biases: bool) -> np.ndarray:
+    layers = bundle.layers
+    return np.concatenate([layers.parameters[p] for p in layers.trained_slices(first, biases)])
+
+
+@pytest.mark.parametrize("trained", Parameters)
+@pytest.mark.parametrize("first", range(5))
+def test_what_was_not_trained_stays_byte_for_byte(
+    base: Bundle, first: int, trained: Parameters
+) -> None:
+    theta = untrained(base, first, trained is Parameters.BIASES)
+    made = personalized_bundle(base, first, trained, theta, {"person": "p07"})
+    assert made.model == base.model
+    assert made.layers.to_bytes() == base.layers.to_bytes()
+    note = made.meta["provenance"]["personalized"]
+    assert note["base"] == base.bundle_id
+    assert ("requantized" in note) == (first < 4)
+    if first == 0:
+        assert note["requantized"] == {
+            "layers": 3,
+            "saturated": 0,
+            "largest_error": pytest.approx(0, abs=1e-4),
+        }
+    with pytest.raises(BundleError, match="do not fit"):
+        personalized_bundle(base, first, trained, theta[:-1], {})
+
+
+def test_a_trained_network_answers_again_as_it_did(
+    base: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole network is trained, written back, flashed again; only rounding differs."""
+    pool = person_pool(data.load("watch"), "p08")
+    drawn = draw(pool, 0, 0)
+    slots = np.flatnonzero(drawn.member)[:60]
+    windows, labels = base.quantize(pool.windows.x)[slots], pool.windows.y[slots]
+    elf = build("native").elf
+    monkeypatch.setenv("TINYMIA_BUNDLE", str(SHIPPED))
+    with connect("native:", elf) as opened:
+        board = opened.board
+        board.layout(0)
+        board.store(windows, labels)
+        board.select(np.ones(len(slots), bool))
+        board.begin(TrainSettings(learning_rate=0.02, clip_norm=1.0, seed=4))
+        before = board.query(np.arange(len(slots)))[0]
+        board.train(0, 6)
+        after = board.query(np.arange(len(slots)))[0]
+        theta = board.parameters()
+    assert np.abs(after - before).max() > 0.2  # it has learnt
+    made = personalized_bundle(base, 0, Parameters.WEIGHTS, theta, {"person": "p08"})
+    assert made.model != base.model
+    report = made.meta["provenance"]["personalized"]["requantized"]
+    assert report["layers"] == 3
+    again = front_layers(made.model)
+    assert again is not None
+    assert made.front is not None
+    made.save(tmp_path / "personal.bundle")
+    monkeypatch.setenv("TINYMIA_BUNDLE", str(tmp_path / "personal.bundle"))
+    with connect("native:", elf) as opened:
+        board = opened.board
+        for first, most in ((0, 1e-6), (4, 0.12)):
+            board.layout(first)
+            change = np.abs(board.ask(windows)[0] - after)
+            print(f"from layer {first}: largest change {change.max():.4f}, {report}")
+            assert change.max() <= most
+    # far nearer to what was trained than to what it was
+    assert change.mean() < 0.1 * np.abs(after - before).mean()

@@ -182,7 +182,7 @@ def test_no_flag_is_there_twice(options: tuple) -> None:
 
 @pytest.mark.parametrize("verb", ["audit", "personalize"])
 def test_the_shipped_example_names_every_option_with_its_default(verb: str) -> None:
-    path = ROOT / "examples" / f"{verb}.toml"
+    path = ROOT / "host" / "examples" / f"{verb}.toml"
     options = {(o.section, o.key): o for o in (AUDIT if verb == "audit" else PERSONALIZE)}
     found = read(path, KNOWN)
     for key, value in found.items():

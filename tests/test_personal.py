@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from tinymia import data
+from tinymia.cli.main import cli as main
 from tinymia.data.splits import draw, person_pool
+from tinymia.defenses.accounting import epsilon
 from tinymia.device.build import build
 from tinymia.device.connect import connect
 from tinymia.device.settings import Parameters, TrainSettings
@@ -91,3 +94,37 @@ def test_a_trained_network_answers_again_as_it_did(
             assert change.max() <= most
     # far nearer to what was trained than to what it was
     assert change.mean() < 0.1 * np.abs(after - before).mean()
+
+
+def test_a_budget_from_epsilon(base: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "private.bundle"
+    size = ["--members", "80", "--batch", "8", "--epochs", "20"]
+    done = CliRunner().invoke(main, ["export", "--budget-epsilon", "4", *size, "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    assert "epsilon 4 at delta 0.001" in done.output
+    budget = Bundle.load(out).budget
+    assert budget is not None
+    assert budget.steps == 200
+    assert np.float32(8) <= np.float32(budget.max_rate) * np.float32(80)
+    assert budget.max_rate == pytest.approx(0.1)
+    spent = epsilon(budget.noise_multiplier, budget.max_rate, budget.steps, 1e-3)
+    assert 3.9 < min(spent.rdp, spent.pld) <= 4
+    assert Bundle.load(out).layers.to_bytes() == base.layers.to_bytes()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["--personalized", "a", "--budget-epsilon", "4"],
+        ["--budget-epsilon", "-1"],
+        ["--budget-epsilon", "4", "--delta", "2"],
+        ["--budget-epsilon", "4", "--batch", "81"],
+        ["--budget-epsilon", "4", "--epochs", "0"],
+    ],
+)
+def test_impossible_budgets(wrong: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "private.bundle"
+    done = CliRunner().invoke(main, ["export", *wrong, "--out", str(out)])
+    assert done.exit_code != 0
+    assert not out.exists()

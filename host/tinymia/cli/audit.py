@@ -35,7 +35,7 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
       tinymia audit --person p07 --defence clip,dropout --dropout 0.3 --out quick
       tinymia audit --defence dp --noise 0.5,1,2 --depth last:2,all --out dp
       tinymia audit --target serial:/dev/ttyACM0 --board-only
-      tinymia audit --config examples/audit.toml
+      tinymia audit --config host/examples/audit.toml
 
     \b
     A file for --config; every option is a key of the table in brackets:

@@ -198,6 +198,15 @@ def test_personalize_export_and_query_a_board(tmp_path: Path) -> None:
     assert done.stdout != base.stdout
 
 
+def test_bench_measures_every_way_of_training() -> None:
+    done = tinymia("bench", "--target", "twin:", "--only", "board")
+    assert done.returncode == 0, done.stderr
+    for name in ("clipping, label smoothing", "Adam", "DP-SGD", "augmentation", "all layers"):
+        assert f"\n{name} " in done.stdout
+    assert "4,939" in done.stdout  # parameters of the whole network
+    assert "AIfES" not in done.stdout  # instructions are not compared with nanoseconds
+
+
 def test_help_is_quick() -> None:
     times = []
     for _ in range(3):

@@ -123,10 +123,12 @@ def _board(
         listed.add_row(
             option.name, *cells, more, thousands(option.trained), thousands(option.workspace)
         )
-    for name, steps_there in _PEERS:
-        listed.add_row(f"({name})", thousands(steps_there))
+    if unit == "instructions":
+        for name, steps_there in _PEERS:
+            listed.add_row(f"({name})", thousands(steps_there))
     show(listed)
-    show("In brackets: other projects, measured once on a Cortex-M4F, not in this run.")
+    if unit == "instructions":
+        show("In brackets: other projects, measured once on a Cortex-M4F, not in this run.")
 
 
 def _flash(target: str) -> list[int]:

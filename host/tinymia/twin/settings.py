@@ -10,36 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.device.settings import TrainSettings
+from tinymia.device.settings import RANGES, TrainSettings
 from tinymia.errors import TwinError
 from tinymia.twin.core import core
 
 Settings = TrainSettings | Sequence[TrainSettings] | NDArray[Any]
-
-RANGES = {
-    "learning_rate": "above 0, at most 100",
-    "batch": "a whole number, 1 to 65535",
-    "clip_norm": "0 (off) to 1e6",
-    "label_smoothing": "0 to below 1",
-    "seed": "a whole number, 0 to 2^64 - 1",
-    "trained": "0 (weights and biases) or 1 (biases)",
-    "optimizer": "0 (SGD), 1 (momentum) or 2 (Adam)",
-    "momentum": "0 to below 1",
-    "beta2": "0 to below 1",
-    "schedule": "0 (constant), 1 (linear) or 2 (cosine)",
-    "schedule_epochs": "1 to 65535 with a schedule, 0 without one",
-    "l2": "0 to 1",
-    "dropout": "0 to 0.95",
-    "mixup": "0 to 8, and 0 beside noise",
-    "holdout": "0 to 50 per cent, above 0 beside patience only, and 0 beside noise",
-    "patience": "a whole number, 0 to 65535",
-    "jitter": "0 to 10",
-    "scaling": "0 to 2",
-    "rotation": "0 to 4",
-    "shift": "a whole number, 0 to 1024",
-    "noise_multiplier": "0 (off) or 0.01 to 64, beside a clip_norm only",
-}
-"""What each setting may be; see ``CheckSettings`` of the core."""
 
 
 @functools.cache

@@ -17,8 +17,11 @@ from tinymia.device.connect import connect
 from tinymia.device.settings import Parameters, TrainSettings
 from tinymia.errors import BundleError
 from tinymia.export.bundle import Bundle
+from tinymia.export.convert import run_int8
 from tinymia.export.front import front_layers
 from tinymia.export.personal import personalized_bundle
+from tinymia.export.tflite_file import shared_tensors_equal
+from tinymia.export.writeback import personalized_tflite
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 
@@ -78,6 +81,16 @@ def test_a_trained_network_answers_again_as_it_did(
     assert np.abs(after - before).max() > 0.2  # it has learnt
     made = personalized_bundle(base, 0, Parameters.WEIGHTS, theta, {"person": "p08"})
     assert made.model != base.model
+    # the complete model takes all of it
+    complete = SHIPPED.with_suffix(".tflite").read_bytes()
+    assert made.tail is not None
+    written, cost = personalized_tflite(made, complete, made.tail, pool.windows.x, pool.windows.y)
+    assert shared_tensors_equal(made.model, written)
+    assert not shared_tensors_equal(base.model, written)
+    assert len(written) == len(complete)
+    assert cost.largest_probability_change < 0.15
+    int8 = (run_int8(written, windows).astype(np.float32) + 128) / 256
+    assert np.abs(int8 - after).mean() < 0.1 * np.abs(after - before).mean()
     report = made.meta["provenance"]["personalized"]["requantized"]
     assert report["layers"] == 3
     again = front_layers(made.model)

@@ -13,7 +13,6 @@ from tinymia.cli.options import data_option, default_bundle, load_bundle
 @click.option(
     "--personalized",
     "personal_path",
-    required=True,
     type=click.Path(path_type=Path),
     help="Bundle that `tinymia personalize --out` wrote.",
 )
@@ -25,24 +24,43 @@ from tinymia.cli.options import data_option, default_bundle, load_bundle
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    default=Path("personal.tflite"),
-    show_default=True,
-    help="The complete personalised int8 model.",
+    help="The complete personalised int8 model, or the bundle with a budget."
+    "  [default: personal.tflite, private.bundle]",
 )
 @data_option
 @click.option("--person", help="Check accuracy on this person's windows (default: whose it is).")
 @click.option(
     "--image", type=click.Path(path_type=Path), help="Also bake it into a firmware image (.elf)."
 )
+@click.option(
+    "--budget-epsilon",
+    type=float,
+    help="Write a privacy budget into --bundle instead: a device then trains with DP-SGD only, and"
+    " stops when this epsilon is spent.",
+)
+@click.option(
+    "--bundle", "bundle_path", type=click.Path(path_type=Path), help="It gets the budget."
+)
+@click.option("--delta", type=float, default=1e-3, show_default=True, help="Of the budget.")
+@click.option("--members", default=80, show_default=True, help="Fewest that will be trained on.")
+@click.option("--batch", default=8, show_default=True, help="Largest with so many members.")
+@click.option("--epochs", default=20, show_default=True, help="Of all training together.")
 def command(
-    personal_path: Path,
+    personal_path: Path | None,
     base: Path | None,
-    out: Path,
+    out: Path | None,
     dataset: str,
     person: str | None,
     image: Path | None,
+    budget_epsilon: float | None,
+    bundle_path: Path | None,
+    delta: float,
+    members: int,
+    batch: int,
+    epochs: int,
 ) -> None:
-    """Write a tail that was trained on a device back into a complete int8 .tflite file.
+    """Write what a device has trained back into a complete int8 .tflite file, or a privacy budget
+    into a bundle.
 
     Reports what the write-back to int8 costs in accuracy and in the answers, and checks the file
     with tflite-runtime.
@@ -52,7 +70,41 @@ def command(
       tinymia personalize --person p07 --out personal.bundle
       tinymia export --personalized personal.bundle --out personal.tflite
       tinymia export --personalized personal.bundle --image personal.elf
+      tinymia export --budget-epsilon 4 --members 80 --batch 8 --epochs 20 --out private.bundle
     """
+    if (personal_path is None) == (budget_epsilon is None):
+        raise click.UsageError("Give either --personalized or --budget-epsilon.")
+    if budget_epsilon is not None:
+        size = members, batch, epochs
+        _budget(bundle_path, out or Path("private.bundle"), budget_epsilon, delta, size)
+    elif personal_path is not None:
+        _write_back(personal_path, base, out or Path("personal.tflite"), dataset, person, image)
+
+
+def _budget(
+    path: Path | None, out: Path, epsilon: float, delta: float, size: tuple[int, int, int]
+) -> None:
+    from tinymia.export.budget import budget_for, with_budget
+
+    budget = budget_for(epsilon, delta, *size)
+    made = with_budget(load_bundle(path), budget)
+    made.save(out)
+    click.echo(f"bundle     {out} ({made.bundle_id})")
+    click.echo(
+        f"budget     epsilon {epsilon:g} at delta {delta:g}: at least noise"
+        f" {budget.noise_multiplier:.4g}, {100 * budget.max_rate:.3g} % of the members a step,"
+        f" {budget.steps} steps since the board was switched on"
+    )
+
+
+def _write_back(
+    personal_path: Path,
+    base: Path | None,
+    out: Path,
+    dataset: str,
+    person: str | None,
+    image: Path | None,
+) -> None:
     from tinymia import data
     from tinymia.data.splits import model_pool
     from tinymia.errors import BundleError

@@ -90,7 +90,7 @@ def operators(tflite: bytes) -> list[str]:
     return [names[builtin_code(model, graph, o)] for o in range(graph.OperatorsLength())]
 
 
-def weights(tflite: bytes) -> list[tuple[NDArray[Any], ...]]:
+def weights(tflite: bytes | bytearray) -> list[tuple[NDArray[Any], ...]]:
     """Shape, scale, zero point and bytes of every weight and bias, in the order of their use."""
     model, graph = open_graph(tflite)
     found: list[tuple[NDArray[Any], ...]] = []
@@ -105,6 +105,27 @@ def weights(tflite: bytes) -> list[tuple[NDArray[Any], ...]]:
             if isinstance(data, np.ndarray) and q is not None and q.ScaleLength():
                 found.append((tensor.ShapeAsNumpy(), q.ScaleAsNumpy(), q.ZeroPointAsNumpy(), data))
     return found
+
+
+def with_weights_of(backbone: bytes, complete: bytes) -> bytes:
+    """``complete`` with the weights and biases of ``backbone``, of which it is the continuation.
+
+    Raises:
+        ModelError: shapes or scales differ, so it is the continuation of another one.
+    """
+    data = bytearray(complete)
+    small, large = weights(backbone), weights(data)
+    for one, other in zip(small, large, strict=False):
+        if any(not np.array_equal(a, b) for a, b in zip(one[:3], other[:3], strict=True)):
+            break
+        other[3][:] = one[3]
+    else:
+        if len(small) <= len(large):
+            return bytes(data)
+    raise ModelError(
+        "The .tflite has another backbone than the bundle.",
+        "Use the .tflite and the bundle of one training.",
+    )
 
 
 def shared_tensors_equal(backbone: bytes, complete: bytes) -> bool:

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 from tinymia.errors import DataError, ModelError
 from tinymia.export.bundle import META_FORMAT_VERSION, Bundle, Tail
 from tinymia.export.convert import io_quantization, run_int8
-from tinymia.export.tflite_file import builtin_code, open_graph, schema, shared_tensors_equal
+from tinymia.export.tflite_file import (
+    builtin_code,
+    open_graph,
+    schema,
+    shared_tensors_equal,
+    with_weights_of,
+)
 
 _OTHER_MODEL = "Use the .tflite and the bundle of one training."
 
@@ -194,8 +200,8 @@ def personalized_tflite(
         raise DataError(f"There must be one whole-number label for each of {len(q)} windows.")
     if y.min() < 0 or y.max() >= tail.classes:
         raise DataError(f"Labels must lie in 0 to {tail.classes - 1}.")
-    if not shared_tensors_equal(bundle.model, complete):
-        raise ModelError("The .tflite has another backbone than the bundle.", _OTHER_MODEL)
+    # Of deeper training the bundle's backbone has other weights, with the scales of the base.
+    complete = with_weights_of(bundle.model, complete)
     embeddings = bundle.dequantize_embedding(run_int8(bundle.model, q, "runtime"))
     logits = tail.logits(embeddings)
     block = bundle.meta["embedding"]

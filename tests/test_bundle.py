@@ -6,6 +6,7 @@ import copy
 import json
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinymia.errors import BundleError, DataError
-from tinymia.export.bundle import HEADER, VERSION, Bundle, Tail, pack_sections, split_sections
+from tinymia.export.bundle import (
+    HEADER,
+    VERSION,
+    Budget,
+    Bundle,
+    Tail,
+    pack_sections,
+    split_sections,
+)
 
 MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(range(37))
 
@@ -105,6 +114,42 @@ def test_complete_bundle_has_no_tail() -> None:
     assert list(split_sections(data)) == ["MODL", "META"]
     with pytest.raises(BundleError, match="no embedding"):
         again.dequantize_embedding(np.zeros((1, 5), np.int8))
+
+
+def test_budget_round_trip(bundle: Bundle) -> None:
+    budget = Budget(1.25, float(np.float32(0.1)), 200)
+    data = replace(bundle, budget=budget).to_bytes()
+    assert list(split_sections(data)) == ["MODL", "LAYR", "BUDG", "META"]
+    assert split_sections(data)["BUDG"] == struct.pack("<ffII", 1.25, 0.1, 200, 0)
+    assert Bundle.from_bytes(data).budget == budget
+    assert Bundle.from_bytes(data).to_bytes() == data
+    assert Bundle.from_bytes(bundle.to_bytes()).budget is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        struct.pack("<ffII", 0.0, 0.1, 200, 0),
+        struct.pack("<ffII", float("nan"), 0.1, 200, 0),
+        struct.pack("<ffII", 65.0, 0.1, 200, 0),
+        struct.pack("<ffII", 1.0, 0.0, 200, 0),
+        struct.pack("<ffII", 1.0, 1.5, 200, 0),
+        struct.pack("<ffII", 1.0, float("nan"), 200, 0),
+        struct.pack("<ffII", 1.0, 0.1, 0, 0),
+        struct.pack("<ffII", 1.0, 0.1, 200, 1),
+        struct.pack("<ffI", 1.0, 0.1, 200),
+    ],
+)
+def test_bad_budgets(bundle: Bundle, body: bytes) -> None:
+    parts = split_sections(bundle.to_bytes()) | {"BUDG": body}
+    with pytest.raises(BundleError, match=r"budget|BUDG"):
+        Bundle.from_bytes(pack_sections(list(parts.items())))
+
+
+def test_a_tail_that_no_device_takes() -> None:
+    wide = Tail(np.zeros((3, 4097), np.float32), np.zeros(3, np.float32))
+    with pytest.raises(BundleError, match="4097 numbers to 3 classes"):
+        Bundle(MODEL, wide, make_meta(dim=4097)).to_bytes()
 
 
 def test_truncated_anywhere(bundle: Bundle) -> None:

@@ -27,10 +27,11 @@ from tinymia.device.build import build as build_firmware
 from tinymia.device.client import BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.device.settings import Optimizer, TrainSettings
-from tinymia.export.bundle import Bundle, Tail
+from tinymia.errors import BundleError
+from tinymia.export.bundle import Bundle, Tail, pack_sections, split_sections
 from tinymia.export.convert import io_quantization
 from tinymia.export.front import front_layers
-from tinymia.export.layers import NO_CUT, LayerKind, Layers
+from tinymia.export.layers import HEADER, NO_CUT, RECORD, LayerKind, Layers
 from tinymia.export.tflite_file import open_graph
 from training_reference import Graph
 
@@ -330,14 +331,53 @@ def parse(data: bytes) -> int:
     )
 
 
+def with_layers(whole: Bundle, body: bytes) -> bytes:
+    """The bundle's bytes with another LAYR section, unchecked."""
+    parts = split_sections(whole.to_bytes()) | {"LAYR": body}
+    return pack_sections(list(parts.items()))
+
+
 def test_a_start_inside_a_residual_block_is_refused() -> None:
-    layers = front("residual")
-    assert parse(bundle("residual").to_bytes()) == OK
+    layers, whole = front("residual"), bundle("residual")
+    assert parse(whole.to_bytes()) == OK
     for inside in (2, 3):
-        records = list(layers.records)
+        records = list(whole.layers.records)
         records[inside] = replace(records[inside], cut=inside)
-        hostile = bundle("residual", Layers(tuple(records), layers.parameters))
-        assert parse(hostile.to_bytes()) == protocol.Status.BUNDLE_MALFORMED
+        hostile = Layers(tuple(records), whole.layers.parameters)
+        data = with_layers(whole, hostile.to_bytes())
+        assert parse(data) == protocol.Status.BUNDLE_MALFORMED
+        with pytest.raises(BundleError, match=f"Layer {inside} .*cannot start"):
+            bundle("residual", Layers(tuple(records[:-1]), layers.parameters)).to_bytes()
+
+
+def test_the_host_refuses_what_a_device_refuses() -> None:
+    """And takes only what it would write again with the same bytes."""
+    whole, rng = bundle("residual"), np.random.default_rng(11)
+    good, last = whole.layers.to_bytes(), len(whole.layers) - 1
+    edges = [[0, 1, 2, 5, 6, 8, 9, 255]] * 4
+    edges += [[0, 1, 2, 3, 5, 6, 8, 0x7FFF, 0xFFFE, 0xFFFF]] * 14
+    edges += [[0, 1, 16, 72, 216, 1 << 16, 0x7FFFFFFF, 0xFFFFFFFF]] * 4
+    taken = refused = 0
+    for _ in range(1500):
+        body = bytearray(good)
+        layer, field = int(rng.integers(0, last + 1)), int(rng.integers(0, len(edges)))
+        at = HEADER.size + RECORD.size * layer
+        record = list(RECORD.unpack_from(body, at))
+        record[field] = int(rng.choice(edges[field]))
+        RECORD.pack_into(body, at, *record)
+        data = with_layers(whole, bytes(body))
+        status = parse(data)
+        try:
+            again = Bundle.from_bytes(data)
+        except BundleError:
+            # The last layer is written in one way: what its kind does not use is zero.
+            assert status == protocol.Status.BUNDLE_MALFORMED or layer == last
+            refused += 1
+        else:
+            assert status == OK
+            assert again.to_bytes() == data
+            taken += 1
+    assert min(taken, refused) > 100
 
 
 def workspace(whole: Bundle, first: int, settings: TrainSettings) -> int:

@@ -138,7 +138,10 @@ class Budget:
         """Read a ``BUDG`` section's body; raises BundleError."""
         if len(data) != _BUDGET.size:
             raise BundleError("The bundle's BUDG section has the wrong size.", _REBUILD)
-        return cls(*_BUDGET.unpack(data)[:3])
+        *values, reserved = _BUDGET.unpack(data)
+        if reserved:
+            raise BundleError("The bundle's BUDG section is damaged.", _REBUILD)
+        return cls(*values)
 
 
 @dataclass(frozen=True)
@@ -307,7 +310,9 @@ def encode(bundle: Bundle) -> bytes:
     )
     bodies = [("MODL", bytes(bundle.model))]
     if bundle.tail is not None:
-        bodies.append(("LAYR", bundle.layers.to_bytes()))
+        layers = bundle.layers
+        layers.check()
+        bodies.append(("LAYR", layers.to_bytes()))
     if bundle.budget is not None:
         bodies.append(("BUDG", bundle.budget.to_bytes()))
     bodies.append(("META", meta.encode()))
@@ -402,7 +407,11 @@ def decode(data: bytes) -> Bundle:
     if sections["MODL"][4:8] != b"TFL3":
         raise BundleError("The bundle's MODL section is not a .tflite file.", _REBUILD)
     budget = Budget.from_bytes(sections["BUDG"]) if "BUDG" in sections else None
-    return Bundle(sections["MODL"], tail, meta, front, budget)
+    bundle = Bundle(sections["MODL"], tail, meta, front, budget)
+    # Else it would be another bundle, of another id, once it is saved or flashed.
+    if tail is not None and bundle.layers.to_bytes() != sections["LAYR"]:
+        raise BundleError("The bundle's LAYR section is not laid out as tinymia does it.", _REBUILD)
+    return bundle
 
 
 def split_tail(layers: Layers) -> tuple[Layers | None, Tail]:

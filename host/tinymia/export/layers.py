@@ -24,6 +24,9 @@ NO_CUT = 0xFFFF
 WHOLE_MODEL = 0xFFFE
 """Cut of a layer that reads the model's output."""
 MAX_LAYERS = 64
+MAX_VALUES = 1 << 24
+MAX_CLASSES = 256
+MAX_DIM = 4096
 
 _REBUILD = "Copy the file again, or export it again with this version of tinymia."
 
@@ -114,6 +117,48 @@ def _words(kind: LayerKind) -> str:
     return kind.name.lower().replace("_", " ")
 
 
+def _fault(r: Layer) -> str | None:
+    """What is wrong with a record by itself."""
+    if not (1 <= r.inputs <= MAX_VALUES and 1 <= r.outputs <= MAX_VALUES):
+        return "it is empty or too large"
+    same = (r.in_h, r.in_w, r.in_c) == (r.out_h, r.out_w, r.out_c)
+    taps = r.kernel_h * r.kernel_w * r.out_c
+    fits, weights = {
+        LayerKind.DENSE: ((r.out_h, r.out_w) == (1, 1), r.inputs * r.out_c),
+        LayerKind.CONV: (_windows_touch(r), taps * r.in_c),
+        LayerKind.DEPTHWISE: (_windows_touch(r) and r.out_c % r.in_c == 0, taps),
+        LayerKind.AVERAGE_POOL: (_windows_touch(r) and r.in_c == r.out_c, 0),
+        LayerKind.MAX_POOL: (_windows_touch(r) and r.in_c == r.out_c, 0),
+        LayerKind.ADD: (same, 0),
+    }[r.kind]
+    if not fits or (r.other and r.kind is not LayerKind.ADD):
+        return f"its sizes are not those of a {_words(r.kind)} layer"
+    if (r.weight_count, r.bias_count) != (weights, r.out_c if weights else 0):
+        return "it has another number of parameters than its sizes say"
+    return None
+
+
+def _windows_touch(r: Layer) -> bool:
+    """Whether every output's window reads some of the input."""
+    sides = (
+        (r.in_h, r.out_h, r.kernel_h, r.stride_h, r.pad_top),
+        (r.in_w, r.out_w, r.kernel_w, r.stride_w, r.pad_left),
+    )
+    return all(
+        min(kernel, stride) > 0 and pad < kernel and (outputs - 1) * stride < inputs + pad
+        for inputs, outputs, kernel, stride, pad in sides
+    )
+
+
+def _one_tensor_before(records: Sequence[Layer], first: int) -> bool:
+    """Whether a layer's input is all that it and those behind it read of what lies before."""
+    return all(
+        n > first or n == records[first].input
+        for r in records[first:]
+        for n in ((r.input, r.other) if r.kind is LayerKind.ADD else (r.input,))
+    )
+
+
 @dataclass(frozen=True)
 class Layers:
     """A float network, from some tensor of the int8 model to the logits.
@@ -162,23 +207,32 @@ class Layers:
         return layers
 
     def check(self) -> None:
-        """Raise BundleError unless the records fit each other and the parameters."""
-        sizes = [self.records[0].inputs]
+        """Raise BundleError unless a device takes these layers: the rules are the firmware's."""
+        if not 1 <= len(self.records) <= MAX_LAYERS:
+            raise BundleError(f"A bundle holds 1 to {MAX_LAYERS} layers, not {len(self.records)}.")
+        sizes, left, cut = [self.records[0].inputs], len(self.parameters), 0
         for i, r in enumerate(self.records):
-            inputs = [r.input, r.other] if r.kind is LayerKind.ADD else [r.input]
-            right = all(n <= i and sizes[n] == r.inputs for n in inputs)
-            ends = r.weights + r.weight_count + r.bias_count
-            if not right or ends > len(self.parameters) or not r.outputs:
-                raise BundleError(f"Layer {i} of the bundle does not fit the others.", _REBUILD)
+            inputs = (r.input, r.other) if r.kind is LayerKind.ADD else (r.input,)
+            fault = _fault(r)
+            left -= r.weight_count + r.bias_count
+            if any(n > i or sizes[n] != r.inputs for n in inputs):
+                fault = "it does not fit the layers that it reads"
+            elif left < 0 or r.weights + r.weight_count + r.bias_count > len(self.parameters):
+                fault = "its parameters are not there"
+            elif r.cut != NO_CUT and (r.cut < cut or not _one_tensor_before(self.records, i)):
+                fault = "training cannot start there"
+            if fault:
+                raise BundleError(f"Layer {i} of the bundle is wrong: {fault}.", _REBUILD)
+            cut = cut if r.cut == NO_CUT else r.cut
             sizes.append(r.outputs)
         last = self.records[-1]
-        if (
-            last.kind is not LayerKind.DENSE
-            or last.activation is not Activation.NONE
-            or last.weight_count != last.inputs * last.out_c
-            or last.bias_count != last.out_c
-        ):
-            raise BundleError("The bundle's last layer is no dense layer.", _REBUILD)
+        if last.kind is not LayerKind.DENSE or last.activation or last.cut == NO_CUT:
+            raise BundleError("The bundle's last layer is no dense layer to logits.", _REBUILD)
+        if not 2 <= last.out_c <= MAX_CLASSES or last.inputs > MAX_DIM:
+            raise BundleError(
+                f"A last layer of {last.inputs} numbers to {last.out_c} classes is not possible.",
+                f"Give 2 to {MAX_CLASSES} classes and an embedding of at most {MAX_DIM} numbers.",
+            )
 
     def weights(self, layer: int) -> NDArray[np.float32]:
         """A layer's weights, flat, as a view."""
@@ -243,13 +297,7 @@ def with_cuts(records: Sequence[Layer], operators: Sequence[int]) -> tuple[Layer
     """
     out, last = [], 0
     for i, record in enumerate(records):
-        # One tensor, this layer's input, must be all that is read of what lies before.
-        single = all(
-            n > i or n == record.input
-            for r in records[i:]
-            for n in ((r.input, r.other) if r.kind is LayerKind.ADD else (r.input,))
-        )
-        can = single and operators[i] >= last
+        can = operators[i] >= last and _one_tensor_before(records, i)
         last = operators[i] if can else last
         out.append(replace(record, cut=operators[i] if can else NO_CUT))
     return tuple(out)

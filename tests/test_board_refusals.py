@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +15,14 @@ import pytest
 from tinymia.device import protocol
 from tinymia.device.bake import bake
 from tinymia.device.build import build
-from tinymia.device.client import BoardRefusedError
+from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.device.elf import patch_memory, symbols
 from tinymia.device.protocol import Status
-from tinymia.errors import BundleError, DeviceError, StudyError
-from tinymia.export.bundle import Bundle, pack_sections, split_sections
+from tinymia.device.settings import TrainSettings, setting_name
+from tinymia.errors import BundleError, DataError, DeviceError, StudyError
+from tinymia.export.bundle import Budget, Bundle, pack_sections, split_sections
+from tinymia.export.layers import dense
 from tinymia.study.runner import check_bundle
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -93,9 +97,9 @@ def overlap(data: bytearray) -> bytes:
     return with_checksum(data)
 
 
-def nan_tail(data: bytearray) -> bytes:
-    tail = split_sections(bytes(data))["TAIL"]
-    at = bytes(data).index(tail) + 8
+def nan_weight(data: bytearray) -> bytes:
+    layers = split_sections(bytes(data))["LAYR"]
+    at = bytes(data).index(layers) + len(layers) - 4
     data[at : at + 4] = struct.pack("<f", float("nan"))
     return with_checksum(data)
 
@@ -104,13 +108,13 @@ def broken_model(data: bytearray) -> bytes:
     sections = split_sections(bytes(data))
     model = bytearray(sections["MODL"])
     model[4:8] = b"ELSE"
-    return pack_sections([("MODL", bytes(model)), ("TAIL", sections["TAIL"])])
+    return pack_sections([("MODL", bytes(model)), ("LAYR", sections["LAYR"])])
 
 
 def other_tail(data: bytearray) -> bytes:
     sections = split_sections(bytes(data))
-    tail = struct.pack("<II", 7, 63) + bytes(4 * (7 * 63 + 7))
-    return pack_sections([("MODL", sections["MODL"]), ("TAIL", tail)])
+    tail = dense(np.zeros((7, 63), np.float32), np.zeros(7, np.float32))
+    return pack_sections([("MODL", sections["MODL"]), ("LAYR", tail.to_bytes())])
 
 
 @pytest.mark.parametrize(
@@ -120,7 +124,7 @@ def other_tail(data: bytearray) -> bytes:
         (newer, Status.BUNDLE_VERSION, "format version 9"),
         (no_model, Status.BUNDLE_MALFORMED, "malformed"),
         (overlap, Status.BUNDLE_MALFORMED, "malformed"),
-        (nan_tail, Status.BUNDLE_MALFORMED, "malformed"),
+        (nan_weight, Status.BUNDLE_MALFORMED, "malformed"),
         (broken_model, Status.MODEL_MALFORMED, "not a valid .tflite"),
         (other_tail, Status.TAIL_MISMATCH, "takes 63 inputs, the backbone gives 64"),
     ],
@@ -177,7 +181,7 @@ def test_a_board_of_another_protocol(
 
 def test_a_board_with_another_bundle(elf: Path, good: bytes, tmp_path: Path) -> None:
     sections = split_sections(good)
-    other = pack_sections([("MODL", sections["MODL"]), ("TAIL", sections["TAIL"])])
+    other = pack_sections([("MODL", sections["MODL"]), ("LAYR", sections["LAYR"])])
     image = bake(elf, other, tmp_path / "image.elf")
     with connect(TARGET, image) as opened, pytest.raises(StudyError, match="another bundle"):
         check_bundle(opened.board, Bundle.from_bytes(good))
@@ -196,3 +200,155 @@ def test_nothing_that_speaks_answers(elf: Path) -> None:
     with pytest.raises(LinkLostError, match="No tinymia firmware answers"):
         Link(Deaf(), patience=0.3).hello()
     assert protocol.VERSION >= 1
+
+
+NAN = float("nan")
+WRONG = (
+    *[("learning_rate", {"learning_rate": v}) for v in (0.0, 100.1, NAN)],
+    ("batch", {"batch": 0}),
+    *[("clip_norm", {"clip_norm": v}) for v in (-1.0, 2e6, NAN)],
+    *[("label_smoothing", {"label_smoothing": v}) for v in (-0.1, 1.0, NAN)],
+    ("trained", {"trained": 2}),
+    ("optimizer", {"optimizer": 3}),
+    *[("momentum", {"momentum": v}) for v in (-0.1, 1.0, NAN)],
+    *[("beta2", {"beta2": v}) for v in (1.0, NAN)],
+    ("schedule", {"schedule": 3, "schedule_epochs": 1}),
+    ("schedule_epochs", {"schedule": 1}),
+    ("schedule_epochs", {"schedule_epochs": 5}),
+    *[("l2", {"l2": v}) for v in (-1.0, 1.1, NAN)],
+    *[("dropout", {"dropout": v}) for v in (-0.1, 0.96, NAN)],
+    *[("mixup", {"mixup": v}) for v in (-0.1, 8.1, NAN)],
+    ("holdout", {"holdout": 51, "patience": 1}),
+    ("holdout", {"holdout": 20}),
+    ("holdout", {"patience": 2}),
+    *[("jitter", {"jitter": v}) for v in (-0.1, 10.1, NAN)],
+    *[("scaling", {"scaling": v}) for v in (-0.1, 2.1, NAN)],
+    *[("rotation", {"rotation": v}) for v in (-0.1, 4.1, NAN)],
+    ("shift", {"shift": 1025}),
+    *[("noise_multiplier", {"noise_multiplier": v, "clip_norm": 1.0}) for v in (0.005, 65.0, NAN)],
+    ("noise_multiplier", {"noise_multiplier": 1.0}),  # without a clip
+    ("mixup", {"noise_multiplier": 1.0, "clip_norm": 1.0, "mixup": 0.2}),
+    ("holdout", {"noise_multiplier": 1.0, "clip_norm": 1.0, "holdout": 9, "patience": 1}),
+)
+
+
+@pytest.fixture(scope="module")
+def twin(good: bytes) -> Iterator[Board]:
+    """The firmware's session in this process; a few windows are stored."""
+    with connect("twin:", good) as opened:
+        yield opened.board
+
+
+def fill(board: Board, count: int = 16) -> None:
+    rng = np.random.default_rng(1)
+    windows = rng.integers(-128, 128, (count, 300)).astype(np.int8)
+    board.store(windows, np.arange(count) % 7)
+    board.select(np.ones(count, np.bool_))
+
+
+@pytest.mark.parametrize(("field", "values"), WRONG)
+def test_a_wrong_setting_is_refused_by_host_and_board(
+    field: str, values: dict[str, Any], twin: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(TrainSettings(), **values)
+    with pytest.raises(DataError, match=f"setting {field} is out of range"):
+        twin.begin(settings)
+    before = twin.state()
+    monkeypatch.setattr("tinymia.device.client.check_settings", lambda _: None)
+    with pytest.raises(BoardRefusedError, match=f"setting {field} is out of range") as refusal:
+        twin.begin(settings)
+    assert refusal.value.status == Status.BAD_SETTING
+    assert setting_name(refusal.value.a) == field
+    assert twin.state() == before
+
+
+def test_training_starts_at_layers_only(twin: Board) -> None:
+    for layer in (5, 200):
+        with pytest.raises(BoardRefusedError, match=f"cannot start at layer {layer} of 5"):
+            twin.layout(layer)
+    with pytest.raises(DataError, match="no layer 256"):
+        twin.layout(256)
+    twin.layout(4)
+    fill(twin)
+    assert twin.begin(TrainSettings()).trained == 455
+
+
+def test_augmentation_needs_whole_windows(twin: Board) -> None:
+    twin.layout(4)
+    fill(twin)
+    with pytest.raises(BoardRefusedError, match="whole windows") as refusal:
+        twin.begin(TrainSettings(jitter=0.1))
+    assert refusal.value.status == Status.WHOLE_WINDOWS_NEEDED
+    twin.layout(4, raw=True)
+    fill(twin)
+    twin.begin(TrainSettings(jitter=0.1))
+    assert twin.train(0, 1).steps == 16
+
+
+def test_labels_out_of_range(twin: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    windows = np.zeros((1, 300), np.int8)
+    with pytest.raises(DataError, match="Label 7"):
+        twin.store(windows, np.array([7]))
+    request = protocol.PutRequest(0, 1, np.append(np.uint8(7), windows.view(np.uint8)))
+    with pytest.raises(BoardRefusedError, match="label 7 is not one of the model's 7") as refusal:
+        twin._call(request, protocol.PutResponse)
+    assert refusal.value.status == Status.BAD_LABEL
+
+
+def test_what_does_not_fit_leaves_the_board_as_it_was(good: bytes) -> None:
+    with connect("twin:?arena=24576", good) as opened:
+        board = opened.board
+        with pytest.raises(BoardRefusedError, match=r"needs \d+ bytes of arena, the board has"):
+            board.layout(0)
+        fill(board, 40)
+        capacity = board.info(fresh=True).store_capacity
+        many = np.zeros((capacity, 300), np.int8)
+        board.store(many, np.zeros(capacity, np.int64))
+        board.select(np.ones(capacity, np.bool_))
+        with pytest.raises(BoardRefusedError, match=f"{capacity} are stored") as refusal:
+            board.begin(TrainSettings(optimizer=2))
+        assert refusal.value.status == Status.STORE_TOO_LARGE
+        assert refusal.value.b < capacity
+        board.begin(TrainSettings())
+        assert board.train(0, 1).steps == capacity
+
+
+def test_a_privacy_budget_is_kept(good: bytes) -> None:
+    bundle = replace(Bundle.from_bytes(good), budget=Budget(1.0, 0.25, steps=10))
+    private = TrainSettings(batch=4, clip_norm=1.0, noise_multiplier=1.5)
+    with connect("twin:", bundle.to_bytes()) as opened:
+        board = opened.board
+        fill(board)  # 16 members: 4 steps an epoch
+        for other in (TrainSettings(), replace(private, noise_multiplier=0.9)):
+            with pytest.raises(BoardRefusedError, match="privacy budget") as refusal:
+                board.begin(other)
+            assert refusal.value.status == Status.PRIVACY_REQUIRED
+        with pytest.raises(BoardRefusedError, match="privacy budget"):
+            board.begin(replace(private, batch=5))
+        board.begin(private)
+        assert board.train(0, 2).epoch == 2
+        assert board.info(fresh=True).budget_left == 2
+        # Nothing but a restart fills it up again.
+        board.clear()
+        board.layout(4)
+        fill(board)
+        board.begin(private)
+        before = board.state()
+        with pytest.raises(BoardRefusedError, match=r"4 more steps .* has 2 left") as refusal:
+            board.train(0, 1)
+        assert refusal.value.status == Status.BUDGET_SPENT
+        assert board.state() == before
+
+
+def test_answers_too_long_for_a_frame(good: bytes) -> None:
+    bundle = Bundle.from_bytes(good)
+    wide = dense(np.zeros((256, 64), np.float32), np.zeros(256, np.float32))
+    blob = pack_sections([("MODL", bundle.model), ("LAYR", wide.to_bytes())])
+    with connect("twin:?arena=400000", blob) as opened:
+        board = opened.board
+        board.store(np.zeros((2, 300), np.int8), np.array([0, 255]))
+        with pytest.raises(BoardRefusedError, match="another output policy") as refusal:
+            board.query(np.arange(2))
+        assert refusal.value.status == Status.ANSWER_TOO_LONG
+        answers, _ = board.query(np.arange(2), protocol.Policy.TOP1)
+        assert answers.shape == (2, 256)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from tinymia.device import protocol
 from tinymia.device.client import answer_bytes, decode_answers
 from tinymia.device.link import decode_frame, encode_frame
+from tinymia.device.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATE = ROOT / "firmware" / "protocol" / "generate.py"
@@ -59,7 +61,9 @@ def test_messages_round_trip() -> None:
     put = protocol.PutRequest(3, 2, np.arange(10, dtype=np.uint8))
     again = protocol.PutRequest.unpack(put.pack())
     assert (again.slot, again.count, again.data.tolist()) == (3, 2, list(range(10)))
-    begin = protocol.BeginRequest(0.5, 8, 1.0, 0.25, 2**63)
+    settings = TrainSettings(0.5, 8, 1.0, 0.25, 2**63, momentum=0.5, beta2=0.75, patience=7)
+    begin = protocol.BeginRequest(**asdict(settings))
+    assert list(asdict(settings)) == [f.name for f in fields(protocol.BeginRequest)]
     assert protocol.BeginRequest.unpack(begin.pack()) == begin
     with pytest.raises(Exception, match="unpack requires"):
         protocol.BeginRequest.unpack(begin.pack()[:-1])

@@ -254,6 +254,7 @@ void Net<F>::ScaleDeltas(F factor, MaskOf<F> drop) {
     const uint32_t n = graph_.layers[i].outputs();
     F* dy = work_[i].dy + turn() * n;
     if (!Any(drop)) {
+#pragma GCC unroll 4
       for (uint32_t j = 0; j < n; ++j) dy[j] = dy[j] * factor;
       continue;
     }

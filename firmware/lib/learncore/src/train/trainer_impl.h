@@ -240,6 +240,7 @@ F Trainer<F>::Softmax(const F* logits, F* to) const {
     to[k] = e;
     sum = sum + e;
   }
+#pragma GCC unroll 4
   for (uint32_t k = 0; k < n; ++k) to[k] = to[k] / sum;
   return Log(sum) + top;
 }
@@ -300,7 +301,10 @@ F Trainer<F>::Subtract(const F* logits, F* delta) const {
     if (!needs_.mixup) {
       const uint32_t label = static_cast<uint32_t>(t.label);
       const F at_label = delta[label] - here;
-      for (uint32_t k = 0; k < net_.classes(); ++k) delta[k] = delta[k] - off_;
+      const uint32_t n = net_.classes();
+      const F off = off_;
+#pragma GCC unroll 4
+      for (uint32_t k = 0; k < n; ++k) delta[k] = delta[k] - off;
       delta[label] = at_label;
       return logits[label];
     }

@@ -58,6 +58,20 @@ def test_what_was_not_trained_stays_byte_for_byte(
         personalized_bundle(base, first, trained, theta[:-1], {})
 
 
+def test_what_saturates_is_counted(base: Bundle) -> None:
+    theta = untrained(base, 0, False)
+    first = base.layers.records[0]
+    theta[[3, first.weight_count + 1]] = 1e6
+    made = personalized_bundle(base, 0, Parameters.WEIGHTS, theta, {})
+    report = made.meta["provenance"]["personalized"]["requantized"]
+    assert report["saturated"] == 2
+    assert report["largest_error"] > 1e6
+    again = front_layers(made.model)
+    assert again is not None
+    changed = np.flatnonzero(again.parameters != base.layers.parameters[: len(again.parameters)])
+    assert changed.tolist() == [3, first.weight_count + 1]
+
+
 def test_a_trained_network_answers_again_as_it_did(
     base: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +111,13 @@ def test_a_trained_network_answers_again_as_it_did(
     assert again is not None
     assert made.front is not None
     made.save(tmp_path / "personal.bundle")
+    out = tmp_path / "personal.tflite"
+    asked = ["--personalized", str(tmp_path / "personal.bundle"), "--out", str(out)]
+    done = CliRunner().invoke(main, ["export", *asked])
+    assert done.exit_code == 0, done.output
+    assert "3 layers of the backbone written back to int8" in done.output
+    assert f"{report['saturated']} numbers beyond their range" in done.output
+    assert out.read_bytes() == written
     monkeypatch.setenv("TINYMIA_BUNDLE", str(tmp_path / "personal.bundle"))
     with connect("native:", elf) as opened:
         board = opened.board

@@ -108,7 +108,7 @@ def _write_back(
     from tinymia import data
     from tinymia.data.splits import model_pool
     from tinymia.errors import BundleError
-    from tinymia.export.personal import whose
+    from tinymia.export.personal import requantized, whose
     from tinymia.export.writeback import complete_bundle, personalized_tflite
 
     bundle = load_bundle(personal_path)
@@ -133,6 +133,8 @@ def _write_back(
     except OSError as error:
         raise BundleError(f"Cannot write {out}: {error.strerror}.") from error
     click.echo(f"model      {out}, {len(model):,} bytes")
+    if cost := requantized(bundle):
+        click.echo(f"layers     {cost}")
     click.echo(
         f"accuracy   {report.accuracy_float_tail:.3f} with the device's float32 tail,"
         f" {report.accuracy_int8:.3f} written back to int8 ({report.windows} windows of {owner})"

@@ -46,7 +46,7 @@ def command(config: Path | None, **flags: Any) -> None:
 
     from tinymia import data
     from tinymia.data.splits import draw, model_pool
-    from tinymia.export.personal import personalized_bundle
+    from tinymia.export.personal import personalized_bundle, requantized
     from tinymia.study.audit import seen_people
     from tinymia.study.depth import resolve
     from tinymia.study.runner import windows_that_fit
@@ -106,6 +106,8 @@ def command(config: Path | None, **flags: Any) -> None:
         personal = personalized_bundle(bundle, first, parameters, theta, note)
         personal.save(asked["out"])
         click.echo(f"bundle     {asked['out']} ({personal.bundle_id})")
+        if cost := requantized(personal):
+            click.echo(f"layers     {cost}")
 
 
 def _settings(

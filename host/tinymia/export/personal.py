@@ -22,7 +22,7 @@ class Requantized:
 
     Attributes:
         layers: how many were written.
-        saturated: weights that lie beyond the int8 range of their scale.
+        saturated: weights and biases that lie beyond what their scale can hold.
         largest_error: of a weight, in steps of its scale; 0.5 where nothing saturates.
     """
 
@@ -84,7 +84,7 @@ def _write_back(backbone: bytes, front: Layers, first: int) -> tuple[bytes, Requ
         source.bias[:] = np.clip(bias, -(2**31) + 1, 2**31 - 1)
         wanted.append((i, source.weights.copy(), source.bias.copy()))
         written += 1
-        saturated += int((np.abs(np.rint(exact)) > 127).sum())
+        saturated += int((np.rint(exact) != source.weights).sum() + (bias != source.bias).sum())
         worst = max(worst, float(np.abs(exact - source.weights).max()))
     for i, weights, biases in wanted:
         kept = found[i]
@@ -95,6 +95,18 @@ def _write_back(backbone: bytes, front: Layers, first: int) -> tuple[bytes, Requ
                 "Export the model with a buffer for each, or train fewer layers.",
             )
     return bytes(data), Requantized(written, saturated, worst)
+
+
+def requantized(bundle: Bundle) -> str | None:
+    """For people: what writing trained layers into the int8 backbone has cost; None if none was."""
+    cost = bundle.meta.get("provenance", {}).get("personalized", {}).get("requantized")
+    if cost is None:
+        return None
+    layers = "1 layer" if cost["layers"] == 1 else f"{cost['layers']} layers"
+    return (
+        f"{layers} of the backbone written back to int8: weights off by at most"
+        f" {cost['largest_error']:.3g} of a step, {cost['saturated']} numbers beyond their range"
+    )
 
 
 def whose(bundle: Bundle) -> str | None:

@@ -198,6 +198,21 @@ def test_personalize_export_and_query_a_board(tmp_path: Path) -> None:
     assert done.stdout != base.stdout
 
 
+def test_info_shows_layers_and_budget(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from tinymia.export.bundle import Budget, Bundle
+
+    bundle = Bundle.load(ROOT / "models" / "har-watch" / "har-watch.bundle")
+    path = tmp_path / "budget.bundle"
+    replace(bundle, budget=Budget(1.25, 0.1, 200)).save(path)
+    done = tinymia("info", "--target", "twin:", "--bundle", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "0: conv, 50x1x6 -> 25x1x12, 372 parameters" in done.stdout
+    assert "200 of 200 steps left, noise multiplier at least 1.25" in done.stdout
+    assert "drawn from the seed" in done.stdout
+
+
 def test_bench_measures_every_way_of_training() -> None:
     done = tinymia("bench", "--target", "twin:", "--only", "board")
     assert done.returncode == 0, done.stderr

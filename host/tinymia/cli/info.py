@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +18,10 @@ from tinymia.cli.options import (
     thousands,
 )
 
+if TYPE_CHECKING:
+    from tinymia.device.protocol import InfoResponse
+    from tinymia.export.layers import Layers
+
 
 @click.command()
 @target_option
@@ -28,7 +34,8 @@ def command(target: str, bundle_path: Path | None) -> None:
       tinymia info
       tinymia info --target serial:/dev/ttyACM0
     """
-    with connection(target, load_bundle(bundle_path)) as opened:
+    bundle = load_bundle(bundle_path)
+    with connection(target, bundle) as opened:
         board = opened.board
         who = board.identity
         rows = [
@@ -51,13 +58,22 @@ def command(target: str, bundle_path: Path | None) -> None:
             ("output", f"{info.output_bytes} int8 values, {info.classes} classes"),
             ("arena", f"{thousands(info.arena_used)} of {thousands(info.arena_size)} bytes"),
             ("  model", f"{thousands(info.model_arena)} bytes"),
-            ("  tail and gradient", f"{thousands(info.tail_arena)} bytes"),
+            (
+                "  training",
+                f"{thousands(info.tail_arena)} bytes for {thousands(info.trained_parameters)}"
+                f" parameters from layer {info.first_layer} on",
+            ),
             (
                 "  sample store",
-                f"{thousands(info.store_arena)} bytes, {info.store_capacity} windows",
+                f"{thousands(info.store_arena)} bytes, {info.store_capacity} windows of"
+                f" {info.slot_bytes} bytes",
             ),
             ("stack", f"{thousands(info.stack_used)} of {thousands(info.stack_size)} bytes used"),
         ]
+        rows += _privacy(info)
+        # Of a board that carries another bundle than this one nothing more is known.
+        if info.bundle_crc == zlib.crc32(bundle.to_bytes()[32:]) and bundle.tail is not None:
+            rows += _layers(bundle.layers)
         if state is not None:
             rows.append(
                 (
@@ -72,3 +88,28 @@ def command(target: str, bundle_path: Path | None) -> None:
         for row in rows:
             listed.add_row(*row)
         show(listed)
+
+
+def _privacy(info: InfoResponse) -> list[tuple[str, str]]:
+    from tinymia.device.protocol import SecretSource
+
+    source = "the chip" if info.secret_source == SecretSource.CHIP else "the seed: for audits only"
+    rows = [("DP noise", f"drawn from {source}")]
+    if info.budget_steps:
+        rows.append(
+            (
+                "budget",
+                f"{thousands(info.budget_left)} of {thousands(info.budget_steps)} steps left, noise"
+                f" multiplier at least {info.budget_noise:.4g}, at most {info.budget_rate:.1%} of"
+                " the members a step",
+            )
+        )
+    return rows
+
+
+def _layers(layers: Layers) -> list[tuple[str, str]]:
+    starts = layers.boundaries()
+    return [
+        ("layers" if i == 0 else "", layers.describe(i) + ("" if i in starts else ", no start"))
+        for i in range(len(layers))
+    ]

@@ -146,7 +146,9 @@ def _twin(bundle: Bundle) -> None:
     from tinymia.twin import bench as twin
 
     isas = available_isas()
-    with progress("Twin", len(isas) + 3) as advance:
+    widest = [isa for isa in ("avx512", "avx2", "neon") if isa in isas] or list(isas)[:1]
+    runs = [(isa, 1) for isa in widest] + [("auto", None)]
+    with progress("Twin", len(isas) + 1 + len(runs)) as advance:
         rows = []
         for isa in isas:
             rows.append(twin.throughput(bundle, isa=isa, threads=1))
@@ -154,8 +156,8 @@ def _twin(bundle: Bundle) -> None:
         rows.append(twin.throughput(bundle, threads=None))
         advance(1)
         peers = []
-        for threads in (1, None):
-            peers.append(twin.peer_task(bundle, threads=threads))
+        for isa, threads in runs:
+            peers.append(twin.peer_task(bundle, isa=isa, threads=threads))
             advance(1)
     show(
         f"\nTwin: devices that fine-tune the head for {twin.EPOCHS} epochs over {twin.MEMBERS} of"

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tinymia.cli.catalogue import AUDIT, chosen
+from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
 from tinymia.cli.options import default_bundle, show, table
 
@@ -87,6 +87,7 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         boards=asked["boards"],
         fresh=fresh,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
+        interruption=interruption(asked, lambda _: None),
     )
     with _Bars() as bars:
         results = study.run(job, bars, bars.say)

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tinymia.cli.config import DEFENCES, TRAINING, Chosen, Option, Type, choose
 from tinymia.cli.options import DEFAULT_BUNDLE
+from tinymia.errors import StudyError
 from tinymia.study.settings import StudySettings
+
+if TYPE_CHECKING:
+    from tinymia.device.connect import Interruption
 
 _STUDY = StudySettings()
 _BUNDLE = f"bundle to run; else the shipped {DEFAULT_BUNDLE}"
 _DATA = "data set: the shipped smartwatch recordings, or an .npz of your own"
 _COMBINATIONS = "defences to compare; + joins some that act together"
+
+
+def _interruption(section: str) -> tuple[Option, Option]:
+    return (
+        Option(
+            section,
+            "on_interruption",
+            Type.TEXT,
+            "resume",
+            "when a board is unplugged or resets: resume (wait for it, rebuild its state, go on to"
+            " the same bits) or stop",
+        ),
+        Option(section, "wait", Type.WHOLE, 60, "seconds to wait for its port", low=1, high=86400),
+    )
+
 
 _AUDIT = (
     Option(
@@ -64,6 +83,7 @@ _AUDIT = (
     Option("audit", "policy", Type.TEXT, _STUDY.policy, "full, rounded or top1"),
     Option("audit", "levels", Type.WHOLE, _STUDY.levels, "steps of a rounded probability"),
     Option("audit", "boards", Type.WHOLE, 0, "twins or simulators side by side; 0: one a core"),
+    *_interruption("audit"),
     Option("audit", "out", Type.TEXT, "audit", "folder of the results"),
 )
 _PERSONALIZE = (
@@ -86,6 +106,7 @@ _PERSONALIZE = (
         "",
         "defences that are on, joined by +; giving a number of one by flag switches it on as well",
     ),
+    *_interruption("personalize"),
     Option(
         "personalize",
         "out",
@@ -97,6 +118,26 @@ _PERSONALIZE = (
 AUDIT = (*_AUDIT, *TRAINING, *DEFENCES)
 PERSONALIZE = (*_PERSONALIZE, *TRAINING, *DEFENCES)
 KNOWN = (*_AUDIT, *_PERSONALIZE, *TRAINING, *DEFENCES)
+
+
+def interruption(asked: Mapping[str, Any], say: Callable[[str], None]) -> Interruption:
+    """What a verb does when its board is lost.
+
+    Args:
+        asked: the verb's section of what was chosen.
+        say: told of interruptions.
+
+    Raises:
+        StudyError: neither resume nor stop was asked for.
+    """
+    from tinymia.device.connect import Interruption
+
+    chosen_way = asked["on_interruption"]
+    if chosen_way not in ("resume", "stop"):
+        raise StudyError(
+            f"There is no way {chosen_way!r} to take an interruption.", "Known: resume, stop."
+        )
+    return Interruption(chosen_way == "resume", float(asked["wait"]), say)
 
 
 def chosen(options: tuple[Option, ...], flags: Mapping[str, Any], path: Path | None) -> Chosen:

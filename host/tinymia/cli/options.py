@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tinymia.device.connect import Connection
+    from tinymia.device.connect import Connection, Interruption
     from tinymia.export.bundle import Bundle
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,11 +67,14 @@ def load_bundle(path: Path | None) -> Bundle:
 
 
 @contextmanager
-def connection(target: str, bundle: Bundle) -> Iterator[Connection]:
+def connection(
+    target: str, bundle: Bundle, interruption: Interruption | None = None
+) -> Iterator[Connection]:
     """An open board; a simulator gets an image with this bundle."""
     from tinymia.device.connect import connect, supply
 
-    with connect(target, supply(target, bundle.to_bytes(), bundle.bundle_id)) as opened:
+    load = supply(target, bundle.to_bytes(), bundle.bundle_id)
+    with connect(target, load, interruption=interruption) as opened:
         yield opened
 
 

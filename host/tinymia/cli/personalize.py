@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinymia.cli.catalogue import PERSONALIZE, chosen
+from tinymia.cli.catalogue import PERSONALIZE, chosen, interruption
 from tinymia.cli.config import Chosen, Grouped, options_of
 from tinymia.cli.options import connection, load_bundle, progress, thousands
 
@@ -67,7 +67,8 @@ def command(config: Path | None, **flags: Any) -> None:
             " of somebody new",
             err=True,
         )
-    with connection(asked["target"], bundle) as opened:
+    steady = interruption(asked, lambda text: click.echo(f"note: {text}", err=True))
+    with connection(asked["target"], bundle, steady) as opened:
         board = opened.board
         board.require_bundle()
         board.layout(first, settings.augments)

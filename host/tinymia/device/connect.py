@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from tinymia.device.client import Board
+from tinymia.device.recover import RESUME, Interruption, SteadyBoard
 from tinymia.device.target import Target
 from tinymia.device.targets import environment, is_twin, needs_image, open_target
 
@@ -47,7 +48,12 @@ class Connection:
 
 
 def connect(
-    spec: str, load: Path | bytes | None = None, *, nonce: int = 0, patience: float = 10.0
+    spec: str,
+    load: Path | bytes | None = None,
+    *,
+    nonce: int = 0,
+    patience: float = 10.0,
+    interruption: Interruption | None = None,
 ) -> Connection:
     """Open a target and greet its board.
 
@@ -59,6 +65,8 @@ def connect(
         nonce: of the session with a board that is started here, see
             :class:`~tinymia.device.link.Link`; any other board gets a random one.
         patience: see there.
+        interruption: what to do when the line is lost or the board restarts; None: the request
+            that meets it raises, see :class:`~tinymia.device.recover.SteadyBoard`.
 
     Raises:
         DeviceError: no such port, no answer, another protocol version.
@@ -69,6 +77,9 @@ def connect(
     target = open_target(spec, elf=elf, bundle=bundle)
     nonce = nonce if needs_image(spec) or is_twin(spec) else 0
     try:
+        if interruption is not None:
+            steady = SteadyBoard(target, interruption, patience=patience, nonce=nonce)
+            return Connection(target, steady)
         board = Board(target.serial, patience=patience, watch=target.alive, nonce=nonce)
         return Connection(target, board)
     except BaseException:
@@ -137,8 +148,10 @@ def supply(spec: str, bundle: bytes, bundle_id: str) -> Path | bytes | None:
 
 __all__ = [
     "DEFAULT_TARGET",
+    "RESUME",
     "Connection",
     "Image",
+    "Interruption",
     "connect",
     "image_for",
     "is_twin",

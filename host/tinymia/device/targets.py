@@ -84,23 +84,37 @@ class _ProcessTarget(Target):
 
     simulated = True
     title: ClassVar[str]
+    process: ChildProcess
 
     def __init__(self, spec: str, elf: Path) -> None:
         super().__init__(spec)
         self.elf = elf
         if not elf.is_file():
             raise DeviceError(f"There is no image at {elf}.", "Build it: `tinymia build`.")
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self._port = int(listener.getsockname()[1])
-            fd = listener.fileno()
-            command, extra_env = self.command(fd)
-            self.process = ChildProcess(self.title, command, env=os.environ | extra_env, fds=(fd,))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._port = int(self._listener.getsockname()[1])
         try:
-            self._open()
-            self._wait_until_ready()
+            self._start()
         except BaseException:
             self.close()
             raise
+
+    def _start(self) -> None:
+        fd = self._listener.fileno()
+        command, extra_env = self.command(fd)
+        self.process = ChildProcess(self.title, command, env=os.environ | extra_env, fds=(fd,))
+        self._open()
+        self._wait_until_ready()
+
+    def power_cycle(self) -> None:
+        """Switch the board off and on: it loses all but its flash, and the line breaks.
+
+        Raises:
+            DeviceError: it does not start.
+        """
+        self.serial.close()
+        self.process.end()
+        self._start()
 
     @abstractmethod
     def command(self, listener: int) -> tuple[list[str], dict[str, str]]:
@@ -127,7 +141,9 @@ class _ProcessTarget(Target):
 
     def close(self) -> None:
         super().close()
-        self.process.end()
+        self._listener.close()
+        if hasattr(self, "process"):
+            self.process.end()
 
     def _open(self) -> None:
         try:

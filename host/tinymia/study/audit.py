@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tinymia.attacks import headline_attack
 from tinymia.audit.types import CellAnswers, OutputPolicy
 from tinymia.data.dataset import PersonalDataset
 from tinymia.data.splits import MAX_SLOTS, Draw, assert_disjoint, draw, draw_cross_arm, model_pool
-from tinymia.device.connect import is_twin
+from tinymia.device.connect import RESUME, Interruption, is_twin
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.study import costs
@@ -41,6 +41,7 @@ class Audit:
         boards: twins or simulators side by side; 0: one a core.
         fresh: throw away what the folder holds of an earlier run.
         command: as the user typed it, for the report.
+        interruption: what to do when a board is lost in the middle of a run.
 
     Raises:
         StudyError: fewer than no boards, an output policy that no attack can use, or no board where
@@ -55,6 +56,7 @@ class Audit:
     boards: int = 0
     fresh: bool = False
     command: str = "tinymia audit"
+    interruption: Interruption = RESUME
 
     def __post_init__(self) -> None:
         if self.boards < 0:
@@ -170,8 +172,11 @@ def run(
     people = people_to_audit(dataset, bundle, settings.people)
     plan(settings, dataset, people, bundle)  # what cannot be drawn need not be compiled
 
-    main = Fleet(audit.main, bundle)
-    boards = main if audit.board_only else Fleet(audit.confirming, bundle)
+    interruption = replace(audit.interruption, say=say)
+    main = Fleet(audit.main, bundle, interruption=interruption)
+    boards = (
+        main if audit.board_only else Fleet(audit.confirming, bundle, interruption=interruption)
+    )
     say("Opening the board" if audit.board_only else "Opening the twin")
     with main.first(1 + settings.seed) as c:
         slots = min(MAX_SLOTS, capacity(c.board, tasks, settings))

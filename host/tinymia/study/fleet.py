@@ -6,7 +6,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinymia.device.connect import Connection, Image, connect, image_for, is_twin, needs_image
+from tinymia.device.connect import (
+    Connection,
+    Image,
+    Interruption,
+    connect,
+    image_for,
+    is_twin,
+    needs_image,
+)
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.study.runner import check_bundle
@@ -23,12 +31,15 @@ class Fleet:
         targets: one: as many as there are workers; several: one each.
         bundle: what they carry.
         image: for those that need one.
+        interruption: what workers do when a board is lost; the first board, on which costs are
+            measured, is opened without.
         build_id, unit, board: of the first one.
     """
 
     targets: Sequence[str]
     bundle: Bundle
     image: Image | None = None
+    interruption: Interruption | None = None
     build_id: str = ""
     unit: str = ""
     board: str = ""
@@ -51,15 +62,18 @@ class Fleet:
             raise
         return connection
 
-    def _open(self, spec: str, nonce: int = 0) -> Connection:
+    def _open(
+        self, spec: str, nonce: int = 0, interruption: Interruption | None = None
+    ) -> Connection:
         if is_twin(spec):
             return connect(spec, self.bundle.to_bytes(), nonce=nonce)
-        return connect(spec, self.image.elf if self.image else None, nonce=nonce)
+        elf = self.image.elf if self.image else None
+        return connect(spec, elf, nonce=nonce, interruption=interruption)
 
     def __call__(self, number: int) -> Connection:
         """Open the board of a worker; raises StudyError if it is not like the first one."""
         spec = self.targets[number % len(self.targets)]
-        connection = self._open(spec)
+        connection = self._open(spec, interruption=self.interruption)
         found = connection.board.identity.build_id, connection.unit
         if found != (self.build_id, self.unit):
             connection.close()

@@ -13,6 +13,8 @@ inline volatile uint32_t& At(uint32_t address) {
 
 constexpr uint32_t kDwtCtrl = 0xE0001000;
 constexpr uint32_t kDwtCycCnt = 0xE0001004;
+constexpr uint32_t kDwtLar = 0xE0001FB0;
+constexpr uint32_t kDwtUnlock = 0xC5ACCE55;
 constexpr uint32_t kDemcr = 0xE000EDFC;
 constexpr uint32_t kDemcrTrace = 1u << 24;
 constexpr uint32_t kNvicIser = 0xE000E100;
@@ -34,6 +36,33 @@ inline void RaiseInterrupt(uint32_t irq) {
   At(kNvicStir) = irq;
   __asm volatile("dsb\nisb" ::: "memory");
 }
+
+#ifdef TINYMIA_DCACHE
+// The M7's caches (Armv7-M manual B2.2.7, B3.2): emptied, then switched on.
+inline void EnableCaches() {
+  constexpr uint32_t kCcr = 0xE000ED14, kCcsidr = 0xE000ED80, kCsselr = 0xE000ED84;
+  constexpr uint32_t kIciallu = 0xE000EF50, kDcisw = 0xE000EF60;
+  At(kIciallu) = 0;
+  At(kCsselr) = 0;
+  __asm volatile("dsb\nisb" ::: "memory");
+  const uint32_t shape = At(kCcsidr);
+  const uint32_t last_set = shape >> 13 & 0x7FFF, last_way = shape >> 3 & 0x3FF;
+  for (uint32_t set = 0; set <= last_set; ++set) {
+    for (uint32_t way = 0; way <= last_way; ++way) At(kDcisw) = set << 5 | way << 30;
+  }
+  __asm volatile("dsb" ::: "memory");
+  At(kCcr) = At(kCcr) | 3u << 16;  // data and instructions
+  __asm volatile("dsb\nisb" ::: "memory");
+}
+
+// Writes what the data cache holds of an object to memory, where it outlives a reset.
+inline void CleanCache(uint32_t address, uint32_t size) {
+  constexpr uint32_t kDccmvac = 0xE000EF68, kLine = 32;
+  __asm volatile("dsb" ::: "memory");
+  for (uint32_t at = address & ~(kLine - 1); at < address + size; at += kLine) At(kDccmvac) = at;
+  __asm volatile("dsb" ::: "memory");
+}
+#endif
 
 }  // namespace tinymia::reg
 

@@ -124,5 +124,8 @@ void FaultMain(uint32_t pc) {
   fault_memory.status = status;
   fault_memory.check = FaultCheck(cause, pc, status);
   fault_memory.magic = kFaultMagic;
+#ifdef TINYMIA_DCACHE
+  reg::CleanCache(reinterpret_cast<uint32_t>(&fault_memory), sizeof fault_memory);
+#endif
   hal::Reset();
 }

@@ -15,25 +15,19 @@ namespace {
 
 using reg::At;
 
-constexpr uint32_t kBaud = 115200;
-
 #if defined(TINYMIA_MPS2_AN385)
-constexpr char kBoardName[] = "mps2-an385";
 constexpr uint32_t kCoreHz = 25000000;
 constexpr uint32_t kUartHz = 25000000;
 constexpr int kCounterNs = 40;
 #elif defined(TINYMIA_MPS2_AN500)
-constexpr char kBoardName[] = "mps2-an500";
 constexpr uint32_t kCoreHz = 25000000;
 constexpr uint32_t kUartHz = 25000000;
 constexpr int kCounterNs = 40;
 #elif defined(TINYMIA_MPS2_AN505)
-constexpr char kBoardName[] = "mps2-an505";
 constexpr uint32_t kCoreHz = 20000000;
 constexpr uint32_t kUartHz = 20000000;
 constexpr int kCounterNs = 50;
 #elif defined(TINYMIA_MPS3_AN547)
-constexpr char kBoardName[] = "mps3-an547";
 constexpr uint32_t kCoreHz = 32000000;
 constexpr uint32_t kUartHz = 25000000;
 constexpr int kCounterNs = 50;  // QEMU's; the board's counter has 25 MHz
@@ -104,7 +98,7 @@ void Init() {
   GuardStack();
   At(reg::kFpgaioPrescale) = 0;
   CalibrateInterrupt();
-  At(reg::kUartBaudDiv) = (kUartHz + kBaud / 2) / kBaud;
+  At(reg::kUartBaudDiv) = (kUartHz + TINYMIA_BAUD / 2) / TINYMIA_BAUD;
   At(reg::kUartCtrl) = reg::kUartCtrlTx | reg::kUartCtrlRx | reg::kUartCtrlRxInterrupt;
   // An empty frame: tells who waits on the line that the board listens now.
   const uint8_t hello = 0;
@@ -135,7 +129,7 @@ uint32_t CoreClockHz() { return kCoreHz; }
 // These boards have no generator of true random numbers.
 bool Entropy(uint32_t*, uint32_t) { return false; }
 
-const char* BoardName() { return kBoardName; }
+const char* BoardName() { return TINYMIA_BOARD; }
 
 }  // namespace tinymia::hal
 

@@ -12,7 +12,7 @@ from tinymia.cli.options import bundle_option, load_bundle
 @click.command()
 @bundle_option
 @click.option(
-    "--board", default="stm32f405", show_default=True, help="stm32f405 or stm32f407disco."
+    "--board", default="stm32f405", show_default=True, help="stm32f405 or stm32f4_discovery."
 )
 @click.option("--port", help="Serial port on which the board must answer afterwards.")
 @click.option("--image", type=click.Path(path_type=Path), help="A baked .elf instead of --bundle.")
@@ -27,7 +27,7 @@ def command(
     \b
     Examples:
       tinymia flash --port /dev/ttyUSB0
-      tinymia flash --board stm32f407disco --image personal.elf
+      tinymia flash --board stm32f4_discovery --image personal.elf
     """
     from tinymia.device.bake import bake
     from tinymia.device.build import build

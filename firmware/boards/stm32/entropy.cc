@@ -1,5 +1,6 @@
-// The chip's generator of random numbers (RM0090 chapter 24).
+// The chip's generator of random numbers (RM0090 chapter 24; the other series' works alike).
 
+#include "clock.h"
 #include "hal.h"
 #include "registers.h"
 
@@ -37,8 +38,14 @@ bool Draw(uint32_t* words, uint32_t count) {
 }  // namespace
 
 bool Entropy(uint32_t* words, uint32_t count) {
-  At(reg::kRccAhb2Enr) = At(reg::kRccAhb2Enr) | reg::kRccAhb2Rng;
-  if ((At(reg::kRccAhb2Enr) & reg::kRccAhb2Rng) == 0) return false;
+#if defined(TINYMIA_STM32F411) || defined(TINYMIA_STM32F446)
+  static_cast<void>(Draw);
+  static_cast<void>(words);
+  static_cast<void>(count);
+  return false;  // these chips have no generator
+#else
+  EnableClock(reg::kRngClock, reg::kRngClockBit);
+  if ((At(reg::kRngClock) & reg::kRngClockBit) == 0) return false;
   At(reg::kRngSr) = 0;
   // Turned off first: after a seed error the generator starts anew (24.3.2).
   At(reg::kRngCr) = 0;
@@ -46,6 +53,7 @@ bool Entropy(uint32_t* words, uint32_t count) {
   const bool drawn = Draw(words, count);
   At(reg::kRngCr) = 0;
   return drawn;
+#endif
 }
 
 }  // namespace tinymia::hal

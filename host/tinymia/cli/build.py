@@ -11,24 +11,29 @@ from tinymia.cli.options import bundle_option, load_bundle, thousands
 
 @click.command()
 @bundle_option
+@click.option(
+    "--board", default="stm32f405", show_default=True, help="Board; `tinymia boards` lists them."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Image file (.elf, .bin and .hex).")
 @click.option("--verbose", is_flag=True, help="Show the compiler's output.")
-def command(bundle_path: Path | None, out: Path | None, verbose: bool) -> None:
+def command(bundle_path: Path | None, board: str, out: Path | None, verbose: bool) -> None:
     """Compile the firmware with PlatformIO and bake a bundle into it.
 
-    The same image runs on QEMU's netduinoplus2 and on an STM32F405 or F407 board.
+    The image of the STM32F405 also runs on QEMU's netduinoplus2.
 
     \b
     Examples:
       tinymia build
-      tinymia build --bundle mine.bundle --out firmware.elf
+      tinymia build --board nucleo_f446re --bundle mine.bundle --out firmware.elf
     """
+    from tinymia.device.boards import board as board_file
     from tinymia.device.build import build
     from tinymia.device.connect import image_for
 
     bundle = load_bundle(bundle_path)
-    build(verbose=verbose)
-    image = image_for(bundle.to_bytes(), bundle.bundle_id, out)
+    env = board_file(board).env
+    build(env, verbose=verbose)
+    image = image_for(bundle.to_bytes(), bundle.bundle_id, out, env=env)
     built = image.build
     data = len(bundle.to_bytes())
     click.echo(f"image      {image.elf}")

@@ -17,6 +17,7 @@ VERBS = {
     "export": "Write a personalised model back into a complete int8 .tflite file.",
     "build": "Compile the firmware and bake a bundle into it.",
     "flash": "Put the firmware on a real board.",
+    "boards": "List the boards, or what was built and run on each.",
     "devices": "List serial ports, boards and simulators, and who answers there.",
     "info": "Ask a board who it is and where its memory goes.",
     "personalize": "Fine-tune a board on one person's windows.",

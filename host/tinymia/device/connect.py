@@ -105,7 +105,12 @@ def images_dir() -> Path:
 
 
 def image_for(
-    bundle: bytes, bundle_id: str, out: Path | None = None, *, target: str = DEFAULT_TARGET
+    bundle: bytes,
+    bundle_id: str,
+    out: Path | None = None,
+    *,
+    target: str = DEFAULT_TARGET,
+    env: str = "",
 ) -> Image:
     """Build the firmware if need be and bake a bundle into it.
 
@@ -114,6 +119,7 @@ def image_for(
         bundle_id: names the image when ``out`` is not given.
         out: where the image goes; default: a folder that PlatformIO does not wipe.
         target: where the image will run.
+        env: environment of ``platformio.ini``, where the target does not name it.
 
     Raises:
         DeviceError: compiler missing, code does not compile, bundle too large.
@@ -121,7 +127,7 @@ def image_for(
     from tinymia.device.bake import bake
     from tinymia.device.build import build
 
-    built = build(environment(target))
+    built = build(env or environment(target))
     where = out or images_dir() / f"{built.build_id[:12]}-{bundle_id}.elf"
     return Image(bake(built.elf, bundle, where), built)
 

@@ -176,10 +176,14 @@ class Machine:
     Attributes:
         env: environment of ``platformio.ini`` whose image runs on it.
         title: what it is.
+        qemu: QEMU's name of the machine; empty: as it is called here.
+        line: number of the machine's serial line that is the firmware's.
     """
 
     env: str
     title: str
+    qemu: str = ""
+    line: int = 0
 
 
 MACHINES = {
@@ -190,6 +194,20 @@ MACHINES = {
     "mps3-an547": Machine("mps3_an547", "Arm MPS3 (Cortex-M55, without Helium)"),
 }
 """Simulated boards by QEMU's name."""
+
+_SERIAL_LINES = {"usart1": 0, "usart2": 1, "usart3": 2, "usart6": 5}
+
+
+def machine_called(name: str) -> Machine | None:
+    """A simulated board, by QEMU's name or by that of a board file whose image QEMU runs."""
+    if name in MACHINES:
+        return MACHINES[name]
+    from tinymia.device.boards import boards
+
+    board = boards().get(name)
+    if board is None or not board.qemu:
+        return None
+    return Machine(board.env, board.name, board.qemu, _SERIAL_LINES.get(board.uart.port, 0))
 
 
 class QemuTarget(_ProcessTarget):
@@ -202,18 +220,21 @@ class QemuTarget(_ProcessTarget):
     program = "qemu-system-arm"
 
     def __init__(self, spec: str, elf: Path) -> None:
-        machine = spec.partition(":")[2]
-        if machine not in MACHINES:
+        name = spec.partition(":")[2]
+        machine = machine_called(name)
+        if machine is None:
             raise DeviceError(
-                f"There is no simulated board {machine!r}.",
-                f"Simulated boards: {', '.join(MACHINES)}.",
+                f"There is no simulated board {name!r}.",
+                f"Simulated boards: {', '.join(MACHINES)}; `tinymia boards` lists others that QEMU"
+                " runs.",
             )
         if shutil.which(self.program) is None:
             raise DeviceError(
                 f"{self.program}, which simulates the board, is missing.",
                 "Install it: `apt-get install qemu-system-arm` (as root or with sudo).",
             )
-        self._machine = machine
+        self._machine = machine.qemu or name
+        self._line = machine.line
         super().__init__(spec, elf)
 
     def command(self, listener: int) -> tuple[list[str], dict[str, str]]:
@@ -221,7 +242,9 @@ class QemuTarget(_ProcessTarget):
         uart = f"socket,id=uart,fd={listener},server=on,wait=on,nodelay=on"
         return [
             *(self.program, "-M", self._machine, "-nodefaults", "-nographic"),
-            *("-icount", "shift=0", "-chardev", uart, "-serial", "chardev:uart"),
+            *("-icount", "shift=0", "-chardev", uart),
+            *("-serial", "null") * self._line,
+            *("-serial", "chardev:uart"),
             *("-kernel", str(self.elf)),
         ], {}
 
@@ -358,7 +381,7 @@ def environment(spec: str) -> str:
     kind, _, rest = spec.partition(":")
     if kind == NativeTarget.kind:
         return "native"
-    machine = MACHINES.get(rest) if kind == QemuTarget.kind else None
+    machine = machine_called(rest) if kind == QemuTarget.kind else None
     return machine.env if machine is not None else DEFAULT_ENV
 
 

@@ -18,10 +18,13 @@ constexpr uint32_t kDwtUnlock = 0xC5ACCE55;
 constexpr uint32_t kDemcr = 0xE000EDFC;
 constexpr uint32_t kDemcrTrace = 1u << 24;
 constexpr uint32_t kNvicIser = 0xE000E100;
+constexpr uint32_t kNvicIspr = 0xE000E200;
 constexpr uint32_t kNvicIcpr = 0xE000E280;
 constexpr uint32_t kNvicStir = 0xE000EF00;
 constexpr uint32_t kScbVtor = 0xE000ED08;
 constexpr uint32_t kScbAircr = 0xE000ED0C;
+constexpr uint32_t kScbCcr = 0xE000ED14;
+constexpr uint32_t kCcrTrapUnaligned = 1u << 3;
 constexpr uint32_t kScbCfsr = 0xE000ED28;
 constexpr uint32_t kScbCpacr = 0xE000ED88;
 constexpr uint32_t kMpuCtrl = 0xE000ED94;
@@ -33,14 +36,18 @@ inline void ForgetInterrupt(uint32_t irq) { At(kNvicIcpr + 4 * (irq / 32)) = 1u 
 
 // Raises an interrupt by software and, if it is enabled, serves it.
 inline void RaiseInterrupt(uint32_t irq) {
+#ifdef __ARM_ARCH_6M__
+  At(kNvicIspr) = 1u << irq;  // Armv6-M has 32 interrupts and no STIR
+#else
   At(kNvicStir) = irq;
+#endif
   __asm volatile("dsb\nisb" ::: "memory");
 }
 
 #ifdef TINYMIA_DCACHE
 // The M7's caches (Armv7-M manual B2.2.7, B3.2): emptied, then switched on.
 inline void EnableCaches() {
-  constexpr uint32_t kCcr = 0xE000ED14, kCcsidr = 0xE000ED80, kCsselr = 0xE000ED84;
+  constexpr uint32_t kCcsidr = 0xE000ED80, kCsselr = 0xE000ED84;
   constexpr uint32_t kIciallu = 0xE000EF50, kDcisw = 0xE000EF60;
   At(kIciallu) = 0;
   At(kCsselr) = 0;
@@ -51,7 +58,7 @@ inline void EnableCaches() {
     for (uint32_t way = 0; way <= last_way; ++way) At(kDcisw) = set << 5 | way << 30;
   }
   __asm volatile("dsb" ::: "memory");
-  At(kCcr) = At(kCcr) | 3u << 16;  // data and instructions
+  At(kScbCcr) = At(kScbCcr) | 3u << 16;  // data and instructions
   __asm volatile("dsb\nisb" ::: "memory");
 }
 

@@ -40,6 +40,9 @@ constexpr VectorTable MakeVectors() {
   for (Handler& handler : table.handlers) handler = FaultHandler;
   table.handlers[0] = ResetHandler;
   table.handlers[kExceptions - 1 + kReceiveIrq] = ReceiveHandler;
+#ifdef TINYMIA_SYSTICK
+  table.handlers[14] = SysTickHandler;
+#endif
   return table;
 }
 
@@ -75,8 +78,9 @@ void hal::Reset() {
 
 void ResetHandler() {
   using namespace tinymia;
-  reg::At(reg::kScbCpacr) =
-      reg::At(reg::kScbCpacr) | (0xFu << 20);  // FPU on (where there is one), before any use
+#ifdef __ARM_FP
+  reg::At(reg::kScbCpacr) = reg::At(reg::kScbCpacr) | (0xFu << 20);  // FPU on, before any use
+#endif
   reg::At(reg::kScbVtor) = reinterpret_cast<uint32_t>(&kVectors);
   __asm volatile("dsb\nisb" ::: "memory");
 
@@ -95,13 +99,14 @@ void ResetHandler() {
 }
 
 // Every exception and interrupt that nobody handles. The stack may be what broke, so it is read
-// only where it is sound, and then begun anew.
+// only where it is sound, and then begun anew. In the few instructions that Armv6-M has, too.
 __attribute__((naked)) void FaultHandler() {
   __asm volatile(
       "mrs r0, msp\n"
       "ldr r1, =tinymia_stack_bottom\n"
       "ldr r2, =tinymia_stack_top\n"
-      "sub r3, r2, #32\n"
+      "mov r3, r2\n"
+      "subs r3, #32\n"
       "cmp r0, r1\n"
       "blo 1f\n"
       "cmp r0, r3\n"
@@ -110,7 +115,8 @@ __attribute__((naked)) void FaultHandler() {
       "b 2f\n"
       "1: movs r0, #0\n"
       "2: msr msp, r2\n"
-      "b FaultMain\n");
+      "ldr r3, =FaultMain\n"
+      "bx r3\n");
 }
 
 // Leaves a record and restarts the board: the host sees a fresh handshake, not silence.
@@ -118,7 +124,11 @@ void FaultMain(uint32_t pc) {
   using namespace tinymia;
   uint32_t cause;
   __asm volatile("mrs %0, ipsr" : "=r"(cause));
+#ifdef __ARM_ARCH_6M__
+  const uint32_t status = 0;  // Armv6-M has no fault status
+#else
   const uint32_t status = reg::At(reg::kScbCfsr);
+#endif
   fault_memory.cause = cause;
   fault_memory.pc = pc;
   fault_memory.status = status;

@@ -25,6 +25,9 @@ extern uint32_t tinymia_stack_top[];
 
 // A board's own: takes a byte from its UART.
 void ReceiveHandler();
+
+// A board's own where it defines TINYMIA_SYSTICK.
+void SysTickHandler();
 }
 
 #endif  // TINYMIA_BOARDS_CORTEX_M_STARTUP_H_

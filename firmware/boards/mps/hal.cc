@@ -95,6 +95,9 @@ void CalibrateInterrupt() {
 }  // namespace
 
 void Init() {
+#ifdef TINYMIA_TRAP_UNALIGNED
+  At(reg::kScbCcr) = At(reg::kScbCcr) | reg::kCcrTrapUnaligned;
+#endif
   GuardStack();
   At(reg::kFpgaioPrescale) = 0;
   CalibrateInterrupt();

@@ -2,7 +2,8 @@
 // 0x01 answers the ticks that known work takes, 0x02 the board's facts, 0x03 faults, 0x04 resets,
 // 0x05 overflows the stack, 0x06 reads nothing until so many bytes are lost, 0x07 answers sum,
 // difference, product and quotient of two floats, whether the first is less, and the first integer
-// as a float, all as bits. Numbers are 32-bit, little endian.
+// as a float, all as bits, 0x08 reads a word at an odd address: a fault or 0x55443322. Numbers are
+// 32-bit, little endian.
 
 #include <stdint.h>
 #include <string.h>
@@ -68,6 +69,17 @@ void Arithmetic() {
   PutFloat(static_cast<float>(static_cast<int32_t>(bits[0])));
 }
 
+uint32_t OddWord() {
+  alignas(4) static const uint8_t bytes[8] = {0x11, 0x22, 0x33, 0x44, 0x55};
+  uint32_t word;
+#ifdef __arm__
+  __asm volatile("ldr %0, [%1]" : "=r"(word) : "r"(bytes + 1) : "memory");
+#else
+  memcpy(&word, bytes + 1, sizeof(word));
+#endif
+  return word;
+}
+
 void Facts() {
   const hal::FaultRecord fault = hal::LastFault();
   const hal::Region bundle = hal::BundleRegion();
@@ -112,6 +124,8 @@ int main() {
       }
     } else if (byte == 7) {
       Arithmetic();
+    } else if (byte == 8) {
+      Put(OddWord());
     } else {
       hal::Write(&byte, 1);
     }

@@ -18,6 +18,7 @@ constexpr uint32_t kDwtUnlock = 0xC5ACCE55;
 constexpr uint32_t kDemcr = 0xE000EDFC;
 constexpr uint32_t kDemcrTrace = 1u << 24;
 constexpr uint32_t kNvicIser = 0xE000E100;
+constexpr uint32_t kNvicIcer = 0xE000E180;
 constexpr uint32_t kNvicIspr = 0xE000E200;
 constexpr uint32_t kNvicIcpr = 0xE000E280;
 constexpr uint32_t kNvicStir = 0xE000EF00;

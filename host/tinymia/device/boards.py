@@ -148,7 +148,7 @@ KEYS: dict[str, tuple[bool, str, Callable[[str], bool]]] = {
     "board_uart.rx": (False, "a pin, as in PA3, P0.08 or GP1", _matches(_PIN)),
     "board_uart.baud": (True, "bits a second", _matches(r"[1-9][0-9]{3,6}")),
     "board_upload.protocol": (False, f"one of {', '.join(_PROTOCOLS)}", _PROTOCOLS.__contains__),
-    "board_upload.openocd": (False, "OpenOCD's files", _matches(r"\S+\.cfg( \S+\.cfg)+")),
+    "board_upload.openocd": (False, "OpenOCD's files", _matches(r"\S+\.cfg( \S+\.cfg)*")),
     "board_upload.pyocd": (False, "pyOCD's name of the chip", _matches(r"[a-z0-9_]+")),
     "board_upload.usb": (False, "USB ids, as in 0483:374b", _matches(rf"{_USB}( {_USB})*")),
     "board_simulator.qemu": (False, "a machine of QEMU", _matches(r"[a-z0-9-]+")),

@@ -1,32 +1,121 @@
-"""The same checks on any target: `pytest hil --target serial:/dev/ttyACM0`."""
+"""The same checks on any target, as in `pytest hil --target serial:/dev/ttyACM0 --board pico`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import summary
 from tinymia import data
 from tinymia.data.splits import Draw, Pool, draw, person_pool
-from tinymia.device.connect import DEFAULT_TARGET, Connection, connect, image_for, needs_image
+from tinymia.device.boards import BoardFile, board, boards
+from tinymia.device.connect import DEFAULT_TARGET, Connection, connect, supply
+from tinymia.device.targets import MACHINES, TARGETS, SerialTarget, environment
+from tinymia.errors import TinymiaError
 from tinymia.export.bundle import Bundle
 
 MODELS = Path(__file__).resolve().parents[1] / "models" / "har-watch"
+SIMULATED = [f"qemu:{machine}" for machine in MACHINES]
+_MATCHED = pytest.StashKey[dict[str, BoardFile | None]]()
+_TALLY = pytest.StashKey[summary.Tally]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
+    group = parser.getgroup("hardware in the loop")
+    group.addoption(
         "--target",
         action="append",
-        help="where the firmware runs; can be given again; default: " + DEFAULT_TARGET,
+        help="where the firmware runs: qemu:MACHINE, renode:BOARD, native:, serial:PORT,"
+        " serial:rfc2217://HOST:PORT; 'simulated' stands for all machines of QEMU; can be given"
+        f" again. Default: {DEFAULT_TARGET}",
     )
+    group.addoption(
+        "--board",
+        action="append",
+        help="board at a serial target, in the order of these; `tinymia boards` lists them",
+    )
+    group.addoption("--results", help="write what the suite found here; `tinymia boards` takes it")
+    group.addoption(
+        "--soak-faults",
+        type=int,
+        default=300,
+        help="faults of the line that the soak runs through (default: %(default)s)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    asked = config.getoption("--target") or [DEFAULT_TARGET]
+    targets = list(
+        dict.fromkeys(t for a in asked for t in (SIMULATED if a == "simulated" else [a]))
+    )
+    names = list(config.getoption("--board") or [])
+    found: dict[str, BoardFile | None] = {}
+    try:
+        for target in targets:
+            kind = target.partition(":")[0]
+            if kind not in TARGETS or ":" not in target:
+                usages = ", ".join(t.usage for t in TARGETS.values())
+                raise pytest.UsageError(f"{target!r} is no target. Targets: {usages}.")
+            if kind == SerialTarget.kind and names:
+                found[target] = board(names.pop(0))
+            else:
+                found[target] = boards().get(environment(target))
+    except TinymiaError as error:
+        raise pytest.UsageError(str(error)) from error
+    if names:
+        raise pytest.UsageError(f"--board {names[0]} has no serial target.")
+    config.stash[_MATCHED] = found
+    config.stash[_TALLY] = summary.Tally(list(found))
+    config.pluginmanager.register(_Listener(config.stash[_TALLY]))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "target" in metafunc.fixturenames:
-        targets = metafunc.config.getoption("--target") or [DEFAULT_TARGET]
-        metafunc.parametrize("target", targets, scope="session")
+        metafunc.parametrize("target", list(metafunc.config.stash[_MATCHED]), scope="session")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    outcome: Any = yield
+    call = getattr(item, "callspec", None)
+    if call is not None and "target" in call.params:
+        outcome.get_result().user_properties.append(("target", call.params["target"]))
+
+
+class _Listener:
+    """Hears of every test's end."""
+
+    def __init__(self, tally: summary.Tally) -> None:
+        self._tally = tally
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._tally.add(report)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    tally = config.stash[_TALLY]
+    if tally.ran:
+        terminalreporter.section("hardware in the loop")
+        for line in tally.table():
+            terminalreporter.write_line(line)
+    out = config.getoption("--results")
+    if out and tally.ran:
+        Path(out).write_text(json.dumps(tally.to_json(), indent=1) + "\n")
+
+
+@pytest.fixture
+def facts(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Notes facts of a target: they go into JUnit's properties, the table and the results."""
+
+    def note(**found: object) -> None:
+        for name, value in found.items():
+            record_property(name, value)
+
+    return note
 
 
 @pytest.fixture(scope="session")
@@ -45,16 +134,29 @@ def drawn(pool: Pool) -> Draw:
 
 
 @pytest.fixture(scope="session")
-def image(bundle: Bundle, target: str) -> Path | None:
-    if not needs_image(target):
-        return None
-    return image_for(bundle.to_bytes(), bundle.bundle_id, target=target).elf
+def board_file(target: str, pytestconfig: pytest.Config) -> BoardFile | None:
+    """What the board should be; None where nobody said (``serial:`` without --board)."""
+    return pytestconfig.stash[_MATCHED][target]
+
+
+@pytest.fixture(scope="session")
+def spec(target: str, board_file: BoardFile | None) -> str:
+    """The target, with the board's rate where that is not the usual one."""
+    wanted = board_file.uart.baud if board_file is not None else 115200
+    plain = target.startswith("serial:/") and "?" not in target
+    return f"{target}?baud={wanted}" if plain and wanted != 115200 else target
+
+
+@pytest.fixture(scope="session")
+def image(bundle: Bundle, target: str) -> Path | bytes | None:
+    """What the target must be given to have the bundle."""
+    return supply(target, bundle.to_bytes(), bundle.bundle_id)
 
 
 @pytest.fixture
-def connection(target: str, image: Path | None) -> Iterator[Connection]:
+def connection(spec: str, image: Path | bytes | None) -> Iterator[Connection]:
     """A board with an empty store."""
-    with connect(target, image) as opened:
+    with connect(spec, image) as opened:
         opened.board.require_bundle()
         opened.board.clear()
         yield opened
@@ -62,10 +164,10 @@ def connection(target: str, image: Path | None) -> Iterator[Connection]:
 
 @pytest.fixture(scope="module")
 def stocked(
-    target: str, image: Path | None, bundle: Bundle, pool: Pool, drawn: Draw
+    spec: str, image: Path | bytes | None, bundle: Bundle, pool: Pool, drawn: Draw
 ) -> Iterator[Connection]:
     """A board with one person's windows in its store and members selected; for a whole module."""
-    with connect(target, image) as opened:
+    with connect(spec, image) as opened:
         opened.board.require_bundle()
         opened.board.clear()
         opened.board.store(bundle.quantize(pool.windows.x), pool.windows.y)

@@ -1,85 +1,80 @@
-"""A serial line that damages what crosses it, in both directions, from a seed."""
+"""What a bad line does to the bytes that cross it, from a seed."""
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
 
-KINDS = ("flip", "drop", "duplicate", "truncate")
+KINDS = ("flip", "drop", "duplicate", "insert", "cut", "delay")
 
 
-@dataclass
-class FaultyPort:
-    """Wraps a pyserial object.
+class Faults:
+    """One direction of a line; where faults fall does not depend on how its bytes are grouped.
 
-    Attributes:
-        port: the real one.
-        every: mean distance of two faults in bytes sent, half of it in bytes received, which are
-            fewer; where faults fall does not depend on how the bytes are read or written.
-        seed: of the faults.
+    Args:
+        every: mean distance of two faults in bytes; 0: none.
+        seed: a text.
         kinds: which faults.
+        longest_cut: bytes.
+        most: faults altogether.
     """
 
-    port: Any
-    every: float
-    seed: int
-    kinds: tuple[str, ...] = KINDS
-    injected: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._ways = {"out": _Way(self, "out", self.every), "in": _Way(self, "in", self.every / 2)}
-
-    def fileno(self) -> int:
-        return int(self.port.fileno())
-
-    def read(self, size: int) -> bytes:
-        return self._ways["in"].damage(self.port.read(size))
-
-    def write(self, data: bytes) -> int:
-        self.port.write(self._ways["out"].damage(data))
-        return len(data)
-
-
-class _Way:
-    """One direction of the line."""
-
-    def __init__(self, port: FaultyPort, name: str, every: float) -> None:
-        self._port = port
-        self._name = name
-        self._every = every
-        self._random = random.Random(f"{port.seed}-{name}")
-        self._recent = bytearray()
+    def __init__(
+        self,
+        every: float,
+        seed: str,
+        kinds: tuple[str, ...] = KINDS,
+        longest_cut: int = 200,
+        most: int = 1 << 60,
+    ) -> None:
+        self._every, self._kinds = every, kinds
+        self._longest_cut, self._most = longest_cut, most
+        self._random = random.Random(seed)
+        self._recent = b""
         self._lose = 0
         self._next = self._distance()
+        self.injected: Counter[str] = Counter()
+        self.pause = 0.0  # seconds that the bytes behind are to be held back; who obeys resets it
 
     def _distance(self) -> int:
-        return int(self._random.expovariate(1 / self._every))
+        return int(self._random.expovariate(1 / self._every)) if self._every else 1 << 60
 
     def damage(self, data: bytes) -> bytes:
-        out = bytearray()
-        for byte in data:
+        """What comes out instead of ``data``."""
+        out, at = bytearray(), 0
+        while at < len(data):
             if self._lose:
-                self._lose -= 1
-            elif self._next > 0:
-                self._next -= 1
-                out.append(byte)
-            else:
-                self._next = self._distance()
-                out += self._fault(byte)
-            self._recent = (self._recent + bytes([byte]))[-64:]
+                lost = min(self._lose, len(data) - at)
+                self._lose -= lost
+                at += lost
+                continue
+            whole = min(self._next, len(data) - at)
+            out += data[at : at + whole]
+            self._recent = (self._recent + data[at : at + whole])[-64:]
+            self._next -= whole
+            at += whole
+            if at < len(data):
+                out += self._fault(data[at])
+                at += 1
         return bytes(out)
 
     def _fault(self, byte: int) -> bytes:
         """What comes out instead of one byte."""
-        kind = self._random.choice(self._port.kinds)
-        key = f"{kind}-{self._name}"
-        self._port.injected[key] = self._port.injected.get(key, 0) + 1
+        self._next = self._distance()
+        if self.injected.total() >= self._most:
+            self._next = 1 << 60
+            return bytes([byte])
+        kind = self._random.choice(self._kinds)
+        self.injected[kind] += 1
         if kind == "flip":
             return bytes([byte ^ 1 << self._random.randrange(8)])
-        if kind == "drop":
-            return b""
         if kind == "duplicate":
-            return bytes(self._recent[-self._random.randrange(1, 64) :]) + bytes([byte])
-        self._lose = self._random.randrange(1, 200)
+            return self._recent[-self._random.randrange(1, 64) :] + bytes([byte])
+        if kind == "insert":
+            return self._random.randbytes(self._random.randrange(1, 20)) + bytes([byte])
+        if kind == "delay":
+            self.pause += self._random.uniform(0.001, 0.05)
+            return bytes([byte])
+        if kind == "cut":
+            self._lose = self._random.randrange(1, self._longest_cut)
         return b""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from conftest import MODELS
 from tinymia import data
 from tinymia.data.splits import Pool
-from tinymia.device.connect import Connection, connect, image_for, needs_image
+from tinymia.device.connect import (
+    DEFAULT_TARGET,
+    Connection,
+    connect,
+    needs_image,
+    supply,
+    takes_bundle,
+)
 from tinymia.device.protocol import Policy
 from tinymia.errors import DataError
 from tinymia.export.bundle import Bundle
@@ -31,12 +36,13 @@ def golden(model: bytes, windows: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def inputs(bundle: Bundle) -> np.ndarray:
-    """1,200 windows: real ones of all people, random bytes, and extremes."""
+def inputs(bundle: Bundle, target: str) -> np.ndarray:
+    """Windows: real ones of all people, random bytes, extremes; fewer where the line is slow."""
+    each = 600 if target in (DEFAULT_TARGET, "native:") else 150
     real = data.load("watch").windows().x
     rng = np.random.default_rng(11)
-    chosen = bundle.quantize(real[rng.choice(len(real), 600, replace=False)])
-    random = rng.integers(-128, 128, (596, *chosen.shape[1:]), dtype=np.int8)
+    chosen = bundle.quantize(real[rng.choice(len(real), each, replace=False)])
+    random = rng.integers(-128, 128, (each - 4, *chosen.shape[1:]), dtype=np.int8)
     extremes = np.stack([np.full(chosen.shape[1:], v, np.int8) for v in (-128, -1, 0, 127)])
     return np.concatenate([chosen, random, extremes])
 
@@ -46,23 +52,22 @@ def test_backbone_equals_tflite_micro(
 ) -> None:
     got, _ = connection.board.infer(inputs)
     expected = golden(bundle.model, inputs)
-    assert got.shape == expected.shape == (1200, 64)
-    assert len(np.unique(got, axis=0)) > 1000  # the comparison is not one of constants
+    assert got.shape == expected.shape == (len(inputs), 64)
+    assert len(np.unique(got, axis=0)) > 0.8 * len(inputs)  # the comparison is not one of constants
     np.testing.assert_array_equal(got, expected)
 
 
 def test_complete_model_equals_tflite_micro(
-    target: str, bundle: Bundle, inputs: np.ndarray, tmp_path: Path
+    target: str, bundle: Bundle, inputs: np.ndarray
 ) -> None:
-    if not needs_image(target):
+    if not (needs_image(target) or takes_bundle(target)):
         pytest.skip(
             "the board carries the personalizable bundle: give --target qemu:netduinoplus2, or"
             " flash an image with the complete model"
         )
     model = (MODELS / "har-watch.tflite").read_bytes()
     whole = complete_bundle(bundle, model)
-    image = image_for(whole.to_bytes(), whole.bundle_id, tmp_path / "complete.elf", target=target)
-    with connect(target, image.elf) as opened:
+    with connect(target, supply(target, whole.to_bytes(), whole.bundle_id)) as opened:
         got, _ = opened.board.infer(inputs)
     np.testing.assert_array_equal(got, golden(model, inputs))
 

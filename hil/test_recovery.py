@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from proxy import Proxy, require_descriptor
 from tinymia.data.splits import Draw, Pool
 from tinymia.device.client import Board
 from tinymia.device.connect import Connection, Interruption, connect
@@ -25,9 +27,9 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def steady(target: str, image: Path | None, said: list[str]) -> Iterator[Connection]:
+def steady(spec: str, image: Path | bytes | None, said: list[str]) -> Iterator[Connection]:
     how = Interruption(seconds=30, say=said.append)
-    with connect(target, image, interruption=how, patience=3) as opened:
+    with connect(spec, image, interruption=how, patience=3) as opened:
         opened.board.require_bundle()
         opened.board.clear()
         yield opened
@@ -70,6 +72,39 @@ def test_unplugged_in_the_middle(
     assert not any("again" in text for text in said)  # it had kept its state
 
 
+def test_an_adapter_unplugged_and_plugged_in_again(
+    undisturbed: tuple[str, bytes],
+    connection: Connection,
+    spec: str,
+    image: Path | bytes | None,
+    said: list[str],
+    bundle: Bundle,
+    pool: Pool,
+    drawn: Draw,
+) -> None:
+    require_descriptor(connection)
+    with (
+        connect(spec, image) as behind,
+        Proxy(behind.target) as proxy,
+        connect(
+            f"serial:{proxy.port}", interruption=Interruption(seconds=30, say=said.append)
+        ) as opened,
+    ):
+        board = opened.board
+        board.layout(len(bundle.layers) - 1)
+        stocked(board, bundle, pool, drawn)
+        back = []
+        for seconds in (0.2, 1.0):
+            proxy.unplug()
+            back.append(threading.Timer(seconds, proxy.plug))
+            back[-1].start()
+            trained = board.train(3 * len(back) - 3, 3, at_once=1)
+            back[-1].join()
+        answers = board.query(np.arange(120))[0].tobytes()
+    assert (trained.tail_hash, answers) == undisturbed
+    assert said.count("The board is back where it was.") == 2
+
+
 def test_power_lost_in_the_middle(
     undisturbed: tuple[str, bytes],
     steady: Connection,
@@ -94,8 +129,8 @@ def test_power_lost_in_the_middle(
     assert sum("storing 120 windows" in text for text in said) == 2
 
 
-def test_who_chose_to_stop_gets_one_message(target: str, image: Path | None) -> None:
-    with connect(target, image, interruption=Interruption(resume=False), patience=3) as opened:
+def test_who_chose_to_stop_gets_one_message(spec: str, image: Path | bytes | None) -> None:
+    with connect(spec, image, interruption=Interruption(resume=False), patience=3) as opened:
         opened.board.state()
         opened.target.serial.close()
         with pytest.raises(DeviceError, match="stops here, as was chosen") as stopped:

@@ -160,7 +160,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     with pytest.raises(DeviceError, match="apt-get install gcc-arm-none-eabi libnewlib"):
         build()
     with pytest.raises(DeviceError, match=r"apt-get install g\+\+"):
-        build("native")
+        build("asan_native")
     monkeypatch.undo()
     with pytest.raises(DeviceError, match="no environment 'nosuch'"):
         build("nosuch")

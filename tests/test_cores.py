@@ -184,7 +184,7 @@ def test_inference_gives_the_bytes_of_tflite_micro() -> None:
 def test_every_core_gives_the_same_bits(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINYMIA_BUNDLE", str(BUNDLE_FILE))
     here = target == "native:"
-    load = build("native").elf if here else supply(target, BUNDLE.to_bytes(), "cores")
+    load = build("asan_native").elf if here else supply(target, BUNDLE.to_bytes(), "cores")
     with connect(target, load) as opened:
         found = results(opened.board)
     for job, got, want in zip([None, *JOBS], found, expected(), strict=True):

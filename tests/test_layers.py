@@ -252,7 +252,7 @@ def test_the_device_answers_from_every_start(name: str, tmp_path: Path) -> None:
     ran = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYMIA_BUNDLE", str(tmp_path / "a.bundle"))
-        with connect("native:", build_firmware("native").elf) as opened:
+        with connect("native:", build_firmware("asan_native").elf) as opened:
             board = opened.board
             board.require_bundle()
             for first, record in enumerate(whole.layers.records):

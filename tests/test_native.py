@@ -30,7 +30,7 @@ SETTINGS = (
 
 @pytest.fixture(scope="module")
 def native() -> Path:
-    return build("native").elf
+    return build("asan_native").elf
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_a_trained_network_answers_again_as_it_did(
     drawn = draw(pool, 0, 0)
     slots = np.flatnonzero(drawn.member)[:60]
     windows, labels = base.quantize(pool.windows.x)[slots], pool.windows.y[slots]
-    elf = build("native").elf
+    elf = build("asan_native").elf
     monkeypatch.setenv("TINYMIA_BUNDLE", str(SHIPPED))
     with connect("native:", elf) as opened:
         board = opened.board

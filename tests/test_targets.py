@@ -22,7 +22,7 @@ import pytest
 from tinymia.device import targets
 from tinymia.device.bake import bake
 from tinymia.device.build import build
-from tinymia.device.targets import Target, list_ports, needs_image, open_target
+from tinymia.device.targets import Target, list_ports, needs_image, open_target, takes_bundle
 from tinymia.errors import DeviceError
 
 QEMU = "qemu:netduinoplus2"
@@ -174,7 +174,7 @@ def test_the_line_can_be_opened_again(board: Target) -> None:
 
 
 def test_the_native_build_is_a_target_too() -> None:
-    assert needs_image("native:")
+    assert takes_bundle("native:")
     with open_target("native:", elf=build("selftest_native").elf) as target:
         assert exchange(target, b"hello", 5) == b"hello"
         assert facts(target)["tick_source"] == 2

@@ -83,7 +83,7 @@ CASES = {
 def board() -> Iterator[Connection]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TINYMIA_BUNDLE", str(BUNDLE))
-        with connect("native:", build("native").elf) as opened:
+        with connect("native:", build("asan_native").elf) as opened:
             yield opened
 
 

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from tinymia.device.client import Board
 from tinymia.device.recover import RESUME, Interruption, SteadyBoard
 from tinymia.device.target import Target
-from tinymia.device.targets import environment, is_twin, needs_image, open_target
+from tinymia.device.targets import (
+    environment,
+    is_twin,
+    needs_image,
+    open_target,
+    takes_bundle,
+)
 
 if TYPE_CHECKING:
     from tinymia.device.build import BuildResult
@@ -60,8 +66,8 @@ def connect(
     Args:
         spec: e.g. ``twin:``, ``qemu:netduinoplus2``, ``serial:/dev/ttyACM0``,
             ``serial:socket://host:port``.
-        load: what is started here: a simulator's image (a path) or the twin's bundle (bytes); see
-            :func:`supply`.
+        load: what is started here: an image (a path), or the bundle (bytes) of ``twin:`` and
+            ``native:``; see :func:`supply`.
         nonce: of the session with a board that is started here, see
             :class:`~tinymia.device.link.Link`; any other board gets a random one.
         patience: see there.
@@ -75,7 +81,7 @@ def connect(
     elf = load if isinstance(load, Path) else None
     bundle = load if isinstance(load, bytes) else b""
     target = open_target(spec, elf=elf, bundle=bundle)
-    nonce = nonce if needs_image(spec) or is_twin(spec) else 0
+    nonce = nonce if needs_image(spec) or takes_bundle(spec) else 0
     try:
         if interruption is not None:
             steady = SteadyBoard(target, interruption, patience=patience, nonce=nonce)
@@ -141,15 +147,15 @@ def supply(spec: str, bundle: bytes, bundle_id: str) -> Path | bytes | None:
         bundle_id: names a simulator's image.
 
     Returns:
-        An image for a simulator, the bundle itself for the twin, None for a board that is there
-        already.
+        An image for a simulator, the bundle itself for ``twin:`` and ``native:``, None for a board
+        that is there already.
 
     Raises:
         DeviceError: the image cannot be built.
     """
     if needs_image(spec):
         return image_for(bundle, bundle_id, target=spec).elf
-    return bundle if is_twin(spec) else None
+    return bundle if takes_bundle(spec) else None
 
 
 __all__ = [
@@ -163,4 +169,5 @@ __all__ = [
     "is_twin",
     "needs_image",
     "supply",
+    "takes_bundle",
 ]

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 import time
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from serial.tools import list_ports as _pyserial_ports
 from serial.urlhandler import protocol_socket
 
 from tinymia.device.build import DEFAULT_ENV
+from tinymia.device.link import LinkLostError
 from tinymia.device.process import ChildProcess
 from tinymia.device.target import Target
 from tinymia.device.twin import TwinTarget
@@ -250,15 +252,34 @@ class QemuTarget(_ProcessTarget):
 
 
 class NativeTarget(_ProcessTarget):
-    """The firmware compiled for this machine, with sanitizers (environment ``native``)."""
+    """The firmware as a process of this machine (environment ``native``).
+
+    Args:
+        spec: ``native:``.
+        elf: the program.
+        bundle: what lies in its flash; nothing: the file that ``TINYMIA_BUNDLE`` names, if any.
+    """
 
     kind = "native"
     usage = "native:"
     title = "The native firmware"
 
+    def __init__(self, spec: str, elf: Path, bundle: bytes = b"") -> None:
+        self._flash = tempfile.NamedTemporaryFile(prefix="tinymia-", suffix=".bundle")  # noqa: SIM115
+        self._flash.write(bundle)
+        self._flash.flush()
+        self._baked = bool(bundle)
+        super().__init__(spec, elf)
+
     def command(self, listener: int) -> tuple[list[str], dict[str, str]]:
         """The program itself."""
-        return [str(self.elf)], {"TINYMIA_LISTEN_FD": str(listener)}
+        flash = {"TINYMIA_BUNDLE": self._flash.name} if self._baked else {}
+        return [str(self.elf)], {"TINYMIA_LISTEN_FD": str(listener), **flash}
+
+    def close(self) -> None:
+        """End the process."""
+        super().close()
+        self._flash.close()
 
 
 class SerialTarget(Target):
@@ -300,9 +321,9 @@ class SerialTarget(Target):
                 time.sleep(0.2)
 
     def alive(self) -> None:
-        """Raise DeviceError when the port's device file is gone."""
+        """Raise LinkLostError when the port's device file is gone."""
         if self.port.startswith("/") and not Path(self.port).exists():
-            raise DeviceError(f"The board at {self.port} is gone.", "Plug it in again.")
+            raise LinkLostError(f"The board at {self.port} is gone.", "Plug it in again.")
 
     def _open(self) -> None:
         try:
@@ -371,9 +392,14 @@ TARGETS: dict[str, type[Target]] = {
 
 
 def needs_image(spec: str) -> bool:
-    """Whether the target is a process of this machine, which must be given an image to run."""
+    """Whether the target is a simulator, which must be given an image with a bundle in it."""
     kind = TARGETS.get(spec.partition(":")[0])
-    return kind is not None and kind.simulated
+    return kind is not None and kind.simulated and not takes_bundle(spec)
+
+
+def takes_bundle(spec: str) -> bool:
+    """Whether the target must be given a bundle's bytes: no image is needed, or none is baked."""
+    return spec.partition(":")[0] in (TwinTarget.kind, NativeTarget.kind)
 
 
 def environment(spec: str) -> str:
@@ -386,7 +412,7 @@ def environment(spec: str) -> str:
 
 
 def is_twin(spec: str) -> bool:
-    """Whether the target is a board inside this process, which must be given a bundle's bytes."""
+    """Whether the target is a board inside this process."""
     return spec.partition(":")[0] == TwinTarget.kind
 
 
@@ -403,7 +429,7 @@ def open_target(
         spec: e.g. ``twin:``, ``qemu:netduinoplus2``, ``serial:/dev/ttyACM0``,
             ``serial:socket://host:port``.
         elf: image for a simulated board; built from the sources, without a bundle, when None.
-        bundle: what lies in the flash of a board inside this process (``twin:``).
+        bundle: what lies in the flash of ``twin:`` and ``native:``.
         baud: rate of a serial port, unless ``spec`` ends in ``?baud=N``.
 
     Raises:
@@ -419,6 +445,8 @@ def open_target(
             from tinymia.device.build import build
 
             elf = build(environment(spec)).elf
+        if issubclass(kind, NativeTarget):
+            return kind(spec, elf, bundle)
         return kind(spec, elf)
     if issubclass(kind, TwinTarget):
         return kind(spec, bundle)

@@ -14,6 +14,7 @@ from tinymia.device.connect import (
     image_for,
     is_twin,
     needs_image,
+    takes_bundle,
 )
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
@@ -67,6 +68,8 @@ class Fleet:
     ) -> Connection:
         if is_twin(spec):
             return connect(spec, self.bundle.to_bytes(), nonce=nonce)
+        if takes_bundle(spec):
+            return connect(spec, self.bundle.to_bytes(), nonce=nonce, interruption=interruption)
         elf = self.image.elf if self.image else None
         return connect(spec, elf, nonce=nonce, interruption=interruption)
 
@@ -86,5 +89,5 @@ class Fleet:
 
     def workers(self, wanted: int) -> int:
         """How many can run side by side."""
-        alone = len(self.targets) == 1 and (self.image or is_twin(self.targets[0]))
+        alone = len(self.targets) == 1 and (self.image or takes_bundle(self.targets[0]))
         return (wanted or os.cpu_count() or 1) if alone else len(self.targets)

@@ -8,17 +8,26 @@ import tempfile
 from pathlib import Path
 
 from tinymia.device.build import COMPILER_HINT
-from tinymia.device.elf import BUNDLE_SECTION, image_info, section_bytes, write_atomically
+from tinymia.device.elf import (
+    BUNDLE_SECTION,
+    has_section,
+    image_info,
+    section_bytes,
+    write_atomically,
+)
+from tinymia.device.uf2 import uf2
 from tinymia.errors import DeviceError
 
 _OBJCOPY = "arm-none-eabi-objcopy"
+_RP2040_SECTION = ".boot2"
 
 
 def bake(elf: Path, bundle: bytes, out: Path) -> Path:
     """Write a copy of the image that holds ``bundle``; the build id stays that of the program.
 
     Beside ``out`` (an ELF file) the same image is written as ``.bin`` (from the start of the flash,
-    gaps as erased flash) and ``.hex`` for programmers that want those.
+    gaps as erased flash) and ``.hex`` for programmers that want those, and for an RP2040 as
+    ``.uf2``.
 
     Args:
         elf: an image of this firmware, with or without a bundle.
@@ -56,6 +65,8 @@ def bake(elf: Path, bundle: bytes, out: Path) -> Path:
         for suffix in (".bin", ".hex"):
             data = (folder / f"image{suffix}").read_bytes()
             write_atomically(out.with_suffix(suffix), data)
+        if has_section(baked, _RP2040_SECTION):
+            write_atomically(out.with_suffix(".uf2"), uf2(baked))
         return write_atomically(out, baked.read_bytes())
 
 

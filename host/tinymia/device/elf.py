@@ -77,6 +77,22 @@ def section_bytes(path: Path, name: str) -> bytes:
         return bytes(section.data())
 
 
+def has_section(path: Path, name: str) -> bool:
+    """Whether an image has a section of this name."""
+    with _opened(path) as elf:
+        return elf.get_section_by_name(name) is not None
+
+
+def loaded(path: Path) -> list[tuple[int, bytes]]:
+    """What a programmer writes: address (in flash) and bytes of each piece."""
+    with _opened(path) as elf:
+        return [
+            (int(segment["p_paddr"]), bytes(segment.data()))
+            for segment in elf.iter_segments()
+            if segment["p_type"] == "PT_LOAD" and segment["p_filesz"] > 0
+        ]
+
+
 def read_memory(path: Path, address: int, size: int) -> bytes:
     """Bytes that the image loads at ``address`` (its run-time address)."""
     start = _file_offset(path, address, size)

@@ -6,8 +6,8 @@
 // What the firmware needs from a board. Implemented in boards/<family>/.
 namespace tinymia::hal {
 
-// Clock, serial port (115200 8N1), tick counter; then sends one zero byte (an empty frame), by
-// which the host knows that the board listens. Call once, first.
+// Clock, serial port (8N1), tick counter. Call once, first; from then on the board listens, and
+// what it sends first tells the host so.
 void Init();
 
 // --- serial line ---
@@ -36,6 +36,7 @@ enum class TickSource : uint8_t {
 // that traffic on the line does not change what a computation costs.
 uint32_t Ticks();
 TickSource GetTickSource();
+uint32_t TicksPerSecond();
 uint32_t CoreClockHz();
 
 // --- memory ---

@@ -1,27 +1,45 @@
-// The firmware: reads frames from the serial line and serves them, for ever.
+// The firmware: serves frames and the text commands of MLPerf Tiny on one serial line, for ever.
 
 #include "hal.h"
 #include "link.h"
+#include "mlperf.h"
 #include "session.h"
+
+namespace {
+
+tinymia::TextCommands* commands;
+
+// A frame that follows text starts with a delimiter, so that the text is no part of it.
+void SendFrame(const uint8_t* bytes, uint32_t size) {
+  const uint8_t delimiter = 0;
+  if (commands->TakeSpoken()) tinymia::hal::Write(&delimiter, 1);
+  tinymia::hal::Write(bytes, size);
+}
+
+}  // namespace
 
 int main() {
   using tinymia::Link;
   using tinymia::Session;
+  using tinymia::TextCommands;
   namespace hal = tinymia::hal;
 
   hal::Init();
   static Session session(hal::ArenaBase(), hal::ArenaSize());
-  static Link link(&Session::Execute, &session, &hal::Write);
+  static TextCommands text(&session);
+  static Link link(&Session::Execute, &session, &SendFrame);
+  commands = &text;
   const hal::Region region = hal::BundleRegion();
   session.Load(region.data, region.size);
+  text.Greet();
 
   uint8_t bytes[64];
   for (;;) {
     const uint32_t size = hal::Read(bytes, sizeof bytes);
-    if (size == 0) {
-      hal::WaitForInput();
-    } else {
-      link.Feed(bytes, size);
+    if (size == 0) hal::WaitForInput();
+    for (uint32_t i = 0; i < size; ++i) {
+      link.Feed(&bytes[i], 1);
+      if (text.Push(bytes[i])) link.Forget();
     }
   }
 }

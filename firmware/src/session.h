@@ -20,6 +20,13 @@ class Session {
   // stays up.
   void Load(const uint8_t* data, uint32_t room);
 
+  // For the text commands. They change nothing that a frame could see.
+  uint32_t window_bytes() const;  // of the model's input; 0: there is no usable bundle
+  uint32_t bundle_crc() const { return bundle_.crc; }
+  void Predict(const int8_t* window);
+  uint32_t answers() const;        // numbers of a prediction
+  float answer(uint32_t k) const;  // valid until the next request
+
   // A Link::Execute: `context` is the session.
   static uint32_t Execute(void* context, uint8_t type, uint8_t* payload, uint32_t size,
                           uint8_t* response);

@@ -48,6 +48,31 @@ void Session::WriteAnswer(const int8_t* features, uint8_t policy, uint16_t level
   }
 }
 
+uint32_t Session::window_bytes() const {
+  const bool usable = refusal_.status == Status::kOk;
+  return usable ? static_cast<uint32_t>(interpreter_.input_info().bytes) : 0;
+}
+
+void Session::Predict(const int8_t* window) {
+  if (bundle_.graph.count != 0) {
+    trainer_.Answer(store_.FeaturesOf(window), answer_);
+    return;
+  }
+  memcpy(interpreter_.input(), window, window_bytes());
+  interpreter_.Invoke();
+}
+
+uint32_t Session::answers() const {
+  return bundle_.graph.count != 0 ? bundle_.graph.classes()
+                                  : static_cast<uint32_t>(interpreter_.output_info().bytes);
+}
+
+float Session::answer(uint32_t k) const {
+  if (bundle_.graph.count != 0) return answer_[k];
+  const Interpreter::TensorInfo& out = interpreter_.output_info();
+  return static_cast<float>(interpreter_.output()[k] - out.zero_point) * out.scale;
+}
+
 uint32_t Session::Query(QueryRequest request, Reply reply) {
   const Refusal refusal = CheckPolicy(request.policy, request.levels);
   if (refusal.status != Status::kOk) return reply.Fail(refusal);

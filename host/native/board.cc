@@ -92,6 +92,8 @@ uint32_t Ticks() {
 }
 
 TickSource GetTickSource() { return TickSource::kHost; }
+uint32_t TicksPerSecond() { return 1000000000; }
+
 uint32_t CoreClockHz() { return 0; }
 uint32_t StackSize() { return 0; }
 uint32_t StackHighWater() { return 0; }

@@ -122,8 +122,6 @@ void Init() {
   } else if (listener >= 0) {
     Accept();
   }
-  const uint8_t hello = 0;
-  Write(&hello, 1);
 }
 
 uint32_t Read(uint8_t* dst, uint32_t max) {
@@ -160,6 +158,8 @@ uint32_t Ticks() {
 }
 
 TickSource GetTickSource() { return TickSource::kHost; }
+
+uint32_t TicksPerSecond() { return 1000000000; }
 
 uint32_t CoreClockHz() { return 0; }
 

@@ -154,9 +154,6 @@ void Init() {
   StartTicks();
   StartUart();
   CalibrateInterrupt();
-  // An empty frame: tells who waits on the line that the board listens now.
-  const uint8_t hello = 0;
-  Write(&hello, 1);
 }
 
 void Write(const uint8_t* src, uint32_t size) {
@@ -183,6 +180,8 @@ uint32_t Ticks() {
 }
 
 TickSource GetTickSource() { return tick_source; }
+
+uint32_t TicksPerSecond() { return tick_source == TickSource::kCycles ? kCoreHz : 16000000; }
 
 uint32_t CoreClockHz() { return kCoreHz; }
 

@@ -95,7 +95,8 @@ void StartTicks() {
 }
 
 // Cycles modulo 2^32; with interrupts off, or in one. SysTick counts down, and a turn that has
-// begun but is not yet counted is pending.
+// begun but is not yet counted is pending. Its interrupt, dozens of cycles in 16.8 million, is not
+// left out.
 uint32_t Now() {
   uint32_t left = At(reg::kSysTickValue);
   uint32_t wraps = tick_wraps;
@@ -134,9 +135,6 @@ void Init() {
   StartTicks();
   StartUart();
   CalibrateInterrupt();
-  // An empty frame: tells who waits on the line that the board listens now.
-  const uint8_t hello = 0;
-  Write(&hello, 1);
 }
 
 void Write(const uint8_t* src, uint32_t size) {
@@ -156,6 +154,8 @@ uint32_t Ticks() {
 }
 
 TickSource GetTickSource() { return TickSource::kCycles; }
+
+uint32_t TicksPerSecond() { return kCoreHz; }
 
 uint32_t CoreClockHz() { return kCoreHz; }
 

@@ -103,6 +103,8 @@ void Facts() {
 
 int main() {
   hal::Init();
+  const uint8_t hello = 0;  // whoever waits knows by it that the board listens now
+  hal::Write(&hello, 1);
   // Fill the arena: all of it must be RAM that nothing else uses.
   for (uint32_t i = 0; i < hal::ArenaSize(); ++i) hal::ArenaBase()[i] = 0xA5;
   for (;;) {

@@ -99,9 +99,6 @@ void Init() {
   StartTicks();
   StartUsart(clocks.usart());
   CalibrateInterrupt();
-  // An empty frame: tells who waits on the line that the board listens now.
-  const uint8_t hello = 0;
-  Write(&hello, 1);
 }
 
 void Write(const uint8_t* src, uint32_t size) {
@@ -121,6 +118,11 @@ uint32_t Ticks() {
 }
 
 TickSource GetTickSource() { return tick_source; }
+
+uint32_t TicksPerSecond() {
+  // Without DWT this is a simulator, whose timer is set to an instruction a nanosecond.
+  return tick_source == TickSource::kCycles ? core_hz : 1000000000;
+}
 
 uint32_t CoreClockHz() { return core_hz; }
 

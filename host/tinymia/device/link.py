@@ -28,6 +28,7 @@ _READ = 65536
 _LATENCY = 0.05  # seconds, of line drivers and schedulers
 _GATHER = 0.001  # seconds, in the middle of a frame: a wake-up for each byte would cost a core
 _SLOW_LINE = 10_000  # bytes/s, about 115200 baud
+_TEXT = bytes(range(32, 127)) + b"\r\n"
 
 
 class Port(TypingProtocol):
@@ -352,6 +353,8 @@ class Link:
             frame = decode_frame(bytes(encoded))
             if frame is not None:
                 yield frame
+            elif not encoded.translate(None, _TEXT):
+                continue  # the board also speaks text, as when it starts
             else:
                 self.stats.damaged += 1
                 if self._pending:

@@ -155,7 +155,7 @@ class _ProcessTarget(Target):
             raise DeviceError(f"{self.title} takes no connection ({error}).") from error
 
     def _wait_until_ready(self) -> None:
-        """The firmware sends one zero byte when it listens; what is sent earlier would be lost."""
+        """The firmware speaks when it listens; what is sent to it earlier would be lost."""
         deadline = time.monotonic() + _READY_SECONDS
         self.serial.timeout = 0.05
         while time.monotonic() < deadline:

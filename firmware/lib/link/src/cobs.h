@@ -58,6 +58,15 @@ class CobsDecoder {
   uint32_t size() const { return size_; }
   bool bad() const { return bad_; }
 
+  // Begins a new frame.
+  void Restart() {
+    size_ = 0;
+    left_ = 0;
+    implied_zero_ = false;
+    bad_ = false;
+    ended_ = false;
+  }
+
  private:
   void Store(uint8_t byte) {
     if (size_ < room_) {
@@ -65,13 +74,6 @@ class CobsDecoder {
     } else {
       bad_ = true;
     }
-  }
-  void Restart() {
-    size_ = 0;
-    left_ = 0;
-    implied_zero_ = false;
-    bad_ = false;
-    ended_ = false;
   }
 
   uint8_t* buffer_;

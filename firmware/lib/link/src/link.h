@@ -22,6 +22,9 @@ class Link {
 
   void Feed(const uint8_t* bytes, uint32_t size);
 
+  // What came since the last delimiter is no part of a frame.
+  void Forget() { decoder_.Restart(); }
+
  private:
   static constexpr uint32_t kHeader = 4;
   static constexpr uint32_t kCrc = 4;

@@ -1,0 +1,71 @@
+// The serial commands of MLPerf Tiny, so that its runners can drive the board, beside the frames on
+// the same line. Commands and replies: MLCommons Tiny, benchmark/api; a command ends in '%' and has
+// at most 80 characters, a reply ends in the line "m-ready".
+#pragma once
+
+#include <stdint.h>
+
+#include "messages.h"
+#include "session.h"
+
+namespace tinymia {
+
+// A command is what is printable, from one '%' to the next or from a frame's delimiter on; so bytes
+// of frames are none: behind a delimiter and one more byte comes a message's type, which is not
+// printable. A command never touches the sample store, the training or the link's session.
+class TextCommands {
+ public:
+  explicit TextCommands(Session* session) : session_(session) {}
+
+  // What the board says when it starts.
+  void Greet();
+
+  // True when `byte` ended a command, which has been answered: what came since the last delimiter
+  // was no frame.
+  bool Push(uint8_t byte);
+
+  // Whether text was sent since the last call: a frame behind it needs a delimiter in front.
+  bool TakeSpoken();
+
+ private:
+  static constexpr uint32_t kLongest = 80;
+
+  void Run();
+  void Database();
+  void Infer();
+  void Help();
+  void Profile();
+  void Results();
+  void Print();
+  void Load(uint32_t size);
+  void Take(const char* digits);
+  bool Invoke();
+  void Lap();
+  uint64_t Microseconds();
+
+  bool Word(const char* word);  // the next one is `word`; goes behind it
+  const char* Rest();           // the next one, whatever it is
+  bool Number(uint32_t most, uint32_t* value);
+  bool AtEnd();
+
+  void Say(const char* text);
+  void SayNumber(uint64_t value, uint32_t base = 10, uint32_t digits = 1);
+  void Line(const char* before, uint64_t number, const char* behind = "");
+  void Complain(const char* text);
+
+  Session* session_;
+  char line_[kLongest + 1];
+  uint32_t size_ = 0;
+  const char* at_ = line_;
+  bool text_ = true;    // all was printable since the last delimiter or command
+  bool fresh_ = false;  // nothing came since a delimiter
+  bool too_long_ = false;
+  bool spoken_ = false;
+  int8_t window_[kMaxPayload];
+  uint32_t expected_ = 0;  // bytes that "db load" announced; 0: nothing is loaded
+  uint32_t loaded_ = 0;
+  uint32_t last_ticks_ = 0;
+  uint64_t ticks_ = 0;
+};
+
+}  // namespace tinymia

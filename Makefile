@@ -78,8 +78,8 @@ lint: setup ## Linters and type checks, Python and C++
 	    -Ifirmware/lib/link/src -Ifirmware/src 2>/dev/null' clang-tidy
 
 .PHONY: test
-test: setup lint ## Everything that must hold
-	@$(BIN)/pytest $(PYTEST_FLAGS)
+test: setup lint ## Everything that must hold, on all boards that are simulated
+	@$(BIN)/pytest -n 2 --dist loadfile --target simulated $(PYTEST_FLAGS)
 
 .PHONY: clean
 clean: ## Remove what was built, but not results

@@ -5,8 +5,8 @@
 
 namespace tinymia {
 
-// The longest table of the series; entries that a chip lacks are never taken. USARTs and the FPU have
-// the same numbers in all.
+// The longest table of the series; entries that a chip lacks are never taken. USARTs and the FPU
+// have the same numbers in all.
 #ifdef TINYMIA_STM32F4
 constexpr uint32_t kInterrupts = 97;  // the F446 (RM0390 table 38)
 #else

@@ -79,7 +79,7 @@ lint: setup ## Linters and type checks, Python and C++
 
 .PHONY: test
 test: setup lint ## Everything that must hold, on all boards that are simulated
-	@$(BIN)/pytest -n 2 --dist loadfile --target simulated $(PYTEST_FLAGS)
+	@$(BIN)/pytest tests hil -n 2 --dist loadfile --target simulated $(PYTEST_FLAGS)
 
 .PHONY: clean
 clean: ## Remove what was built, but not results

@@ -11,6 +11,7 @@ import pytest
 from tinymia.device import build as build_module
 from tinymia.device import flash as flash_module
 from tinymia.device.bake import bake
+from tinymia.device.boards import board
 from tinymia.device.build import BuildResult, build, firmware_dir
 from tinymia.device.elf import (
     image_info,
@@ -189,7 +190,7 @@ def test_a_build_that_hangs_is_ended(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "meaning"),
     [
-        ("Error: open failed", "No ST-Link debug probe"),
+        ("Error: open failed", "No debug probe .stlink."),
         ("Error: libusb_open() failed with LIBUSB_ERROR_ACCESS\nError: open failed", "udev"),
         ("Error: init mode failed (unable to connect to the target)", "does not reach the chip"),
         ("Error: something new", "Error: something new"),
@@ -202,7 +203,7 @@ def test_flashing_explains_what_openocd_says(
     stub(tmp_path / "bin", "openocd", f"cat >&2 <<'END'\n{said}\nEND\nexit 1")
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     with pytest.raises(DeviceError, match=meaning):
-        flash(image.elf)
+        flash(image.elf, board("stm32f405"))
 
 
 def test_flashing_programs_the_given_image(
@@ -212,11 +213,11 @@ def test_flashing_programs_the_given_image(
     log = tmp_path / "log"
     stub(tmp_path / "bin", "openocd", f'for a in "$@"; do echo "$a" >> "{log}"; done')
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    flash(baked)
+    flash(baked, board("stm32f405"))
     arguments = log.read_text().splitlines()
     assert arguments[:4] == ["-f", "interface/stlink.cfg", "-f", "target/stm32f4x.cfg"]
     assert arguments[4:] == ["-c", f"program {{{baked}}} verify reset exit"]
 
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     with pytest.raises(DeviceError, match="apt-get install openocd"):
-        flash(baked)
+        flash(baked, board("stm32f405"))

@@ -2,39 +2,59 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tinymia.cli.options import show, table
+
+if TYPE_CHECKING:
+    from tinymia.device.targets import PortInfo
 
 
 @click.command()
 @click.option("--ask/--no-ask", default=True, help="Greet what is on USB serial ports.")
 def command(ask: bool) -> None:
-    """List serial ports, what answers on them, and the simulators that can run here."""
-    import shutil
+    """List serial ports, what answers on them, and the simulators that can run here.
 
-    from tinymia.device.connect import connect
+    A USB port says by its id which boards it may be; a board that runs tinymia says who it is, its
+    firmware and protocol version and its build id.
+    """
+    import shutil
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tinymia.device.boards import boards
     from tinymia.device.targets import MACHINES, QemuTarget, list_ports
-    from tinymia.errors import TinymiaError
 
     listed = table("", ("target", "what", "who answers"))
     for column in listed.columns:
         column.justify = "left"
-    for port in list_ports():
-        who = "not asked"
-        if ask and port.usb:
-            try:
-                with connect(f"serial:{port.device}", patience=1.5) as opened:
-                    i = opened.board.identity
-                    who = (
-                        f"{i.board}, tinymia {i.firmware}, protocol {i.protocol}, {i.build_id[:12]}"
-                    )
-            except TinymiaError as error:
-                who = error.message
-        listed.add_row(f"serial:{port.device}", f"{port.description} {port.usb}".strip(), who)
+    ports = list_ports()
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        answers = list(pool.map(lambda port: _who(port) if ask else "not asked", ports))
+    for port, who in zip(ports, answers, strict=True):
+        may_be = ", ".join(b.id for b in boards().values() if port.usb in b.upload.usb)
+        what = f"{port.description} {port.usb}".strip() + (f": {may_be}?" if may_be else "")
+        listed.add_row(f"serial:{port.device}", what, who)
     found = (
         "can be started" if shutil.which(QemuTarget.program) else f"{QemuTarget.program} missing"
     )
     for name, machine in MACHINES.items():
         listed.add_row(f"qemu:{name}", f"simulated {machine.title}", found)
     show(listed)
+
+
+def _who(port: PortInfo) -> str:
+    from tinymia.device.connect import connect
+    from tinymia.errors import TinymiaError
+
+    if not port.usb:
+        return "not asked: no USB device"
+    try:
+        with connect(f"serial:{port.device}", patience=1.5) as opened:
+            i = opened.board.identity
+            return (
+                f"{i.board}, tinymia {i.firmware}, protocol {i.protocol}, build {i.build_id[:12]}"
+            )
+    except TinymiaError as error:
+        return error.message

@@ -3,54 +3,78 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tinymia.cli.options import bundle_option, load_bundle
 
+if TYPE_CHECKING:
+    from tinymia.device.boards import BoardFile
+
 
 @click.command()
 @bundle_option
 @click.option(
-    "--board", default="stm32f405", show_default=True, help="stm32f405 or stm32f4_discovery."
+    "--board", required=True, help="Board that is plugged in; `tinymia boards` lists them."
 )
-@click.option("--port", help="Serial port on which the board must answer afterwards.")
+@click.option(
+    "--port",
+    help="Its serial port; by default the one whose USB id is the board's, if there is one.",
+)
 @click.option("--image", type=click.Path(path_type=Path), help="A baked .elf instead of --bundle.")
+@click.option(
+    "--with",
+    "programmer",
+    type=click.Choice(["openocd", "pyocd"]),
+    help="Programmer; by default OpenOCD through PlatformIO, or pyOCD where that alone is there.",
+)
+@click.option("--probe", default="", metavar="SERIAL", help="Debug probe, when there are several.")
 @click.option("--verbose", is_flag=True, help="Show the programmer's output.")
 def command(
-    bundle_path: Path | None, board: str, port: str | None, image: Path | None, verbose: bool
+    bundle_path: Path | None,
+    board: str,
+    port: str | None,
+    image: Path | None,
+    programmer: str | None,
+    probe: str,
+    verbose: bool,
 ) -> None:
-    """Build, bake and program a real board through PlatformIO and OpenOCD, and verify it.
-
-    With --port the board must then answer with the build id that was written.
+    """Build, bake and program a real board, wait for its handshake and verify the build id.
 
     \b
     Examples:
-      tinymia flash --port /dev/ttyUSB0
-      tinymia flash --board stm32f4_discovery --image personal.elf
+      tinymia flash --board nucleo_f446re
+      tinymia flash --board stm32f405 --port /dev/ttyUSB0 --image personal.elf
+      tinymia flash --board nucleo_f446re --with pyocd --probe 066BFF343633464257254156
     """
     from tinymia.device.bake import bake
+    from tinymia.device.boards import board as board_file
     from tinymia.device.build import build
-    from tinymia.device.connect import connect, images_dir
+    from tinymia.device.connect import images_dir
     from tinymia.device.elf import image_info
     from tinymia.device.flash import flash
-    from tinymia.errors import DeviceError
+    from tinymia.device.verify import port_of, verify
 
+    chosen = board_file(board)
     if image is None:
         bundle = load_bundle(bundle_path)
-        built = build(board)
+        built = build(chosen.env)
         image = bake(built.elf, bundle.to_bytes(), images_dir() / f"{board}.elf")
     build_id = image_info(image).build_id
-    flash(image, board, verbose=verbose)
+    flash(image, chosen, programmer=programmer or "", probe=probe, verbose=verbose)
     click.echo(f"programmed {image}")
-    if port is None:
-        click.echo(f"build id   {build_id} (not asked for: give --port to verify it)")
+    where = port or port_of(chosen)
+    if where is None:
+        click.echo(f"build id   {build_id}, not verified: {_why(chosen)}")
         return
-    with connect(f"serial:{port}") as opened:
-        found = opened.board.identity.build_id
-    if found != build_id:
-        raise DeviceError(
-            f"The board on {port} runs build {found}, not {build_id}.",
-            "Is this the port of the board that was programmed?",
-        )
-    click.echo(f"verified   build {found} answers on {port}")
+    verify(where, chosen, build_id)
+    click.echo(f"verified   build {build_id} answers on {where}")
+
+
+def _why(board: BoardFile) -> str:
+    from tinymia.device.targets import list_ports
+
+    found = ", ".join(port.device for port in list_ports() if port.usb) or "none"
+    pins = f"{board.uart.tx} and {board.uart.rx}"
+    return f"give --port for the serial line on {pins} (USB ports here: {found})"

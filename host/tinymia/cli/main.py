@@ -19,6 +19,7 @@ VERBS = {
     "flash": "Put the firmware on a real board.",
     "boards": "List the boards, or what was built and run on each.",
     "devices": "List serial ports, boards and simulators, and who answers there.",
+    "monitor": "Show what crosses a board's line, frame by frame.",
     "info": "Ask a board who it is and where its memory goes.",
     "personalize": "Fine-tune a board on one person's windows.",
     "query": "Ask a board for its answers under an output policy.",

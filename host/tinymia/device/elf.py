@@ -147,6 +147,19 @@ def image_info(path: Path) -> ImageInfo:
     )
 
 
+def machine_flags(path: Path) -> tuple[int, bool]:
+    """Where an image's program starts in the flash, and whether it needs an FPU.
+
+    The FPU is told by the ABI flag for floats in registers (ELF for the Arm Architecture, 5.2.1).
+    """
+    with _opened(path) as elf:
+        sections = [s for s in elf.iter_sections() if s.name in (".boot2", ".vectors")]
+        if not sections:
+            raise DeviceError(f"{path} is no image of this firmware: it has no vector table.")
+        start = min(int(s["sh_addr"]) for s in sections)
+        return start, bool(int(elf.header["e_flags"]) & 0x400)
+
+
 def write_atomically(path: Path, data: bytes) -> Path:
     """Write a file so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,79 +1,194 @@
-"""Writes an image to a real board's flash, through PlatformIO and OpenOCD."""
+"""Writes an image to a real board's flash, through PlatformIO and OpenOCD, or through pyOCD."""
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
-from tinymia.device.build import DEFAULT_ENV, firmware_dir, last_lines, run_pio
-from tinymia.device.elf import image_info
+from tinymia.device.boards import BoardFile
+from tinymia.device.build import firmware_dir, last_lines, run_pio
+from tinymia.device.elf import image_info, machine_flags
 from tinymia.errors import DeviceError
 
-# What OpenOCD says, what it means, and what to do.
-_CAUSES = (
+PROGRAMMERS = ("openocd", "pyocd")
+
+_UNLOCK = {
+    "stm32": "`openocd {files} -c init -c 'reset halt' -c '{series} unlock 0' -c exit`",
+    "nrf52": "`openocd {files} -c init -c nrf52_recover -c exit`",
+}
+
+# What OpenOCD (0.12) or pyOCD (0.36) says, what it means, and what to do.
+_CAUSES: tuple[tuple[str, str, str], ...] = (
     (
-        "LIBUSB_ERROR_ACCESS",
-        "The debug probe may not be opened.",
-        "Install OpenOCD's udev rules (contrib/60-openocd.rules) or run as root.",
+        "LIBUSB_ERROR_ACCESS|Access denied|insufficient permissions|Permission denied",
+        "You may not open the debug probe.",
+        "Write these lines to /etc/udev/rules.d/60-tinymia.rules, run `sudo udevadm control"
+        " --reload && sudo udevadm trigger`, and plug the board in again:\n{rules}",
     ),
     (
-        "open failed",
-        "No ST-Link debug probe was found.",
-        "Plug the board's debug USB port in; `lsusb` must list an STMicroelectronics ST-LINK.",
+        r"nRF52 device has AP lock engaged|APPROTECT enabled|device is secured|"
+        r"[Dd]evice protected|failed to erase.*protect|Device Security Bit Set",
+        "The chip is locked against being read and written.",
+        "Unlocking erases all that is on it: {unlock}.",
     ),
     (
-        "unable to connect to the target",
+        r"UNEXPECTED idcode|expected \d+ of \d+: 0x|Cannot identify target|"
+        r"unexpected board ID|Unknown target type",
+        "The probe reaches another chip than the {chip} of a {board}.",
+        "Give the --board that is plugged in; `tinymia boards` lists them.",
+    ),
+    (
+        "open failed|unable to find a matching|No J-Link device found|no probe|"
+        "No available debug probes|No connected debug probes|unable to open",
+        "No debug probe ({protocol}) was found.",
+        "Plug the board's debug USB port in; `lsusb` must list {usb}.",
+    ),
+    (
+        "Enter the number of the debug probe",
+        "There are several debug probes.",
+        "Choose one by its serial number: --probe SERIAL (`lsusb -v` shows iSerial).",
+    ),
+    (
+        "target voltage may be too low",
+        "The board has no power.",
+        "Plug its own USB cable or supply in, and try again.",
+    ),
+    (
+        "unable to connect to the target|init mode failed|cannot read IDR|examination failed|"
+        "No ACK received|Error connecting DP|not examined yet",
         "The debug probe does not reach the chip.",
-        "Check that the board has power and that SWDIO, SWCLK and GND are wired.",
+        "Check that the board has power and that SWDIO, SWCLK and GND are wired; hold reset while"
+        " it starts if the program there switches debugging off.",
     ),
     (
-        "init mode failed",
-        "The debug probe does not reach the chip.",
-        "Check that the board has power and that SWDIO, SWCLK and GND are wired.",
+        "Can't find (interface|target|board)/",
+        "OpenOCD does not know this probe or chip.",
+        "Use OpenOCD 0.12 or newer.",
     ),
     (
-        "Can't find interface/",
-        "OpenOCD does not know the debug probe.",
-        "Use OpenOCD 0.11 or newer.",
-    ),
-    (
-        "Verify Failed",
+        "Verify Failed|contents differ|verify failed|Verification error",
         "The flash does not hold what was written.",
         "Try again; if it stays, the flash is write-protected or worn.",
     ),
 )
 
 
+def udev_rules(board: BoardFile) -> str:
+    """Lines that let every user of this machine open the board's probe and serial port."""
+    return "\n".join(
+        f'SUBSYSTEMS=="usb", ATTRS{{idVendor}}=="{vendor}", ATTRS{{idProduct}}=="{product}",'
+        ' MODE="0666", TAG+="uaccess"'
+        for vendor, product in (usb.split(":") for usb in board.upload.usb)
+    )
+
+
 def flash(
-    image: Path, env: str = DEFAULT_ENV, *, verbose: bool = False, seconds: float = 120.0
+    image: Path,
+    board: BoardFile,
+    *,
+    programmer: str = "",
+    probe: str = "",
+    verbose: bool = False,
+    seconds: float = 120.0,
 ) -> None:
     """Program, verify and restart a board.
 
     Args:
         image: an ELF file, baked or not.
-        env: environment of ``platformio.ini`` that describes the board.
-        verbose: print OpenOCD's output as it comes.
+        board: what is plugged in.
+        programmer: "openocd" or "pyocd"; by default the first one that is installed.
+        probe: serial number of the debug probe, when there are several.
+        verbose: print the programmer's output as it comes.
         seconds: time limit.
 
     Raises:
-        DeviceError: no OpenOCD, no probe, no board, or the board does not take the image.
+        DeviceError: no programmer, no probe, no board, the image is for another core, or the board
+            does not take it.
     """
     image_info(image)
-    if shutil.which("openocd") is None:
+    if board.simulated_only:
         raise DeviceError(
-            "OpenOCD, which programs the board, is missing.",
-            "Install it: `apt-get install openocd` (as root or with sudo).",
+            f"{board.id} is a simulated board: there is nothing to flash.",
+            f"Run it: --target qemu:{board.qemu}.",
         )
-    code, output = run_pio(
-        ["run", "-e", env, "-t", "nobuild", "-t", "upload"],
-        firmware_dir(),
-        seconds=seconds,
-        verbose=verbose,
-        extra_env={"TINYMIA_IMAGE": str(image.resolve())},
+    check_core(image, board)
+    chosen = _programmer(programmer)
+    if chosen == "pyocd":
+        code, output = _pyocd(image, board, probe, verbose, seconds)
+    else:
+        code, output = run_pio(
+            ["run", "-e", board.env, "-t", "nobuild", "-t", "upload"],
+            firmware_dir(),
+            seconds=seconds,
+            verbose=verbose,
+            extra_env={"TINYMIA_IMAGE": str(image.resolve()), "TINYMIA_PROBE": probe},
+        )
+    if code != 0:
+        raise explain(output, board)
+
+
+def check_core(image: Path, board: BoardFile) -> None:
+    """Raise DeviceError when an image was not built for the board's memory and core."""
+    start, hard_float = machine_flags(image)
+    if start != board.flash.start or hard_float != bool(board.fpu):
+        raise DeviceError(
+            f"{image} was built for another board than {board.id}.",
+            f"Build it for this one: `tinymia build --board {board.id}`.",
+        )
+
+
+def explain(output: str, board: BoardFile) -> DeviceError:
+    """What a programmer's output means."""
+    series = "nrf52" if board.chip.startswith("nrf52") else "stm32"
+    files = " ".join(f"-f {name}" for name in board.upload.openocd)
+    facts = {
+        "board": board.name,
+        "chip": board.chip,
+        "protocol": board.upload.protocol,
+        "usb": " or ".join(board.upload.usb) or "it",
+        "rules": udev_rules(board),
+        "unlock": _UNLOCK[series].format(files=files, series=board.family + "x"),
+    }
+    for pattern, message, hint in _CAUSES:
+        if re.search(pattern, output):
+            return DeviceError(message.format(**facts), hint.format(**facts))
+    return DeviceError(f"The board was not programmed:\n{last_lines(output, 'error:')}")
+
+
+def _programmer(asked: str) -> str:
+    if asked and asked not in PROGRAMMERS:
+        raise DeviceError(f"There is no programmer {asked!r}.", f"Known: {', '.join(PROGRAMMERS)}.")
+    for name in (asked,) if asked else PROGRAMMERS:
+        if shutil.which(name) is not None:
+            return name
+    if asked == "pyocd":
+        raise DeviceError("pyOCD is missing.", "Install it: `pip install pyocd`.")
+    raise DeviceError(
+        "OpenOCD, which programs the board, is missing.",
+        "Install it: `apt-get install openocd` (as root or with sudo); or `pip install pyocd`.",
     )
-    if code == 0:
-        return
-    for sign, message, hint in _CAUSES:
-        if sign in output:
-            raise DeviceError(message, hint)
-    raise DeviceError(f"The board was not programmed:\n{last_lines(output, 'error:')}")
+
+
+def _pyocd(
+    image: Path, board: BoardFile, probe: str, verbose: bool, seconds: float
+) -> tuple[int, str]:
+    command = ["pyocd", "load", "--no-wait", "--target", board.upload.pyocd]
+    command += ["--uid", probe] if probe else []
+    try:
+        done = subprocess.run(
+            [*command, str(image.resolve())],
+            stdin=subprocess.DEVNULL,
+            stdout=None if verbose else subprocess.PIPE,
+            stderr=None if verbose else subprocess.STDOUT,
+            timeout=seconds,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise DeviceError(
+            f"pyOCD did not finish within {seconds:.0f} s.", "Plug the board in anew and try again."
+        ) from None
+    return done.returncode, done.stdout or ""

@@ -1,0 +1,54 @@
+"""Whether the board on a port is the one that was programmed just now."""
+
+from __future__ import annotations
+
+import time
+
+from tinymia.device.boards import BoardFile
+from tinymia.device.connect import connect
+from tinymia.device.link import LinkLostError
+from tinymia.device.targets import list_ports
+from tinymia.errors import DeviceError
+
+
+def port_of(board: BoardFile) -> str | None:
+    """The one serial port whose USB id is the board's; None when there is none, or several."""
+    found = [port.device for port in list_ports() if port.usb in board.upload.usb]
+    return found[0] if len(found) == 1 else None
+
+
+def verify(port: str, board: BoardFile, build_id: str, seconds: float = 10.0) -> None:
+    """Wait for the handshake and compare.
+
+    Args:
+        port: path or URL of the serial port.
+        board: what should answer.
+        build_id: what should run there.
+        seconds: to wait for an answer.
+
+    Raises:
+        DeviceError: nothing answers, another board does, or another firmware.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with connect(f"serial:{port}?baud={board.uart.baud}", patience=2.0) as opened:
+                who = opened.board.identity
+                break
+        except LinkLostError as error:
+            if time.monotonic() > deadline:
+                raise DeviceError(
+                    f"The board was programmed, but nothing answers on {port}.",
+                    f"Is this the line on {board.uart.tx} and {board.uart.rx} of the {board.name}?"
+                    " Press its reset button and run `tinymia devices`.",
+                ) from error
+    if who.board != board.id:
+        raise DeviceError(
+            f"The board on {port} is a {who.board}, not a {board.id}.",
+            "Give the port of the board that was programmed, or the right --board.",
+        )
+    if who.build_id != build_id:
+        raise DeviceError(
+            f"The board on {port} runs build {who.build_id}, not {build_id}.",
+            "Is this the port of the board that was programmed? Else press its reset button.",
+        )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tinymia.data.splits import Draw, Pool
+from tinymia.device.client import Board
 from tinymia.device.connect import Connection, is_twin
 from tinymia.device.settings import TrainSettings
 from tinymia.export.bundle import Bundle
@@ -176,6 +177,7 @@ def test_data_behind_the_last_byte_is_refused(runner: Runner, bundle: Bundle, po
 
 
 def test_line_ends_between_commands_do_not_matter(runner: Runner) -> None:
+    assert runner.say(b"name%")[0].startswith("m-name-dut")  # ends the time of frames
     assert runner.say(b"\r\nname%\r\n")[0].startswith("m-name-dut")
     assert runner.say(b"name\r\n%")[0].startswith("m-name-dut")
 
@@ -186,6 +188,16 @@ def test_frames_and_text_take_turns(runner: Runner, connection: Connection) -> N
         assert list(connection.board.echo([b"abc%def%", b"%" * 700])) == [b"abc%def%", b"%" * 700]
     assert connection.board.stats.damaged == 0
     assert connection.board.stats.resent == 0
+
+
+def test_no_frame_is_a_command(runner: Runner, connection: Connection) -> None:
+    """A session and a sequence number may be printable, a type a line's end, a sum anything."""
+    for session in (ord("A"), ord("%"), ord(" ")):
+        board = Board(runner.port, nonce=session - 1, patience=3)
+        assert board.link._session == session
+        blocks = [bytes([i % 256]) for i in range(700)]
+        assert list(board.echo(blocks)) == blocks
+        assert board.stats.resent == 0
 
 
 def test_noise_of_both_kinds_leaves_the_board_right(

@@ -81,7 +81,7 @@ def test_data_shows_people_and_splits(tmp_path: Path) -> None:
         (("query", "--windows", "README.md"), "not an .npy file"),
         (("export", "--personalized", "missing"), "Cannot read the bundle"),
         (("personalize", "--person", "p99"), "p99"),
-        (("flash", "--image", "README.md"), "README.md"),
+        (("flash", "--board", "stm32f405", "--image", "README.md"), "README.md"),
         (("audit", "--boards", "-1"), "-1 boards"),
         (("audit", "--policy", "label"), "No attack can run"),
         (("audit", "--person", "p07", "--person", "p07"), "named twice"),

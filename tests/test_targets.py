@@ -227,7 +227,9 @@ def test_a_thread_that_ends_leaves_its_board_running(elf: Path) -> None:
 )
 def test_no_simulator_outlives_the_program(elf: Path, ending: str | signal.Signals) -> None:
     program = (
-        "import pathlib, sys, time\n"
+        "import pathlib, signal, sys, time\n"
+        # A job in the background of a shell ignores it.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tinymia.device.targets import open_target\n"
         f"target = open_target({QEMU!r}, elf=pathlib.Path({str(elf)!r}))\n"
         "print(target.pid, flush=True)\n"

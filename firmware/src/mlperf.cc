@@ -23,7 +23,7 @@ int HexDigit(char c) {
 
 bool TextCommands::Push(uint8_t byte) {
   if (byte == 0) {
-    text_ = fresh_ = true;
+    text_ = fresh_ = behind_delimiter_ = true;
     too_long_ = false;
     size_ = 0;
     return false;
@@ -31,7 +31,10 @@ bool TextCommands::Push(uint8_t byte) {
   // A frame may start with any byte, '%' too.
   const bool first = fresh_;
   fresh_ = false;
-  if (!text_ || byte == '\r' || byte == '\n') return false;
+  if (!text_) return false;
+  // A message's type may be the number of a line's end.
+  const bool line_end = byte == '\r' || byte == '\n';
+  if (line_end && !behind_delimiter_) return false;
   if (byte < ' ' || byte > '~') {
     text_ = false;
     return false;
@@ -44,6 +47,7 @@ bool TextCommands::Push(uint8_t byte) {
     }
     return false;
   }
+  behind_delimiter_ = false;
   line_[size_] = 0;
   at_ = line_;
   if (too_long_) {

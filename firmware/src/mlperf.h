@@ -10,9 +10,10 @@
 
 namespace tinymia {
 
-// A command is what is printable, from one '%' to the next or from a frame's delimiter on; so bytes
+// A command is what is printable, from one '%' to the next or from a frame's delimiter on. So bytes
 // of frames are none: behind a delimiter and one more byte comes a message's type, which is not
-// printable. A command never touches the sample store, the training or the link's session.
+// printable; line ends, which are skipped elsewhere, are no part of a command there. A command
+// never touches the sample store, the training or the link's session.
 class TextCommands {
  public:
   explicit TextCommands(Session* session) : session_(session) {}
@@ -57,8 +58,9 @@ class TextCommands {
   char line_[kLongest + 1];
   uint32_t size_ = 0;
   const char* at_ = line_;
-  bool text_ = true;    // all was printable since the last delimiter or command
-  bool fresh_ = false;  // nothing came since a delimiter
+  bool text_ = true;               // all was printable since the last delimiter or command
+  bool fresh_ = false;             // nothing came since a delimiter
+  bool behind_delimiter_ = false;  // no command came since
   bool too_long_ = false;
   bool spoken_ = false;
   int8_t window_[kMaxPayload];

@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import IO
 
 from tinymia.errors import DeviceError
@@ -139,6 +140,11 @@ class ChildProcess:
             f"{self.title} ended {how}{': ' + said if said else '.'}",
             "Run the same command again.",
         )
+
+    def wait(self, seconds: float) -> None:
+        """Give it so long to end by itself."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
 
     def end(self) -> None:
         """End the process and wait until it is gone; harmless when it already is."""

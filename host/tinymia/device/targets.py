@@ -19,11 +19,12 @@ from typing import ClassVar
 
 import serial
 from serial.tools import list_ports as _pyserial_ports
-from serial.urlhandler import protocol_socket
 
 from tinymia.device.build import DEFAULT_ENV
 from tinymia.device.link import LinkLostError
 from tinymia.device.process import ChildProcess
+from tinymia.device.renode import RenodeTarget
+from tinymia.device.socket_line import SocketSerial
 from tinymia.device.target import Target
 from tinymia.device.twin import TwinTarget
 from tinymia.errors import DeviceError
@@ -58,24 +59,6 @@ def list_ports() -> list[PortInfo]:
         for p in _pyserial_ports.comports()
     ]
     return sorted(found, key=lambda p: (not p.usb, p.device))
-
-
-class _SocketSerial(protocol_socket.Serial):  # type: ignore[misc]
-    """pyserial's ``socket://`` port without its delays; keeps what came in while it was opened."""
-
-    def open(self) -> None:
-        connected = socket.create_connection(self.from_url(self.portstr), timeout=5.0)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.setblocking(False)
-        self._socket = connected
-        self.logger = None
-        self.is_open = True
-
-    def close(self) -> None:
-        if self.is_open:
-            self._socket.close()
-            self._socket = None  # type: ignore[assignment]
-            self.is_open = False
 
 
 class _ProcessTarget(Target):
@@ -149,7 +132,7 @@ class _ProcessTarget(Target):
 
     def _open(self) -> None:
         try:
-            self.serial = _SocketSerial(f"socket://127.0.0.1:{self._port}", timeout=0)
+            self.serial = SocketSerial(f"socket://127.0.0.1:{self._port}", timeout=0)
         except OSError as error:
             self.alive()
             raise DeviceError(f"{self.title} takes no connection ({error}).") from error
@@ -328,7 +311,7 @@ class SerialTarget(Target):
     def _open(self) -> None:
         try:
             if self.port.startswith("socket://"):
-                self.serial = _SocketSerial(self.port, timeout=0)
+                self.serial = SocketSerial(self.port, timeout=0)
             elif "://" in self.port:
                 self.serial = serial.serial_for_url(self.port, self.baud, timeout=0)
             else:
@@ -386,7 +369,7 @@ def _explain(port: str, error: Exception) -> DeviceError:
 
 
 TARGETS: dict[str, type[Target]] = {
-    t.kind: t for t in (QemuTarget, NativeTarget, TwinTarget, SerialTarget)
+    t.kind: t for t in (QemuTarget, RenodeTarget, NativeTarget, TwinTarget, SerialTarget)
 }
 """Kinds of targets by the word in front of the colon."""
 
@@ -407,6 +390,10 @@ def environment(spec: str) -> str:
     kind, _, rest = spec.partition(":")
     if kind == NativeTarget.kind:
         return "native"
+    if kind == RenodeTarget.kind:
+        from tinymia.device.boards import boards
+
+        return next((b.env for b in boards().values() if b.renode == rest), DEFAULT_ENV)
     machine = machine_called(rest) if kind == QemuTarget.kind else None
     return machine.env if machine is not None else DEFAULT_ENV
 
@@ -440,7 +427,7 @@ def open_target(
     if kind is None or ":" not in spec:
         usages = ", ".join(t.usage for t in TARGETS.values())
         raise DeviceError(f"{spec!r} is no target.", f"Targets: {usages}.")
-    if issubclass(kind, _ProcessTarget):
+    if issubclass(kind, (_ProcessTarget, RenodeTarget)):
         if elf is None:
             from tinymia.device.build import build
 

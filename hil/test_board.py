@@ -51,7 +51,12 @@ def test_the_handshake_says_who_it_is(
 
 def test_the_unit_is_that_of_the_target(target: str, connection: Connection) -> None:
     kind = target.partition(":")[0]
-    expected = {"qemu": {"instructions"}, "native": {"host-ns"}, "twin": {"host-ns"}}
+    expected = {
+        "qemu": {"instructions"},
+        "renode": {"virtual-ticks"},
+        "native": {"host-ns"},
+        "twin": {"host-ns"},
+    }
     assert connection.unit in expected.get(kind, {"cycles", "ticks"})
 
 

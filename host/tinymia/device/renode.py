@@ -127,7 +127,7 @@ class RenodeTarget(Target):
     kind = "renode"
     usage = "renode:stm32f4"
     simulated = True
-    unit = "virtual-ns"
+    unit = "virtual-ticks"
 
     def __init__(self, spec: str, elf: Path) -> None:
         super().__init__(spec)

@@ -17,9 +17,9 @@ Board Fine-Tunes As The Twin Does
     Boot    ${board}
     Frames Should Come Back
     ${before}=    Executed Instructions
-    ${hash}=    Fine-Tune    epochs=3
+    ${hash}=    Fine Tune    epochs=3
     ${after}=    Executed Instructions
     Should Be True    ${after} > ${before}
-    ${expected}=    Fine-Tune On The Twin    epochs=3
+    ${expected}=    Fine Tune On The Twin    epochs=3
     Should Be Equal    ${hash}    ${expected}
     [Teardown]    Switch Off

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -85,10 +86,17 @@ class Monitor:
         Raises:
             DeviceError: the monitor is gone or stays silent.
         """
+        self._drain()
         self._line.sendall(command.encode() + b"\n")
         text = self._until_prompt()
         lines = [line.strip() for line in text.splitlines()]
         return "\n".join(line for line in lines if line and not line.endswith(command))
+
+    def _drain(self) -> None:
+        """Drop what earlier commands still say, such as one more prompt."""
+        with contextlib.suppress(TimeoutError):
+            while self._line.recv(4096):
+                pass
 
     def close(self) -> None:
         """Hang up."""
@@ -108,7 +116,7 @@ class Monitor:
             heard += data
             plain = _ESCAPES.sub(b"", heard)
             match = _PROMPT.search(plain)
-            if match:
+            if match and b"\n" in plain:
                 return plain[: match.start()].decode("utf-8", "replace")
         raise DeviceError(f"Renode's monitor did not answer within {self._seconds:.0f} s.")
 

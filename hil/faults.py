@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 
 KINDS = ("flip", "drop", "duplicate", "insert", "cut", "delay")
+_LONGEST_CUT_SECONDS = 0.2
 
 
 class Faults:
@@ -32,6 +34,7 @@ class Faults:
         self._random = random.Random(seed)
         self._recent = b""
         self._lose = 0
+        self._lose_until = 0.0
         self._next = self._distance()
         self.injected: Counter[str] = Counter()
         self.pause = 0.0  # seconds that the bytes behind are to be held back; who obeys resets it
@@ -41,6 +44,8 @@ class Faults:
 
     def damage(self, data: bytes) -> bytes:
         """What comes out instead of ``data``."""
+        if time.monotonic() > self._lose_until:
+            self._lose = 0
         out, at = bytearray(), 0
         while at < len(data):
             if self._lose:
@@ -77,4 +82,6 @@ class Faults:
             return bytes([byte])
         if kind == "cut":
             self._lose = self._random.randrange(1, self._longest_cut)
+            # A line with little on it is not dead for many answers in a row.
+            self._lose_until = time.monotonic() + _LONGEST_CUT_SECONDS
         return b""

@@ -63,29 +63,10 @@ constexpr uint32_t kLastingForCuts = 1024 * sizeof(size_t) + 128;  // of the pla
 constexpr uint32_t kTemporary = 1024;                              // while an operator is prepared
 constexpr uint32_t kTemporaryOfChannel = 16;
 
-// What TFLM would follow beside the graph: a plan of its memory, a table of compressed tensors.
-constexpr const char* kFollowed[] = {"OfflineMemoryAllocation", "COMPRESSION_METADATA"};
-
-Status CheckMetadata(const uint8_t* data, uint32_t size) {
-  FlatBuffer buffer(data, size);
-  const FbTable root(&buffer, buffer.Follow(0));
-  const FbVector entries = root.Vector(6, 4);
-  for (uint32_t i = 0; buffer.ok() && i < entries.count; ++i) {
-    const FbVector name = TableAt(&buffer, entries, i).Vector(0, 1);
-    if (!buffer.Check(name.pos, static_cast<uint64_t>(name.count) + 1)) break;
-    for (const char* followed : kFollowed) {
-      if (name.count == strlen(followed) && memcmp(data + name.pos, followed, name.count) == 0) {
-        return Status::kModelUnsupportedOp;
-      }
-    }
-  }
-  return buffer.status();
-}
-
 struct Needs {
   uint64_t lasting = 0;
   uint64_t temporary = 0;
-  uint64_t tensors = 0;  // of all operators together
+  uint64_t tensors = 0;  // a bound from below
 };
 
 Status CountNeeds(TfliteModel* model, Needs* needs) {
@@ -98,11 +79,6 @@ Status CountNeeds(TfliteModel* model, Needs* needs) {
   for (uint32_t i = 0; i < model->tensor_count(); ++i) {
     status = model->ReadTensor(static_cast<int32_t>(i), &tensor);
     if (status != Status::kOk) return status;
-    // It ends the program when these are missing, where the interpreter takes 0.
-    if (tensor.type == TensorType::kInt8 && tensor.scales.count > 0 &&
-        tensor.zero_points.count == 0) {
-      return Status::kModelUnsupportedType;
-    }
     if (tensor.scales.count > most_channels) most_channels = tensor.scales.count;
   }
   needs->lasting = kLasting + static_cast<uint64_t>(kLastingOfTensor) * model->tensor_count();
@@ -112,16 +88,6 @@ Status CountNeeds(TfliteModel* model, Needs* needs) {
     status = model->ReadOperator(i, &op);
     if (status == Status::kOk) status = model->ReadTensor(model->Int32At(op.outputs, 0), &tensor);
     if (status != Status::kOk) return status;
-    for (uint32_t j = 0; j < op.inputs.count; ++j) {
-      const int32_t input = model->Int32At(op.inputs, j);
-      if (input < -1 || input >= static_cast<int32_t>(model->tensor_count())) {
-        return Status::kModelMalformed;
-      }
-    }
-    // What the kernels here do not read are fields of one byte and the shape of these two.
-    for (uint32_t field = 0; field < 8; ++field) op.options.Field(field, 1);
-    if (op.code == BuiltinOp::kReshape || op.code == BuiltinOp::kSqueeze) op.options.Vector(0, 4);
-    if (model->status() != Status::kOk) return model->status();
     const auto channels = static_cast<uint64_t>(tensor.dims[tensor.rank > 0 ? tensor.rank - 1 : 0]);
     needs->lasting += kLastingOfOperator + kLastingOfChannel * channels;
     needs->tensors += tensor.bytes;
@@ -170,8 +136,7 @@ Status TflmEngine::Begin(const uint8_t* data, uint32_t size, Arena* arena, bool 
   }
   TfliteModel model(data, size);
   Needs needs;
-  status = CheckMetadata(data, size);
-  if (status == Status::kOk) status = CountNeeds(&model, &needs);
+  status = CountNeeds(&model, &needs);
   if (status != Status::kOk) return status;
   model_ = data;
   model_size_ = size;
@@ -200,14 +165,8 @@ Status TflmEngine::Begin(const uint8_t* data, uint32_t size, Arena* arena, bool 
   }
   cuts_ = taken != 0;
   if (taken == 0) taken = StartSmallest(memory, room, false, needs.temporary, 0);
-  if (taken == 0) {
-    // TFLM does not say why. Where there is plenty of room it is not that.
-    const uint64_t all = least + needs.tensors + static_cast<uint32_t>(input_info_.bytes);
-    if (room / 2 >= all) return Status::kModelUnsupportedOp;
-    arena->Alloc(room + kAlignment, kAlignment);
-    return Status::kArenaTooSmall;
-  }
-  arena->Alloc(taken, kAlignment);
+  arena->Alloc(taken != 0 ? taken : room + kAlignment, kAlignment);
+  if (taken == 0) return Status::kArenaTooSmall;
 
   input_ = interpreter_->input(0)->data.int8;
   output_ = nodes_ != 0 ? interpreter_->output(0)->data.int8 : input_;

@@ -104,7 +104,7 @@ class MicroInterpreter {
  private:
   static constexpr uint32_t kAnySize = 0x7fffffff;
   static constexpr uint32_t kOwn = 512;
-  static constexpr uint32_t kPlanning = 1500;
+  static constexpr uint32_t kPlanning = 200;
 
   tinymia::TfliteModel Open() const {
     tinymia::TfliteModel model(data_, kAnySize);

@@ -34,9 +34,8 @@ Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
   const Graph& graph = bundle_.graph;
   if (!graph.CanStartAt(first_layer)) return {Status::kBadLayer, first_layer, graph.count};
   const Layer& layer = graph.layers[first_layer];
-  Engine::Cut cut;
-  const Status status = engine_.FindCut(layer.cut, &cut);
-  if (status == Status::kArenaTooSmall) return {status, arena_.size() + 1, arena_.size()};
+  Interpreter::Cut cut;
+  const Status status = interpreter_.FindCut(layer.cut, &cut);
   if (status != Status::kOk) return {status, 0, 0};
   if (static_cast<uint32_t>(cut.info.bytes) != layer.inputs()) {
     return {Status::kTailMismatch, layer.inputs(), static_cast<uint32_t>(cut.info.bytes)};
@@ -44,7 +43,7 @@ Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
   const ExampleStore before = store_;
   const uint32_t first_before = first_layer_;
   first_layer_ = first_layer;
-  store_.Plan(&engine_, cut, raw);
+  store_.Plan(&interpreter_, cut, raw);
   TrainSettings settings;
   settings.batch = 8;
   const Refusal refusal = PlanTraining(settings, false);

@@ -1,11 +1,11 @@
-// C interface to the inference engine, for ctypes.
+// C interface to the interpreter, for ctypes.
 #include <new>
 
 #include "arena.h"
-#include "model_engine.h"
+#include "interpreter.h"
 
 using tinymia::Arena;
-using Interpreter = tinymia::Engine;
+using tinymia::Interpreter;
 
 extern "C" {
 

@@ -17,7 +17,7 @@ Interpreter::TensorInfo Describe(const Tensor& tensor) {
 
 }  // namespace
 
-Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool /*cuts*/) {
+Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena) {
   *this = Interpreter();
   LoadedGraph graph;
   const Status status = Loader(data, size, arena).Run(&graph);
@@ -43,44 +43,6 @@ void Interpreter::RunNodes(uint32_t count) {
   }
 }
 
-Status FindCutTensor(TfliteModel* model, uint32_t operators, CutTensor* found) {
-  Status status = model->Open();
-  if (status != Status::kOk) return status;
-  if (operators == 0 || operators > model->operator_count()) return Status::kModelMalformed;
-  *found = CutTensor();
-  // Operators that only give a tensor another shape are no nodes: their data is their input's.
-  int32_t sought = -1;
-  uint32_t behind = 0;
-  bool computed = false;
-  for (uint32_t i = operators; i-- > 0;) {
-    Operator op;
-    status = model->ReadOperator(i, &op);
-    if (status != Status::kOk) return status;
-    const int32_t output = model->Int32At(op.outputs, 0);
-    const bool is_node = KernelAt(FindKernel(op.code))->eval != nullptr;
-    if (i + 1 == operators) {
-      Tensor tensor;
-      status = model->ReadTensor(output, &tensor);
-      if (status != Status::kOk) return status;
-      if (tensor.type != TensorType::kInt8) return Status::kModelUnsupportedType;
-      found->info = Describe(tensor);
-      found->tensor = output;
-      sought = output;
-    }
-    if (!computed && sought == output) {
-      computed = is_node;
-      behind = found->nodes;
-      if (!is_node) sought = model->Int32At(op.inputs, 0);
-    }
-    found->nodes += is_node ? 1 : 0;
-  }
-  if (computed) {
-    found->node = static_cast<int32_t>(found->nodes - 1 - behind);
-    return Status::kOk;
-  }
-  return sought == model->input_tensor() ? Status::kOk : Status::kModelUnsupportedShape;
-}
-
 Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
   if (operators == kAll) {
     *cut = {node_count_, output_, output_info_};
@@ -89,13 +51,36 @@ Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
   *cut = {0, input_, input_info_};
   if (nodes_ == nullptr || operators == 0) return Status::kOk;
   TfliteModel model(context_.model, model_size_);
-  CutTensor found;
-  const Status status = FindCutTensor(&model, operators, &found);
+  Status status = model.Open();
   if (status != Status::kOk) return status;
-  cut->nodes = found.nodes;
-  cut->info = found.info;
-  if (found.node >= 0) cut->data = context_.Const<int8_t>(nodes_[found.node].output);
-  return Status::kOk;
+  if (operators > model.operator_count()) return Status::kModelMalformed;
+  // Operators that only give a tensor another shape are no nodes: their data is their input's.
+  int32_t sought = -1;
+  for (uint32_t i = operators; i-- > 0;) {
+    Operator op;
+    status = model.ReadOperator(i, &op);
+    if (status != Status::kOk) return status;
+    const int32_t output = model.Int32At(op.outputs, 0);
+    const bool is_node = KernelAt(FindKernel(op.code))->eval != nullptr;
+    if (i + 1 == operators) {
+      Tensor tensor;
+      status = model.ReadTensor(output, &tensor);
+      if (status != Status::kOk) return status;
+      if (tensor.type != TensorType::kInt8) return Status::kModelUnsupportedType;
+      cut->info = Describe(tensor);
+      sought = output;
+    }
+    if (sought == output && is_node) sought = -2 - static_cast<int32_t>(cut->nodes);
+    if (sought == output) sought = model.Int32At(op.inputs, 0);
+    cut->nodes += is_node ? 1 : 0;
+  }
+  // Counted from the end, the node that computes it; none: the model's input, if no constant.
+  if (sought <= -2) {
+    const uint32_t from_end = static_cast<uint32_t>(-2 - sought);
+    cut->data = context_.Const<int8_t>(nodes_[cut->nodes - 1 - from_end].output);
+    return Status::kOk;
+  }
+  return sought == model.input_tensor() ? Status::kOk : Status::kModelUnsupportedShape;
 }
 
 }  // namespace tinymia

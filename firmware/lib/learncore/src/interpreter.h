@@ -23,8 +23,7 @@ class Interpreter {
   // `data` must stay in place; the arena's memory, too, and be aligned to 8 bytes. The file is
   // untrusted. On kArenaTooSmall arena->used() is the size that is needed; it is a lower bound
   // when the arena cannot even hold the planner's table. After any error Invoke does nothing.
-  // `cuts`: FindCut may be asked for places between operators. (They cost nothing here.)
-  Status Load(const uint8_t* data, uint32_t size, Arena* arena, bool cuts = true);
+  Status Load(const uint8_t* data, uint32_t size, Arena* arena);
 
   const TensorInfo& input_info() const { return input_info_; }
   const TensorInfo& output_info() const { return output_info_; }
@@ -60,15 +59,5 @@ class Interpreter {
   TensorInfo input_info_ = {};
   TensorInfo output_info_ = {};
 };
-
-// The output of the first `operators` operators in the file, at least one.
-struct CutTensor {
-  int32_t tensor = -1;
-  int32_t node = -1;   // that computes it; -1: it is the model's input in another shape
-  uint32_t nodes = 0;  // up to there
-  Interpreter::TensorInfo info = {};
-};
-// `model` is one that Load accepted. Refuses as FindCut does.
-Status FindCutTensor(TfliteModel* model, uint32_t operators, CutTensor* found);
 
 }  // namespace tinymia

@@ -12,7 +12,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 PIP := $(BIN)/pip install -q --disable-pip-version-check
-BUILD_TOOLS := scikit-build-core nanobind cmake ninja
+# Without build isolation these must be there: the last two for packages that have no wheel.
+BUILD_TOOLS := scikit-build-core nanobind cmake ninja setuptools wheel
 AUDIT_FLAGS ?=
 PYTEST_FLAGS ?=
 

@@ -14,6 +14,8 @@ STAMP := $(VENV)/.ready
 PIP := $(BIN)/pip install -q --disable-pip-version-check
 # Without build isolation these must be there: the last two for packages that have no wheel.
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja setuptools wheel
+TIDY_FLAGS = -std=c++17 -isystem "$$(g++ -print-file-name=include)" \
+  -Ifirmware/lib/learncore/src -Ifirmware/lib/link/src -Ifirmware/src
 AUDIT_FLAGS ?=
 PYTEST_FLAGS ?=
 
@@ -74,9 +76,9 @@ lint: setup ## Linters and type checks, Python and C++
 	  'tests/native/*' | grep -v -e status.h -e messages.h \
 	  | xargs $(BIN)/clang-format --dry-run --Werror
 	@git ls-files 'firmware/lib/*.cc' 'firmware/src/*.cc' \
-	  | xargs -P 2 -n 4 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- -std=c++17 \
-	    -isystem '"$$(g++ -print-file-name=include)"' -Ifirmware/lib/learncore/src \
-	    -Ifirmware/lib/link/src -Ifirmware/src 2>/dev/null' clang-tidy
+	  | xargs -P 2 -n 4 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- $(TIDY_FLAGS) 2>/dev/null' clang-tidy
+	@$(BIN)/clang-tidy --quiet firmware/src/engine_tflm.cc -- $(TIDY_FLAGS) \
+	  -DTINYMIA_ENGINE_TFLM -Itests/native/tflm 2>/dev/null
 
 .PHONY: test
 test: setup lint ## Everything that must hold, on all boards that are simulated

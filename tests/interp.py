@@ -61,8 +61,15 @@ def aligned(size: int, alignment: int = 16) -> NDArray[np.uint8]:
 class Interpreter:
     """One loaded model; `status` says whether Load accepted it."""
 
-    def __init__(self, model: bytes, arena_size: int = 1 << 20, *, dsp: bool = False) -> None:
-        self._lib = library(dsp)
+    def __init__(
+        self,
+        model: bytes,
+        arena_size: int = 1 << 20,
+        *,
+        dsp: bool = False,
+        lib: ctypes.CDLL | None = None,
+    ) -> None:
+        self._lib = lib or library(dsp)
         self._model = aligned(max(len(model), 1))
         self._model[: len(model)] = np.frombuffer(model, np.uint8)
         self._arena = aligned(max(arena_size, 1))

@@ -23,7 +23,8 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   arena_.Reset();
   Refusal refusal = ParseBundle(data, room, &bundle_);
   if (refusal.status != Status::kOk) return refusal;
-  refusal.status = interpreter_.Load(bundle_.model, bundle_.model_size, &arena_);
+  refusal.status =
+      engine_.Load(bundle_.model, bundle_.model_size, &arena_, bundle_.graph.count != 0);
   model_arena_ = arena_.used();
   if (refusal.status == Status::kArenaTooSmall)
     return {refusal.status, arena_.used(), arena_.size()};
@@ -128,8 +129,8 @@ uint32_t Session::Hello(HelloRequest request, Reply reply) const {
 }
 
 uint32_t Session::Info(Reply reply) const {
-  const Interpreter::TensorInfo& in = interpreter_.input_info();
-  const Interpreter::TensorInfo& out = interpreter_.output_info();
+  const Engine::TensorInfo& in = engine_.input_info();
+  const Engine::TensorInfo& out = engine_.output_info();
   InfoResponse response = {};
   response.bundle_crc = bundle_.crc;
   response.bundle_size = bundle_.size;
@@ -184,7 +185,7 @@ uint32_t Session::Clear(Reply reply) {
 }
 
 uint32_t Session::Put(PutRequest request, Reply reply) {
-  const uint32_t window = static_cast<uint32_t>(interpreter_.input_info().bytes);
+  const uint32_t window = static_cast<uint32_t>(engine_.input_info().bytes);
   const uint32_t count = request.count;
   // Divided, not multiplied: a large count of large windows must not wrap.
   const uint32_t each = count == 0 ? 0 : request.data_bytes / count;  // a label and a window
@@ -215,19 +216,19 @@ uint32_t Session::Put(PutRequest request, Reply reply) {
 }
 
 uint32_t Session::Infer(InferRequest request, Reply reply) {
-  const uint32_t window = static_cast<uint32_t>(interpreter_.input_info().bytes);
+  const uint32_t window = static_cast<uint32_t>(engine_.input_info().bytes);
   if (request.window_bytes != window)
     return reply.Fail(Status::kBadWindow, request.window_bytes, window);
   InferResponse response = {};
-  response.output_bytes = static_cast<uint32_t>(interpreter_.output_info().bytes);
+  response.output_bytes = static_cast<uint32_t>(engine_.output_info().bytes);
   if (response.output_bytes > Reply::Room(InferResponse::kFixed)) {
     return reply.Fail(Status::kAnswerTooLong, response.output_bytes, kMaxPayload);
   }
-  memcpy(interpreter_.input(), request.window, window);
+  memcpy(engine_.input(), request.window, window);
   const uint32_t start = hal::Ticks();
-  interpreter_.Invoke();
+  engine_.Invoke();
   response.ticks = hal::Ticks() - start;
-  memcpy(reply.Open(InferResponse::kFixed), interpreter_.output(), response.output_bytes);
+  memcpy(reply.Open(InferResponse::kFixed), engine_.output(), response.output_bytes);
   return reply.Ok(response);
 }
 

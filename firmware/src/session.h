@@ -5,8 +5,8 @@
 
 #include "arena.h"
 #include "bundle.h"
-#include "interpreter.h"
 #include "messages.h"
+#include "model_engine.h"
 #include "train/store.h"
 #include "train/trainer.h"
 
@@ -81,7 +81,7 @@ class Session {
   Arena arena_;
   Refusal refusal_;
   BundleView bundle_;
-  Interpreter interpreter_;
+  Engine engine_;
   ExampleStore store_;
   Trainer<float> trainer_;
   TrainSettings settings_;

@@ -50,7 +50,7 @@ void Session::WriteAnswer(const int8_t* features, uint8_t policy, uint16_t level
 
 uint32_t Session::window_bytes() const {
   const bool usable = refusal_.status == Status::kOk;
-  return usable ? static_cast<uint32_t>(interpreter_.input_info().bytes) : 0;
+  return usable ? static_cast<uint32_t>(engine_.input_info().bytes) : 0;
 }
 
 void Session::Predict(const int8_t* window) {
@@ -58,19 +58,19 @@ void Session::Predict(const int8_t* window) {
     trainer_.Answer(store_.FeaturesOf(window), answer_);
     return;
   }
-  memcpy(interpreter_.input(), window, window_bytes());
-  interpreter_.Invoke();
+  memcpy(engine_.input(), window, window_bytes());
+  engine_.Invoke();
 }
 
 uint32_t Session::answers() const {
   return bundle_.graph.count != 0 ? bundle_.graph.classes()
-                                  : static_cast<uint32_t>(interpreter_.output_info().bytes);
+                                  : static_cast<uint32_t>(engine_.output_info().bytes);
 }
 
 float Session::answer(uint32_t k) const {
   if (bundle_.graph.count != 0) return answer_[k];
-  const Interpreter::TensorInfo& out = interpreter_.output_info();
-  return static_cast<float>(interpreter_.output()[k] - out.zero_point) * out.scale;
+  const Engine::TensorInfo& out = engine_.output_info();
+  return static_cast<float>(engine_.output()[k] - out.zero_point) * out.scale;
 }
 
 uint32_t Session::Query(QueryRequest request, Reply reply) {
@@ -98,7 +98,7 @@ uint32_t Session::Query(QueryRequest request, Reply reply) {
 uint32_t Session::Ask(AskRequest request, Reply reply) {
   const Refusal refusal = CheckPolicy(request.policy, request.levels);
   if (refusal.status != Status::kOk) return reply.Fail(refusal);
-  const uint32_t window = static_cast<uint32_t>(interpreter_.input_info().bytes);
+  const uint32_t window = static_cast<uint32_t>(engine_.input_info().bytes);
   if (request.window_bytes != window)
     return reply.Fail(Status::kBadWindow, request.window_bytes, window);
   AskResponse response = {};

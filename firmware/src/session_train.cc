@@ -34,8 +34,8 @@ Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
   const Graph& graph = bundle_.graph;
   if (!graph.CanStartAt(first_layer)) return {Status::kBadLayer, first_layer, graph.count};
   const Layer& layer = graph.layers[first_layer];
-  Interpreter::Cut cut;
-  const Status status = interpreter_.FindCut(layer.cut, &cut);
+  Engine::Cut cut;
+  const Status status = engine_.FindCut(layer.cut, &cut);
   if (status != Status::kOk) return {status, 0, 0};
   if (static_cast<uint32_t>(cut.info.bytes) != layer.inputs()) {
     return {Status::kTailMismatch, layer.inputs(), static_cast<uint32_t>(cut.info.bytes)};
@@ -43,7 +43,7 @@ Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
   const ExampleStore before = store_;
   const uint32_t first_before = first_layer_;
   first_layer_ = first_layer;
-  store_.Plan(&interpreter_, cut, raw);
+  store_.Plan(&engine_, cut, raw);
   TrainSettings settings;
   settings.batch = 8;
   const Refusal refusal = PlanTraining(settings, false);

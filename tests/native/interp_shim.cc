@@ -1,11 +1,11 @@
-// C interface to the interpreter, for ctypes.
+// C interface to the inference engine, for ctypes.
 #include <new>
 
 #include "arena.h"
-#include "interpreter.h"
+#include "model_engine.h"
 
 using tinymia::Arena;
-using tinymia::Interpreter;
+using Interpreter = tinymia::Engine;
 
 extern "C" {
 

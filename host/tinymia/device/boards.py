@@ -200,7 +200,6 @@ def _board(parser: configparser.ConfigParser, file: Path) -> BoardFile:
     section = f"env:{file.stem}"
     if not parser.has_section(section):
         raise DeviceError(f"{file} has no section [{section}].", "It is called as the file is.")
-    family = parser.get(section, "extends", fallback="")
     found = {
         key: value.replace("%%", "%")
         for key, value in _inherited(parser, section, file).items()
@@ -219,6 +218,9 @@ def _board(parser: configparser.ConfigParser, file: Path) -> BoardFile:
     for key, (needed, what, _) in KEYS.items():
         if needed and key not in found:
             raise DeviceError(f"{file}: {key} is missing.", f"It is {what}.")
+    family = section
+    while family.startswith("env:"):  # a board may extend another one
+        family = parser.get(family, "extends", fallback="")
     made = _made(file.stem, family, found)
     _check(made, file)
     return made

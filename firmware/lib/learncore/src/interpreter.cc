@@ -17,7 +17,7 @@ Interpreter::TensorInfo Describe(const Tensor& tensor) {
 
 }  // namespace
 
-Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena) {
+Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool /*cuts*/) {
   *this = Interpreter();
   LoadedGraph graph;
   const Status status = Loader(data, size, arena).Run(&graph);

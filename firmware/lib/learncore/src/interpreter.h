@@ -23,7 +23,8 @@ class Interpreter {
   // `data` must stay in place; the arena's memory, too, and be aligned to 8 bytes. The file is
   // untrusted. On kArenaTooSmall arena->used() is the size that is needed; it is a lower bound
   // when the arena cannot even hold the planner's table. After any error Invoke does nothing.
-  Status Load(const uint8_t* data, uint32_t size, Arena* arena);
+  // `cuts`: whether FindCut will be asked for places between operators. They cost nothing here.
+  Status Load(const uint8_t* data, uint32_t size, Arena* arena, bool cuts = true);
 
   const TensorInfo& input_info() const { return input_info_; }
   const TensorInfo& output_info() const { return output_info_; }

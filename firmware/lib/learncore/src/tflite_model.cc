@@ -34,6 +34,7 @@ Status TfliteModel::Open() {
       tensors_.count > kMaxTensors) {
     return buffer_.Fail(Status::kModelUnsupportedShape);
   }
+  graph_count_ = graphs.count;
   input_ = Int32At(inputs, 0);
   output_ = Int32At(outputs, 0);
   return status();

@@ -70,6 +70,7 @@ class TfliteModel {
   // Checks the file's outer structure. To be called first.
   Status Open();
 
+  uint32_t graph_count() const { return graph_count_; }  // only the first one is read
   uint32_t tensor_count() const { return tensors_.count; }
   uint32_t operator_count() const { return operators_.count; }
   int32_t input_tensor() const { return input_; }
@@ -103,6 +104,7 @@ class TfliteModel {
   FbVector buffers_;
   FbVector tensors_;
   FbVector operators_;
+  uint32_t graph_count_ = 0;
   int32_t input_ = -1;
   int32_t output_ = -1;
 };

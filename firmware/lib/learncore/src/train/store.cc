@@ -6,10 +6,10 @@
 
 namespace tinymia {
 
-void ExampleStore::Plan(Interpreter* interpreter, const Interpreter::Cut& cut, bool raw) {
-  interpreter_ = interpreter;
+void ExampleStore::Plan(Engine* engine, const Engine::Cut& cut, bool raw) {
+  engine_ = engine;
   cut_ = cut;
-  const Interpreter::TensorInfo& in = interpreter->input_info();
+  const Engine::TensorInfo& in = engine->input_info();
   raw_ = raw && cut.nodes != 0;  // what lies before all operators is the window itself
   slot_bytes_ = static_cast<uint32_t>(raw_ ? in.bytes : cut.info.bytes);
   // [1][length][..][channels], or a flat window.
@@ -53,10 +53,10 @@ void ExampleStore::Clear() {
 
 const int8_t* ExampleStore::Compute(const int8_t* window) {
   if (cut_.nodes == 0) return window;
-  if (window != interpreter_->input()) {
-    memcpy(interpreter_->input(), window, static_cast<uint32_t>(interpreter_->input_info().bytes));
+  if (window != engine_->input()) {
+    memcpy(engine_->input(), window, static_cast<uint32_t>(engine_->input_info().bytes));
   }
-  interpreter_->Run(cut_);
+  engine_->Run(cut_);
   return cut_.data;
 }
 
@@ -84,8 +84,8 @@ const int8_t* ExampleStore::FeaturesOf(const int8_t* window) { return Compute(wi
 
 const int8_t* ExampleStore::Augmented(const TrainSettings& settings, uint32_t slot, uint32_t epoch,
                                       uint32_t position) {
-  Augment(settings, shape_, epoch, position, slots_ + slot * slot_bytes_, interpreter_->input());
-  return Compute(interpreter_->input());
+  Augment(settings, shape_, epoch, position, slots_ + slot * slot_bytes_, engine_->input());
+  return Compute(engine_->input());
 }
 
 uint64_t ExampleStore::Hash() const {

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "../interpreter.h"
+#include "../model_engine.h"
 #include "augment.h"
 #include "settings.h"
 
@@ -12,11 +12,11 @@ namespace tinymia {
 
 class ExampleStore {
  public:
-  // `cut`: the trained layers' input in the backbone (Interpreter::FindCut). Windows are kept whole
+  // `cut`: the trained layers' input in the backbone (Engine::FindCut). Windows are kept whole
   // if `raw`. Memory is given by Place().
-  void Plan(Interpreter* interpreter, const Interpreter::Cut& cut, bool raw);
+  void Plan(Engine* engine, const Engine::Cut& cut, bool raw);
   uint32_t slot_bytes() const { return slot_bytes_; }
-  const Interpreter::Cut& cut() const { return cut_; }
+  const Engine::Cut& cut() const { return cut_; }
   bool raw() const { return raw_; }
 
   // Bytes for that many slots with labels and bitmap.
@@ -48,8 +48,8 @@ class ExampleStore {
   bool IsMember(uint32_t i) const { return (bitmap_[i / 8] >> (i % 8) & 1) != 0; }
   const int8_t* Compute(const int8_t* window);
 
-  Interpreter* interpreter_ = nullptr;
-  Interpreter::Cut cut_;
+  Engine* engine_ = nullptr;
+  Engine::Cut cut_;
   WindowShape shape_ = {};
   bool raw_ = false;
   uint32_t slot_bytes_ = 0;

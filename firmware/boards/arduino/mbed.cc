@@ -2,6 +2,7 @@
 // the Pico stands on: cycles, the main thread's stack, faults and resets.
 
 #include <cmsis.h>
+#include <platform/internal/mbed_fault_handler.h>
 #include <platform/mbed_error.h>
 #include <platform/mbed_interface.h>
 #include <rtx_os.h>
@@ -10,6 +11,8 @@
 #include "core.h"
 #include "hal.h"
 #include "startup.h"
+
+extern "C" mbed_fault_context_t mbed_fault_context;  // registers at the last fault
 
 namespace tinymia {
 namespace {
@@ -25,8 +28,6 @@ const osRtxThread_t* Thread() { return static_cast<osRtxThread_t*>(osThreadGetId
 
 // The kernel keeps its mark in the lowest word and stops the program when it is gone.
 volatile uint32_t* StackBottom() { return static_cast<uint32_t*>(Thread()->stack_mem) + 1; }
-
-volatile uint32_t* StackTop() { return StackBottom() - 1 + hal::StackSize() / sizeof(uint32_t); }
 
 void PaintStack() {
   uint32_t* sp;
@@ -73,9 +74,13 @@ uint32_t CoreClockHz() { return SystemCoreClock; }
 uint32_t StackSize() { return Thread()->stack_size; }
 
 uint32_t StackHighWater() {
-  const volatile uint32_t* p = StackBottom();
-  while (p < StackTop() && *p == kStackPaint) ++p;
-  return static_cast<uint32_t>(StackTop() - p) * sizeof(uint32_t);
+  const uint32_t most = StackSize() - sizeof(uint32_t);
+  const volatile uint32_t* bottom = StackBottom();
+  uint32_t unused = 0;
+  while (unused < most && bottom[unused / sizeof(uint32_t)] == kStackPaint) {
+    unused += sizeof(uint32_t);
+  }
+  return most - unused;
 }
 
 FaultRecord LastFault() { return last_fault; }
@@ -97,7 +102,7 @@ void mbed_die() {
   mbed_error_ctx error = {};
   mbed_get_last_error_info(&error);
   fault_memory.cause = exception != 0 ? exception : kFrameworkCause;
-  fault_memory.pc = exception != 0 ? error.error_value : error.error_address;
+  fault_memory.pc = exception != 0 ? mbed_fault_context.PC_reg : error.error_address;
   fault_memory.status = static_cast<uint32_t>(error.error_status);
   fault_memory.check = FaultCheck(fault_memory.cause, fault_memory.pc, fault_memory.status);
   fault_memory.magic = kFaultMagic;

@@ -7,15 +7,10 @@
 #include <new>
 
 #include "kernels/kernel.h"
-#include "tflite_model.h"
-
-// Its headers are not held to the warnings of this project.
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wunused-parameter"
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
-#pragma GCC diagnostic pop
+#include "tflite_model.h"
 
 namespace tinymia {
 namespace {

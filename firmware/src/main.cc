@@ -16,9 +16,7 @@ void SendFrame(const uint8_t* bytes, uint32_t size) {
   tinymia::hal::Write(bytes, size);
 }
 
-}  // namespace
-
-int main() {
+[[noreturn]] void Serve() {
   using tinymia::Link;
   using tinymia::Session;
   using tinymia::TextCommands;
@@ -43,3 +41,13 @@ int main() {
     }
   }
 }
+
+}  // namespace
+
+#ifdef ARDUINO
+// The framework has the main program.
+extern "C" void setup() { Serve(); }
+extern "C" void loop() {}
+#else
+int main() { Serve(); }
+#endif

@@ -1,9 +1,8 @@
-// The memory map as the linker made it.
+// The memory map as the linker made it, on bare metal and beside a framework.
 
 #include <stdint.h>
 
 #include "hal.h"
-#include "startup.h"
 
 extern "C" {
 extern uint8_t tinymia_arena_start[];
@@ -14,16 +13,13 @@ extern const uint8_t tinymia_bundle_capacity[];  // its address is the value
 }
 
 namespace tinymia::hal {
+namespace {
 
-uint32_t StackSize() {
-  return static_cast<uint32_t>(tinymia_stack_top - tinymia_stack_bottom) * sizeof(uint32_t);
-}
+// What .bundle holds until a bundle is baked in: as if the flash were erased.
+__attribute__((section(".bundle"), used, aligned(16))) constexpr uint32_t kNoBundle[4] = {
+    0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF};
 
-uint32_t StackHighWater() {
-  const volatile uint32_t* p = tinymia_stack_bottom;
-  while (p < tinymia_stack_top && *p == kStackPaint) ++p;
-  return static_cast<uint32_t>(tinymia_stack_top - p) * sizeof(uint32_t);
-}
+}  // namespace
 
 uint8_t* ArenaBase() { return tinymia_arena_start; }
 

@@ -48,10 +48,6 @@ constexpr VectorTable MakeVectors() {
 
 __attribute__((section(".vectors"), used)) constexpr VectorTable kVectors = MakeVectors();
 
-// What .bundle holds until a bundle is baked in: as if the flash were erased.
-__attribute__((section(".bundle"), used, aligned(16))) constexpr uint32_t kNoBundle[4] = {
-    0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF};
-
 __attribute__((section(".noinit"))) volatile FaultMemory fault_memory;
 hal::FaultRecord last_fault;
 
@@ -67,6 +63,16 @@ void TakeFaultRecord() {
 }  // namespace
 
 hal::FaultRecord hal::LastFault() { return last_fault; }
+
+uint32_t hal::StackSize() {
+  return static_cast<uint32_t>(tinymia_stack_top - tinymia_stack_bottom) * sizeof(uint32_t);
+}
+
+uint32_t hal::StackHighWater() {
+  const volatile uint32_t* p = tinymia_stack_bottom;
+  while (p < tinymia_stack_top && *p == kStackPaint) ++p;
+  return static_cast<uint32_t>(tinymia_stack_top - p) * sizeof(uint32_t);
+}
 
 void hal::Reset() {
   __asm volatile("dsb" ::: "memory");

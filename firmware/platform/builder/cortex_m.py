@@ -16,40 +16,17 @@ map_file = os.path.join(
 )
 
 
-def size_of(text):
-    """Bytes of "128K", "2M" or "512"."""
-    number = int(text.rstrip("KM"), 0)
-    return number * {"K": 1024, "M": 1024 * 1024}.get(text[-1], 1)
-
-
 core = [f"-mcpu={board.get('build.cpu')}", "-mthumb"]
 if board.get("build.fpu", ""):
     core += ["-mfloat-abi=hard", f"-mfpu={board.get('build.fpu')}"]
 else:
     core += ["-mfloat-abi=soft"]
 
-# Regions of memory become symbols of the linker, the UART and its pins macros of the board layer.
-regions = {}
-for name in ("flash", "bundle", "ram"):
-    start, size = board.get(f"memory.{name}").split()
-    regions[name] = size_of(size)
-    env.Append(
-        LINKFLAGS=[
-            f"-Wl,--defsym=TINYMIA_{name.upper()}_START={start}",
-            f"-Wl,--defsym=TINYMIA_{name.upper()}_SIZE={regions[name]}",
-        ]
-    )
-stack = size_of(board.get("memory.stack"))
-env.Append(LINKFLAGS=[f"-Wl,--defsym=TINYMIA_STACK_SIZE={stack}"])
-board.update("upload.maximum_size", regions["flash"] + regions["bundle"])
-board.update("upload.maximum_ram_size", regions["ram"])
+env.SConscript("memory.py")
 
+# The UART and its pins become macros of the board layer.
 chip = re.match(r"stm32[a-z]\d\d\d|", board.get("build.mcu"))[0].upper()
-macros = [
-    ("TINYMIA_BOARD", env.StringifyMacro(env.subst("$PIOENV"))),
-    ("TINYMIA_BAUD", board.get("uart.baud")),
-    ("TINYMIA_UART", re.sub(r"\D", "", board.get("uart.port"))),
-]
+macros = [("TINYMIA_UART", re.sub(r"\D", "", board.get("uart.port")))]
 if chip:
     macros.append(f"TINYMIA_{chip}")
 for wire in ("tx", "rx"):

@@ -37,7 +37,9 @@ def command(results: tuple[Path, ...], readme: Path | None) -> None:
 
     known = boards()
     if not results:
-        listed = table("", ("board", "core", "RAM", "flash", "serial line", "simulated by"))
+        listed = table(
+            "", ("board", "core", "RAM", "flash", "serial line", "simulated by", "needs")
+        )
         for column in listed.columns:
             column.justify = "left"
         for b in known.values():
@@ -48,8 +50,9 @@ def command(results: tuple[Path, ...], readme: Path | None) -> None:
                 b.core.removeprefix("cortex-") + ("" if b.fpu else ", no FPU"),
                 f"{b.ram.size // 1024} KB",
                 f"{(b.flash.size + b.bundle.size) // 1024} KB",
-                f"{pins}, {b.uart.baud} baud",
+                "USB" if b.own_usb else f"{pins}, {b.uart.baud} baud",
                 ", ".join(where),
+                "PlatformIO's registry" if b.platform else "",
             )
         show(listed)
         return

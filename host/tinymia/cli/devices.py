@@ -33,7 +33,9 @@ def command(ask: bool) -> None:
     with ThreadPoolExecutor(max_workers=8) as pool:
         answers = list(pool.map(lambda port: _who(port) if ask else "not asked", ports))
     for port, who in zip(ports, answers, strict=True):
-        may_be = ", ".join(b.id for b in boards().values() if port.usb in b.upload.usb)
+        may_be = ", ".join(
+            b.id for b in boards().values() if port.usb in (*b.upload.usb, *b.upload.bossac)
+        )
         what = f"{port.description} {port.usb}".strip() + (f": {may_be}?" if may_be else "")
         listed.add_row(f"serial:{port.device}", what, who)
     found = (

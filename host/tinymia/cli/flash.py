@@ -26,10 +26,16 @@ if TYPE_CHECKING:
 @click.option(
     "--with",
     "programmer",
-    type=click.Choice(["openocd", "pyocd"]),
-    help="Programmer; by default OpenOCD through PlatformIO, or pyOCD where that alone is there.",
+    type=click.Choice(["openocd", "pyocd", "uf2", "bossac"]),
+    help="Way onto the board; by default its own USB drive (uf2) or bootloader (bossac), where it"
+    " has one; else a debug probe by OpenOCD, or by pyOCD where that alone is there.",
 )
 @click.option("--probe", default="", metavar="SERIAL", help="Debug probe, when there are several.")
+@click.option(
+    "--drive",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder where the board's USB drive is mounted, when it is not found.",
+)
 @click.option("--verbose", is_flag=True, help="Show the programmer's output.")
 def command(
     bundle_path: Path | None,
@@ -38,6 +44,7 @@ def command(
     image: Path | None,
     programmer: str | None,
     probe: str,
+    drive: Path | None,
     verbose: bool,
 ) -> None:
     """Build, bake and program a real board, wait for its handshake and verify the build id.
@@ -45,6 +52,7 @@ def command(
     \b
     Examples:
       tinymia flash --board nucleo_f446re
+      tinymia flash --board pico --port /dev/ttyUSB0       (with BOOTSEL held while plugging in)
       tinymia flash --board stm32f405 --port /dev/ttyUSB0 --image personal.elf
       tinymia flash --board nucleo_f446re --with pyocd --probe 066BFF343633464257254156
     """
@@ -62,9 +70,19 @@ def command(
         built = build(chosen.env)
         image = bake(built.elf, bundle.to_bytes(), images_dir() / f"{board}.elf")
     build_id = image_info(image).build_id
-    flash(image, chosen, programmer=programmer or "", probe=probe, verbose=verbose)
-    click.echo(f"programmed {image}")
-    where = port or port_of(chosen)
+    used = flash(
+        image,
+        chosen,
+        programmer=programmer or "",
+        probe=probe,
+        drive=drive,
+        port=port or "",
+        verbose=verbose,
+    )
+    click.echo(f"programmed {image} ({used})")
+    # The board's own port is gone while it restarts, and may come back under another name.
+    where = port_of(chosen, 10.0) if chosen.own_usb else None
+    where = where or port or port_of(chosen)
     if where is None:
         click.echo(f"build id   {build_id}, not verified: {_why(chosen)}")
         return
@@ -76,5 +94,7 @@ def _why(board: BoardFile) -> str:
     from tinymia.device.targets import list_ports
 
     found = ", ".join(port.device for port in list_ports() if port.usb) or "none"
+    if board.own_usb:
+        return f"its USB port does not come back (USB ports here: {found}); press its reset button"
     pins = f"{board.uart.tx} and {board.uart.rx}"
     return f"give --port for the serial line on {pins} (USB ports here: {found})"

@@ -24,7 +24,8 @@ _CORES = {
     "cortex-m33": ("fpv5-sp-d16",),
     "cortex-m55+nomve": ("fpv5-sp-d16",),
 }
-_PROTOCOLS = ("stlink", "jlink", "cmsis-dap", "none")
+_PROTOCOLS = ("stlink", "jlink", "cmsis-dap", "sam-ba", "picotool", "none")
+_USB_PORT = "usb"
 _LEAST_RAM = 64 * 1024  # of arena
 
 
@@ -43,7 +44,10 @@ class Region:
 
 @dataclass(frozen=True)
 class Uart:
-    """The serial line: peripheral, pins (as the chip's manual calls them) and bits a second."""
+    """The serial line: peripheral, pins (as the chip's manual calls them) and bits a second.
+
+    The port "usb" is the chip's own, which has no pins.
+    """
 
     port: str
     tx: str
@@ -60,12 +64,18 @@ class Upload:
         openocd: configuration files.
         pyocd: pyOCD's name of the chip.
         usb: ids, vvvv:pppp, of the probe or serial port on the board.
+        drive: Board-ID in INFO_UF2.TXT of the USB drive that takes images; empty: it has none.
+        bossac: USB ids of the bootloader's port, to which bossac speaks; empty: it has none.
+        touch: USB ids of ports that start that drive or bootloader when opened at 1200 baud.
     """
 
     protocol: str
     openocd: tuple[str, ...]
     pyocd: str
     usb: tuple[str, ...]
+    drive: str = ""
+    bossac: tuple[str, ...] = ()
+    touch: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,7 @@ class BoardFile:
         upload: how an image gets there.
         qemu: QEMU's machine that runs the image; empty: none.
         renode: the platform in ``hil/renode`` that does; empty: none.
+        platform: PlatformIO's package that builds it, from its registry; empty: this project does.
     """
 
     id: str
@@ -107,11 +118,17 @@ class BoardFile:
     upload: Upload
     qemu: str
     renode: str
+    platform: str = ""
 
     @property
     def env(self) -> str:
         """PlatformIO's environment that builds its image."""
         return self.id
+
+    @property
+    def own_usb(self) -> bool:
+        """Whether the serial line is the chip's own USB port."""
+        return self.uart.port == _USB_PORT
 
     @property
     def simulated_only(self) -> bool:
@@ -143,7 +160,8 @@ KEYS: dict[str, tuple[bool, str, Callable[[str], bool]]] = {
     "board_memory.bundle": (True, "address and size, as in 0x08020000 384K", _matches(_REGION)),
     "board_memory.ram": (True, "address and size, as in 0x20000000 128K", _matches(_REGION)),
     "board_memory.stack": (True, "a size, as in 8K", _matches(_SIZE)),
-    "board_uart.port": (True, "a peripheral, as in usart2", _matches(r"us?art[0-9]")),
+    "board_memory.heap": (False, "a size, as in 24K, for a framework", _matches(_SIZE)),
+    "board_uart.port": (True, "a peripheral, as in usart2, or usb", _matches(r"us?art[0-9]|usb")),
     "board_uart.tx": (False, "a pin, as in PA2, P0.06 or GP0", _matches(_PIN)),
     "board_uart.rx": (False, "a pin, as in PA3, P0.08 or GP1", _matches(_PIN)),
     "board_uart.baud": (True, "bits a second", _matches(r"[1-9][0-9]{3,6}")),
@@ -151,6 +169,9 @@ KEYS: dict[str, tuple[bool, str, Callable[[str], bool]]] = {
     "board_upload.openocd": (False, "OpenOCD's files", _matches(r"\S+\.cfg( \S+\.cfg)*")),
     "board_upload.pyocd": (False, "pyOCD's name of the chip", _matches(r"[a-z0-9_]+")),
     "board_upload.usb": (False, "USB ids, as in 0483:374b", _matches(rf"{_USB}( {_USB})*")),
+    "board_upload.drive": (False, "a Board-ID, as in RPI-RP2", _matches(r"[A-Za-z0-9_-]+")),
+    "board_upload.bossac": (False, "USB ids, as in 2341:005a", _matches(rf"{_USB}( {_USB})*")),
+    "board_upload.touch": (False, "USB ids, as in 2341:805a", _matches(rf"{_USB}( {_USB})*")),
     "board_simulator.qemu": (False, "a machine of QEMU", _matches(r"[a-z0-9-]+")),
     "board_simulator.renode": (False, "a platform in hil/renode", _matches(r"[a-z0-9_]+")),
 }
@@ -200,11 +221,8 @@ def _board(parser: configparser.ConfigParser, file: Path) -> BoardFile:
     section = f"env:{file.stem}"
     if not parser.has_section(section):
         raise DeviceError(f"{file} has no section [{section}].", "It is called as the file is.")
-    found = {
-        key: value.replace("%%", "%")
-        for key, value in _inherited(parser, section, file).items()
-        if key.startswith("board_")
-    }
+    options = _inherited(parser, section, file)
+    found = {k: v.replace("%%", "%") for k, v in options.items() if k.startswith("board_")}
     for key, value in found.items():
         if key not in KEYS:
             close = difflib.get_close_matches(key, KEYS, 1)
@@ -221,8 +239,9 @@ def _board(parser: configparser.ConfigParser, file: Path) -> BoardFile:
     family = section
     while family.startswith("env:"):  # a board may extend another one
         family = parser.get(family, "extends", fallback="")
-    made = _made(file.stem, family, found)
-    _check(made, file)
+    platform = options.get("platform", "")
+    made = _made(file.stem, family, found, "" if "://" in platform else platform)
+    _check(made, file, _size(found.get("board_memory.heap", "0")))
     return made
 
 
@@ -247,7 +266,7 @@ def _region(text: str) -> Region:
     return Region(int(start, 16), _size(size))
 
 
-def _made(name: str, family: str, found: dict[str, str]) -> BoardFile:
+def _made(name: str, family: str, found: dict[str, str], platform: str) -> BoardFile:
     return BoardFile(
         id=name,
         name=found["board_name"],
@@ -272,13 +291,17 @@ def _made(name: str, family: str, found: dict[str, str]) -> BoardFile:
             tuple(found.get("board_upload.openocd", "").split()),
             found.get("board_upload.pyocd", ""),
             tuple(found.get("board_upload.usb", "").split()),
+            found.get("board_upload.drive", ""),
+            tuple(found.get("board_upload.bossac", "").split()),
+            tuple(found.get("board_upload.touch", "").split()),
         ),
         qemu=found.get("board_simulator.qemu", ""),
         renode=found.get("board_simulator.renode", ""),
+        platform=platform,
     )
 
 
-def _check(made: BoardFile, file: Path) -> None:
+def _check(made: BoardFile, file: Path, heap: int) -> None:
     """What no single key shows."""
     if made.fpu not in _CORES[made.core] and made.fpu:
         raise DeviceError(f"{file}: a {made.core} has no {made.fpu}.")
@@ -287,14 +310,15 @@ def _check(made: BoardFile, file: Path) -> None:
         for other, against in regions.items():
             if name < other and region.start < against.end and against.start < region.end:
                 raise DeviceError(f"{file}: {name} and {other} overlap.")
-    if made.ram.size < _LEAST_RAM + made.stack:
+    if made.ram.size < _LEAST_RAM + made.stack + heap:
         raise DeviceError(
             f"{file}: {made.ram.size} bytes of RAM are too few.",
             f"The arena alone needs {_LEAST_RAM}.",
         )
     if made.simulated_only and not made.qemu:
         raise DeviceError(f"{file}: board_upload.protocol is missing, and nothing simulates it.")
-    if not made.simulated_only and not (made.uart.tx and made.uart.rx):
+    pins = bool(made.uart.tx and made.uart.rx)
+    if not made.simulated_only and not pins and not made.own_usb:
         raise DeviceError(f"{file}: board_uart.tx and board_uart.rx are missing.")
     if not made.simulated_only and not (made.upload.openocd and made.upload.pyocd):
         raise DeviceError(f"{file}: board_upload.openocd or board_upload.pyocd is missing.")

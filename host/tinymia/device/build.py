@@ -73,11 +73,14 @@ def build(
         seconds: time limit, waiting for another build included.
 
     Raises:
-        DeviceError: sources, compiler or PlatformIO are missing, the code does not compile, or the
-            time is over.
+        DeviceError: sources, compiler or PlatformIO are missing, the code does not compile, the
+            time is over, or a board needs PlatformIO's registry, which cannot be reached.
     """
+    from tinymia.device.registry import provide
+
     folder = firmware if firmware is not None else firmware_dir()
     native = env.endswith("native")
+    seconds = max(seconds, provide(env, folder))
     if native:
         if shutil.which("g++") is None:
             raise DeviceError("g++ is not installed.", "Install it: `apt-get install g++`.")

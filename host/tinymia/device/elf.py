@@ -148,16 +148,24 @@ def image_info(path: Path) -> ImageInfo:
 
 
 def machine_flags(path: Path) -> tuple[int, bool]:
-    """Where an image's program starts in the flash, and whether it needs an FPU.
+    """Where an image starts in the flash, and whether it passes floats in the FPU's registers.
 
-    The FPU is told by the ABI flag for floats in registers (ELF for the Arm Architecture, 5.2.1).
+    The latter is the ABI flag of the header (ELF for the Arm Architecture, 5.2.1).
     """
+    if not has_section(path, BUNDLE_SECTION):
+        raise DeviceError(f"{path} is no image of this firmware: it has no room for a bundle.")
     with _opened(path) as elf:
-        sections = [s for s in elf.iter_sections() if s.name in (".boot2", ".vectors")]
-        if not sections:
-            raise DeviceError(f"{path} is no image of this firmware: it has no vector table.")
-        start = min(int(s["sh_addr"]) for s in sections)
-        return start, bool(int(elf.header["e_flags"]) & 0x400)
+        return min(at for at, _ in loaded(path)), bool(int(elf.header["e_flags"]) & 0x400)
+
+
+def flat(path: Path) -> bytes:
+    """An image as it lies in the flash, from its first byte on; gaps as erased flash."""
+    pieces = loaded(path)
+    start = min(at for at, _ in pieces)
+    made = bytearray(b"\xff" * (max(at + len(data) for at, data in pieces) - start))
+    for at, data in pieces:
+        made[at - start : at - start + len(data)] = data
+    return bytes(made)
 
 
 def write_atomically(path: Path, data: bytes) -> Path:

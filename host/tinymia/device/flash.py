@@ -1,4 +1,8 @@
-"""Writes an image to a real board's flash, through PlatformIO and OpenOCD, or through pyOCD."""
+"""Writes an image to a real board's flash.
+
+By a debug probe, through PlatformIO and OpenOCD or through pyOCD; or over the board's own USB cable
+(:mod:`tinymia.device.usb_boot`).
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,13 @@ from pathlib import Path
 
 from tinymia.device.boards import BoardFile
 from tinymia.device.build import firmware_dir, last_lines, run_pio
-from tinymia.device.elf import image_info, machine_flags
+from tinymia.device.elf import image_info, machine_flags, symbols
+from tinymia.device.usb_boot import bossac, copy_to_drive, find_bossac
 from tinymia.errors import DeviceError
 
-PROGRAMMERS = ("openocd", "pyocd")
+_PROBES = ("openocd", "pyocd")
+PROGRAMMERS = (*_PROBES, "uf2", "bossac")
+"""Ways onto a board: two for debug probes; its USB drive; its bootloader."""
 
 _UNLOCK = {
     "stm32": "`openocd {files} -c init -c 'reset halt' -c '{series} unlock 0' -c exit`",
@@ -90,18 +97,26 @@ def flash(
     *,
     programmer: str = "",
     probe: str = "",
+    drive: Path | None = None,
+    port: str = "",
     verbose: bool = False,
     seconds: float = 120.0,
-) -> None:
+) -> str:
     """Program, verify and restart a board.
 
     Args:
         image: an ELF file, baked or not.
         board: what is plugged in.
-        programmer: "openocd" or "pyocd"; by default the first one that is installed.
+        programmer: one of :data:`PROGRAMMERS`; by default the board's own drive or bootloader where
+            it has one, else the first program for debug probes that is installed.
         probe: serial number of the debug probe, when there are several.
+        drive: folder where the board's drive is mounted; by default it is found.
+        port: of the program that runs on the board, for boards with a bootloader.
         verbose: print the programmer's output as it comes.
         seconds: time limit.
+
+    Returns:
+        What was used, in a few words.
 
     Raises:
         DeviceError: no programmer, no probe, no board, the image is for another core, or the board
@@ -110,13 +125,18 @@ def flash(
     image_info(image)
     if board.simulated_only:
         raise DeviceError(
-            f"{board.id} is a simulated board: there is nothing to flash.",
+            f"{board.id} is simulated: there is nothing to flash.",
             f"Run it: --target qemu:{board.qemu}.",
         )
     check_core(image, board)
-    chosen = _programmer(programmer)
-    if chosen == "pyocd":
-        code, output = _pyocd(image, board, probe, verbose, seconds)
+    chosen = _programmer(programmer, board, probe, drive)
+    if chosen == "uf2":
+        return f"drive {copy_to_drive(image, board, drive)}"
+    if chosen == "bossac":
+        return f"bossac on {bossac(image, board, port, seconds)}"
+    if chosen == "pyocd" or board.platform:
+        # The registry's platforms would upload the program as it was built, without a bundle.
+        code, output = _run(_command(chosen, image, board, probe), verbose, seconds)
     else:
         code, output = run_pio(
             ["run", "-e", board.env, "-t", "nobuild", "-t", "upload"],
@@ -127,12 +147,16 @@ def flash(
         )
     if code != 0:
         raise explain(output, board)
+    return chosen
 
 
 def check_core(image: Path, board: BoardFile) -> None:
     """Raise DeviceError when an image was not built for the board's memory and core."""
     start, hard_float = machine_flags(image)
-    if start != board.flash.start or hard_float != bool(board.fpu):
+    # Frameworks pass floats in the core's registers, even where they use the FPU.
+    expected = bool(board.fpu) and not board.platform
+    bundle = symbols(image).get("tinymia_bundle_start")
+    if start != board.flash.start or hard_float != expected or bundle != board.bundle.start:
         raise DeviceError(
             f"{image} was built for another board than {board.id}.",
             f"Build it for this one: `tinymia build --board {board.id}`.",
@@ -157,13 +181,24 @@ def explain(output: str, board: BoardFile) -> DeviceError:
     return DeviceError(f"The board was not programmed:\n{last_lines(output, 'error:')}")
 
 
-def _programmer(asked: str) -> str:
+def _programmer(asked: str, board: BoardFile, probe: str, drive: Path | None) -> str:
     if asked and asked not in PROGRAMMERS:
         raise DeviceError(f"There is no programmer {asked!r}.", f"Known: {', '.join(PROGRAMMERS)}.")
-    for name in (asked,) if asked else PROGRAMMERS:
-        if shutil.which(name) is not None:
-            return name
-    if asked == "pyocd":
+    wanted = asked or ("uf2" if drive is not None else "")
+    own = "uf2" if board.upload.drive else "bossac" if board.upload.bossac else ""
+    if wanted not in ("", own, *_PROBES):
+        raise DeviceError(
+            f"A {board.name} does not take images by {wanted}.",
+            f"Use {own} or a debug probe." if own else "Use a debug probe.",
+        )
+    installed = next((name for name in _PROBES if shutil.which(name) is not None), "")
+    # Where bossac is missing a probe may do; where both are, bossac is what to install.
+    if not wanted and own and not probe:
+        return own if own == "uf2" or find_bossac() or not installed else installed
+    chosen = wanted or installed
+    if chosen and (chosen == own or shutil.which(chosen) is not None):
+        return chosen
+    if chosen == "pyocd":
         raise DeviceError("pyOCD is missing.", "Install it: `pip install pyocd`.")
     raise DeviceError(
         "OpenOCD, which programs the board, is missing.",
@@ -171,14 +206,19 @@ def _programmer(asked: str) -> str:
     )
 
 
-def _pyocd(
-    image: Path, board: BoardFile, probe: str, verbose: bool, seconds: float
-) -> tuple[int, str]:
-    command = ["pyocd", "load", "--no-wait", "--target", board.upload.pyocd]
-    command += ["--uid", probe] if probe else []
+def _command(programmer: str, image: Path, board: BoardFile, probe: str) -> list[str]:
+    if programmer == "pyocd":
+        command = ["pyocd", "load", "--no-wait", "--target", board.upload.pyocd]
+        return [*command, *(["--uid", probe] if probe else []), str(image.resolve())]
+    files = [part for name in board.upload.openocd for part in ("-f", name)]
+    files[2:2] = ["-c", f"adapter serial {probe}"] if probe else []
+    return ["openocd", *files, "-c", f"program {{{image.resolve()}}} verify reset exit"]
+
+
+def _run(command: list[str], verbose: bool, seconds: float) -> tuple[int, str]:
     try:
         done = subprocess.run(
-            [*command, str(image.resolve())],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=None if verbose else subprocess.PIPE,
             stderr=None if verbose else subprocess.STDOUT,
@@ -189,6 +229,7 @@ def _pyocd(
         )
     except subprocess.TimeoutExpired:
         raise DeviceError(
-            f"pyOCD did not finish within {seconds:.0f} s.", "Plug the board in anew and try again."
+            f"{command[0]} did not finish within {seconds:.0f} s.",
+            "Plug the board in anew and try again.",
         ) from None
     return done.returncode, done.stdout or ""

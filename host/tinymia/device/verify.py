@@ -11,10 +11,19 @@ from tinymia.device.targets import list_ports
 from tinymia.errors import DeviceError
 
 
-def port_of(board: BoardFile) -> str | None:
-    """The one serial port whose USB id is the board's; None when there is none, or several."""
-    found = [port.device for port in list_ports() if port.usb in board.upload.usb]
-    return found[0] if len(found) == 1 else None
+def port_of(board: BoardFile, seconds: float = 0.0) -> str | None:
+    """The one serial port whose USB id is the board's; None when there is none, or several.
+
+    Args:
+        board: what is looked for.
+        seconds: to wait for a port to come; a board's own is gone while it restarts.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        found = [port.device for port in list_ports() if port.usb in board.upload.usb]
+        if found or time.monotonic() >= deadline:
+            return found[0] if len(found) == 1 else None
+        time.sleep(0.1)
 
 
 def verify(port: str, board: BoardFile, build_id: str, seconds: float = 10.0) -> None:
@@ -37,11 +46,15 @@ def verify(port: str, board: BoardFile, build_id: str, seconds: float = 10.0) ->
                 break
         except LinkLostError as error:
             if time.monotonic() > deadline:
+                line = (
+                    "USB port" if board.own_usb else f"line on {board.uart.tx} and {board.uart.rx}"
+                )
                 raise DeviceError(
                     f"The board was programmed, but nothing answers on {port}.",
-                    f"Is this the line on {board.uart.tx} and {board.uart.rx} of the {board.name}?"
-                    " Press its reset button and run `tinymia devices`.",
+                    f"Is this the {line} of the {board.name}? Press its reset button and run"
+                    " `tinymia devices`.",
                 ) from error
+            time.sleep(0.2)
     if who.board != board.id:
         raise DeviceError(
             f"The board on {port} is a {who.board}, not a {board.id}.",

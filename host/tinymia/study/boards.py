@@ -94,7 +94,7 @@ def markdown(rows: list[Row]) -> str:
         core = b.core.replace("cortex-m", "M").replace("plus", "+").replace("+nomve", "")
         title = f"`{b.id}`" if b.simulated_only else f"`{b.id}`, {b.name}"
         chip = f"{b.chip}, {core}" + ("" if b.fpu else " without FPU")
-        built = "yes" if row.built else "no"
+        built = "yes" if row.built else "no: needs PlatformIO's registry" if b.platform else "no"
         memory = ""
         if row.built is not None:
             memory = (

@@ -14,6 +14,7 @@ from tinymia import data
 from tinymia.data.splits import Draw, Pool, draw, person_pool
 from tinymia.device.boards import BoardFile, board, boards
 from tinymia.device.connect import DEFAULT_TARGET, Connection, connect, supply
+from tinymia.device.port_url import with_baud
 from tinymia.device.targets import MACHINES, TARGETS, SerialTarget, environment
 from tinymia.errors import TinymiaError
 from tinymia.export.bundle import Bundle
@@ -143,8 +144,8 @@ def board_file(target: str, pytestconfig: pytest.Config) -> BoardFile | None:
 def spec(target: str, board_file: BoardFile | None) -> str:
     """The target, with the board's rate where that is not the usual one."""
     wanted = board_file.uart.baud if board_file is not None else 115200
-    plain = target.startswith("serial:/") and "?" not in target
-    return f"{target}?baud={wanted}" if plain and wanted != 115200 else target
+    kind, _, port = target.partition(":")
+    return f"{kind}:{with_baud(port, wanted)}" if kind == "serial" and port else target
 
 
 @pytest.fixture(scope="session")

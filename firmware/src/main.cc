@@ -37,7 +37,7 @@ void SendFrame(const uint8_t* bytes, uint32_t size) {
     if (size == 0) hal::WaitForInput();
     for (uint32_t i = 0; i < size; ++i) {
       link.Feed(&bytes[i], 1);
-      if (text.Push(bytes[i])) link.Forget();
+      if (text.Push(bytes[i], link.session())) link.Forget();
     }
   }
 }

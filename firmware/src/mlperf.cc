@@ -7,7 +7,7 @@
 namespace tinymia {
 namespace {
 
-constexpr uint32_t kMostRuns = 65535;
+constexpr uint32_t kMostRuns = 10000000;
 constexpr uint32_t kUsualWarmup = 10;
 
 bool IsSpace(char c) { return c == ' '; }
@@ -21,25 +21,28 @@ int HexDigit(char c) {
 
 }  // namespace
 
-bool TextCommands::Push(uint8_t byte) {
+bool TextCommands::Push(uint8_t byte, uint8_t session) {
   if (byte == 0) {
-    text_ = fresh_ = behind_delimiter_ = true;
-    too_long_ = false;
-    size_ = 0;
+    Restart(true);
     return false;
+  }
+  const bool line_end = byte == '\r' || byte == '\n';
+  if (line_end && came_ == 0 && !behind_delimiter_) return false;
+  if (came_ < sizeof start_) start_[came_] = byte;
+  ++came_;
+  if (came_ == sizeof start_) frame_ = StartsFrame(session);
+  if (frame_) {
+    if (came_ <= kLongestFrame) return false;
+    frame_ = false;  // it was cut off and never ended
+    strange_ = true;
   }
   // A frame may start with any byte, '%' too.
-  const bool first = fresh_;
-  fresh_ = false;
-  if (!text_) return false;
-  // A message's type may be the number of a line's end.
-  const bool line_end = byte == '\r' || byte == '\n';
-  if (line_end && !behind_delimiter_) return false;
+  if (line_end || (byte == '%' && came_ == 1 && behind_delimiter_)) return false;
   if (byte < ' ' || byte > '~') {
-    text_ = false;
+    strange_ = true;
     return false;
   }
-  if (byte != '%' || first) {
+  if (byte != '%') {
     if (size_ < kLongest) {
       line_[size_++] = static_cast<char>(byte);
     } else {
@@ -47,18 +50,30 @@ bool TextCommands::Push(uint8_t byte) {
     }
     return false;
   }
-  behind_delimiter_ = false;
   line_[size_] = 0;
   at_ = line_;
-  if (too_long_) {
+  if (strange_) {
+    Complain("a command has printable characters only");
+  } else if (too_long_) {
     Complain("a command has at most 80 characters");
   } else {
     Run();
   }
   Say("m-ready\r\n");
-  size_ = 0;
-  too_long_ = false;
+  Restart(false);
   return true;
+}
+
+void TextCommands::Restart(bool behind_delimiter) {
+  behind_delimiter_ = behind_delimiter;
+  frame_ = strange_ = too_long_ = false;
+  came_ = size_ = 0;
+}
+
+// The code of COBS, the type, the session; a greeting's sequence number is 0.
+bool TextCommands::StartsFrame(uint8_t session) const {
+  if (start_[0] == 3 && start_[1] == static_cast<uint8_t>(Type::kHello)) return true;
+  return start_[0] >= 3 && start_[1] < ' ' && start_[2] == session;
 }
 
 bool TextCommands::TakeSpoken() {
@@ -91,8 +106,7 @@ void TextCommands::Run() {
   } else if (Word("results")) {
     Results();
   } else {
-    Complain(AtEnd() ? "there is no command in front of %; try help%"
-                     : "there is no such command; try help%");
+    Complain(AtEnd() ? "there is no command; try help" : "there is no such command; try help");
   }
 }
 
@@ -110,7 +124,7 @@ void TextCommands::Profile() {
 }
 
 void TextCommands::Help() {
-  Say("tinymia, commands of MLPerf Tiny, each ended by %:\r\n"
+  Say("tinymia, commands of MLPerf Tiny, each ended by a per cent sign:\r\n"
       "name, profile, timestamp, help, results\r\n"
       "db load N        N bytes of input follow\r\n"
       "db HEX           some of them\r\n"
@@ -178,33 +192,36 @@ void TextCommands::Infer() {
   uint32_t runs = 0;
   uint32_t warmup = kUsualWarmup;
   if (!Number(kMostRuns, &runs) || runs == 0) {
-    return Complain("infer needs how often, 1 to 65535");
+    return Complain("infer needs how often, 1 to 10000000");
   }
-  if (!AtEnd() && !Number(kMostRuns, &warmup)) return Complain("warm up 0 to 65535 times");
-  if (!Invoke()) return Complain("load the input first: db load");
+  if (!AtEnd() && !Number(kMostRuns, &warmup)) return Complain("warm up 0 to 10000000 times");
+  if (!IsLoaded()) return Complain("load the input first: db load");
   Line("m-warmup-start-", warmup);
-  for (uint32_t i = 0; i < warmup; ++i) Invoke();
+  for (uint32_t i = 0; i < warmup; ++i) session_->Predict(window_);
   Say("m-warmup-done\r\n");
   Line("m-infer-start-", runs);
   Lap();
   for (uint32_t i = 0; i < runs; ++i) {
-    Invoke();
+    session_->Predict(window_);
     Microseconds();  // often enough to see the counter wrap
   }
   Lap();
   Say("m-infer-done\r\n");
-  Results();
+  Answer();
 }
 
-bool TextCommands::Invoke() {
-  if (expected_ == 0 || loaded_ != expected_ || expected_ != session_->window_bytes()) return false;
-  session_->Predict(window_);
-  return true;
+bool TextCommands::IsLoaded() const {
+  return expected_ != 0 && loaded_ == expected_ && expected_ == session_->window_bytes();
 }
 
 // The last answer is computed again: frames may have used the model since.
 void TextCommands::Results() {
-  if (!Invoke()) return Complain("there is no result yet: db load, then infer");
+  if (!IsLoaded()) return Complain("there is no result yet: db load, then infer");
+  session_->Predict(window_);
+  Answer();
+}
+
+void TextCommands::Answer() {
   Say("m-results-[");
   for (uint32_t k = 0; k < session_->answers(); ++k) {
     if (k > 0) Say(",");

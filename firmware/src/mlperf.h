@@ -5,15 +5,16 @@
 
 #include <stdint.h>
 
+#include "cobs.h"
 #include "messages.h"
 #include "session.h"
 
 namespace tinymia {
 
-// A command is what is printable, from one '%' to the next or from a frame's delimiter on. So bytes
-// of frames are none: behind a delimiter and one more byte comes a message's type, which is not
-// printable; line ends, which are skipped elsewhere, are no part of a command there. A command
-// never touches the sample store, the training or the link's session.
+// A command is what comes from one '%' or delimiter of frames to the next '%', without line ends.
+// The first three bytes of a frame tell it from text. What is neither, such as a glitch of the line
+// or a damaged frame, is refused as a command at its '%', so that a runner is never left without an
+// answer. A command never touches the sample store, the training or the link's session.
 class TextCommands {
  public:
   explicit TextCommands(Session* session) : session_(session) {}
@@ -22,15 +23,18 @@ class TextCommands {
   void Greet();
 
   // True when `byte` ended a command, which has been answered: what came since the last delimiter
-  // was no frame.
-  bool Push(uint8_t byte);
+  // was no frame. `session`: of the link, 0: none.
+  bool Push(uint8_t byte, uint8_t session);
 
   // Whether text was sent since the last call: a frame behind it needs a delimiter in front.
   bool TakeSpoken();
 
  private:
   static constexpr uint32_t kLongest = 80;
+  static constexpr uint32_t kLongestFrame = CobsBound(kMaxPayload + 8);
 
+  void Restart(bool behind_delimiter);
+  bool StartsFrame(uint8_t session) const;
   void Run();
   void Database();
   void Infer();
@@ -40,7 +44,8 @@ class TextCommands {
   void Print();
   void Load(uint32_t size);
   void Take(const char* digits);
-  bool Invoke();
+  bool IsLoaded() const;
+  void Answer();
   void Lap();
   uint64_t Microseconds();
 
@@ -58,9 +63,11 @@ class TextCommands {
   char line_[kLongest + 1];
   uint32_t size_ = 0;
   const char* at_ = line_;
-  bool text_ = true;               // all was printable since the last delimiter or command
-  bool fresh_ = false;             // nothing came since a delimiter
+  uint8_t start_[3];
+  uint32_t came_ = 0;              // bytes since a delimiter or command
   bool behind_delimiter_ = false;  // no command came since
+  bool frame_ = false;             // what comes is a frame
+  bool strange_ = false;           // what came is neither frame nor text
   bool too_long_ = false;
   bool spoken_ = false;
   int8_t window_[kMaxPayload];

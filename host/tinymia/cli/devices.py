@@ -18,7 +18,8 @@ def command(ask: bool) -> None:
     """List serial ports, what answers on them, and the simulators that can run here.
 
     A USB port says by its id which boards it may be; a board that runs tinymia says who it is, its
-    firmware and protocol version and its build id.
+    firmware and protocol version and its build id. Bridges in the network are not searched for:
+    `tinymia info --target serial:rfc2217://host:port` asks the board behind one.
     """
     import shutil
     from concurrent.futures import ThreadPoolExecutor

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--port",
-    help="Its serial port; by default the one whose USB id is the board's, if there is one.",
+    help="Its serial port, also behind a bridge; by default the one whose USB id is the board's.",
 )
 @click.option("--image", type=click.Path(path_type=Path), help="A baked .elf instead of --bundle.")
 @click.option(
@@ -49,6 +49,8 @@ def command(
 ) -> None:
     """Build, bake and program a real board, wait for its handshake and verify the build id.
 
+    It is programmed through a debug probe on this machine; --port is only asked who answers there.
+
     \b
     Examples:
       tinymia flash --board nucleo_f446re
@@ -62,9 +64,13 @@ def command(
     from tinymia.device.connect import images_dir
     from tinymia.device.elf import image_info
     from tinymia.device.flash import flash
+    from tinymia.device.port_url import check_url, is_bridge
     from tinymia.device.verify import port_of, verify
 
     chosen = board_file(board)
+    if port is not None and is_bridge(port):
+        check_url(port)
+        click.echo(f"programming goes through a debug probe on this machine, not through {port}")
     if image is None:
         bundle = load_bundle(bundle_path)
         built = build(chosen.env)

@@ -43,7 +43,7 @@ def target_option(function: F) -> F:
         show_default=True,
         metavar="TARGET",
         help="Where the firmware runs: qemu:netduinoplus2, serial:/dev/ttyACM0,"
-        " serial:socket://host:port.",
+        " serial:rfc2217://host:port, serial:socket://host:port.",
     )(function)
 
 

@@ -5,9 +5,7 @@ A target is named by ``kind:rest``; :data:`TARGETS` lists the kinds. Another kin
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 import shutil
 import socket
 import tempfile
@@ -18,47 +16,17 @@ from pathlib import Path
 from typing import ClassVar
 
 import serial
-from serial.tools import list_ports as _pyserial_ports
 
 from tinymia.device.build import DEFAULT_ENV
-from tinymia.device.link import LinkLostError
 from tinymia.device.process import ChildProcess
 from tinymia.device.renode import RenodeTarget
+from tinymia.device.serial_target import DEFAULT_BAUD, PortInfo, SerialTarget, list_ports
 from tinymia.device.socket_line import SocketSerial
 from tinymia.device.target import Target
 from tinymia.device.twin import TwinTarget
 from tinymia.errors import DeviceError
 
-DEFAULT_BAUD = 115200
 _READY_SECONDS = 10.0
-
-
-@dataclass(frozen=True)
-class PortInfo:
-    """A serial port of this machine.
-
-    Attributes:
-        device: its path, e.g. ``/dev/ttyACM0``.
-        description: what the adapter or board calls itself.
-        usb: vendor and product id as ``vvvv:pppp``, empty when it is no USB device.
-    """
-
-    device: str
-    description: str
-    usb: str
-
-
-def list_ports() -> list[PortInfo]:
-    """Serial ports of this machine, USB devices first."""
-    found = [
-        PortInfo(
-            device=p.device,
-            description=p.description if p.description != "n/a" else "",
-            usb=f"{p.vid:04x}:{p.pid:04x}" if p.vid is not None else "",
-        )
-        for p in _pyserial_ports.comports()
-    ]
-    return sorted(found, key=lambda p: (not p.usb, p.device))
 
 
 class _ProcessTarget(Target):
@@ -265,109 +233,6 @@ class NativeTarget(_ProcessTarget):
         self._flash.close()
 
 
-class SerialTarget(Target):
-    """A board on a serial port, or behind a network bridge."""
-
-    kind = "serial"
-    usage = "serial:/dev/ttyACM0[?baud=115200] or serial:socket://host:port"
-
-    def __init__(self, spec: str, baud: int = DEFAULT_BAUD) -> None:
-        super().__init__(spec)
-        port = spec.partition(":")[2]
-        match = re.fullmatch(r"(.*)\?baud=(.*)", port)
-        if match:
-            port = match[1]
-            if not match[2].isdecimal() or int(match[2]) == 0:
-                raise DeviceError(f"{match[2]!r} is no baud rate.", f"Write {self.usage}.")
-            baud = int(match[2])
-        if not port:
-            raise DeviceError(f"{spec!r} names no port.", f"Write {self.usage}.")
-        self.port = port
-        self.baud = baud
-        self._open()
-
-    def reconnect(self, seconds: float = 10.0) -> None:
-        """Close the port and open it again as soon as it is back.
-
-        Raises:
-            DeviceError: it did not come back in time.
-        """
-        self.close()
-        deadline = time.monotonic() + seconds
-        while True:
-            try:
-                self._open()
-                return
-            except DeviceError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
-
-    def alive(self) -> None:
-        """Raise LinkLostError when the port's device file is gone."""
-        if self.port.startswith("/") and not Path(self.port).exists():
-            raise LinkLostError(f"The board at {self.port} is gone.", "Plug it in again.")
-
-    def _open(self) -> None:
-        try:
-            if self.port.startswith("socket://"):
-                self.serial = SocketSerial(self.port, timeout=0)
-            elif "://" in self.port:
-                self.serial = serial.serial_for_url(self.port, self.baud, timeout=0)
-            else:
-                # Two programs on one line would each see half of the answers.
-                self.serial = serial.Serial(self.port, self.baud, timeout=0, exclusive=True)
-        except (OSError, ValueError) as error:
-            raise _explain(self.port, error) from error
-
-
-# errno, a part of the text where pyserial keeps no errno, message, hint
-_CAUSES: tuple[tuple[set[int], str, str, str], ...] = (
-    (
-        {errno.ENOENT, errno.ENODEV, errno.ENXIO},
-        "No such file",
-        "There is no port {port}.",
-        "Plug the board in. Ports of this machine: {known}.",
-    ),
-    (
-        {errno.EACCES, errno.EPERM},
-        "Permission denied",
-        "You may not open {port}.",
-        "Join its group, `sudo usermod -a -G dialout $USER`, and log in again; or add a udev rule"
-        " for the board.",
-    ),
-    (
-        {errno.EBUSY, errno.EWOULDBLOCK},
-        "exclusively lock",
-        "Another program uses {port}.",
-        "Close it (a serial monitor, a second run) and try again.",
-    ),
-    (
-        {errno.ECONNREFUSED},
-        "refused",
-        "Nothing listens at {port}.",
-        "Start the bridge or simulator there, or correct the port number.",
-    ),
-    (
-        {socket.EAI_NONAME, socket.EAI_AGAIN},
-        "Name or service",
-        "The host in {port} is unknown.",
-        "Check its spelling.",
-    ),
-    ({errno.ETIMEDOUT}, "timed out", "{port} does not answer.", "Check the host and its firewall."),
-    (set(), "", "{port} cannot be opened: {text}.", "`tinymia devices` lists the ports."),
-)
-
-
-def _explain(port: str, error: Exception) -> DeviceError:
-    code, text = getattr(error, "errno", None), str(error)
-    known = ", ".join(p.device for p in list_ports()) or "none"
-    message, hint = next(
-        (message, hint) for codes, sign, message, hint in _CAUSES if code in codes or sign in text
-    )
-    return DeviceError(message.format(port=port, text=text), hint.format(known=known))
-
-
 TARGETS: dict[str, type[Target]] = {
     t.kind: t for t in (QemuTarget, RenodeTarget, NativeTarget, TwinTarget, SerialTarget)
 }
@@ -440,3 +305,23 @@ def open_target(
     if issubclass(kind, SerialTarget):
         return kind(spec, baud)
     return kind(spec)
+
+
+__all__ = [
+    "DEFAULT_BAUD",
+    "MACHINES",
+    "TARGETS",
+    "Machine",
+    "NativeTarget",
+    "PortInfo",
+    "QemuTarget",
+    "SerialTarget",
+    "Target",
+    "environment",
+    "is_twin",
+    "list_ports",
+    "machine_called",
+    "needs_image",
+    "open_target",
+    "takes_bundle",
+]

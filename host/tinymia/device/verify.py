@@ -7,6 +7,7 @@ import time
 from tinymia.device.boards import BoardFile
 from tinymia.device.connect import connect
 from tinymia.device.link import LinkLostError
+from tinymia.device.port_url import with_baud
 from tinymia.device.targets import list_ports
 from tinymia.errors import DeviceError
 
@@ -41,7 +42,7 @@ def verify(port: str, board: BoardFile, build_id: str, seconds: float = 10.0) ->
     deadline = time.monotonic() + seconds
     while True:
         try:
-            with connect(f"serial:{port}?baud={board.uart.baud}", patience=2.0) as opened:
+            with connect(f"serial:{with_baud(port, board.uart.baud)}", patience=2.0) as opened:
                 who = opened.board.identity
                 break
         except LinkLostError as error:

@@ -25,6 +25,8 @@ class Link {
   // What came since the last delimiter is no part of a frame.
   void Forget() { decoder_.Restart(); }
 
+  uint8_t session() const { return session_; }  // 0: none yet
+
  private:
   static constexpr uint32_t kHeader = 4;
   static constexpr uint32_t kCrc = 4;

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,11 +30,13 @@ from opmodels import CASES, Case
 from opmodels import build as build_model
 from tinymia import data
 from tinymia.data.splits import draw, person_pool
+from tinymia.device.boards import read
 from tinymia.device.build import build, firmware_dir
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.device.protocol import Status
 from tinymia.device.settings import TrainSettings
+from tinymia.errors import DeviceError
 from tinymia.export.bundle import Bundle, pack_sections
 
 MODELS = ROOT / "models" / "har-watch"
@@ -172,6 +176,30 @@ def test_what_only_the_interpreter_has_room_for_is_refused(program: Path, usual:
             board.require_bundle()
         assert refusal.value.status == Status.ARENA_TOO_SMALL
         assert refusal.value.a > refusal.value.b == 112 * 1024
+
+
+def test_the_readmes_board_with_tflm_is_one_file(tmp_path: Path) -> None:
+    """It is compiled as far as the compiler's C++ library goes, which only TFLM needs."""
+    copy = tmp_path / "firmware"
+    shutil.copytree(firmware_dir(), copy, ignore=shutil.ignore_patterns(".pio"))
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"```ini\n(\[env:(\w+_tflm)\].*?)```", readme, re.DOTALL)
+    assert found is not None
+    text, name = found.groups()
+    library = next(line for line in text.splitlines() if line.startswith("lib_deps"))
+    text = text.replace(library, "").replace("build_flags}\n", f"build_flags}} -I{STAND_IN}\n")
+    (copy / "boards" / f"{name}.ini").write_text(text)
+    known = read(copy)
+    base = known[name.removesuffix("_tflm")]
+    made = known[name]
+    assert (made.family, made.qemu, made.uart) == (base.family, base.qemu, base.uart)
+    compiler = ["arm-none-eabi-g++", "-x", "c++", "-fsyntax-only", "-include", "new", "/dev/null"]
+    if subprocess.run(compiler, capture_output=True, check=False).returncode != 0:
+        with pytest.raises(DeviceError, match="C\\+\\+'s standard library") as missing:
+            build(name, firmware=copy)
+        assert "libstdc++-arm-none-eabi-newlib" in missing.value.hint
+    else:
+        assert build(name, firmware=copy).elf.is_file()
 
 
 # --- the engine alone, on the stand-in ---

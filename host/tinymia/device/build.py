@@ -176,6 +176,11 @@ def _explain(env: str, output: str) -> tuple[str, str]:
     )
     if not env.endswith("native") and missing_newlib:
         return "The C library for Cortex-M (newlib) is missing.", COMPILER_HINT
+    if not env.endswith("native") and re.search(r"fatal error: [a-z_]+: No such file", output):
+        return (
+            "A library of this board needs C++'s standard library for Cortex-M, which is missing.",
+            "Install it: `apt-get install libstdc++-arm-none-eabi-newlib` (as root or with sudo).",
+        )
     causes = last_lines(output, "error:|undefined reference|bin/ld:")
     return f"The firmware does not build ({env}):\n{causes}", ""
 

@@ -305,6 +305,15 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         find_renode()
 
 
+def test_robot_finds_every_keyword() -> None:
+    suite = scripts_dir() / "tinymia.robot"
+    command = [sys.executable, "-m", "robot", "--dryrun"]
+    command += ["--output", "NONE", "--log", "NONE", "--report", "NONE", str(suite)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
+    assert f"{len(NAMES)} tests, {len(NAMES)} passed" in done.stdout
+
+
 @pytest.mark.skipif(
     not (os.environ.get("RENODE_PATH") or shutil.which("renode")), reason="Renode is not installed"
 )

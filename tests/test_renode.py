@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +48,8 @@ COMMANDS = {
     "emulation SetSeed",
     "emulation CreateServerSocketTerminal",
     "connector Connect",
+    "logLevel",
+    "sysbus SetHookBeforePeripheralWrite",
     "sysbus LoadELF",
     "sysbus.cpu VectorTableOffset",
 }
@@ -128,58 +133,103 @@ def test_a_script_says_what_renode_understands(name: str) -> None:
     assert environment(f"renode:{name}") == OF_BOARD[name].env
 
 
-# --- the target's own logic, against a stand-in that behaves as Renode's monitor does ---
+# --- the target, against a stand-in that says what Renode 1.15.3 says, byte for byte ---
 
 STAND_IN = r"""
 import os, re, socket, subprocess, sys, time
 mode = os.environ.get("STAND_IN", "")
 arguments = sys.argv[1:]
-port = int(arguments[arguments.index("--port") + 1])
-script = open(arguments[-1]).read()
+script_path = arguments[-1]
+script = open(script_path).read()
 assert "--disable-xwt" in arguments and "--plain" in arguments
 line = int(re.search(r"\$port=(\d+)", script)[1])
 assert os.path.exists(re.search(r"\$bin=@(\S+)", script)[1])
+platform = re.search(r"\$platform=@(\S+)", script)[1]
+assert os.path.exists(platform)
 assert os.path.exists(re.search(r"include @(\S+)", script)[1])
+last = re.fullmatch(r'echo "(.+)"', script.splitlines()[-1])[1]
 if mode == "dies":
-    print("There was an error executing command", file=sys.stderr)
+    print("Cannot open assembly 'Renode.exe'", file=sys.stderr)
     sys.exit(3)
 time.sleep(0.5)
-board = subprocess.Popen(
-    [os.environ["NATIVE"]], env=os.environ | {"TINYMIA_PORT": str(line)}, stdin=subprocess.DEVNULL)
-server = socket.create_server(("127.0.0.1", port))
+server = socket.create_server(("127.0.0.1", int(arguments[arguments.index("--port") + 1])))
 peer = server.accept()[0]
-peer.sendall(b"\xff\xfd\x1f\xff\xfb\x03Renode, version 1.15.3\r\n\x1b[33;1m(monitor) \x1b[0m")
-first, kept = True, b""
+# It asks for options and takes nine bytes as the answer; only then it says anything.
+peer.sendall(bytes([255, 253, 0, 255, 251, 1, 255, 251, 3, 255, 252, 34]))
+lost = b""
+while len(lost) < 9:
+    data = peer.recv(9 - len(lost))
+    assert data
+    lost += data
+peer.sendall(b"Renode, version 1.15.3.28872 (03756cb5-202409091419)\n\r\n\r(monitor) ")
+peer.sendall(b"i @" + script_path.encode() + b"\n\r")
+time.sleep(0.5)
+if mode == "dies late":
+    print("Fatal error: no memory", file=sys.stderr)
+    sys.exit(4)
+if mode == "refuses":  # the rest of the script is left out, and Renode goes on
+    command = f"machine LoadPlatformDescription @{platform}"
+    peer.sendall(f"There was an error executing command '{command}'\r\n".encode())
+    peer.sendall(b"Error E04: Could not resolve type: 'UART.STM32_UART'.\r\n(stm32f4) ")
+else:
+    board = subprocess.Popen(
+        [os.environ["NATIVE"]], env=os.environ | {"TINYMIA_PORT": str(line)},
+        stdin=subprocess.DEVNULL)
+    peer.sendall(b"Starting emulation...\r\n\r" + last.encode() + b"\r\r\n(stm32f4) ")
+typed = b""
 while True:
-    data = peer.recv(100)
-    if not data:
+    byte = peer.recv(1)
+    if not byte:
         break
-    if first:
-        data, first = data[3:], False  # the start of the first line is lost
-        peer.sendall(b"\r\n(monitor) ")
-    kept += data
-    while b"\n" in kept:
-        command, _, kept = kept.partition(b"\n")
-        if command.strip() == b"quit":
+    if byte != b"\n":
+        peer.sendall(byte)
+        typed += byte
+        continue
+    peer.sendall(b"\n\r")
+    command, typed = typed.decode(), b""
+    if command == "quit" and mode != "hangs":
+        peer.sendall(b"Renode is quitting\r\n\r")
+        if mode != "refuses":
             board.kill()
-            sys.exit(0)
-        peer.sendall(command + b"\r\n")
-        if b"ExecutedInstructions" in command:
-            peer.sendall(b"0x000000000BEBC202\r\n")
-        peer.sendall(b"(stm32f4) ")
-board.kill()
+        sys.exit(0)
+    if command == "sysbus.cpu ExecutedInstructions":
+        peer.sendall(b"0x000000000BEBC202\r\n")
+    elif command:
+        peer.sendall(f"No such command or device: {command.split()[0]}\r\n".encode())
+    peer.sendall(b"(stm32f4) ")
+while True:
+    time.sleep(1)  # a closed monitor ends nothing
 """
 
 
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Starts as Renode's packages do, by a shell that waits; returns the file with the pid."""
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    pid = tmp_path / "pid"
     program = tmp_path / "renode"
-    program.write_text(f"#!{sys.executable}\n{STAND_IN}")
+    program.write_text(
+        f'#!/bin/sh\n"{sys.executable}" "{tmp_path}/stand_in.py" "$@" &\n'
+        f'echo $! > "{pid}"\nwait $!\n'
+    )
     program.chmod(0o755)
     monkeypatch.setenv("RENODE_PATH", str(tmp_path))
     monkeypatch.setenv("NATIVE", str(build("native").elf))
     monkeypatch.setenv("TINYMIA_BUNDLE", str(BUNDLE))
-    return program
+    return pid
+
+
+def ended(pid: Path, seconds: float = 5.0) -> bool:
+    """Whether the stand-in is gone, or soon is; what init has not buried yet is gone, too."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if "\nState:\tZ" in Path(f"/proc/{int(pid.read_text())}/status").read_text():
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def test_the_target_starts_talks_counts_and_ends(stand_in: Path) -> None:
@@ -192,14 +242,54 @@ def test_the_target_starts_talks_counts_and_ends(stand_in: Path) -> None:
         assert isinstance(target, RenodeTarget)
         assert target.executed_instructions() == 200_000_002
         target.reconnect()
+        assert target.monitor is not None
+        assert target.monitor.run("nonsense here") == "No such command or device: nonsense"
+        assert target.monitor.run("") == ""
         pid = target.pid
     assert not Path(f"/proc/{pid}").exists()
+    assert ended(stand_in)
 
 
-def test_a_script_that_fails_is_told(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STAND_IN", "dies")
-    with pytest.raises(DeviceError, match=r"status 3.*error executing command"):
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("dies", r"status 3.*Cannot open assembly"),
+        ("dies late", r"status 4.*Fatal error: no memory"),
+        ("refuses", r"script: There was an error.*LoadPlatformDescription.*E04: Could not resolve"),
+    ],
+)
+def test_a_start_that_fails_is_told(
+    stand_in: Path, monkeypatch: pytest.MonkeyPatch, mode: str, message: str
+) -> None:
+    monkeypatch.setenv("STAND_IN", mode)
+    began = time.monotonic()
+    with pytest.raises(DeviceError, match=message):
         RenodeTarget("renode:stm32f4", build("stm32f405").elf)
+    assert time.monotonic() - began < 20
+    assert ended(stand_in)
+
+
+def test_a_renode_that_does_not_quit_is_ended(
+    stand_in: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN", "hangs")
+    target = RenodeTarget("renode:stm32f4", build("stm32f405").elf)
+    assert not ended(stand_in, 0.2)
+    target.close()
+    assert ended(stand_in)
+
+
+def test_renode_does_not_outlive_a_program_that_is_killed(stand_in: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from tinymia.device.renode import RenodeTarget
+target = RenodeTarget("renode:stm32f4", Path({str(build("stm32f405").elf)!r}))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert ended(stand_in)
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -213,6 +303,15 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(DeviceError, match="Renode, which simulates"):
         find_renode()
+
+
+def test_robot_finds_every_keyword() -> None:
+    suite = scripts_dir() / "tinymia.robot"
+    command = [sys.executable, "-m", "robot", "--dryrun"]
+    command += ["--output", "NONE", "--log", "NONE", "--report", "NONE", str(suite)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
+    assert f"{len(NAMES)} tests, {len(NAMES)} passed" in done.stdout
 
 
 @pytest.mark.skipif(

@@ -1,6 +1,6 @@
 *** Comments ***
-For `renode-test tinymia.robot` or plain `robot tinymia.robot`, with this project's Python packages
-and Renode on PATH or in RENODE_PATH.
+For plain `robot tinymia.robot`, with this project's Python packages and Renode on PATH or in
+RENODE_PATH.
 
 *** Settings ***
 Library           ${CURDIR}/TinymiaLibrary.py

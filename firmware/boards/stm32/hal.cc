@@ -139,7 +139,7 @@ void ReceiveHandler() {
   if ((status & (reg::kUsartRxNotEmpty | reg::kUsartOverrun)) != 0) {
     const uint8_t byte = static_cast<uint8_t>(At(reg::kUsartRead));  // clears the F4's overrun, too
 #ifndef TINYMIA_STM32F4
-    At(reg::kUsartClear) = reg::kUsartOverrun;
+    if ((status & reg::kUsartOverrun) != 0) At(reg::kUsartClear) = reg::kUsartOverrun;
 #endif
     // After an overrun alone the register still holds the byte before (RM0090 30.6.1, ORE).
     Receive((status & reg::kUsartRxNotEmpty) != 0, byte);

@@ -6,6 +6,7 @@ import atexit
 import os
 import queue
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -39,7 +40,8 @@ class _Spawner:
         command: Sequence[str],
         env: Mapping[str, str] | None,
         fds: Sequence[int],
-        err: IO[bytes],
+        err: IO[bytes] | int,
+        stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._thread is None:
@@ -50,7 +52,7 @@ class _Spawner:
         def start() -> subprocess.Popen[bytes]:
             return subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=err,
                 env=None if env is None else dict(env),
@@ -91,6 +93,31 @@ def _end_all() -> None:
         child.end()
 
 
+class _Guard:
+    """Kills a group of processes when this program is gone, however it ended.
+
+    The parent-death signal reaches a launcher, but not what the launcher started.
+    """
+
+    def __init__(self, group: int) -> None:
+        reading, self._held = os.pipe()
+        try:
+            self._process = _spawner.popen(
+                ["sh", "-c", 'read -r _; kill -s KILL -- "-$1"', "guard", str(group)],
+                None,
+                (),
+                subprocess.DEVNULL,
+                stdin=reading,
+            )
+        finally:
+            os.close(reading)
+
+    def dismiss(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._held)
+
+
 class ChildProcess:
     """A process that ends with :meth:`end`, at the program's exit, or when the program is killed.
 
@@ -99,6 +126,7 @@ class ChildProcess:
         command: program and arguments.
         env: its environment; None for the caller's.
         fds: file descriptors that it inherits.
+        launcher: the program may start another one and wait for it, which ends with it.
 
     Raises:
         DeviceError: the program cannot be started.
@@ -111,6 +139,7 @@ class ChildProcess:
         *,
         env: Mapping[str, str] | None = None,
         fds: Sequence[int] = (),
+        launcher: bool = False,
     ) -> None:
         self.title = title
         # A file and not a pipe: a full pipe would stop the process.
@@ -122,6 +151,7 @@ class ChildProcess:
         except OSError as error:
             self._stderr.close()
             raise DeviceError(f"{title} cannot be started: {error.strerror}.") from error
+        self._guard = _Guard(self._process.pid) if launcher else None
         _running.add(self)
 
     @property
@@ -150,8 +180,12 @@ class ChildProcess:
         """End the process and wait until it is gone; harmless when it already is."""
         _running.discard(self)
         if self._process.poll() is None:
-            self._process.kill()
+            # It leads a group of its own, in which whatever it started is.
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        if self._guard is not None:
+            self._guard.dismiss()
+            self._guard = None
 
     def _last_words(self) -> str:
         self._stderr.seek(0)

@@ -16,9 +16,14 @@ from tinymia.device.socket_line import SocketSerial
 from tinymia.device.target import Target
 from tinymia.errors import DeviceError
 
+STARTED = "tinymia: started"
+"""What a script prints at its end: Renode stops at a line that it cannot run, and goes on."""
+
 _START_SECONDS = 90.0  # Renode takes about 6 s on an idle machine
-_PROMPT = re.compile(rb"\(([^()\r\n]*)\) $")
-_ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\xff[\xfb-\xfe].|\xff[\xf0-\xfa]|\x00")
+_PROMPT = re.compile(rb"(?:^|[\r\n])\([^()\r\n]*\) $")
+_ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\xff[\xfb-\xfe].", re.DOTALL)
+# WILL BINARY, DO ECHO, DO SUPPRESS-GO-AHEAD (RFC 856, 857, 858).
+_TELNET_ANSWER = bytes([255, 251, 0, 255, 253, 1, 255, 253, 3])
 
 
 def scripts_dir() -> Path:
@@ -62,23 +67,30 @@ def find_renode() -> str:
 
 
 class Monitor:
-    """Renode's monitor over its TCP port.
+    """Renode's monitor over its TCP port, once Renode has run the script that it was started with.
 
     Args:
         port: of this machine.
-        seconds: to wait for it to listen and for each answer.
+        script: the script's file name.
+        seconds: to wait for the script's end and for each answer.
 
     Raises:
-        DeviceError: nothing answers.
+        DeviceError: no answer, or the script did not get to its last line, which must print
+            ``STARTED``; with what Renode says about it.
     """
 
-    def __init__(self, port: int, seconds: float = _START_SECONDS) -> None:
+    def __init__(self, port: int, script: str, seconds: float = _START_SECONDS) -> None:
         self._seconds = seconds
         self._line = socket.create_connection(("127.0.0.1", port), timeout=5.0)
         self._line.settimeout(0.2)
-        # The monitor loses the start of the first line.
-        self._line.sendall(b"\n")
-        self._until_prompt()
+        # Renode waits for nine bytes, whatever they are, and drops them.
+        self._line.sendall(_TELNET_ANSWER)
+        said = _lines(self._until_prompt(script))
+        if STARTED not in said:
+            raise DeviceError(
+                "Renode does not run the board's script: " + " ".join(said),
+                "The scripts in hil/renode are for Renode 1.15.3; see `renode --version`.",
+            )
 
     def run(self, command: str) -> str:
         """Run one command; returns what it prints.
@@ -86,23 +98,20 @@ class Monitor:
         Raises:
             DeviceError: the monitor is gone or stays silent.
         """
-        self._drain()
         self._line.sendall(command.encode() + b"\n")
-        text = self._until_prompt()
-        lines = [line.strip() for line in text.splitlines()]
-        return "\n".join(line for line in lines if line and not line.endswith(command))
+        return "\n".join(_lines(self._until_prompt(command)))
 
-    def _drain(self) -> None:
-        """Drop what earlier commands still say, such as one more prompt."""
-        with contextlib.suppress(TimeoutError):
-            while self._line.recv(4096):
-                pass
+    def quit(self) -> None:
+        """Ask Renode to end."""
+        with contextlib.suppress(OSError):
+            self._line.sendall(b"quit\n")
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; at once after ``quit`` Renode might not hear that."""
         self._line.close()
 
-    def _until_prompt(self) -> str:
+    def _until_prompt(self, command: str) -> str:
+        """What is said between the echo of a command and the next prompt."""
         heard, deadline = b"", time.monotonic() + self._seconds
         while time.monotonic() < deadline:
             try:
@@ -114,11 +123,15 @@ class Monitor:
             if not data:
                 raise DeviceError("Renode's monitor is gone.", "Run the same command again.")
             heard += data
-            plain = _ESCAPES.sub(b"", heard)
-            match = _PROMPT.search(plain)
-            if match and b"\n" in plain:
-                return plain[: match.start()].decode("utf-8", "replace")
+            _before, echo, answer = _ESCAPES.sub(b"", heard).partition(command.encode() + b"\n")
+            match = _PROMPT.search(answer) if echo else None
+            if match:
+                return answer[: match.start()].decode("utf-8", "replace")
         raise DeviceError(f"Renode's monitor did not answer within {self._seconds:.0f} s.")
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 class RenodeTarget(Target):
@@ -158,12 +171,12 @@ class RenodeTarget(Target):
         script = here / "run.resc"
         script.write_text(
             f"$bin=@{here}/image.elf\n$platform=@{here}/board.repl\n$port={self._port}\n"
-            f"include @{here}/board.resc\nstart\n"
+            f'include @{here}/board.resc\nstart\necho "{STARTED}"\n'
         )
         command = [program, "--plain", "--disable-xwt", "--port", str(monitor), str(script)]
-        self._process = ChildProcess("Renode", command)
+        self._process = ChildProcess("Renode", command, launcher=True)  # its packages have one
         try:
-            self.monitor = self._reach(monitor)
+            self.monitor = self._reach(monitor, script.name)
             self._open()
             self._wait_until_ready()
         except BaseException:
@@ -198,24 +211,24 @@ class RenodeTarget(Target):
         """End Renode, kindly if it listens."""
         super().close()
         if self.monitor is not None:
-            try:
-                self.monitor._line.sendall(b"quit\n")
-            except OSError:
-                pass
-            else:
-                self._process.wait(3.0)
+            self.monitor.quit()
+            self._process.wait(3.0)
             self.monitor.close()
         self._process.end()
         self._folder.cleanup()
 
-    def _reach(self, port: int) -> Monitor:
+    def _reach(self, port: int, script: str) -> Monitor:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             self.alive()
             try:
-                return Monitor(port)
+                return Monitor(port, script)
             except OSError:
                 time.sleep(0.2)
+            except DeviceError:
+                self._process.wait(1.0)  # its own last words say more, if it ended
+                self.alive()
+                raise
         raise DeviceError("Renode does not open its monitor.", "Try `renode --version`.")
 
     def _open(self) -> None:

@@ -18,22 +18,23 @@ namespace {
 // The operators of kernels/registry.cc.
 using Resolver = tflite::MicroMutableOpResolver<15>;
 
+// Where a kernel comes for 8 bits alone it is that: the others would only take flash.
 bool AddOperators(Resolver* resolver) {
   const TfLiteStatus added[] = {
-      resolver->AddAdd(),
-      resolver->AddAveragePool2D(),
-      resolver->AddConv2D(),
+      resolver->AddAdd(tflite::Register_ADD_INT8()),
+      resolver->AddAveragePool2D(tflite::Register_AVERAGE_POOL_2D_INT8()),
+      resolver->AddConv2D(tflite::Register_CONV_2D_INT8()),
       resolver->AddExpandDims(),
-      resolver->AddDepthwiseConv2D(),
-      resolver->AddMaxPool2D(),
+      resolver->AddDepthwiseConv2D(tflite::Register_DEPTHWISE_CONV_2D_INT8()),
+      resolver->AddMaxPool2D(tflite::Register_MAX_POOL_2D_INT8()),
       resolver->AddMean(),
-      resolver->AddFullyConnected(),
+      resolver->AddFullyConnected(tflite::Register_FULLY_CONNECTED_INT8()),
       resolver->AddPad(),
       resolver->AddPadV2(),
       resolver->AddRelu(),
       resolver->AddRelu6(),
       resolver->AddReshape(),
-      resolver->AddSoftmax(),
+      resolver->AddSoftmax(tflite::Register_SOFTMAX_INT8()),
       resolver->AddSqueeze(),
   };
   for (const TfLiteStatus status : added) {

@@ -12,6 +12,14 @@ namespace tflite {
 // In place of TFLMRegistration, which one may choose for each operator.
 struct Registered {};
 
+inline Registered Register_ADD_INT8() { return {}; }
+inline Registered Register_AVERAGE_POOL_2D_INT8() { return {}; }
+inline Registered Register_CONV_2D_INT8() { return {}; }
+inline Registered Register_DEPTHWISE_CONV_2D_INT8() { return {}; }
+inline Registered Register_FULLY_CONNECTED_INT8() { return {}; }
+inline Registered Register_MAX_POOL_2D_INT8() { return {}; }
+inline Registered Register_SOFTMAX_INT8() { return {}; }
+
 class MicroOpResolver {
  public:
   bool Has(tinymia::BuiltinOp code) const {

@@ -90,6 +90,9 @@ void ResetHandler() {
 #ifdef __ARM_FP
   reg::At(reg::kScbCpacr) = reg::At(reg::kScbCpacr) | (0xFu << 20);  // FPU on, before any use
 #endif
+  // A bootloader may have left SysTick running, whose exception nobody here handles.
+  reg::At(reg::kSysTickCtrl) = 0;
+  reg::At(reg::kIcsr) = reg::kIcsrSysTickForget;
   reg::At(reg::kScbVtor) = reinterpret_cast<uint32_t>(&kVectors);
   __asm volatile("dsb\nisb" ::: "memory");
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,15 @@ from tinymia.data.splits import Draw, Pool, draw, person_pool
 from tinymia.device.boards import BoardFile, board, boards
 from tinymia.device.connect import DEFAULT_TARGET, Connection, connect, supply
 from tinymia.device.port_url import with_baud
-from tinymia.device.targets import MACHINES, TARGETS, SerialTarget, environment
+from tinymia.device.renode import RenodeTarget
+from tinymia.device.targets import (
+    MACHINES,
+    TARGETS,
+    QemuTarget,
+    SerialTarget,
+    environment,
+    machine_called,
+)
 from tinymia.errors import TinymiaError
 from tinymia.export.bundle import Bundle
 
@@ -48,7 +56,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def _check_spec(target: str) -> None:
+    """Refuse what can be no target before any test is collected."""
+    kind, colon, rest = target.partition(":")
+    if kind not in TARGETS or not colon:
+        usages = ", ".join(t.usage for t in TARGETS.values())
+        raise pytest.UsageError(f"{target!r} is no target. Targets: {usages}.")
+    known: Iterable[str] | None = None
+    if kind == QemuTarget.kind and machine_called(rest) is None:
+        known = MACHINES
+    if kind == RenodeTarget.kind and all(b.renode != rest for b in boards().values() if rest):
+        known = sorted({b.renode for b in boards().values() if b.renode})
+    if known is not None:
+        raise pytest.UsageError(f"{target!r} is no target: {kind} has {', '.join(known)}.")
+    if kind == SerialTarget.kind and not rest:
+        raise pytest.UsageError(f"{target!r} names no port. Write {SerialTarget.usage}.")
+
+
+def _check_results(out: str) -> None:
+    path = Path(out)
+    if path.is_dir():
+        raise pytest.UsageError(f"--results {out} is a folder. Name a file.")
+    if not path.absolute().parent.is_dir():
+        raise pytest.UsageError(f"--results {out}: there is no folder {path.parent}.")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--results"):
+        _check_results(config.getoption("--results"))
     asked = config.getoption("--target") or [DEFAULT_TARGET]
     targets = list(
         dict.fromkeys(t for a in asked for t in (SIMULATED if a == "simulated" else [a]))
@@ -57,13 +92,12 @@ def pytest_configure(config: pytest.Config) -> None:
     found: dict[str, BoardFile | None] = {}
     try:
         for target in targets:
+            _check_spec(target)
             kind = target.partition(":")[0]
-            if kind not in TARGETS or ":" not in target:
-                usages = ", ".join(t.usage for t in TARGETS.values())
-                raise pytest.UsageError(f"{target!r} is no target. Targets: {usages}.")
+            found[target] = None
             if kind == SerialTarget.kind and names:
                 found[target] = board(names.pop(0))
-            else:
+            elif TARGETS[kind].simulated:
                 found[target] = boards().get(environment(target))
     except TinymiaError as error:
         raise pytest.UsageError(str(error)) from error
@@ -77,6 +111,29 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "target" in metafunc.fixturenames:
         metafunc.parametrize("target", list(metafunc.config.stash[_MATCHED]), scope="session")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Greets each target that a test is for, all before the first test.
+
+    So one message tells what is wrong, and not after the half hour of another target's turn.
+    Workers of xdist are left to themselves: two at once cannot open a port.
+    """
+    config = session.config
+    if config.option.collectonly or hasattr(config, "workerinput"):
+        return
+    calls = [getattr(item, "callspec", None) for item in session.items]
+    used = {call.params.get("target") for call in calls if call is not None}
+    bundle = Bundle.load(MODELS / "har-watch.bundle")
+    for target, board_file in config.stash[_MATCHED].items():
+        if target not in used:
+            continue
+        try:
+            image = supply(target, bundle.to_bytes(), bundle.bundle_id)
+            with connect(_with_rate(target, board_file), image) as opened:
+                opened.board.require_bundle()
+        except TinymiaError as error:
+            pytest.exit(f"{target} cannot be tested: {error}", pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -143,6 +200,10 @@ def board_file(target: str, pytestconfig: pytest.Config) -> BoardFile | None:
 @pytest.fixture(scope="session")
 def spec(target: str, board_file: BoardFile | None) -> str:
     """The target, with the board's rate where that is not the usual one."""
+    return _with_rate(target, board_file)
+
+
+def _with_rate(target: str, board_file: BoardFile | None) -> str:
     wanted = board_file.uart.baud if board_file is not None else 115200
     kind, _, port = target.partition(":")
     return f"{kind}:{with_baud(port, wanted)}" if kind == "serial" and port else target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 import numpy as np
 import pytest
@@ -105,6 +106,29 @@ def test_a_new_session_finds_what_the_last_one_left(
         5,
     )
     assert board.train(5, 1).epoch == 6
+
+
+def test_a_hello_that_comes_again_forgets_nothing(connection: Connection) -> None:
+    """As when its answer was late: the host has sent it twice, and requests behind the first."""
+    link, port = connection.board.link, connection.target.serial
+    nonce = link.nonce = 0x7A11
+    connection.board.hello()
+    assert list(connection.board.echo([b"one", b"two", b"three"])) == [b"one", b"two", b"three"]
+    hello = protocol.HelloRequest(protocol.MAGIC, nonce, protocol.VERSION)
+    other = protocol.EchoRequest(np.frombuffer(b"other", np.uint8))  # shows whether it is run
+    port.write(b"\0" + encode_frame(hello.TYPE, link._session, 0, hello.pack()))
+    port.write(encode_frame(other.TYPE, link._session, link._next - 1, other.pack()))
+    heard: dict[int, bytes] = {}
+    deadline = time.monotonic() + 10
+    while other.TYPE | protocol.RESPONSE not in heard:
+        assert time.monotonic() < deadline, heard
+        for kind, session, _, payload in link._frames(0.2):
+            assert session == link._session
+            heard[kind] = payload
+    assert heard[other.TYPE | protocol.RESPONSE][1:] == b"three"  # the answer kept of that number
+    assert protocol.Type.RESEND | protocol.RESPONSE not in heard
+    assert hello.TYPE | protocol.RESPONSE in heard
+    assert list(connection.board.echo([b"four"])) == [b"four"]
 
 
 def test_sequence_numbers_wrap(connection: Connection) -> None:

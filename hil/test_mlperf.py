@@ -128,6 +128,9 @@ def test_laps_grow_with_the_inferences(
         first, last = (int(line.removeprefix("m-lap-us-")) for line in lines if "lap" in line)
         return last - first
 
+    if connection.unit == "host-ns":  # of a machine that does other things, too
+        assert 0 < min(lap(20) for _ in range(5)) < lap(200)
+        return
     few, many = lap(20), lap(200)
     assert 5 * few < many < 20 * few
     if connection.unit == "instructions":  # a nanosecond each

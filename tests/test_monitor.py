@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -85,6 +86,20 @@ def test_the_board_that_was_programmed_is_verified() -> None:
             verify(port, board("stm32f405"), "00" * 20)
     with pytest.raises(DeviceError, match="Nothing listens"):
         verify(port, board("stm32f405"), "00" * 20)
+
+
+@pytest.mark.parametrize(("name", "crystal"), [("pico", True), ("nucleo_f446re", False)])
+def test_a_board_that_does_not_answer_gets_what_may_keep_it_silent(
+    name: str, crystal: bool
+) -> None:
+    other_end, port = os.openpty()
+    try:
+        with pytest.raises(DeviceError, match=r"nothing answers on") as raised:
+            verify(os.ttyname(port), board(name), "00" * 20, seconds=0)
+    finally:
+        os.close(other_end)
+        os.close(port)
+    assert ("waits for its 12 MHz crystal" in raised.value.hint) == crystal
 
 
 @pytest.mark.parametrize(

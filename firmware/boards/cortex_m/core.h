@@ -7,9 +7,13 @@
 // chapters B3 (system control, MPU) and C1 (DWT); Armv8-M has the same at the same addresses.
 namespace tinymia::reg {
 
+#ifdef __arm__
 inline volatile uint32_t& At(uint32_t address) {
   return *reinterpret_cast<volatile uint32_t*>(address);
 }
+#else
+volatile uint32_t& At(uint32_t address);  // tests on the host bring registers of their own
+#endif
 
 constexpr uint32_t kDwtCtrl = 0xE0001000;
 constexpr uint32_t kDwtCycCnt = 0xE0001004;
@@ -22,6 +26,13 @@ constexpr uint32_t kNvicIcer = 0xE000E180;
 constexpr uint32_t kNvicIspr = 0xE000E200;
 constexpr uint32_t kNvicIcpr = 0xE000E280;
 constexpr uint32_t kNvicStir = 0xE000EF00;
+constexpr uint32_t kSysTickCtrl = 0xE000E010;
+constexpr uint32_t kSysTickOn = 7;  // core clock, interrupt, counter
+constexpr uint32_t kSysTickReload = 0xE000E014;
+constexpr uint32_t kSysTickValue = 0xE000E018;
+constexpr uint32_t kIcsr = 0xE000ED04;
+constexpr uint32_t kIcsrSysTickForget = 1u << 25;
+constexpr uint32_t kIcsrSysTickPending = 1u << 26;
 constexpr uint32_t kScbVtor = 0xE000ED08;
 constexpr uint32_t kScbAircr = 0xE000ED0C;
 constexpr uint32_t kScbCcr = 0xE000ED14;

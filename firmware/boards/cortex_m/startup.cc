@@ -17,7 +17,6 @@ extern uint32_t tinymia_bss_end[];
 extern void (*tinymia_init_array_start[])();
 extern void (*tinymia_init_array_end[])();
 
-void ResetHandler();
 void FaultHandler();
 [[noreturn]] void FaultMain(uint32_t pc);
 }
@@ -38,7 +37,11 @@ struct VectorTable {
 constexpr VectorTable MakeVectors() {
   VectorTable table = {tinymia_stack_top, {}};
   for (Handler& handler : table.handlers) handler = FaultHandler;
+#ifdef TINYMIA_SUPPLY
+  table.handlers[0] = SupplyHandler;
+#else
   table.handlers[0] = ResetHandler;
+#endif
   table.handlers[kExceptions - 1 + kReceiveIrq] = ReceiveHandler;
 #ifdef TINYMIA_SYSTICK
   table.handlers[14] = SysTickHandler;
@@ -87,6 +90,9 @@ void ResetHandler() {
 #ifdef __ARM_FP
   reg::At(reg::kScbCpacr) = reg::At(reg::kScbCpacr) | (0xFu << 20);  // FPU on, before any use
 #endif
+  // A bootloader may have left SysTick running, whose exception nobody here handles.
+  reg::At(reg::kSysTickCtrl) = 0;
+  reg::At(reg::kIcsr) = reg::kIcsrSysTickForget;
   reg::At(reg::kScbVtor) = reinterpret_cast<uint32_t>(&kVectors);
   __asm volatile("dsb\nisb" ::: "memory");
 

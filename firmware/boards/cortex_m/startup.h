@@ -28,6 +28,11 @@ void ReceiveHandler();
 
 // A board's own where it defines TINYMIA_SYSTICK.
 void SysTickHandler();
+
+// A board's own where it defines TINYMIA_SUPPLY: comes first, writes no RAM, goes on to
+// ResetHandler.
+void SupplyHandler();
+void ResetHandler();
 }
 
 #endif  // TINYMIA_BOARDS_CORTEX_M_STARTUP_H_

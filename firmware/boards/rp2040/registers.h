@@ -72,14 +72,6 @@ constexpr uint32_t kUartIntClear = kUart + 0x44;
 constexpr uint32_t kUartIntRx = 1u << 4;
 constexpr uint32_t kUartIntRxTimeout = 1u << 6;
 
-// SysTick (2.4.8) and its pending bit
-constexpr uint32_t kSysTickCtrl = 0xE000E010;
-constexpr uint32_t kSysTickOn = 7;  // core clock, interrupt, counter
-constexpr uint32_t kSysTickReload = 0xE000E014;
-constexpr uint32_t kSysTickValue = 0xE000E018;
-constexpr uint32_t kIcsr = 0xE000ED04;
-constexpr uint32_t kIcsrSysTickPending = 1u << 26;
-
 }  // namespace tinymia::reg
 
 #endif  // TINYMIA_BOARDS_RP2040_REGISTERS_H_

@@ -2,13 +2,16 @@
 // 0x01 answers the ticks that known work takes, 0x02 the board's facts, 0x03 faults, 0x04 resets,
 // 0x05 overflows the stack, 0x06 reads nothing until so many bytes are lost, 0x07 answers sum,
 // difference, product and quotient of two floats, whether the first is less, and the first integer
-// as a float, all as bits, 0x08 reads a word at an odd address: a fault or 0x55443322. Numbers are
-// 32-bit, little endian.
+// as a float, all as bits, 0x08 reads a word at an odd address: a fault or 0x55443322, 0x09 starts
+// the program anew as a bootloader does that leaves SysTick on. Numbers are 32-bit, little endian.
 
 #include <stdint.h>
 #include <string.h>
 
 #include "hal.h"
+#ifdef __arm__
+#include "core.h"
+#endif
 
 namespace {
 
@@ -80,6 +83,17 @@ uint32_t OddWord() {
   return word;
 }
 
+void HandOver() {
+#ifdef __arm__
+  namespace reg = tinymia::reg;
+  const auto* vectors = reinterpret_cast<const uint32_t*>(reg::At(reg::kScbVtor));
+  reg::At(reg::kSysTickReload) = 9999;
+  reg::At(reg::kSysTickValue) = 0;
+  reg::At(reg::kSysTickCtrl) = reg::kSysTickOn;
+  __asm volatile("msr msp, %0\nbx %1" ::"r"(vectors[0]), "r"(vectors[1]) : "memory");
+#endif
+}
+
 void Facts() {
   const hal::FaultRecord fault = hal::LastFault();
   const hal::Region bundle = hal::BundleRegion();
@@ -128,6 +142,8 @@ int main() {
       Arithmetic();
     } else if (byte == 8) {
       Put(OddWord());
+    } else if (byte == 9) {
+      HandOver();
     } else {
       hal::Write(&byte, 1);
     }

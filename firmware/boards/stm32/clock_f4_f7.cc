@@ -55,24 +55,24 @@ constexpr uint32_t Prescaler(uint32_t by) { return by == 1 ? 0 : by == 2 ? 4 : 5
 // The regulator's scale 1, which these speeds need; reset gives it to all but the F411. It takes
 // effect when the PLL is switched on.
 void RaiseVoltage() {
-#ifdef TINYMIA_STM32F411
   EnableClock(reg::kApb1Clock, kPwrClockBit);
+#ifdef TINYMIA_STM32F411
   At(kPwrCr) = At(kPwrCr) | 3u << 14;  // RM0383 5.4.1
 #endif
 }
 
-// Above 180 MHz (RM0410 4.1.4).
-bool Overdrive() {
+// With the PLL on: whether the voltage is there.
+bool VoltageIsUp() {
 #ifdef TINYMIA_STM32F7
+  // Overdrive, for above 180 MHz (RM0410 4.1.4).
   constexpr uint32_t kOn = 1u << 16, kSwitch = 1u << 17;  // and their ready bits in CSR1
-  EnableClock(reg::kApb1Clock, kPwrClockBit);
   At(kPwrCr) = At(kPwrCr) | kOn;
   if (!WaitFor(kPwrCsr, kOn, kOn)) return false;
   At(kPwrCr) = At(kPwrCr) | kSwitch;
   return WaitFor(kPwrCsr, kSwitch, kSwitch);
 #else
-  static_cast<void>(kPwrCsr);
-  return true;
+  constexpr uint32_t kScaleReady = 1u << 14;  // VOSRDY (RM0090 5.4.2, RM0383 5.4.2)
+  return WaitFor(kPwrCsr, kScaleReady, kScaleReady);
 #endif
 }
 
@@ -84,7 +84,7 @@ Clocks StartClock() {
   // Source HSI is 0, P = 2 is 0; R, where there is one, must be 2 at least.
   At(kPllCfgr) = (At(kPllCfgr) & 7u << 28) | kQ << 24 | kMegahertz << 6 | 8u;
   At(kCr) = At(kCr) | kCrPllOn;
-  if (!Overdrive() || !WaitFor(kCr, kCrPllReady, kCrPllReady)) return kReset;
+  if (!VoltageIsUp() || !WaitFor(kCr, kCrPllReady, kCrPllReady)) return kReset;
   At(kFlashAcr) = kFlashAhead | kWaitStates;
   // Too few wait states at full speed would fetch garbage: never switch without them.
   if (!WaitFor(kFlashAcr, kLatencyMask, kWaitStates)) return kReset;

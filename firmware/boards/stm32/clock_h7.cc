@@ -1,10 +1,11 @@
-// Clocks of the H7 (RM0433 8.7): 200 MHz, the most that it does as it comes out of reset. More
-// needs another voltage, and with it the board's way of supplying the core.
+// Supply and clocks of the H7 (RM0433 6.4.1, 8.7): 200 MHz, the most at the reset's voltage. More
+// needs another one.
 
 #ifdef TINYMIA_STM32H7
 
 #include "clock.h"
 #include "registers.h"
+#include "startup.h"
 
 namespace tinymia {
 namespace {
@@ -20,6 +21,10 @@ constexpr uint32_t kPllCkSelr = reg::kRcc + 0x28;
 constexpr uint32_t kPllCfgr = reg::kRcc + 0x2C;
 constexpr uint32_t kPll1Divr = reg::kRcc + 0x30;
 constexpr uint32_t kFlashAcr = 0x52002000;
+constexpr uint32_t kPwrCsr1 = 0x58024804;
+constexpr uint32_t kPwrCr3 = 0x5802480C;
+constexpr uint32_t kCsr1VoltageReady = 1u << 13;  // ACTVOSRDY
+constexpr uint32_t kCr3Ldo = 1u << 1;
 constexpr uint32_t kCrHsi48On = 1u << 12;
 constexpr uint32_t kCrPll1On = 1u << 24;
 constexpr uint32_t kCrPll1Ready = 1u << 25;
@@ -33,6 +38,7 @@ constexpr uint32_t kHz = 200000000;
 
 Clocks StartClock() {
   constexpr Clocks kReset = {kHsiHz, kHsiHz, kHsiHz};
+  if (!WaitFor(kPwrCsr1, kCsr1VoltageReady, kCsr1VoltageReady)) return kReset;
   // 64 MHz / 4 * 25 / 2; the input lies in 8 to 16 MHz, the VCO (400 MHz) in its wide range.
   At(kPllCkSelr) = (At(kPllCkSelr) & ~(63u << 4 | 3u)) | 4u << 4;
   At(kPllCfgr) = (At(kPllCfgr) & ~(1u << 0 | 1u << 1 | 3u << 2)) | 3u << 2 | 1u << 16;
@@ -59,5 +65,17 @@ Clocks StartClock() {
 }
 
 }  // namespace tinymia
+
+// Out of power-on the chip is in Run*, where RAM must not be written and the voltage not be
+// changed, until the way of supplying the core is chosen, once; LDOEN alone is what reset has, too.
+// Makes no call and needs no stack, for that lies in RAM; ResetHandler() is jumped to.
+void SupplyHandler() {
+  using namespace tinymia;
+  constexpr uint32_t kMaxPolls = 100000;  // some 10 ms; StartClock() looks whether it came
+  At(kPwrCr3) = kCr3Ldo;
+  for (uint32_t i = 0; i < kMaxPolls && (At(kPwrCsr1) & kCsr1VoltageReady) == 0; ++i) {
+  }
+  ResetHandler();
+}
 
 #endif

@@ -21,4 +21,9 @@ constexpr uint32_t kUnusedIrq = 81;  // FPU
 
 }  // namespace tinymia
 
+// The H7's supply comes before everything else.
+#ifdef TINYMIA_STM32H7
+#define TINYMIA_SUPPLY
+#endif
+
 #endif  // TINYMIA_BOARDS_STM32_VECTORS_H_

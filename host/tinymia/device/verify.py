@@ -11,6 +11,9 @@ from tinymia.device.port_url import with_baud
 from tinymia.device.targets import list_ports
 from tinymia.errors import DeviceError
 
+# What else keeps a board's start-up from ever reaching its line.
+_MAY_HANG = {"rp2040": " An RP2040 waits for its 12 MHz crystal: without that it never answers."}
+
 
 def port_of(board: BoardFile, seconds: float = 0.0) -> str | None:
     """The one serial port whose USB id is the board's; None when there is none, or several.
@@ -53,7 +56,7 @@ def verify(port: str, board: BoardFile, build_id: str, seconds: float = 10.0) ->
                 raise DeviceError(
                     f"The board was programmed, but nothing answers on {port}.",
                     f"Is this the {line} of the {board.name}? Press its reset button and run"
-                    " `tinymia devices`.",
+                    f" `tinymia devices`.{_MAY_HANG.get(board.chip, '')}",
                 ) from error
             time.sleep(0.2)
     if who.board != board.id:

@@ -19,7 +19,7 @@ from tinymia.errors import DeviceError
 STARTED = "tinymia: started"
 """What a script prints at its end: Renode stops at a line that it cannot run, and goes on."""
 
-_START_SECONDS = 90.0  # Renode takes about 6 s on an idle machine
+_START_SECONDS = 180.0  # Renode takes 5 s on an idle machine, and 20 times that on a crowded one
 _PROMPT = re.compile(rb"(?:^|[\r\n])\([^()\r\n]*\) $")
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\xff[\xfb-\xfe].", re.DOTALL)
 # WILL BINARY, DO ECHO, DO SUPPRESS-GO-AHEAD (RFC 856, 857, 858).

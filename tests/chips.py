@@ -15,6 +15,7 @@ from tinymia.device.boards import BoardFile
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRMWARE = ROOT / "firmware"
+_PROGRAMS = tempfile.TemporaryDirectory(prefix="tinymia-chips-")  # gone when the tests end
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def _program(board: BoardFile, baud: int) -> Path:
     layer = FIRMWARE / "boards" / folder(board)
     boards = FIRMWARE / "boards" / "cortex_m"
     sources = [*sorted(layer.glob("*.cc")), boards / "receive.cc", ROOT / "tests/native/chip.cc"]
-    program = Path(tempfile.mkdtemp()) / board.id
+    program = Path(_PROGRAMS.name) / f"{board.id}-{baud}"
     # Assembly, barriers and masks all of it, is left out. Pointers do not fit into registers here.
     flags = ["-std=c++17", "-w", "-fpermissive", "-D__asm=", "-Dvolatile(...)="]
     flags += [f"-I{path}" for path in (layer, boards, FIRMWARE / "src")]

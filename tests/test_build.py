@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 
 from tinymia.device import build as build_module
-from tinymia.device import flash as flash_module
 from tinymia.device.bake import bake
-from tinymia.device.boards import board
 from tinymia.device.build import BuildResult, build, firmware_dir
 from tinymia.device.elf import (
     image_info,
@@ -20,7 +18,6 @@ from tinymia.device.elf import (
     section_bytes,
     symbols,
 )
-from tinymia.device.flash import flash
 from tinymia.errors import DeviceError
 
 BUNDLE_AT = 0x08020000
@@ -37,13 +34,6 @@ def copy_of_the_project(folder: Path) -> Path:
             firmware_dir(), folder, ignore=shutil.ignore_patterns(".pio", "__pycache__")
         )
     )
-
-
-def stub(folder: Path, name: str, script: str) -> None:
-    folder.mkdir(exist_ok=True)
-    path = folder / name
-    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    path.chmod(0o755)
 
 
 def test_the_firmware_fits_the_chip() -> None:
@@ -185,39 +175,3 @@ def test_a_build_that_hangs_is_ended(tmp_path: Path) -> None:
     (copy / "platform" / "builder" / "main.py").write_text("import time\ntime.sleep(60)\n")
     with pytest.raises(DeviceError, match="did not finish within 3 s"):
         build("selftest", firmware=copy, seconds=3)
-
-
-@pytest.mark.parametrize(
-    ("said", "meaning"),
-    [
-        ("Error: open failed", "No debug probe .stlink."),
-        ("Error: libusb_open() failed with LIBUSB_ERROR_ACCESS\nError: open failed", "udev"),
-        ("Error: init mode failed (unable to connect to the target)", "does not reach the chip"),
-        ("Error: something new", "Error: something new"),
-    ],
-)
-def test_flashing_explains_what_openocd_says(
-    image: BuildResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str, meaning: str
-) -> None:
-    monkeypatch.setattr(flash_module, "firmware_dir", lambda: image.elf.parents[3])
-    stub(tmp_path / "bin", "openocd", f"cat >&2 <<'END'\n{said}\nEND\nexit 1")
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    with pytest.raises(DeviceError, match=meaning):
-        flash(image.elf, board("stm32f405"))
-
-
-def test_flashing_programs_the_given_image(
-    image: BuildResult, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    baked = bake(image.elf, b"bundle", tmp_path / "with space" / "baked.elf")
-    log = tmp_path / "log"
-    stub(tmp_path / "bin", "openocd", f'for a in "$@"; do echo "$a" >> "{log}"; done')
-    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    flash(baked, board("stm32f405"))
-    arguments = log.read_text().splitlines()
-    assert arguments[:4] == ["-f", "interface/stlink.cfg", "-f", "target/stm32f4x.cfg"]
-    assert arguments[4:] == ["-c", f"program {{{baked}}} verify reset exit"]
-
-    monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
-    with pytest.raises(DeviceError, match="apt-get install openocd"):
-        flash(baked, board("stm32f405"))

@@ -20,8 +20,11 @@ for name in ("flash", "bundle", "ram"):
     symbols[f"{name}_size"] = size_of(size)
 for name in ("stack", "heap"):
     symbols[f"{name}_size"] = size_of(board.get(f"memory.{name}", "0"))
+names = {f"TINYMIA_{name.upper()}": value for name, value in symbols.items()}
+# By this `tinymia flash` knows what the image is for.
+names[f"tinymia_environment_is_{env.subst('$PIOENV')}"] = 0
 env.Append(
-    LINKFLAGS=[f"-Wl,--defsym=TINYMIA_{name.upper()}={value}" for name, value in symbols.items()],
+    LINKFLAGS=[f"-Wl,--defsym={name}={value}" for name, value in names.items()],
     CPPDEFINES=[
         ("TINYMIA_BOARD", env.StringifyMacro(env.subst("$PIOENV"))),
         ("TINYMIA_BAUD", board.get("uart.baud")),

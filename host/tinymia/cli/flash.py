@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinymia.cli.options import bundle_option, load_bundle
+from tinymia.errors import DeviceError
 
 if TYPE_CHECKING:
     from tinymia.device.boards import BoardFile
@@ -71,6 +72,8 @@ def command(
     if port is not None and is_bridge(port):
         check_url(port)
         click.echo(f"programming goes through a debug probe on this machine, not through {port}")
+    elif port is not None and not chosen.own_usb and not Path(port).exists():
+        raise DeviceError(f"There is no port {port}.", "`tinymia devices` lists those there are.")
     if image is None:
         bundle = load_bundle(bundle_path)
         built = build(chosen.env)
@@ -90,8 +93,9 @@ def command(
     where = port_of(chosen, 10.0) if chosen.own_usb else None
     where = where or port or port_of(chosen)
     if where is None:
-        click.echo(f"build id   {build_id}, not verified: {_why(chosen)}")
-        return
+        raise DeviceError(
+            "The board was programmed; whether it runs is not verified.", _why(chosen)
+        )
     verify(where, chosen, build_id)
     click.echo(f"verified   build {build_id} answers on {where}")
 
@@ -101,6 +105,6 @@ def _why(board: BoardFile) -> str:
 
     found = ", ".join(port.device for port in list_ports() if port.usb) or "none"
     if board.own_usb:
-        return f"its USB port does not come back (USB ports here: {found}); press its reset button"
+        return f"Its USB port does not come back (USB ports here: {found}): press its reset button."
     pins = f"{board.uart.tx} and {board.uart.rx}"
-    return f"give --port for the serial line on {pins} (USB ports here: {found})"
+    return f"Give --port for the serial line on {pins} (USB ports here: {found})."

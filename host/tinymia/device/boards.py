@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from tinymia.device.families import FAMILIES, beyond
 from tinymia.errors import DeviceError
 
 _CORES = {
@@ -27,6 +28,15 @@ _CORES = {
 _PROTOCOLS = ("stlink", "jlink", "cmsis-dap", "sam-ba", "picotool", "none")
 _USB_PORT = "usb"
 _LEAST_RAM = 64 * 1024  # of arena
+_LEAST_STACK = 4 * 1024
+_LONGEST_ID = 23  # of a HELLO's field
+_BUNDLE_ALIGNMENT = 16  # which hal.h promises
+# PlatformIO's own options that a board's section may hold.
+_OPTIONS = re.compile(
+    r"extends|platform(_packages)?|board|framework|build_(src_)?(un)?flags|build_src_filter|"
+    r"lib_deps|lib_extra_dirs|lib_ldf_mode|lib_compat_mode|extra_scripts|(monitor|upload|debug)_\w+"
+)
+_MOST_PARENTS = 9
 
 
 @dataclass(frozen=True)
@@ -187,6 +197,27 @@ def read(firmware: Path) -> dict[str, BoardFile]:
     Raises:
         DeviceError: a file breaks the schema; names file and key.
     """
+    parser, files = _parsed(firmware)
+    return {file.stem: _board(parser, file) for file in files}
+
+
+def board_of(environment: str) -> str:
+    """The board that an environment's image is for; empty: none.
+
+    That is the one of its name, else the one that it extends, as ``release`` does.
+    """
+    from tinymia.device.build import firmware_dir
+
+    parser, files = _parsed(firmware_dir())
+    known = {file.stem for file in files}
+    for _ in range(_MOST_PARENTS):
+        if environment in known or not parser.has_section(f"env:{environment}"):
+            break
+        environment = parser.get(f"env:{environment}", "extends", fallback="").removeprefix("env:")
+    return environment if environment in known else ""
+
+
+def _parsed(firmware: Path) -> tuple[configparser.ConfigParser, list[Path]]:
     parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=(";",))
     files = sorted((firmware / "boards").glob("*.ini"))
     try:
@@ -194,7 +225,7 @@ def read(firmware: Path) -> dict[str, BoardFile]:
             parser.read_string(file.read_text(encoding="utf-8"), str(file))
     except (OSError, configparser.Error, UnicodeDecodeError) as error:
         raise DeviceError(f"A board file cannot be read: {error}.") from error
-    return {file.stem: _board(parser, file) for file in files}
+    return parser, files
 
 
 @lru_cache(maxsize=1)
@@ -223,6 +254,13 @@ def _board(parser: configparser.ConfigParser, file: Path) -> BoardFile:
         raise DeviceError(f"{file} has no section [{section}].", "It is called as the file is.")
     options = _inherited(parser, section, file)
     found = {k: v.replace("%%", "%") for k, v in options.items() if k.startswith("board_")}
+    for key in parser.options(section):
+        if not key.startswith("board_") and _OPTIONS.fullmatch(key) is None:
+            close = difflib.get_close_matches(key, ["build_flags", "lib_deps", "extends", *KEYS], 1)
+            hint = (
+                f"Did you mean {close[0]!r}?" if close else "Board files have few of its options."
+            )
+            raise DeviceError(f"{file}: {key!r} is no option of a board.", hint)
     for key, value in found.items():
         if key not in KEYS:
             close = difflib.get_close_matches(key, KEYS, 1)
@@ -249,7 +287,7 @@ def _inherited(
     parser: configparser.ConfigParser, section: str, file: Path, depth: int = 0
 ) -> dict[str, str]:
     """Options of a section over those of the one that it extends."""
-    if not parser.has_section(section) or depth > 9:
+    if not parser.has_section(section) or depth > _MOST_PARENTS:
         raise DeviceError(f"{file}: there is no section [{section}] to extend.")
     options = dict(parser.items(section))
     parent = options.get("extends", "")
@@ -305,20 +343,50 @@ def _check(made: BoardFile, file: Path, heap: int) -> None:
     """What no single key shows."""
     if made.fpu not in _CORES[made.core] and made.fpu:
         raise DeviceError(f"{file}: a {made.core} has no {made.fpu}.")
+    if len(made.id) > _LONGEST_ID:
+        raise DeviceError(f"{file}: the name is longer than {_LONGEST_ID} characters.")
+    _check_memory(made, file, heap)
+    if made.family in FAMILIES:
+        family, uart = FAMILIES[made.family], made.uart
+        pins = tuple(pin for pin in (uart.tx, uart.rx) if pin)
+        wrong = family.refuses(made.chip, uart.port, pins, made.ticks, uart.baud)
+        if wrong:
+            raise DeviceError(f"{file}: {wrong}.", f"It extends {made.family}.")
+    if made.uart.tx and made.uart.tx == made.uart.rx:
+        raise DeviceError(f"{file}: board_uart.tx and board_uart.rx are the same pin.")
+    if made.simulated_only and not made.qemu:
+        raise DeviceError(f"{file}: board_upload.protocol is missing, and nothing simulates it.")
+    pins_given = bool(made.uart.tx and made.uart.rx)
+    if not made.simulated_only and not pins_given and not made.own_usb:
+        raise DeviceError(f"{file}: board_uart.tx and board_uart.rx are missing.")
+    for key in ("openocd", "pyocd"):
+        if not made.simulated_only and not getattr(made.upload, key):
+            raise DeviceError(f"{file}: board_upload.{key} is missing.")
+
+
+def _check_memory(made: BoardFile, file: Path, heap: int) -> None:
     regions = {"flash": made.flash, "bundle": made.bundle, "ram": made.ram}
     for name, region in regions.items():
         for other, against in regions.items():
             if name < other and region.start < against.end and against.start < region.end:
                 raise DeviceError(f"{file}: {name} and {other} overlap.")
+    if made.stack < _LEAST_STACK:
+        raise DeviceError(f"{file}: board_memory.stack: at least {_LEAST_STACK} bytes.")
     if made.ram.size < _LEAST_RAM + made.stack + heap:
         raise DeviceError(
             f"{file}: {made.ram.size} bytes of RAM are too few.",
             f"The arena alone needs {_LEAST_RAM}.",
         )
-    if made.simulated_only and not made.qemu:
-        raise DeviceError(f"{file}: board_upload.protocol is missing, and nothing simulates it.")
-    pins = bool(made.uart.tx and made.uart.rx)
-    if not made.simulated_only and not pins and not made.own_usb:
-        raise DeviceError(f"{file}: board_uart.tx and board_uart.rx are missing.")
-    if not made.simulated_only and not (made.upload.openocd and made.upload.pyocd):
-        raise DeviceError(f"{file}: board_upload.openocd or board_upload.pyocd is missing.")
+    vectors = FAMILIES[made.family].vectors if made.family in FAMILIES else 1024
+    for name, region, alignment in (
+        ("flash", made.flash, vectors),
+        ("bundle", made.bundle, _BUNDLE_ALIGNMENT),
+    ):
+        if region.start % alignment:
+            raise DeviceError(f"{file}: board_memory.{name} must be aligned to {alignment} bytes.")
+    for name, region in regions.items():
+        # RAM and flash are the chip's, the bundle lies in its flash.
+        ram = made.ram if name == "ram" else Region(made.ram.start, 0)
+        flash = region if name != "ram" else Region(made.flash.start, 0)
+        if beyond(made.chip, (ram.start, ram.end), (flash.start, flash.end)):
+            raise DeviceError(f"{file}: board_memory.{name} is more than a {made.chip} has.")

@@ -29,6 +29,10 @@ COMPILER_HINT = (
 _ERROR_LINES = 15
 
 
+class PioTimeoutError(DeviceError):
+    """PlatformIO took longer than it may."""
+
+
 @dataclass(frozen=True)
 class BuildResult(ImageInfo):
     """An image and what it takes of the chip; see :class:`ImageInfo` for the figures.
@@ -135,7 +139,7 @@ def run_pio(
             process.wait(timeout=max(deadline - time.monotonic(), 1.0))
         except subprocess.TimeoutExpired:
             _end_group(process)
-            raise DeviceError(
+            raise PioTimeoutError(
                 f"PlatformIO did not finish within {seconds:.0f} s.",
                 "Run `pio run` in the firmware folder to see where it stops; a look-up in an"
                 " unreachable package registry is the usual cause.",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 BUNDLE_SECTION = ".bundle"
 _ARENA_SECTION = ".arena"
+_ENVIRONMENT_MARK = "tinymia_environment_is_"  # a symbol of the linker, see firmware/platform
 
 
 @dataclass(frozen=True)
@@ -45,16 +46,39 @@ class ImageInfo:
 @contextmanager
 def _opened(path: Path) -> Iterator[ELFFile]:
     from elftools.common.exceptions import ELFError
+    from elftools.construct import ConstructError
     from elftools.elf.elffile import ELFFile
 
+    # It parses as it goes, so that a damaged file may show only in the body.
     try:
         data = path.read_bytes()
         elf = ELFFile(io.BytesIO(data))
+        _check_length(path, elf, len(data))
+        yield elf
     except OSError as error:
         raise DeviceError(f"Cannot read the image {path}: {error.strerror}.") from error
-    except ELFError as error:
+    except (ELFError, ConstructError, UnicodeDecodeError) as error:
         raise DeviceError(f"{path} is not an ELF image ({error}).") from error
-    yield elf
+
+
+def _check_length(path: Path, elf: ELFFile, size: int) -> None:
+    """Raise DeviceError when the file ends before what its header tells of."""
+    header = elf.header
+    ends = [
+        header["e_phoff"] + header["e_phnum"] * header["e_phentsize"],
+        header["e_shoff"] + header["e_shnum"] * header["e_shentsize"],
+    ]
+    if max(ends) <= size:
+        ends += [s["p_offset"] + s["p_filesz"] for s in elf.iter_segments()]
+        ends += [
+            s["sh_offset"] + s["sh_size"]
+            for s in elf.iter_sections()
+            if s["sh_type"] != "SHT_NOBITS"
+        ]
+    if max(ends) > size:
+        raise DeviceError(
+            f"{path} is cut off: it has {size} bytes of {max(ends)}.", "Build or copy it again."
+        )
 
 
 def symbols(path: Path) -> dict[str, int]:
@@ -145,6 +169,12 @@ def image_info(path: Path) -> ImageInfo:
         bundle_capacity=capacity,
         build_id=build_id,
     )
+
+
+def environment_of(path: Path) -> str:
+    """The environment of ``platformio.ini`` that built an image; empty: it does not say."""
+    marks = (n for n in symbols(path) if n.startswith(_ENVIRONMENT_MARK))
+    return next(marks, "").removeprefix(_ENVIRONMENT_MARK)
 
 
 def machine_flags(path: Path) -> tuple[int, bool]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
-from tinymia.device.boards import BoardFile
-from tinymia.device.build import firmware_dir, last_lines, run_pio
-from tinymia.device.elf import image_info, machine_flags, symbols
+from tinymia.device.boards import BoardFile, board_of
+from tinymia.device.build import PioTimeoutError, firmware_dir, last_lines, run_pio
+from tinymia.device.elf import environment_of, image_info, machine_flags, symbols
 from tinymia.device.usb_boot import bossac, copy_to_drive, find_bossac
 from tinymia.errors import DeviceError
 
@@ -22,8 +23,11 @@ PROGRAMMERS = (*_PROBES, "uf2", "bossac")
 """Ways onto a board: two for debug probes; its USB drive; its bootloader."""
 
 _UNLOCK = {
-    "stm32": "`openocd {files} -c init -c 'reset halt' -c '{series} unlock 0' -c exit`",
-    "nrf52": "`openocd {files} -c init -c nrf52_recover -c exit`",
+    "stm32": "Unlocking erases all that is on it: `openocd {files} -c init -c 'reset halt'"
+    " -c '{series} unlock 0' -c exit`.",
+    "nrf52": "Unlocking erases all that is on it: `openocd {files} -c init -c nrf52_recover"
+    " -c exit`.",
+    "": "See the chip's manual.",
 }
 
 # What OpenOCD (0.12) or pyOCD (0.36) says, what it means, and what to do.
@@ -38,11 +42,16 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         r"nRF52 device has AP lock engaged|APPROTECT enabled|device is secured|"
         r"[Dd]evice protected|failed to erase.*protect|Device Security Bit Set",
         "The chip is locked against being read and written.",
-        "Unlocking erases all that is on it: {unlock}.",
+        "{unlock}",
+    ),
+    (
+        r"Target type \S+ not recognized|Unknown target type",
+        "pyOCD does not know the chip {chip}.",
+        "Install its description: `pyocd pack install {pyocd}`.",
     ),
     (
         r"UNEXPECTED idcode|expected \d+ of \d+: 0x|Cannot identify target|"
-        r"unexpected board ID|Unknown target type",
+        r"unexpected board ID",
         "The probe reaches another chip than the {chip} of a {board}.",
         "Give the --board that is plugged in; `tinymia boards` lists them.",
     ),
@@ -57,6 +66,12 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         "There are several debug probes.",
         "Choose one by its serial number: --probe SERIAL (`lsusb -v` shows iSerial).",
     ),
+    (
+        "Verify Failed|contents differ|verify failed|Verification error",
+        "The flash does not hold what was written.",
+        "Try again; if it stays, the flash is write-protected or worn.",
+    ),
+    # A warning, which also comes before other errors.
     (
         "target voltage may be too low",
         "The board has no power.",
@@ -73,11 +88,6 @@ _CAUSES: tuple[tuple[str, str, str], ...] = (
         "Can't find (interface|target|board)/",
         "OpenOCD does not know this probe or chip.",
         "Use OpenOCD 0.12 or newer.",
-    ),
-    (
-        "Verify Failed|contents differ|verify failed|Verification error",
-        "The flash does not hold what was written.",
-        "Try again; if it stays, the flash is write-protected or worn.",
     ),
 )
 
@@ -128,48 +138,67 @@ def flash(
             f"{board.id} is simulated: there is nothing to flash.",
             f"Run it: --target qemu:{board.qemu}.",
         )
-    check_core(image, board)
+    check_image(image, board)
     chosen = _programmer(programmer, board, probe, drive)
     if chosen == "uf2":
         return f"drive {copy_to_drive(image, board, drive)}"
     if chosen == "bossac":
         return f"bossac on {bossac(image, board, port, seconds)}"
-    if chosen == "pyocd" or board.platform:
-        # The registry's platforms would upload the program as it was built, without a bundle.
-        code, output = _run(_command(chosen, image, board, probe), verbose, seconds)
-    else:
-        code, output = run_pio(
-            ["run", "-e", board.env, "-t", "nobuild", "-t", "upload"],
-            firmware_dir(),
-            seconds=seconds,
-            verbose=verbose,
-            extra_env={"TINYMIA_IMAGE": str(image.resolve()), "TINYMIA_PROBE": probe},
-        )
+    with tempfile.TemporaryDirectory(prefix="tinymia-") as folder:
+        # SCons and OpenOCD read signs such as $ and } in a path.
+        plain = Path(shutil.copy(image, Path(folder) / "image.elf"))
+        if chosen == "pyocd" or board.platform:
+            # The registry's platforms would upload the program as it was built, without a bundle.
+            code, output = _run(_command(chosen, plain, board, probe), verbose, seconds)
+        else:
+            code, output = _upload(plain, board, probe, verbose, seconds)
     if code != 0:
         raise explain(output, board)
     return chosen
 
 
-def check_core(image: Path, board: BoardFile) -> None:
-    """Raise DeviceError when an image was not built for the board's memory and core."""
+def _upload(
+    image: Path, board: BoardFile, probe: str, verbose: bool, seconds: float
+) -> tuple[int, str]:
+    """By PlatformIO, which runs OpenOCD."""
+    try:
+        return run_pio(
+            ["run", "-e", board.env, "-t", "nobuild", "-t", "upload"],
+            firmware_dir(),
+            seconds=seconds,
+            verbose=verbose,
+            extra_env={"TINYMIA_IMAGE": str(image), "TINYMIA_PROBE": probe},
+        )
+    except PioTimeoutError as error:
+        raise DeviceError(
+            f"OpenOCD did not finish within {seconds:.0f} s.",
+            "Plug board and probe in anew and try again; --verbose shows where it stops.",
+        ) from error
+
+
+def check_image(image: Path, board: BoardFile) -> None:
+    """Raise DeviceError when an image was not built for this board, its memory and core."""
     start, hard_float = machine_flags(image)
     # Frameworks pass floats in the core's registers, even where they use the FPU.
     expected = bool(board.fpu) and not board.platform
     bundle = symbols(image).get("tinymia_bundle_start")
-    if start != board.flash.start or hard_float != expected or bundle != board.bundle.start:
+    built_for = board_of(environment_of(image))
+    fits = start == board.flash.start and bundle == board.bundle.start and hard_float == expected
+    if not fits or built_for != board.id:
         raise DeviceError(
-            f"{image} was built for another board than {board.id}.",
+            f"{image} was built for {built_for or 'another board'}, not for {board.id}.",
             f"Build it for this one: `tinymia build --board {board.id}`.",
         )
 
 
 def explain(output: str, board: BoardFile) -> DeviceError:
     """What a programmer's output means."""
-    series = "nrf52" if board.chip.startswith("nrf52") else "stm32"
+    series = next(name for name in _UNLOCK if board.chip.startswith(name))
     files = " ".join(f"-f {name}" for name in board.upload.openocd)
     facts = {
         "board": board.name,
         "chip": board.chip,
+        "pyocd": board.upload.pyocd,
         "protocol": board.upload.protocol,
         "usb": " or ".join(board.upload.usb) or "it",
         "rules": udev_rules(board),

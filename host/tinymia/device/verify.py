@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tinymia.device.boards import BoardFile
+from tinymia.device.boards import BoardFile, board_of
 from tinymia.device.connect import connect
 from tinymia.device.link import LinkLostError
 from tinymia.device.port_url import with_baud
@@ -59,7 +59,7 @@ def verify(port: str, board: BoardFile, build_id: str, seconds: float = 10.0) ->
                     f" `tinymia devices`.{_MAY_HANG.get(board.chip, '')}",
                 ) from error
             time.sleep(0.2)
-    if who.board != board.id:
+    if board.id not in (who.board, board_of(who.board)):
         raise DeviceError(
             f"The board on {port} is a {who.board}, not a {board.id}.",
             "Give the port of the board that was programmed, or the right --board.",

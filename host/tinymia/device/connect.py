@@ -60,6 +60,7 @@ def connect(
     nonce: int = 0,
     patience: float = 10.0,
     interruption: Interruption | None = None,
+    wait_for_work: bool = True,
 ) -> Connection:
     """Open a target and greet its board.
 
@@ -70,7 +71,7 @@ def connect(
             ``native:``; see :func:`supply`.
         nonce: of the session with a board that is started here, see
             :class:`~tinymia.device.link.Link`; any other board gets a random one.
-        patience: see there.
+        patience, wait_for_work: see there.
         interruption: what to do when the line is lost or the board restarts; None: the request
             that meets it raises, see :class:`~tinymia.device.recover.SteadyBoard`.
 
@@ -86,7 +87,13 @@ def connect(
         if interruption is not None:
             steady = SteadyBoard(target, interruption, patience=patience, nonce=nonce)
             return Connection(target, steady)
-        board = Board(target.serial, patience=patience, watch=target.alive, nonce=nonce)
+        board = Board(
+            target.serial,
+            patience=patience,
+            watch=target.alive,
+            nonce=nonce,
+            wait_for_work=wait_for_work,
+        )
         return Connection(target, board)
     except BaseException:
         target.close()

@@ -33,9 +33,10 @@ class Connection:
 
     @property
     def unit(self) -> str:
-        """What the board's ticks are on this target: instructions, cycles or ticks."""
+        """What the board's ticks are on this target: instructions, cycles or, where neither the
+        target nor the board knows better, ticks."""
         said = self.board.identity.unit
-        return self.target.unit if said == "ticks" else said
+        return (self.target.unit or said) if said == "ticks" else said
 
     def close(self) -> None:
         """Let go of the line; a simulator ends."""

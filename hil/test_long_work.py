@@ -18,6 +18,7 @@ from tinymia.export.bundle import Bundle
 SLOW = "qemu:mps2-an385"  # without an FPU: a step of the whole network takes ten million ticks
 EPOCHS = 6
 PATIENCE = 4.0
+SETTINGS = TrainSettings(seed=4, learning_rate=0.02, clip_norm=1.0)
 
 
 def prepare(board: Board, bundle: Bundle, pool: Pool, drawn: Draw) -> None:
@@ -25,7 +26,7 @@ def prepare(board: Board, bundle: Bundle, pool: Pool, drawn: Draw) -> None:
     board.layout(0)
     board.store(bundle.quantize(pool.windows.x)[chosen], pool.windows.y[chosen])
     board.select(np.ones(len(chosen), np.bool_))
-    board.begin(TrainSettings(seed=4, learning_rate=0.02))
+    board.begin(SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def test_one_request_may_take_longer_than_the_line_s_patience(
     board = slow.board
     prepare(board, bundle, pool, drawn)
     single = board.train(0, 1).ticks
-    board.begin(TrainSettings(seed=4, learning_rate=0.02))
+    board.begin(SETTINGS)
     whole = board.train(0, EPOCHS)
     assert whole.ticks > 2**32
     assert whole.ticks == pytest.approx(EPOCHS * single, rel=0.02)

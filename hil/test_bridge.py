@@ -65,6 +65,7 @@ def test_the_same_bits_through_a_bridge(
         for _ in range(2):  # a second program, when the first one is done
             with connect(bridge.target()) as opened:
                 assert job(opened.board, bundle, pool, drawn) == expected
+                assert opened.unit == opened.board.identity.unit != ""
                 # Telnet's own bytes, in both directions.
                 blocks = [b"\xff\xf0\xff\xff\xfa,\x01" * 40, bytes(range(256)) * 2]
                 assert list(opened.board.echo(blocks)) == blocks

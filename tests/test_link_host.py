@@ -51,6 +51,8 @@ class PlayedBoard:
         input_bytes: of its model.
         deaf: takes no request while this is set.
         foreign: a greeting to somebody else comes first.
+        work: seconds that it computes on a request, and says so.
+        faints: then it does not answer.
     """
 
     greetings: int = 1
@@ -60,6 +62,8 @@ class PlayedBoard:
     input_bytes: int = 300
     deaf: bool = False
     foreign: bool = False
+    work: float = 0
+    faints: bool = False
     most_waiting: int = 0
     largest: int = 0
     executed: list[bytes] = field(default_factory=list)
@@ -111,7 +115,47 @@ class PlayedBoard:
             self.executed.append(payload)
             said = facts(self.input_bytes) if kind == INFO else b"\0" + payload
             self._cache[seq] = encode_frame(kind | RESPONSE, session, seq, said)
+            self._compute(session, seq)
+        if self.faints:
+            return
         self._send(self._cache[seq])
+
+    def _compute(self, session: int, seq: int) -> None:
+        busy = encode_frame(protocol.Type.BUSY | RESPONSE, session, 0, struct.pack("<H", seq))
+        self._free_at = max(time.monotonic(), self._free_at)
+        for _ in range(int(self.work / 0.1)):
+            self._free_at += 0.1
+            self._out.append((self._free_at, busy))
+
+
+def test_a_board_that_says_it_computes_is_waited_for() -> None:
+    port = PlayedBoard(work=1.5)
+    board = Board(port, patience=0.5)
+    assert list(board.echo([b"a", b"b"])) == [b"a", b"b"]
+    assert port.executed == [b"a", b"b"]
+    assert board.stats.resent <= 1  # before the first sign
+
+
+def test_a_board_that_computed_and_fell_silent_is_noticed_as_soon_as_any() -> None:
+    board = Board(PlayedBoard(work=1.0, faints=True), patience=0.5)
+    start = time.monotonic()
+    with pytest.raises(LinkLostError, match="stopped answering"):
+        list(board.echo([b"a"]))
+    assert 1.0 < time.monotonic() - start < 2.5
+
+
+@pytest.mark.parametrize(("session", "running"), [(1, 0), (0, 1)])
+def test_work_for_somebody_else_is_no_sign(session: int, running: int) -> None:
+    port = PlayedBoard(work=3.0, faints=True)
+    board = Board(port, patience=0.5)
+    real = port._compute
+    port._compute = (  # type: ignore[method-assign]
+        lambda mine, seq: real(mine + session, seq + running)
+    )
+    start = time.monotonic()
+    with pytest.raises(LinkLostError, match="stopped answering"):
+        list(board.echo([b"a"]))
+    assert time.monotonic() - start < 2
 
 
 def test_a_greeting_that_comes_twice_is_no_answer_to_the_first_request() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tinymia.device.flash import explain, udev_rules
 from tinymia.device.link import encode_frame
 from tinymia.device.monitor import Decoder
 from tinymia.device.tap import tap
+from tinymia.device.target import Target
 from tinymia.device.targets import open_target
 from tinymia.device.verify import verify
 from tinymia.errors import DeviceError
@@ -75,6 +77,89 @@ def test_every_message_of_a_session_is_decoded_and_nothing_is_changed() -> None:
         assert f"← {name}" in text
     assert "malformed" not in text
     assert "damaged" not in text
+
+
+class Line:
+    """A board's line that says this."""
+
+    def __init__(self, words: bytes) -> None:
+        self.words = words
+
+    def read(self, size: int) -> bytes:
+        out, self.words = self.words[:size], self.words[size:]
+        return out
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError(data)
+
+
+class Talker(Target):
+    kind = "talker"
+
+    def __init__(self, words: bytes, said: bytes = b"") -> None:
+        super().__init__("talker:")
+        self.serial, self.said = Line(words), said
+
+    def alive(self) -> None:
+        pass
+
+    def reconnect(self, seconds: float = 10.0) -> None:
+        raise AssertionError
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_slow_reader_loses_nothing_and_one_that_is_gone_is_let_go() -> None:
+    words = bytes(range(1, 251)) * 40_000  # more than sockets hold
+    talker = Talker(b"")
+    said: list[str] = []
+    done = threading.Event()
+    worker = threading.Thread(
+        target=tap,
+        args=(talker, 0, said.append),
+        kwargs={"forever": lambda: not done.is_set()},
+    )
+    worker.start()
+    try:
+        while not said:
+            done.wait(0.01)
+        port = int(said[0].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as reader:
+            done.wait(0.3)
+            talker.serial.words = words
+            done.wait(1.0)  # it reads nothing for a while
+            got = bytearray()
+            while len(got) < len(words):
+                got += reader.recv(65536)
+        assert got == words
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as second:
+            second.shutdown(socket.SHUT_WR)
+            assert second.recv(1) == b""  # closed at once
+    finally:
+        done.set()
+        worker.join()
+
+
+def test_what_a_simulator_said_first_is_shown() -> None:
+    said: list[str] = []
+    rounds = iter([True, True])
+    tap(Talker(b"-ready\r\n", b"m"), None, said.append, forever=lambda: next(rounds, False))
+    assert len(said) == 1
+    assert said[0].endswith("m-ready")
+
+
+def test_ctrl_c_ends_the_monitor_without_a_word_about_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from tinymia.cli import monitor
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tinymia.device.tap.tap", stop)
+    done = CliRunner().invoke(monitor.command, ["--target", "twin:"])
+    assert (done.exit_code, done.output) == (130, "")
 
 
 def test_the_board_that_was_programmed_is_verified() -> None:

@@ -173,6 +173,38 @@ def test_a_kept_state_is_not_sent_again(bundle: bytes, windows: np.ndarray) -> N
     assert not any("again" in text for text in said)
 
 
+def test_a_line_that_breaks_in_the_first_store_has_lost_nothing(
+    bundle: bytes, windows: np.ndarray
+) -> None:
+    said: list[str] = []
+    with FragileTarget(bundle, {}) as target:
+        board = SteadyBoard(target, Interruption(say=said.append))
+        board.layout(2)
+        target.breaks[target.writes + 3] = "line"
+        board.store(windows, np.zeros(40, np.int64))
+    assert "in the middle of a request, which begins anew" in said[-2]
+    assert not any("lost its state" in text for text in said)
+
+
+def test_a_board_that_trained_unheard_keeps_its_windows(
+    bundle: bytes, windows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    with FragileTarget(bundle, {}) as target:
+        board = SteadyBoard(target, Interruption(say=said.append))
+        board.layout(2)
+        board.store(windows, np.zeros(40, np.int64))
+        board.select(np.ones(40, np.bool_))
+        board.begin(SETTINGS)
+        board.train(0, 2)
+        monkeypatch.setattr(Board, "store", None)
+        target.breaks[target.writes + 1] = "lost answer"
+        trained = board.train(2, 1)
+        board.begin(SETTINGS)
+        assert board.train(0, 3).tail_hash == trained.tail_hash
+    assert "trained on while nobody heard it: training 2 epochs again" in said[-2]
+
+
 @pytest.mark.parametrize("what", ["line", "reset"])
 def test_stop_stops_with_one_message(what: str, bundle: bytes, windows: np.ndarray) -> None:
     with FragileTarget(bundle, {30: what}) as target:

@@ -8,6 +8,7 @@
 namespace {
 
 tinymia::TextCommands* commands;
+tinymia::Link* line;
 
 // A frame that follows text starts with a delimiter, so that the text is no part of it.
 void SendFrame(const uint8_t* bytes, uint32_t size) {
@@ -27,6 +28,8 @@ void SendFrame(const uint8_t* bytes, uint32_t size) {
   static TextCommands text(&session);
   static Link link(&Session::Execute, &session, &SendFrame);
   commands = &text;
+  line = &link;
+  session.OnBusy([] { line->SayBusy(); });
   const hal::Region region = hal::BundleRegion();
   session.Load(region.data, region.size);
   text.Greet();

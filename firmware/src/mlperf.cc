@@ -197,13 +197,16 @@ void TextCommands::Infer() {
   if (!AtEnd() && !Number(kMostRuns, &warmup)) return Complain("warm up 0 to 10000000 times");
   if (!IsLoaded()) return Complain("load the input first: db load");
   Line("m-warmup-start-", warmup);
-  for (uint32_t i = 0; i < warmup; ++i) session_->Predict(window_);
+  for (uint32_t i = 0; i < warmup; ++i) {
+    session_->Predict(window_);
+    watch_.Look();
+  }
   Say("m-warmup-done\r\n");
   Line("m-infer-start-", runs);
   Lap();
   for (uint32_t i = 0; i < runs; ++i) {
     session_->Predict(window_);
-    Microseconds();  // often enough to see the counter wrap
+    watch_.Look();
   }
   Lap();
   Say("m-infer-done\r\n");
@@ -244,11 +247,9 @@ void TextCommands::Answer() {
 }
 
 uint64_t TextCommands::Microseconds() {
-  const uint32_t now = hal::Ticks();
-  ticks_ += now - last_ticks_;
-  last_ticks_ = now;
+  const uint64_t ticks = watch_.Look();
   const uint64_t hz = hal::TicksPerSecond();
-  return ticks_ / hz * 1000000 + ticks_ % hz * 1000000 / hz;
+  return ticks / hz * 1000000 + ticks % hz * 1000000 / hz;
 }
 
 void TextCommands::Lap() { Line("m-lap-us-", Microseconds()); }

@@ -8,6 +8,7 @@
 #include "cobs.h"
 #include "messages.h"
 #include "session.h"
+#include "stopwatch.h"
 
 namespace tinymia {
 
@@ -73,8 +74,7 @@ class TextCommands {
   int8_t window_[kMaxPayload];
   uint32_t expected_ = 0;  // bytes that "db load" announced; 0: nothing is loaded
   uint32_t loaded_ = 0;
-  uint32_t last_ticks_ = 0;
-  uint64_t ticks_ = 0;
+  Stopwatch watch_;
 };
 
 }  // namespace tinymia

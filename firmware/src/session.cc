@@ -107,6 +107,38 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
   return reply.Fail(Status::kBadRequest, static_cast<uint32_t>(type), size);
 }
 
+namespace {
+
+constexpr uint32_t kMostItems = 64;  // between two looks
+
+}  // namespace
+
+void Session::StartWork() {
+  said_busy_ = 0;
+  look_every_ = until_look_ = kFirstLook;
+  watch_.Start();
+}
+
+uint32_t Session::LookAtWork() {
+  constexpr uint32_t kBeatsPerSecond = 4;
+  constexpr uint32_t kLongestBeat = 1u << 25;  // a simulator's second has many ticks
+  const uint64_t before = watch_.ticks();
+  const uint64_t now = watch_.Look();
+  const uint32_t quarter = hal::TicksPerSecond() / kBeatsPerSecond;
+  const uint32_t beat = quarter < kLongestBeat ? quarter : kLongestBeat;
+  if (now - said_busy_ >= beat) {
+    said_busy_ = now;
+    if (busy_ != nullptr) busy_();
+  }
+  if (now - before > beat / 4) {
+    look_every_ = look_every_ > 1 ? look_every_ / 2 : 1;
+  } else if (now - before < beat / 16 && look_every_ < kMostItems) {
+    look_every_ *= 2;
+  }
+  watch_.Skip();  // watching is no part of the work
+  return look_every_;
+}
+
 uint32_t Session::Hello(HelloRequest request, Reply reply) const {
   HelloResponse response = {};
   response.magic = kProtocolMagic;
@@ -204,14 +236,15 @@ uint32_t Session::Put(PutRequest request, Reply reply) {
       return reply.Fail(Status::kBadLabel, request.data[i], bundle_.graph.classes());
     }
   }
-  const uint32_t start = hal::Ticks();
+  StartWork();
   const auto* windows = static_cast<const int8_t*>(static_cast<const void*>(request.data + count));
   for (uint32_t i = 0; i < count; ++i) {
     store_.Put(request.slot + i, windows + i * window, request.data[i]);
+    PassItem();
   }
   PutResponse response = {};
   response.stored = static_cast<uint16_t>(store_.stored());
-  response.ticks = hal::Ticks() - start;
+  response.ticks = watch_.Look();
   return reply.Ok(response);
 }
 

@@ -7,6 +7,7 @@
 #include "bundle.h"
 #include "messages.h"
 #include "model_engine.h"
+#include "stopwatch.h"
 #include "train/store.h"
 #include "train/trainer.h"
 
@@ -19,6 +20,9 @@ class Session {
   // Checks the bundle and plans the whole arena. A refusal is kept and told to the host; the board
   // stays up.
   void Load(const uint8_t* data, uint32_t room);
+
+  // `busy` is called at least four times a second while many items of a request are worked on.
+  void OnBusy(void (*busy)()) { busy_ = busy; }
 
   // For the text commands. They change nothing that a frame could see.
   uint32_t window_bytes() const;  // of the model's input; 0: there is no usable bundle
@@ -72,6 +76,16 @@ class Session {
   uint32_t Ask(AskRequest request, Reply reply);
   uint32_t ReadTail(TailRequest request, Reply reply) const;
 
+  // Items until the first look: seldom enough to cost nothing, often enough to keep to the beat.
+  static constexpr uint32_t kFirstLook = 16;
+  // Work of many items (windows, answers, examples) is watched: its ticks are summed before the
+  // counter turns, and the host hears that it goes on.
+  void StartWork();
+  uint32_t LookAtWork();  // after how many more items to look again
+  void PassItem() {
+    if (--until_look_ == 0) until_look_ = LookAtWork();
+  }
+
   uint64_t SettingsHash() const;
   Refusal CheckBudget(const TrainSettings& settings) const;
   Refusal CheckPolicy(uint8_t policy, uint16_t levels) const;
@@ -85,6 +99,11 @@ class Session {
   ExampleStore store_;
   Trainer<float> trainer_;
   TrainSettings settings_;
+  void (*busy_)() = nullptr;
+  Stopwatch watch_;
+  uint64_t said_busy_ = 0;   // ticks of the work then
+  uint32_t look_every_ = 1;  // items
+  uint32_t until_look_ = 0;
   uint32_t first_layer_ = 0;
   float* answer_ = nullptr;  // [classes]
   uint32_t model_arena_ = 0;

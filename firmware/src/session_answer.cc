@@ -83,15 +83,16 @@ uint32_t Session::Query(QueryRequest request, Reply reply) {
   }
   QueryResponse response = {};
   response.answers_bytes = count * each;
-  const uint32_t start = hal::Ticks();
+  StartWork();
   for (uint32_t i = 0; i < count; ++i) {
     uint16_t slot;
     memcpy(&slot, request.slots + 2 * i, sizeof slot);
     if (slot >= store_.stored()) return reply.Fail(Status::kBadSlot, slot, store_.stored());
     WriteAnswer(store_.Features(slot), request.policy, request.levels,
                 reply.Open(QueryResponse::kFixed) + i * each);
+    PassItem();
   }
-  response.ticks = hal::Ticks() - start;
+  response.ticks = watch_.Look();
   return reply.Ok(response);
 }
 

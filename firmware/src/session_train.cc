@@ -177,11 +177,13 @@ uint32_t Session::Train(TrainRequest request, Reply reply) {
     }
     steps_spent_ += static_cast<uint32_t>(asked);
   }
-  const uint32_t start = hal::Ticks();
+  trainer_.Watch(
+      {[](void* self) { return static_cast<Session*>(self)->LookAtWork(); }, this, kFirstLook});
+  StartWork();
   TrainResult result;
   trainer_.Train(request.epochs, &result);
   TrainResponse response = {};
-  response.ticks = hal::Ticks() - start;
+  response.ticks = watch_.Look();
   response.epoch = trainer_.epoch();
   response.tail_hash = trainer_.Hash(0);
   response.stopped = static_cast<uint8_t>(result.stopped);

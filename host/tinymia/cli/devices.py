@@ -54,7 +54,7 @@ def _who(port: PortInfo) -> str:
     if not port.usb:
         return "not asked: no USB device"
     try:
-        with connect(f"serial:{port.device}", patience=1.5) as opened:
+        with connect(f"serial:{port.device}", patience=1.5, wait_for_work=False) as opened:
             i = opened.board.identity
             return (
                 f"{i.board}, tinymia {i.firmware}, protocol {i.protocol}, build {i.build_id[:12]}"

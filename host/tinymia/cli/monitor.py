@@ -38,4 +38,7 @@ def command(target: str, bundle_path: Path | None, listen: int | None, as_json: 
     load = supply(target, bundle.to_bytes(), bundle.bundle_id)
     elf = load if isinstance(load, Path) else None
     with open_target(target, elf=elf, bundle=load if isinstance(load, bytes) else b"") as opened:
-        tap(opened, listen, click.echo, as_json=as_json)
+        try:
+            tap(opened, listen, click.echo, as_json=as_json)
+        except KeyboardInterrupt:
+            click.get_current_context().exit(130)

@@ -15,7 +15,7 @@ from tinymia.device.link import Link, LinkStats, Port, Request
 from tinymia.device.settings import RANGES, TrainSettings, check_settings, setting_name
 from tinymia.errors import DataError, DeviceError
 
-_SECONDS_AN_EPOCH = 3.0  # the slowest: a whole network in a simulator
+_SECONDS_TO_COMPUTE = 3.0  # before a board that trains says so
 
 Progress = Callable[[int], None]
 """Called with the number of items just done."""
@@ -103,7 +103,7 @@ class Board:
 
     Args:
         port: a pyserial object opened with ``timeout=0``.
-        patience, watch, nonce: see :class:`~tinymia.device.link.Link`.
+        patience, watch, nonce, wait_for_work: see :class:`~tinymia.device.link.Link`.
 
     Raises:
         LinkLostError: nothing answers.
@@ -117,8 +117,11 @@ class Board:
         patience: float = 10.0,
         watch: Callable[[], None] | None = None,
         nonce: int = 0,
+        wait_for_work: bool = True,
     ) -> None:
-        self.link = Link(port, patience=patience, watch=watch, nonce=nonce)
+        self.link = Link(
+            port, patience=patience, watch=watch, nonce=nonce, wait_for_work=wait_for_work
+        )
         self._info: protocol.InfoResponse | None = None
         self.hello()
 
@@ -292,9 +295,7 @@ class Board:
             count = min(at_once, end - at)
             request = protocol.TrainRequest(at, count)
             # One at a time: a request that waits in the board's ring is no gain here.
-            response = self._call(
-                request, protocol.TrainResponse, seconds=_SECONDS_AN_EPOCH * count
-            )
+            response = self._call(request, protocol.TrainResponse, seconds=_SECONDS_TO_COMPUTE)
             at, tail_hash = response.epoch, f"{response.tail_hash:016x}"
             stopped = bool(response.stopped)
             if response.steps:

@@ -33,9 +33,10 @@ class Connection:
 
     @property
     def unit(self) -> str:
-        """What the board's ticks are on this target: instructions, cycles or ticks."""
+        """What the board's ticks are on this target: instructions, cycles or, where neither the
+        target nor the board knows better, ticks."""
         said = self.board.identity.unit
-        return self.target.unit if said == "ticks" else said
+        return (self.target.unit or said) if said == "ticks" else said
 
     def close(self) -> None:
         """Let go of the line; a simulator ends."""
@@ -60,6 +61,7 @@ def connect(
     nonce: int = 0,
     patience: float = 10.0,
     interruption: Interruption | None = None,
+    wait_for_work: bool = True,
 ) -> Connection:
     """Open a target and greet its board.
 
@@ -70,7 +72,7 @@ def connect(
             ``native:``; see :func:`supply`.
         nonce: of the session with a board that is started here, see
             :class:`~tinymia.device.link.Link`; any other board gets a random one.
-        patience: see there.
+        patience, wait_for_work: see there.
         interruption: what to do when the line is lost or the board restarts; None: the request
             that meets it raises, see :class:`~tinymia.device.recover.SteadyBoard`.
 
@@ -86,7 +88,13 @@ def connect(
         if interruption is not None:
             steady = SteadyBoard(target, interruption, patience=patience, nonce=nonce)
             return Connection(target, steady)
-        board = Board(target.serial, patience=patience, watch=target.alive, nonce=nonce)
+        board = Board(
+            target.serial,
+            patience=patience,
+            watch=target.alive,
+            nonce=nonce,
+            wait_for_work=wait_for_work,
+        )
         return Connection(target, board)
     except BaseException:
         target.close()

@@ -27,6 +27,7 @@ _HEADER = struct.Struct("<BBH")
 _READ = 65536
 _LATENCY = 0.05  # seconds, of line drivers and schedulers
 _GATHER = 0.001  # seconds, in the middle of a frame: a wake-up for each byte would cost a core
+_SIGN = 3.0  # seconds between two signs of a board that computes; a simulator's are long
 _SLOW_LINE = 10_000  # bytes/s, about 115200 baud
 _TEXT = bytes(range(32, 127)) + b"\r\n"
 
@@ -111,17 +112,20 @@ class Link:
 
     Args:
         port: a pyserial object (or one like it) opened with ``timeout=0``.
-        patience: seconds without progress after which the board counts as silent; a request's own
-            computing time comes on top.
+        patience: seconds without progress after which the board counts as silent. A board that
+            says that it computes is not silent, however long it takes.
         watch: called while waiting; raises DeviceError when the board's process is gone.
         nonce: of the first session, not 0; default: random. Give one only to a board that was just
             started, to get the same bytes on the line in every run.
+        wait_for_work: greet a board that computes for an earlier session once it is done; else
+            that it does so is the error.
     """
 
     port: Port
     patience: float = 10.0
     watch: Callable[[], None] | None = None
     nonce: int = 0
+    wait_for_work: bool = True
     stats: LinkStats = field(default_factory=LinkStats)
 
     def __post_init__(self) -> None:
@@ -132,6 +136,7 @@ class Link:
         self.window = protocol.WINDOW  # what the board takes; who greets it sets it lower
         self.max_payload = protocol.MAX_PAYLOAD
         self._silent = 0  # time-outs since the last valid frame
+        self._progress = 0.0  # when there was some last
 
     # --- sessions ---
 
@@ -151,6 +156,7 @@ class Link:
         frame = encode_frame(request.TYPE, self._session, 0, request.pack())
         deadline = time.monotonic() + self.patience
         retry_at = 0.0
+        busy = False
         while time.monotonic() < deadline:
             if time.monotonic() >= retry_at:
                 # The delimiter in front ends whatever the line held before.
@@ -161,6 +167,16 @@ class Link:
                     body = self._checked_hello(payload, nonce)
                     if body is not None:
                         return body
+                elif kind == protocol.Type.BUSY | protocol.RESPONSE:
+                    busy = True
+                    if self.wait_for_work:
+                        deadline = time.monotonic() + self.patience
+                        retry_at = time.monotonic() + _SIGN  # its ring is not endless
+        if busy and not self.wait_for_work:
+            raise LinkLostError(
+                "A tinymia board computes there for an earlier request and greets nobody yet.",
+                "Wait until it is done, or reset it.",
+            )
         raise LinkLostError(
             "No tinymia firmware answers on this port.",
             "Check that the board is powered and flashed (`tinymia flash`), and that the port and"
@@ -204,7 +220,7 @@ class Link:
 
         Args:
             messages: any iterable; it is drawn from only as fast as the line takes them.
-            seconds: how long the board may compute on one of them.
+            seconds: how long the board may compute before it says that it does.
 
         Raises:
             LinkLostError: the line is gone or the board is silent.
@@ -213,7 +229,7 @@ class Link:
         source = iter(messages)
         exhausted = False
         left_over = len(self._pending)
-        progress = time.monotonic()
+        self._progress = time.monotonic()
         while True:
             while not exhausted and len(self._pending) < self.window:
                 message = next(source, None)
@@ -226,21 +242,21 @@ class Link:
             if self._pending[0].response is not None:
                 done = self._pending.popleft()
                 assert done.response is not None
-                progress = time.monotonic()
+                self._progress = time.monotonic()
                 if left_over > 0:
                     left_over -= 1
                     continue
                 yield done.response
                 # The caller may have taken its time, which says nothing about the board.
-                progress = time.monotonic()
+                self._progress = time.monotonic()
                 continue
             self._receive()
-            now = time.monotonic()
-            if now - progress > self.patience + self._pending[0].seconds:
+            silence = time.monotonic() - self._progress
+            if silence > self.patience + self._pending[0].seconds:
                 # What is under way stays so: the board runs nothing behind a request it never got.
                 self._silent = 0
                 raise LinkLostError(
-                    f"The board stopped answering for {now - progress:.0f} s.",
+                    f"The board stopped answering for {silence:.0f} s.",
                     "Check its cable and power; then run the same command again.",
                 )
 
@@ -283,6 +299,8 @@ class Link:
             self._silent = 0
             if kind == protocol.Type.RESEND | protocol.RESPONSE:
                 self._on_resend(session, payload)
+            elif kind == protocol.Type.BUSY | protocol.RESPONSE:
+                self._on_busy(session, payload)
             elif session == self._session and kind & protocol.RESPONSE:
                 self._on_response(kind, seq, payload)
 
@@ -301,6 +319,16 @@ class Link:
                 self._transmit(pending)
                 return
         # Everything was executed: what the board missed was a repetition, or a response was lost.
+
+    def _on_busy(self, session: int, payload: bytes) -> None:
+        """The board computes: nothing behind that request is late."""
+        running = int.from_bytes(payload, "little")
+        if session != self._session or all(p.seq != running for p in self._pending):
+            return
+        self._progress = time.monotonic()
+        for pending in self._pending:
+            pending.sent_at = self._progress
+            pending.allowed = max(pending.allowed, _SIGN)
 
     def _on_response(self, kind: int, seq: int, payload: bytes) -> None:
         for index, pending in enumerate(self._pending):

@@ -94,7 +94,7 @@ class Decoder:
         known = [t.name for t in protocol.Type if t == number]
         name = known[0] if known else f"type {number}"
         status, fields = "", {}
-        if answer and name != "RESEND":
+        if answer and name not in ("RESEND", "BUSY"):
             code, payload = payload[:1], payload[1:]
             status = _status(code[0]) if code else "empty"
         if status in ("", "OK"):

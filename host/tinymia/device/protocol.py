@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 2
+VERSION = 3
 MAGIC = 0x41494d54
 MAX_PAYLOAD = 1024
 WINDOW = 4
@@ -126,6 +126,7 @@ class Type(IntEnum):
     TAIL = 12
     ECHO = 13
     LAYOUT = 14
+    BUSY = 125
     RESEND = 126
 
 
@@ -328,7 +329,7 @@ class ClearResponse:
 
 @dataclass(frozen=True)
 class PutRequest:
-    """Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows."""
+    """Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows. Ticks of several windows or examples are u64, a sum that the board's 32-bit counter could not hold; those of one window fit in u32."""
 
     slot: int
     count: int
@@ -356,7 +357,7 @@ class PutResponse:
     stored: int
     ticks: int
     TYPE: ClassVar[int] = Type.PUT
-    FIXED: ClassVar[Struct] = Struct("<HI")
+    FIXED: ClassVar[Struct] = Struct("<HQ")
 
     def pack(self) -> bytes:
         """The payload."""
@@ -546,7 +547,7 @@ class TrainResponse:
     stopped: int
     ticks: int
     TYPE: ClassVar[int] = Type.TRAIN
-    FIXED: ClassVar[Struct] = Struct("<IQffIIBI")
+    FIXED: ClassVar[Struct] = Struct("<IQffIIBQ")
 
     def pack(self) -> bytes:
         """The payload."""
@@ -589,7 +590,7 @@ class QueryResponse:
     ticks: int
     answers: NDArray[Any]  # <u1
     TYPE: ClassVar[int] = Type.QUERY
-    FIXED: ClassVar[Struct] = Struct("<I")
+    FIXED: ClassVar[Struct] = Struct("<Q")
 
     def pack(self) -> bytes:
         """The payload."""
@@ -770,6 +771,43 @@ class LayoutResponse:
 
     @classmethod
     def unpack(cls, payload: bytes) -> "LayoutResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class BusyRequest:
+    """Board to host only, as a response without a status: the board computes on request `running`; at least four times in a second of its ticks."""
+
+    TYPE: ClassVar[int] = Type.BUSY
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack()
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "BusyRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class BusyResponse:
+    """Response to BUSY."""
+
+    running: int
+    TYPE: ClassVar[int] = Type.BUSY
+    FIXED: ClassVar[Struct] = Struct("<H")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.running)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "BusyResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         return cls(*cls.FIXED.unpack(payload))
 

@@ -263,8 +263,9 @@ class SteadyBoard(Board):
                 self.hello()
                 self._check_same_board()
                 touched = self._at is not None or self._kept is not None
-                if touched and self._where() != self._at:
-                    self._rebuild()
+                found = self._where() if touched else None
+                if found is not None and found != self._at:
+                    self._rebuild(found)
                 self._how.say("The board is back where it was.")
                 return
             except (LinkLostError, BoardRestartedError) as again:
@@ -280,23 +281,22 @@ class SteadyBoard(Board):
                 "Plug the same board in, with the same firmware, and run the same command again.",
             )
 
-    def _rebuild(self) -> None:
-        """Send again all that the board had."""
+    def _rebuild(self, found: _State) -> None:
+        """Send again what the board had, and not what it still has."""
         if self._kept is None:
             raise DeviceError(
                 "The board lost what an earlier session had stored on it.",
                 "Store the windows again.",
             )
-        self._how.say(
-            f"The board lost its state: storing {len(self._kept)} windows and training"
-            f" {self._epochs} epochs again."
-        )
-        if self._layout is None:
-            Board.clear(self)
-        else:
-            Board.layout(self, *self._layout)
-        if len(self._kept):
-            Board.store(self, self._kept, self._kept_labels)
+        trained_on = self._has_store(found)
+        self._how.say(self._why(found, trained_on))
+        if not trained_on:
+            if self._layout is None:
+                Board.clear(self)
+            else:
+                Board.layout(self, *self._layout)
+            if len(self._kept):
+                Board.store(self, self._kept, self._kept_labels)
         if self._members is not None:
             Board.select(self, self._members)
         if self._settings is not None:
@@ -308,6 +308,28 @@ class SteadyBoard(Board):
                 "The board does not come back to where it was: its training does not repeat.",
                 "Release builds draw the noise of DP-SGD anew each time; begin this run again.",
             )
+
+    def _has_store(self, found: _State) -> bool:
+        """Whether only the training differs from where the board was."""
+        was = self._at
+        if was is None or self._members is None or self._settings is None:
+            return False
+        return replace(found, epoch=was.epoch, tail_hash=was.tail_hash) == was
+
+    def _why(self, found: _State, trained_on: bool) -> str:
+        """What happened to the board, and what is done about it."""
+        assert self._kept is not None
+        if trained_on and (self._at is None or found.epoch > self._at.epoch):
+            return (
+                "The board trained on while nobody heard it: training"
+                f" {self._epochs} epochs again and going on from there."
+            )
+        if not len(self._kept) and not self._epochs:
+            return "The board was interrupted in the middle of a request, which begins anew."
+        again = f"storing {len(self._kept)} windows and training {self._epochs} epochs again."
+        if found.stored < len(self._kept) or found.epoch < self._epochs:
+            return f"The board lost its state: {again}"
+        return f"The board was interrupted in the middle of a request: {again}"
 
 
 class _Counted:

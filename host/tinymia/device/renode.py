@@ -251,7 +251,8 @@ class RenodeTarget(Target):
         deadline = time.monotonic() + 5.0
         while time.monotonic() < deadline:
             self.alive()
-            if self.serial.read(1):
+            if first := self.serial.read(1):
+                self.said = first
                 return
             time.sleep(0.05)
 

@@ -47,7 +47,9 @@ def tap(
             )
 
     with contextlib.ExitStack() as stack:
-        server, peer = None, None
+        server = None
+        passed = _Passed()
+        stack.callback(passed.close)
         if listen is not None:
             try:
                 server = stack.enter_context(socket.create_server(("127.0.0.1", listen)))
@@ -61,33 +63,64 @@ def tap(
                 say(f"the line is passed on: --target {where}")
         while forever():
             target.alive()
-            if server is not None and peer is None:
+            if server is not None and passed.peer is None:
                 with contextlib.suppress(BlockingIOError):
-                    peer = stack.enter_context(server.accept()[0])
-                    peer.setblocking(False)
-            out = _taken(peer)
-            if out is None:
-                peer = None
-            elif out:
+                    passed.take(server.accept()[0])
+            out = passed.read()
+            if out:
                 target.serial.write(out)
                 tell("out", out)
-            back = target.serial.read(65536)
+            back, target.said = target.said, b""
+            back += target.serial.read(65536)
+            passed.write(back)
             if back:
-                if peer is not None:
-                    with contextlib.suppress(OSError):
-                        peer.sendall(back)
                 tell("in", back)
             if not out and not back:
                 time.sleep(0.001)
 
 
-def _taken(peer: socket.socket | None) -> bytes | None:
-    """What the peer has sent; None when it is gone."""
-    if peer is None:
-        return b""
-    try:
-        return peer.recv(65536) or None
-    except BlockingIOError:
-        return b""
-    except OSError:
-        return None
+class _Passed:
+    """Whom the line is passed on to, one at a time; what they are slow to take waits."""
+
+    def __init__(self) -> None:
+        self.peer: socket.socket | None = None
+        self._waiting = bytearray()
+
+    def take(self, peer: socket.socket) -> None:
+        """Somebody has connected."""
+        peer.setblocking(False)
+        self.peer = peer
+
+    def read(self) -> bytes:
+        """What the peer has sent; one that is gone is let go."""
+        if self.peer is None:
+            return b""
+        try:
+            data = self.peer.recv(65536)
+        except BlockingIOError:
+            return b""
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Send what the peer takes now, and keep the rest."""
+        if self.peer is None:
+            return
+        self._waiting += data
+        try:
+            while self._waiting:
+                del self._waiting[: self.peer.send(self._waiting)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Let the peer go, with what it has not taken."""
+        if self.peer is not None:
+            self.peer.close()
+        self.peer = None
+        self._waiting.clear()

@@ -15,6 +15,7 @@ class Target(ABC):
         serial: a pyserial object with ``timeout=0``.
         unit: what the board's ticks are, where the target knows better than the board:
             "instructions" in a simulator that counts them; else empty.
+        said: what was read while it started, for whoever shows all that the board says.
         simulated: whether the board is a process of this machine, which runs an image.
     """
 
@@ -26,6 +27,7 @@ class Target(ABC):
     def __init__(self, spec: str) -> None:
         self.spec = spec
         self.serial: Any = None
+        self.said = b""
 
     @abstractmethod
     def alive(self) -> None:

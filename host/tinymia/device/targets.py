@@ -111,8 +111,9 @@ class _ProcessTarget(Target):
         self.serial.timeout = 0.05
         while time.monotonic() < deadline:
             try:
-                if self.serial.read(1):
+                if first := self.serial.read(1):
                     self.serial.timeout = 0
+                    self.said = first
                     return
             except serial.SerialException:
                 time.sleep(0.05)

@@ -99,6 +99,7 @@ void Link::OnHello(uint32_t payload_size) {
 
 void Link::Run(Response* response, uint8_t* frame, uint32_t size) {
   memcpy(response->frame, frame, kHeader);
+  memcpy(&running_, frame + 2, sizeof running_);
   response->frame[0] |= kResponse;
   response->size = kHeader + execute_(context_, frame[0], frame + kHeader, size - kHeader,
                                       response->frame + kHeader);
@@ -109,11 +110,18 @@ void Link::Run(Response* response, uint8_t* frame, uint32_t size) {
 
 void Link::AskAgain() {
   gap_reported_ = true;
+  SendNotice(Type::kResend, expected_);
+}
+
+void Link::SayBusy() { SendNotice(Type::kBusy, running_); }
+
+static_assert(ResendResponse::kFixed == BusyResponse::kFixed, "one form of both notices");
+
+void Link::SendNotice(Type type, uint16_t number) {
   uint8_t frame[kHeader + ResendResponse::kFixed + kCrc] = {
-      static_cast<uint8_t>(Type::kResend) | kResponse, session_, 0, 0};
-  ResendResponse message;
-  message.expected = expected_;
-  const uint32_t size = kHeader + message.Write(frame + kHeader);
+      static_cast<uint8_t>(static_cast<uint8_t>(type) | kResponse), session_, 0, 0};
+  const uint32_t size = kHeader + sizeof number;
+  memcpy(frame + kHeader, &number, sizeof number);
   const uint32_t crc = Crc32(frame, size);
   memcpy(frame + size, &crc, sizeof crc);
   send_(encoded_, CobsEncode(frame, size + kCrc, encoded_));

@@ -22,6 +22,9 @@ class Link {
 
   void Feed(const uint8_t* bytes, uint32_t size);
 
+  // For whoever executes a request: tells the host that it takes its time.
+  void SayBusy();
+
   // What came since the last delimiter is no part of a frame.
   void Forget() { decoder_.Restart(); }
 
@@ -49,6 +52,8 @@ class Link {
   void Run(Response* response, uint8_t* frame, uint32_t size);
   void AskAgain();
   void SendResponse(Response* response);
+  // Of the board's own accord: a response without a status that says one number.
+  void SendNotice(Type type, uint16_t number);
 
   Execute execute_;
   void* context_;
@@ -61,6 +66,7 @@ class Link {
   uint8_t encoded_[CobsBound(kMaxFrame)];
   uint32_t nonce_ = 0;
   uint16_t expected_ = 0;
+  uint16_t running_ = 0;
   uint8_t session_ = 0;        // 0: none yet
   bool gap_reported_ = false;  // one RESEND a gap; the host's time-out covers a lost one
 };

@@ -8,7 +8,7 @@
 namespace tinymia {
 
 constexpr char kFirmwareVersion[] = "0.1.0";
-constexpr uint16_t kProtocolVersion = 2;
+constexpr uint16_t kProtocolVersion = 3;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;
 constexpr uint32_t kWindow = 4;
@@ -49,6 +49,7 @@ enum class Type : uint8_t {
   kTail = 12,
   kEcho = 13,
   kLayout = 14,
+  kBusy = 125,
   kResend = 126,
 };
 constexpr uint8_t kResponse = 0x80;
@@ -260,7 +261,7 @@ struct StateResponse {
 
 // Empties the sample store and goes back to the base network.
 
-// Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows.
+// Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows. Ticks of several windows or examples are u64, a sum that the board's 32-bit counter could not hold; those of one window fit in u32.
 struct PutRequest {
   uint16_t slot;
   uint16_t count;
@@ -284,17 +285,17 @@ struct PutRequest {
 };
 struct PutResponse {
   uint16_t stored;
-  uint32_t ticks;
-  static constexpr uint32_t kFixed = 6;
+  uint64_t ticks;
+  static constexpr uint32_t kFixed = 10;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&stored, payload + 0, 2);
-    memcpy(&ticks, payload + 2, 4);
+    memcpy(&ticks, payload + 2, 8);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &stored, 2);
-    memcpy(payload + 2, &ticks, 4);
+    memcpy(payload + 2, &ticks, 8);
     return kFixed;
   }
 };
@@ -484,8 +485,8 @@ struct TrainResponse {
   uint32_t steps;
   uint32_t clipped;
   uint8_t stopped;
-  uint32_t ticks;
-  static constexpr uint32_t kFixed = 33;
+  uint64_t ticks;
+  static constexpr uint32_t kFixed = 37;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&epoch, payload + 0, 4);
@@ -495,7 +496,7 @@ struct TrainResponse {
     memcpy(&steps, payload + 20, 4);
     memcpy(&clipped, payload + 24, 4);
     memcpy(&stopped, payload + 28, 1);
-    memcpy(&ticks, payload + 29, 4);
+    memcpy(&ticks, payload + 29, 8);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -506,7 +507,7 @@ struct TrainResponse {
     memcpy(payload + 20, &steps, 4);
     memcpy(payload + 24, &clipped, 4);
     memcpy(payload + 28, &stopped, 1);
-    memcpy(payload + 29, &ticks, 4);
+    memcpy(payload + 29, &ticks, 8);
     return kFixed;
   }
 };
@@ -534,20 +535,20 @@ struct QueryRequest {
   }
 };
 struct QueryResponse {
-  uint32_t ticks;
+  uint64_t ticks;
   uint8_t* answers;  // u8[], unaligned, inside the frame
   uint32_t answers_bytes;
-  static constexpr uint32_t kFixed = 4;
+  static constexpr uint32_t kFixed = 8;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size < kFixed) return false;
-    memcpy(&ticks, payload + 0, 4);
+    memcpy(&ticks, payload + 0, 8);
     answers = payload + kFixed;
     answers_bytes = size - kFixed;
     return true;
   }
   // The open array is filled in place by the caller, behind the fixed fields.
   uint32_t Write(uint8_t* payload) const {
-    memcpy(payload + 0, &ticks, 4);
+    memcpy(payload + 0, &ticks, 8);
     return kFixed + answers_bytes;
   }
 };
@@ -692,6 +693,21 @@ struct LayoutResponse {
     memcpy(payload + 4, &capacity, 2);
     memcpy(payload + 6, &trained, 4);
     memcpy(payload + 10, &workspace, 4);
+    return kFixed;
+  }
+};
+
+// Board to host only, as a response without a status: the board computes on request `running`; at least four times in a second of its ticks.
+struct BusyResponse {
+  uint16_t running;
+  static constexpr uint32_t kFixed = 2;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&running, payload + 0, 2);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &running, 2);
     return kFixed;
   }
 };

@@ -29,6 +29,20 @@ struct Needs {
   void Add(const TrainSettings& settings);
 };
 
+// Who watches the work of one device (not in lanes): `look` is called after `until` portions, and
+// again after as many more as it says. A portion is a step, and in networks of several layers each
+// layer of each example.
+struct Watcher {
+  using Look = uint32_t (*)(void* context);
+  static uint32_t Never(void*) { return 0xFFFFFFFFu; }
+  void Pass() {
+    if (--until == 0) until = look(context);
+  }
+  Look look;
+  void* context;
+  uint32_t until;
+};
+
 // Examples of a batch that vectors take through a single dense layer side by side.
 constexpr uint32_t kTogether = 4;
 
@@ -37,6 +51,11 @@ class Net {
  public:
   void Plan(const Graph& graph, uint32_t first, Trained trained, const Needs& needs, Arena* arena);
   void Reset();  // back to the base network
+
+  void Watch(const Watcher& watcher) { watcher_ = watcher; }
+  void Pass() {
+    if constexpr (Lanes<F>::kCount == 1) watcher_.Pass();
+  }
 
   uint32_t inputs() const { return graph_.layers[first_].inputs(); }
   uint32_t classes() const { return graph_.classes(); }
@@ -106,6 +125,7 @@ class Net {
   uint32_t moments_count_ = 0;
   Work* work_ = nullptr;  // [graph.count]; those before first_ are not used
   F* input_ = nullptr;
+  Watcher watcher_ = {&Watcher::Never, nullptr, 0};
   F* theta_ = nullptr;
   F* gradient_ = nullptr;
   F* moments_ = nullptr;
@@ -221,6 +241,7 @@ F Net<F>::Backward(bool norm, bool dropout) {
     F* dy = work_[i].dy;
     const uint32_t n = graph_.layers[i].outputs();
     for (uint32_t j = 0; j < n; ++j) dy[j] = F(0.0f);
+    Pass();
   }
   for (uint32_t i = graph_.count; i-- > first_;) {
     const Layer& layer = graph_.layers[i];

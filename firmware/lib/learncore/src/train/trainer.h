@@ -36,7 +36,8 @@ class Trainer {
   // Back to the base network, epoch 0. One entry a lane: settings, keys, and bitmaps of the members
   // (bit i: slot i). Settings and bitmaps stay where they are until the next Begin.
   void Begin(const TrainSettings* settings, const SecretKey* keys, const uint8_t* const* members);
-  // Results: one a lane, over these epochs.
+  // See Watcher. Results: one a lane, over these epochs.
+  void Watch(const Watcher& watcher) { net_.Watch(watcher); }
   void Train(uint32_t epochs, TrainResult* results);
 
   // Class probabilities, [classes], for what the trained layers read.

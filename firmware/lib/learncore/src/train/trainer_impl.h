@@ -163,6 +163,7 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
     }
     Learn(Always(), i == 0);
   }
+  net_.Pass();
   if (all_direct_) return;
   if (needs_.privacy) AddNoise(step);
   for (uint32_t l = 0; l < kLanes; ++l) lanes_[l].updates += step < lanes_[l].steps ? 1 : 0;
@@ -395,6 +396,7 @@ void Trainer<F>::CheckHeldOut(TrainResult* results) {
     }
     const F loss = Softmax(logits, net_.delta()) - at_label;
     total = Select(mask, total + loss, total);
+    net_.Pass();
   }
   for (uint32_t l = 0; l < kLanes; ++l) {
     Lane& lane = lanes_[l];

@@ -57,7 +57,8 @@ def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("engine") / "firmware"
     shutil.copytree(firmware_dir(), folder, ignore=shutil.ignore_patterns(".pio"))
     real = request.param == "TFLM"
-    flags = "-fno-sanitize=all" if real else f"-I{STAND_IN}"
+    headers = STAND_IN if not real else Path(TFLM).resolve() / "third_party/flatbuffers/include"
+    flags = f"-I{headers}" + (" -fno-sanitize=all" if real else "")
     library = f"symlink://{Path(TFLM).resolve()}" if real else ""
     with (folder / "platformio.ini").open("a") as ini:
         ini.write(ENVIRONMENT.format(flags=flags, library=library))

@@ -15,12 +15,13 @@ from tinymia.data.splits import Draw, Pool, draw, person_pool
 from tinymia.device.boards import BoardFile, board, boards
 from tinymia.device.connect import DEFAULT_TARGET, Connection, connect, supply
 from tinymia.device.port_url import with_baud
-from tinymia.device.targets import MACHINES, TARGETS, SerialTarget, environment
+from tinymia.device.targets import MACHINES, TARGETS, SerialTarget, environment, is_twin
 from tinymia.errors import TinymiaError
 from tinymia.export.bundle import Bundle
 
 MODELS = Path(__file__).resolve().parents[1] / "models" / "har-watch"
-SIMULATED = [f"qemu:{machine}" for machine in MACHINES]
+# twin: takes seconds. native: takes minutes, and its speed test needs cores that are idle.
+SIMULATED = [*(f"qemu:{machine}" for machine in MACHINES), "twin:"]
 _MATCHED = pytest.StashKey[dict[str, BoardFile | None]]()
 _TALLY = pytest.StashKey[summary.Tally]()
 
@@ -30,9 +31,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--target",
         action="append",
-        help="where the firmware runs: qemu:MACHINE, renode:BOARD, native:, serial:PORT,"
-        " serial:rfc2217://HOST:PORT; 'simulated' stands for all machines of QEMU; can be given"
-        f" again. Default: {DEFAULT_TARGET}",
+        help="where the firmware runs: qemu:MACHINE, renode:BOARD, native:, twin:, serial:PORT,"
+        " serial:rfc2217://HOST:PORT; 'simulated' stands for all machines of QEMU and twin:; can be"
+        f" given again. Default: {DEFAULT_TARGET}",
     )
     group.addoption(
         "--board",
@@ -64,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
             if kind == SerialTarget.kind and names:
                 found[target] = board(names.pop(0))
             else:
-                found[target] = boards().get(environment(target))
+                found[target] = None if is_twin(target) else boards().get(environment(target))
     except TinymiaError as error:
         raise pytest.UsageError(str(error)) from error
     if names:

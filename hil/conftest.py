@@ -28,7 +28,8 @@ from tinymia.errors import TinymiaError
 from tinymia.export.bundle import Bundle
 
 MODELS = Path(__file__).resolve().parents[1] / "models" / "har-watch"
-SIMULATED = [f"qemu:{machine}" for machine in MACHINES]
+# twin: takes seconds. native: takes minutes, and its speed test needs cores that are idle.
+SIMULATED = [*(f"qemu:{machine}" for machine in MACHINES), "twin:"]
 _MATCHED = pytest.StashKey[dict[str, BoardFile | None]]()
 _TALLY = pytest.StashKey[summary.Tally]()
 
@@ -38,9 +39,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--target",
         action="append",
-        help="where the firmware runs: qemu:MACHINE, renode:BOARD, native:, serial:PORT,"
-        " serial:rfc2217://HOST:PORT; 'simulated' stands for all machines of QEMU; can be given"
-        f" again. Default: {DEFAULT_TARGET}",
+        help="where the firmware runs: qemu:MACHINE, renode:BOARD, native:, twin:, serial:PORT,"
+        " serial:rfc2217://HOST:PORT; 'simulated' stands for all machines of QEMU and twin:; can be"
+        f" given again. Default: {DEFAULT_TARGET}",
     )
     group.addoption(
         "--board",

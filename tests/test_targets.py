@@ -298,6 +298,28 @@ def test_a_missing_port_is_named() -> None:
         open_target("serial:/dev/ttyNOSUCH9?baud=fast")
 
 
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("serial:/dev/ptmx?baud=99999999999999", "no baud rate.*Write serial:"),
+        ("serial:/dev/ptmx?baud=" + "9" * 5000, "no baud rate"),
+        ("serial:/dev/ptmx?baud=\u0665", "no baud rate"),
+        ("serial:loop://", "no line behind loop://.*path or a bridge"),
+        ("serial:loop://?logging=x", "loop://.*cannot be opened.*tinymia devices"),
+        ("serial:/dev/null", "/dev/null is no serial port.*Ports of this machine"),
+        ("serial:/tmp", "/tmp is no serial port"),
+        ("serial:socket://127.0.0.1", "no address of a bridge.*serial:socket://"),
+        ("serial:socket://127.0.0.1:99999", "no address of a bridge"),
+        ("serial:socket://:abc", "no address of a bridge"),
+        ("native:foo", "'foo' says nothing.*Write native:"),
+    ],
+)
+def test_a_wrong_target_is_one_message(spec: str, says: str, elf: Path) -> None:
+    with pytest.raises(DeviceError, match=says) as error:
+        open_target(spec, elf=elf)
+    assert "\n" not in str(error.value)
+
+
 def test_a_forbidden_port_names_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied: '/dev/ttyACM0'")

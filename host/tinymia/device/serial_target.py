@@ -19,6 +19,7 @@ from tinymia.device.target import Target
 from tinymia.errors import DeviceError
 
 DEFAULT_BAUD = 115200
+_FASTEST = 50_000_000  # baud, more than any UART has
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class SerialTarget(Target):
         super().__init__(spec)
         port, asked = split_baud(spec.partition(":")[2])
         if asked is not None:
-            if not asked.isdecimal() or int(asked) == 0:
+            if not (asked.isascii() and asked.isdecimal() and 0 < int(asked[:12]) <= _FASTEST):
                 raise DeviceError(f"{asked!r} is no baud rate.", f"Write {self.usage}.")
             baud = int(asked)
         if not port:
@@ -102,10 +103,13 @@ class SerialTarget(Target):
                 self.serial = Rfc2217Serial(self.port, self.baud, timeout=0)
             elif "://" in self.port:
                 self.serial = serial.serial_for_url(self.port, self.baud, timeout=0)
+                self.serial.fileno()
             else:
                 # Two programs on one line would each see half of the answers.
                 self.serial = serial.Serial(self.port, self.baud, timeout=0, exclusive=True)
-        except (OSError, ValueError) as error:
+        # pyserial lets any of these through, from an option that it cannot read.
+        except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+            self.close()
             raise _explain(self.port, self.baud, error) from error
 
 
@@ -129,6 +133,18 @@ _CAUSES: tuple[tuple[set[int], str, str, str], ...] = (
         "exclusively lock",
         "Another program uses {port}.",
         "Close it (a serial monitor, a second run) and try again.",
+    ),
+    (
+        {errno.ENOTTY, errno.EISDIR},
+        "Inappropriate ioctl",
+        "{port} is no serial port.",
+        "Ports of this machine: {known}.",
+    ),
+    (
+        set(),
+        "fileno",
+        "There is no line behind {port} that a board could be on.",
+        "Give a port's path or a bridge's address; ports of this machine: {known}.",
     ),
     (
         {errno.ECONNREFUSED},

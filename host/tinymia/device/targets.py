@@ -217,6 +217,10 @@ class NativeTarget(_ProcessTarget):
     title = "The native firmware"
 
     def __init__(self, spec: str, elf: Path, bundle: bytes = b"") -> None:
+        if rest := spec.partition(":")[2]:
+            raise DeviceError(
+                f"{rest!r} says nothing to the native firmware.", f"Write {self.usage}."
+            )
         self._flash = tempfile.NamedTemporaryFile(prefix="tinymia-", suffix=".bundle")  # noqa: SIM115
         self._flash.write(bundle)
         self._flash.flush()

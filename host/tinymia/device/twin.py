@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tinymia.device.link import LinkLostError
 from tinymia.device.target import Target
 from tinymia.errors import DeviceError
 
@@ -91,9 +92,9 @@ class TwinTarget(Target):
         self.serial = TwinPort(bundle, arena)
 
     def alive(self) -> None:
-        """Raise DeviceError when the line was closed; the board lives as long as this process."""
+        """Raise LinkLostError when the line was closed; the board lives as long as this process."""
         if not self.serial.is_open:
-            raise DeviceError("The line to the twin is closed.", "Connect to it again.")
+            raise LinkLostError("The line to the twin is closed.", "Connect to it again.")
 
     def reconnect(self, seconds: float = 10.0) -> None:
         """Take up the line again; ``seconds`` are not needed."""

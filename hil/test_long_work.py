@@ -17,7 +17,7 @@ from tinymia.export.bundle import Bundle
 
 SLOW = "qemu:mps2-an385"  # without an FPU: a step of the whole network takes ten million ticks
 EPOCHS = 6
-PATIENCE = 4.0
+PATIENCE = 10.0
 SETTINGS = TrainSettings(seed=4, learning_rate=0.02, clip_norm=1.0)
 
 

@@ -105,9 +105,9 @@ def test_any_frame_leaves_the_firmware_alive_and_clean(board: Connection) -> Non
             port.write(rng.randbytes(50))
     board.board.hello()
     assert board.board.state().stored >= 0
-    # What the protocol takes, whatever it holds. (RESEND and BUSY are no requests.)
-    kinds.remove(protocol.Type.RESEND)
-    kinds.remove(protocol.Type.BUSY)
+    # What the protocol takes, whatever it holds. A request's type is above 0 and below a space: a
+    # frame of another one that happens to hold a % is taken for text. (RESEND, BUSY: no requests.)
+    kinds = [kind for kind in kinds if 0 < kind < ord(" ")] + [29, 30, 31]
     for _ in range(1500):
         payload = bytearray(rng.randbytes(rng.choice([0, 2, 6, 8, 22, 60])))
         kind = rng.choice(kinds)

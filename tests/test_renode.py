@@ -18,6 +18,7 @@ from tinymia.device.boards import boards
 from tinymia.device.build import build
 from tinymia.device.connect import connect
 from tinymia.device.renode import RenodeTarget, find_renode, scripts_dir
+from tinymia.device.target import Target
 from tinymia.device.targets import environment
 from tinymia.errors import DeviceError
 
@@ -236,6 +237,7 @@ def test_the_target_starts_talks_counts_and_ends(stand_in: Path) -> None:
     with connect("renode:stm32f4", build("stm32f405").elf) as opened:
         assert opened.unit == "host-ns"  # the board's own word, here of the native firmware
         board = opened.board
+        assert board.link.patience == RenodeTarget.patience > Target.patience
         board.store(np.zeros((4, 300), np.int8), np.arange(4))
         assert board.state().stored == 4
         target = opened.target

@@ -59,7 +59,7 @@ def connect(
     load: Path | bytes | None = None,
     *,
     nonce: int = 0,
-    patience: float = 10.0,
+    patience: float | None = None,
     interruption: Interruption | None = None,
     wait_for_work: bool = True,
 ) -> Connection:
@@ -72,7 +72,8 @@ def connect(
             ``native:``; see :func:`supply`.
         nonce: of the session with a board that is started here, see
             :class:`~tinymia.device.link.Link`; any other board gets a random one.
-        patience, wait_for_work: see there.
+        patience: see there; None: the target's.
+        wait_for_work: see there.
         interruption: what to do when the line is lost or the board restarts; None: the request
             that meets it raises, see :class:`~tinymia.device.recover.SteadyBoard`.
 
@@ -83,6 +84,7 @@ def connect(
     elf = load if isinstance(load, Path) else None
     bundle = load if isinstance(load, bytes) else b""
     target = open_target(spec, elf=elf, bundle=bundle)
+    patience = target.patience if patience is None else patience
     nonce = nonce if needs_image(spec) or takes_bundle(spec) else 0
     try:
         if interruption is not None:

@@ -149,6 +149,8 @@ class RenodeTarget(Target):
     usage = "renode:stm32f4"
     simulated = True
     unit = "virtual-ticks"
+    # Its threads hand over to each other for every byte: on a crowded machine that takes long.
+    patience = 60.0
 
     def __init__(self, spec: str, elf: Path) -> None:
         super().__init__(spec)

@@ -17,12 +17,14 @@ class Target(ABC):
             "instructions" in a simulator that counts them; else empty.
         said: what was read while it started, for whoever shows all that the board says.
         simulated: whether the board is a process of this machine, which runs an image.
+        patience: seconds without progress after which the board counts as silent.
     """
 
     kind: ClassVar[str]
     usage: ClassVar[str]
     unit: ClassVar[str] = ""
     simulated: ClassVar[bool] = False
+    patience: ClassVar[float] = 10.0
 
     def __init__(self, spec: str) -> None:
         self.spec = spec

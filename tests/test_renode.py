@@ -179,9 +179,12 @@ else:
     peer.sendall(b"Starting emulation...\r\n\r" + last.encode() + b"\r\r\n(stm32f4) ")
 typed = b""
 while True:
-    byte = peer.recv(1)
-    if not byte:
-        break
+    try:
+        byte = peer.recv(1)
+    except OSError:
+        byte = b""
+    while not byte:
+        time.sleep(1)  # a closed monitor ends nothing
     if byte != b"\n":
         peer.sendall(byte)
         typed += byte
@@ -198,8 +201,6 @@ while True:
     elif command:
         peer.sendall(f"No such command or device: {command.split()[0]}\r\n".encode())
     peer.sendall(b"(stm32f4) ")
-while True:
-    time.sleep(1)  # a closed monitor ends nothing
 """
 
 
@@ -264,10 +265,11 @@ def test_a_start_that_fails_is_told(
     stand_in: Path, monkeypatch: pytest.MonkeyPatch, mode: str, message: str
 ) -> None:
     monkeypatch.setenv("STAND_IN", mode)
+    elf = build("stm32f405").elf
     began = time.monotonic()
     with pytest.raises(DeviceError, match=message):
-        RenodeTarget("renode:stm32f4", build("stm32f405").elf)
-    assert time.monotonic() - began < 20
+        RenodeTarget("renode:stm32f4", elf)
+    assert time.monotonic() - began < 60  # and not as long as a start may take
     assert ended(stand_in)
 
 

@@ -129,6 +129,6 @@ def limits(results: Results) -> list[str]:
             f"{listing([a['title'].lower() for a in left_out])}, which were left out."
         )
     unit = (context.get("device") or {}).get("unit")
-    if unit == "instructions":
+    if unit in ("instructions", "virtual-ticks"):  # Renode's tick is an instruction's time
         notes.append("Costs are instructions counted by the simulator, not cycles of a real board.")
     return notes + [str(note) for note in context.get("notes", [])]

@@ -60,5 +60,5 @@ def test_a_board_that_computes_is_greeted_when_it_is_done(
     board.link._send_new(protocol.TrainRequest(0, 3), 0.0)
     slow.target.reconnect()  # the host has forgotten what it asked for
     with pytest.raises(LinkLostError, match="computes there for an earlier request"):
-        Board(slow.target.serial, patience=PATIENCE, wait_for_work=False)
+        Board(slow.target.serial, patience=3.0, wait_for_work=False)
     assert Board(slow.target.serial, patience=PATIENCE).state().epoch == 3

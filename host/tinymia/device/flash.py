@@ -185,8 +185,9 @@ def check_image(image: Path, board: BoardFile) -> None:
     built_for = board_of(environment_of(image))
     fits = start == board.flash.start and bundle == board.bundle.start and hard_float == expected
     if not fits or built_for != board.id:
+        what = built_for if built_for not in ("", board.id) else "another " + (built_for or "board")
         raise DeviceError(
-            f"{image} was built for {built_for or 'another board'}, not for {board.id}.",
+            f"{image} was built for {what}, not for {board.id} as its board file is.",
             f"Build it for this one: `tinymia build --board {board.id}`.",
         )
 

@@ -130,6 +130,9 @@ def build(
     for layer in architecture.layers:
         size = {"kernel_size": (layer.kernel, 1), "strides": (layer.stride, 1)}
         if layer.kind == "separable":
+            # TensorFlow takes only equal strides here, where oneDNN does not stand in for it; the
+            # second axis has one element.
+            size["strides"] = (layer.stride, layer.stride)
             x = norm_relu(layers.DepthwiseConv2D(**size, padding="same", use_bias=False)(x))
             size = {"kernel_size": (1, 1), "strides": (1, 1)}
         x = norm_relu(layers.Conv2D(layer.filters, **size, padding="same", use_bias=False)(x))

@@ -46,10 +46,11 @@ class FakeBoard:
     def info(self, fresh: bool = False) -> Any:
         return SimpleNamespace(bundle_size=0, bundle_crc=0, classes=7)
 
-    def layout(self, first_layer: int, raw: bool) -> None:
+    def layout(self, first_layer: int, raw: bool) -> Any:
         self.calls.append(f"layout {first_layer} {int(raw)}")
         self.first, self.raw = first_layer, raw
         self._empty()
+        return SimpleNamespace(capacity=self.capacity[raw])
 
     def begin(self, settings: Any) -> Any:
         self.settings, self.epoch = settings, 0

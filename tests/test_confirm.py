@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -226,3 +228,13 @@ def test_who_runs_and_who_confirms(tmp_path: Path) -> None:
     assert audit("qemu:x", board_only=True).main == ("qemu:x",)
     with pytest.raises(StudyError, match="twin is no board"):
         audit("twin:", board_only=True)
+
+
+def test_the_room_is_what_the_store_takes_when_windows_are_sent() -> None:
+    """Before training begins all parameters have their memory, though biases alone be trained."""
+    board = fakeboard.FakeBoard(capacity=(90, 90))
+    begun = SimpleNamespace(capacity=288)
+    board.begin = lambda settings: begun  # type: ignore[method-assign]
+    settings = replace(SETTINGS, defences=(), depths=())
+    tasks = tasks_of(Bundle.load(BUNDLE), settings)
+    assert runner.capacity(board, tasks, settings) == 90

@@ -121,7 +121,8 @@ def capacity(board: Board, tasks: Sequence[Task], settings: StudySettings) -> in
     """Windows that a board's store holds under every one of these runs."""
     found = []
     for task in tasks:
-        board.layout(task.layout.first_layer, task.layout.raw)
+        # Windows are sent before training begins, when all parameters still have their memory.
+        found.append(board.layout(task.layout.first_layer, task.layout.raw).capacity)
         found.append(board.begin(settings.training_of(task.run, 0, task.parameters)).capacity)
     return min(found)
 

@@ -116,11 +116,16 @@ MISTAKES = {
 # What fits the schema, but not the chip.
 UNFIT = [
     ("board_build.mcu = stm32f446ret6", "board_build.mcu = stm32f767zit6", "has no stm32f767zit6"),
-    ("board_uart.tx = PA2", "board_uart.tx = P0.06", "has no P0.06"),
-    ("board_uart.tx = PA2", "board_uart.tx = PB77", "has no PB77"),
+    ("board_build.mcu = stm32f446ret6", "board_build.mcu = stm32f446re", "has no stm32f446re"),
+    ("board_uart.tx = PA2", "board_uart.tx = P0.06", "board_uart.tx: usart2 is not on P0.06"),
+    ("board_uart.tx = PA2", "board_uart.tx = PB77", "board_uart.tx: usart2 is not on PB77"),
+    ("board_uart.rx = PA3", "board_uart.rx = PA10", "board_uart.rx: usart2 is not on PA10"),
+    ("tx = PA2\nboard_uart.rx = PA3", "tx = PA3\nboard_uart.rx = PA2", "tx and rx swapped?"),
+    ("qemu = netduinoplus2", "qemu = netduinoplus3", "board_simulator.qemu: netduinoplus3 does"),
+    ("mcu = stm32f446ret6", "mcu = stm32f446rct6", "bundle is more than a stm32f446rct6 has"),
     ("board_uart.tx = PA2", "board_uart.tx = PA3", "the same pin"),
     ("board_uart.port = usart2", "board_uart.port = uart5", "has no uart5"),
-    ("board_uart.rx = PA3", "board_uart.rx = PA3\nboard_uart.baud = 9999999", "at most 3000000"),
+    ("board_uart.rx = PA3", "board_uart.rx = PA3\nboard_uart.baud = 9999999", "at most 2625000"),
     ("board_uart.rx = PA3", "board_uart.rx = PA3\nboard_build.ticks = fpgaio", "has no fpgaio"),
     ("board_uart.rx = PA3", "board_uart.rx = PA3\nboard_memory.stack = 16", "at least 4096"),
     ("0x08020000 384K", "0x08020003 384K", "bundle must be aligned to 16"),
@@ -144,10 +149,19 @@ def test_what_does_not_fit_the_chip_is_named(
         read(firmware)
     assert message in str(raised.value)
     assert "nucleo_f446re.ini" in raised.value.message
-    file.write_text(text)
-    long = "a_name_that_is_far_too_long"
-    (file.parent / f"{long}.ini").write_text(text.replace("env:nucleo_f446re", f"env:{long}"))
-    with pytest.raises(DeviceError, match="longer than 23"):
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("a_name_that_is_far_too_long", "longer than 23"), ("nucleo-f446", "letters, digits and _")],
+)
+def test_a_boards_name_fits_the_handshake_and_the_linker(
+    name: str, message: str, firmware: Path
+) -> None:
+    text = (firmware / "boards" / "nucleo_f446re.ini").read_text()
+    file = firmware / "boards" / f"{name}.ini"
+    file.write_text(text.replace("env:nucleo_f446re", f"env:{name}"))
+    with pytest.raises(DeviceError, match=message):
         read(firmware)
 
 

@@ -345,15 +345,21 @@ def _check(made: BoardFile, file: Path, heap: int) -> None:
         raise DeviceError(f"{file}: a {made.core} has no {made.fpu}.")
     if len(made.id) > _LONGEST_ID:
         raise DeviceError(f"{file}: the name is longer than {_LONGEST_ID} characters.")
+    if re.fullmatch(r"\w+", made.id, re.ASCII) is None:  # it is part of a symbol's name, too
+        raise DeviceError(f"{file}: the name may hold letters, digits and _ only.")
     _check_memory(made, file, heap)
     if made.family in FAMILIES:
         family, uart = FAMILIES[made.family], made.uart
-        pins = tuple(pin for pin in (uart.tx, uart.rx) if pin)
-        wrong = family.refuses(made.chip, uart.port, pins, made.ticks, uart.baud)
+        if uart.tx and uart.tx == uart.rx:
+            raise DeviceError(f"{file}: board_uart.tx and board_uart.rx are the same pin.")
+        wrong = family.refuses(
+            made.chip, uart.port, uart.tx, uart.rx, made.ticks, uart.baud, made.qemu
+        )
         if wrong:
-            raise DeviceError(f"{file}: {wrong}.", f"It extends {made.family}.")
-    if made.uart.tx and made.uart.tx == made.uart.rx:
-        raise DeviceError(f"{file}: board_uart.tx and board_uart.rx are the same pin.")
+            raise DeviceError(
+                f"{file}: {wrong}.",
+                f"It extends {made.family}; host/tinymia/device/families.py says what that has.",
+            )
     if made.simulated_only and not made.qemu:
         raise DeviceError(f"{file}: board_upload.protocol is missing, and nothing simulates it.")
     pins_given = bool(made.uart.tx and made.uart.rx)

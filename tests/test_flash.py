@@ -155,3 +155,7 @@ def test_what_is_not_verified_is_no_success(
     done = CliRunner().invoke(command, [*arguments, "--port", str(tmp_path / "none")])
     assert "There is no port" in str(done.exception)
     assert "programmed" not in done.output
+    (tmp_path / "tty").touch()
+    done = CliRunner().invoke(command, [*arguments, "--port", f"{tmp_path}/tty?baud=9600"])
+    assert "There is no port" not in str(done.exception)
+    assert "programmed" in done.output

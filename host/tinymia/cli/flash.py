@@ -65,14 +65,14 @@ def command(
     from tinymia.device.connect import images_dir
     from tinymia.device.elf import image_info
     from tinymia.device.flash import flash
-    from tinymia.device.port_url import check_url, is_bridge
+    from tinymia.device.port_url import check_url, is_bridge, split_baud
     from tinymia.device.verify import port_of, verify
 
     chosen = board_file(board)
     if port is not None and is_bridge(port):
         check_url(port)
         click.echo(f"programming goes through a debug probe on this machine, not through {port}")
-    elif port is not None and not chosen.own_usb and not Path(port).exists():
+    elif port is not None and not chosen.own_usb and not Path(split_baud(port)[0]).exists():
         raise DeviceError(f"There is no port {port}.", "`tinymia devices` lists those there are.")
     if image is None:
         bundle = load_bundle(bundle_path)

@@ -256,7 +256,7 @@ def test_a_repeatable_session_is_only_for_a_board_that_was_just_started(
     seen: dict[str, int] = {}
 
     class Target:
-        serial, alive, unit = None, None, ""
+        serial, alive, unit, patience = None, None, "", 10.0
 
         def close(self) -> None:
             pass

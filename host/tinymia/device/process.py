@@ -13,9 +13,10 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import IO
 
+from tinymia.device.processor import one_processor
 from tinymia.errors import DeviceError
 
 _STDERR_LINES = 5
@@ -42,6 +43,8 @@ class _Spawner:
         fds: Sequence[int],
         err: IO[bytes] | int,
         stdin: int = subprocess.DEVNULL,
+        *,
+        pinned: bool = False,
     ) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._thread is None:
@@ -50,16 +53,18 @@ class _Spawner:
         future: Future[subprocess.Popen[bytes]] = Future()
 
         def start() -> subprocess.Popen[bytes]:
-            return subprocess.Popen(
-                command,
-                stdin=stdin,
-                stdout=subprocess.DEVNULL,
-                stderr=err,
-                env=None if env is None else dict(env),
-                pass_fds=tuple(fds),
-                # Ctrl-C in the terminal is for the program, which ends its simulators itself.
-                start_new_session=True,
-            )
+            # Threads inherit where they may run, so this thread goes there first.
+            with one_processor() if pinned else nullcontext(()) as claim:
+                return subprocess.Popen(
+                    command,
+                    stdin=stdin,
+                    stdout=subprocess.DEVNULL,
+                    stderr=err,
+                    env=None if env is None else dict(env),
+                    pass_fds=(*fds, *claim),
+                    # Ctrl-C in the terminal is for the program, which ends its simulators itself.
+                    start_new_session=True,
+                )
 
         self._jobs.put((start, future))  # type: ignore[arg-type]
         return future.result()
@@ -127,6 +132,7 @@ class ChildProcess:
         env: its environment; None for the caller's.
         fds: file descriptors that it inherits.
         launcher: the program may start another one and wait for it, which ends with it.
+        pinned: it and its threads share one processor (:mod:`tinymia.device.processor`).
 
     Raises:
         DeviceError: the program cannot be started.
@@ -140,6 +146,7 @@ class ChildProcess:
         env: Mapping[str, str] | None = None,
         fds: Sequence[int] = (),
         launcher: bool = False,
+        pinned: bool = False,
     ) -> None:
         self.title = title
         # A file and not a pipe: a full pipe would stop the process.
@@ -147,7 +154,7 @@ class ChildProcess:
         setpriv = shutil.which("setpriv")
         tied = [setpriv, "--pdeathsig", "KILL", *command] if setpriv else list(command)
         try:
-            self._process = _spawner.popen(tied, env, fds, self._stderr)
+            self._process = _spawner.popen(tied, env, fds, self._stderr, pinned=pinned)
         except OSError as error:
             self._stderr.close()
             raise DeviceError(f"{title} cannot be started: {error.strerror}.") from error

@@ -55,7 +55,9 @@ class _ProcessTarget(Target):
     def _start(self) -> None:
         fd = self._listener.fileno()
         command, extra_env = self.command(fd)
-        self.process = ChildProcess(self.title, command, env=os.environ | extra_env, fds=(fd,))
+        self.process = ChildProcess(
+            self.title, command, env=os.environ | extra_env, fds=(fd,), pinned=True
+        )
         self._open()
         self._wait_until_ready()
 

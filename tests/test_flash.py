@@ -14,7 +14,7 @@ from tinymia.device import flash as flash_module
 from tinymia.device.bake import bake
 from tinymia.device.boards import board, board_of, boards
 from tinymia.device.build import BuildResult, build
-from tinymia.device.elf import environment_of, image_info, symbols
+from tinymia.device.elf import environment_of, flat, image_info, loaded, machine_flags, symbols
 from tinymia.device.flash import check_image, flash
 from tinymia.device.targets import open_target
 from tinymia.device.verify import verify
@@ -63,6 +63,31 @@ def test_an_image_that_is_cut_off_is_refused(image: BuildResult, tmp_path: Path)
                 read(part)
     part.write_bytes(whole)
     assert image_info(part).build_id == image.build_id
+
+
+def test_an_image_that_is_damaged_is_refused(image: BuildResult, tmp_path: Path) -> None:
+    whole = image.elf.read_bytes()
+    headers = int.from_bytes(whole[28:32], "little")
+    damaged = tmp_path / "damaged.elf"
+
+    def rewritten(field: int, value: int) -> Path:
+        """With a field of every program header."""
+        made = bytearray(whole)
+        for at in range(headers, headers + 32 * made[44], 32):
+            made[at + field : at + field + 4] = value.to_bytes(4, "little")
+        damaged.write_bytes(made)
+        return damaged
+
+    for read in (loaded, flat, machine_flags):
+        with pytest.raises(DeviceError, match="it loads nothing"):
+            read(rewritten(16, 0))  # p_filesz
+    # A piece at the very end of the address space, the others where they belong.
+    made = bytearray(whole)
+    last = headers + 32 * (made[44] - 1)
+    made[last + 12 : last + 16] = (0xF0000000).to_bytes(4, "little")  # p_paddr
+    damaged.write_bytes(made)
+    with pytest.raises(DeviceError, match=r"built for another stm32f405"):
+        check_image(damaged, board("stm32f405"))
 
 
 def test_another_build_on_the_right_board_is_noticed() -> None:

@@ -110,11 +110,14 @@ def has_section(path: Path, name: str) -> bool:
 def loaded(path: Path) -> list[tuple[int, bytes]]:
     """What a programmer writes: address (in flash) and bytes of each piece."""
     with _opened(path) as elf:
-        return [
+        pieces = [
             (int(segment["p_paddr"]), bytes(segment.data()))
             for segment in elf.iter_segments()
             if segment["p_type"] == "PT_LOAD" and segment["p_filesz"] > 0
         ]
+    if not pieces:
+        raise DeviceError(f"{path} is no image of this firmware: it loads nothing.")
+    return pieces
 
 
 def read_memory(path: Path, address: int, size: int) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tinymia.device.boards import BoardFile, board_of
 from tinymia.device.build import PioTimeoutError, firmware_dir, last_lines, run_pio
-from tinymia.device.elf import environment_of, image_info, machine_flags, symbols
+from tinymia.device.elf import environment_of, image_info, loaded, machine_flags, symbols
 from tinymia.device.usb_boot import bossac, copy_to_drive, find_bossac
 from tinymia.errors import DeviceError
 
@@ -183,7 +183,12 @@ def check_image(image: Path, board: BoardFile) -> None:
     expected = bool(board.fpu) and not board.platform
     bundle = symbols(image).get("tinymia_bundle_start")
     built_for = board_of(environment_of(image))
+    regions = (board.flash, board.bundle)
     fits = start == board.flash.start and bundle == board.bundle.start and hard_float == expected
+    fits = fits and all(
+        any(region.start <= at and at + len(data) <= region.end for region in regions)
+        for at, data in loaded(image)
+    )
     if not fits or built_for != board.id:
         what = built_for if built_for not in ("", board.id) else "another " + (built_for or "board")
         raise DeviceError(

@@ -17,6 +17,7 @@ import pytest
 from tinymia.device.boards import boards
 from tinymia.device.build import build
 from tinymia.device.connect import connect
+from tinymia.device.link import BoardRestartedError
 from tinymia.device.renode import RenodeTarget, find_renode, scripts_dir
 from tinymia.device.target import Target
 from tinymia.device.targets import environment
@@ -250,6 +251,20 @@ def test_the_target_starts_talks_counts_and_ends(stand_in: Path) -> None:
         assert target.monitor.run("") == ""
         pid = target.pid
     assert not Path(f"/proc/{pid}").exists()
+    assert ended(stand_in)
+
+
+def test_the_board_can_be_switched_off_and_on(stand_in: Path) -> None:
+    with connect("renode:stm32f4", build("stm32f405").elf) as opened:
+        opened.board.store(np.zeros((4, 300), np.int8), np.arange(4))
+        target = opened.target
+        assert isinstance(target, RenodeTarget)
+        first = target.pid
+        target.power_cycle()
+        assert not Path(f"/proc/{first}").exists()
+        opened.board.link.port = target.serial
+        with pytest.raises(BoardRestartedError):
+            opened.board.state()
     assert ended(stand_in)
 
 

@@ -161,29 +161,44 @@ class RenodeTarget(Target):
             raise DeviceError(f"There is no board {name!r} for Renode.", f"Boards: {known}.")
         if not elf.is_file():
             raise DeviceError(f"There is no image at {elf}.", "Build it: `tinymia build`.")
-        program = find_renode()
-        self.monitor: Monitor | None = None
+        self._program = find_renode()
         self._folder = tempfile.TemporaryDirectory(prefix="tinymia-")
         # Links, since a script cannot quote a path with a space in it.
         here = Path(self._folder.name)
         for link, to in (("image.elf", elf), ("board.repl", folder / f"{name}.repl")):
             (here / link).symlink_to(to.resolve())
         (here / "board.resc").symlink_to((folder / f"{name}.resc").resolve())
+        self.monitor: Monitor | None = None
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        here = Path(self._folder.name)
         self._port, monitor = _free_port(), _free_port()
         script = here / "run.resc"
         script.write_text(
             f"$bin=@{here}/image.elf\n$platform=@{here}/board.repl\n$port={self._port}\n"
             f'include @{here}/board.resc\nstart\necho "{STARTED}"\n'
         )
-        command = [program, "--plain", "--disable-xwt", "--port", str(monitor), str(script)]
+        command = [self._program, "--plain", "--disable-xwt"]
+        command += ["--port", str(monitor), str(script)]
         self._process = ChildProcess("Renode", command, launcher=True)  # its packages have one
-        try:
-            self.monitor = self._reach(monitor, script.name)
-            self._open()
-            self._wait_until_ready()
-        except BaseException:
-            self.close()
-            raise
+        self.monitor = self._reach(monitor, script.name)
+        self._open()
+        self._wait_until_ready()
+
+    def power_cycle(self) -> None:
+        """Switch the board off and on: it loses all but its flash, and the line breaks.
+
+        Raises:
+            DeviceError: it does not start.
+        """
+        self.serial.close()
+        self._end()
+        self._start()
 
     @property
     def pid(self) -> int:
@@ -212,12 +227,17 @@ class RenodeTarget(Target):
     def close(self) -> None:
         """End Renode, kindly if it listens."""
         super().close()
+        self._end()
+        self._folder.cleanup()
+
+    def _end(self) -> None:
         if self.monitor is not None:
             self.monitor.quit()
             self._process.wait(3.0)
             self.monitor.close()
-        self._process.end()
-        self._folder.cleanup()
+            self.monitor = None
+        if hasattr(self, "_process"):
+            self._process.end()
 
     def _reach(self, port: int, script: str) -> Monitor:
         deadline = time.monotonic() + _START_SECONDS

@@ -20,7 +20,7 @@ SECONDS = 5.0
 LEAST = 0.95  # of the line's bytes are windows
 TRIES = 3  # what else runs on this machine may slow one down, and makes none faster
 
-# QEMU's own UARTs move 28 to 32 kB/s at best; a process of this machine has no such limit.
+# QEMU's own UARTs are not many times as fast; a process of this machine has no such limit.
 RATES = {"qemu": (115200,), "native": (921600, 3000000)}
 
 

@@ -13,7 +13,8 @@ import pytest
 from tinymia.device.process import ChildProcess
 
 pytestmark = pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity"), reason="this system has no say in where a process runs"
+    not hasattr(os, "sched_getaffinity"),
+    reason="needs Linux, where a program says on which processor it runs",
 )
 
 Start = Callable[[bool], ChildProcess]

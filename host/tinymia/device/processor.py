@@ -1,8 +1,8 @@
 """One processor for each simulator, whose threads hand every byte of the line to one another.
 
 QEMU's UART is a thread of its own: a byte wakes the processor's thread, which wakes the UART's.
-Across two processors each of these waits until the other one is awake: on a virtual machine of two
-cores a line moves 10 kB/s so, and 28 to 32 kB/s when both threads share one.
+Across two processors each of these waits until the other one is awake, which on a virtual machine
+can make the line slower than 115200 baud (`pytest hil/test_speed.py -s` prints what it reaches).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tinymia.device.process import ChildProcess
 from tinymia.device.socket_line import SocketSerial
-from tinymia.device.target import Target
+from tinymia.device.target import ProcessTarget
 from tinymia.errors import DeviceError
 
 STARTED = "tinymia: started"
@@ -134,7 +134,7 @@ def _lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-class RenodeTarget(Target):
+class RenodeTarget(ProcessTarget):
     """A board in Renode, headless.
 
     Args:
@@ -147,7 +147,6 @@ class RenodeTarget(Target):
 
     kind = "renode"
     usage = "renode:stm32f4"
-    simulated = True
     unit = "virtual-ticks"
     # Its threads hand over to each other for every byte: on a crowded machine that takes long.
     patience = 60.0
@@ -185,35 +184,10 @@ class RenodeTarget(Target):
         )
         command = [self._program, "--plain", "--disable-xwt"]
         command += ["--port", str(monitor), str(script)]
-        self._process = ChildProcess("Renode", command, launcher=True)  # its packages have one
+        self.process = ChildProcess("Renode", command, launcher=True)  # its packages have one
         self.monitor = self._reach(monitor, script.name)
         self._open()
         self._wait_until_ready()
-
-    def power_cycle(self) -> None:
-        """Switch the board off and on: it loses all but its flash, and the line breaks.
-
-        Raises:
-            DeviceError: it does not start.
-        """
-        self.serial.close()
-        self._end()
-        self._start()
-
-    @property
-    def pid(self) -> int:
-        """Process id of Renode."""
-        return self._process.pid
-
-    def alive(self) -> None:
-        """Raise DeviceError, with Renode's last words, when it ended."""
-        self._process.check()
-
-    def reconnect(self, seconds: float = 10.0) -> None:
-        """Open the line again; the board goes on as it was."""
-        self.alive()
-        self.serial.close()
-        self._open()
 
     def executed_instructions(self) -> int:
         """Instructions of the core since it started, those of the line included."""
@@ -227,17 +201,15 @@ class RenodeTarget(Target):
     def close(self) -> None:
         """End Renode, kindly if it listens."""
         super().close()
-        self._end()
         self._folder.cleanup()
 
     def _end(self) -> None:
         if self.monitor is not None:
             self.monitor.quit()
-            self._process.wait(3.0)
+            self.process.wait(3.0)
             self.monitor.close()
             self.monitor = None
-        if hasattr(self, "_process"):
-            self._process.end()
+        super()._end()
 
     def _reach(self, port: int, script: str) -> Monitor:
         deadline = time.monotonic() + _START_SECONDS
@@ -248,7 +220,7 @@ class RenodeTarget(Target):
             except OSError:
                 time.sleep(0.2)
             except DeviceError:
-                self._process.wait(1.0)  # its own last words say more, if it ended
+                self.process.wait(1.0)  # its own last words say more, if it ended
                 self.alive()
                 raise
         raise DeviceError("Renode does not open its monitor.", "Try `renode --version`.")

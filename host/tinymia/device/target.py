@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, ClassVar
 
+from tinymia.device.process import ChildProcess
+
 
 class Target(ABC):
     """A board with an open line; use it as a context manager.
@@ -58,3 +60,56 @@ class Target(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class ProcessTarget(Target):
+    """A board that is a process of this machine, which can be switched off and on."""
+
+    simulated = True
+    process: ChildProcess
+
+    @property
+    def pid(self) -> int:
+        """Process id of the simulator."""
+        return self.process.pid
+
+    def alive(self) -> None:
+        """Raise DeviceError, with the process's last words, when it ended."""
+        self.process.check()
+
+    def reconnect(self, seconds: float = 10.0) -> None:
+        """Open the line again; a process that ended is not started anew.
+
+        Raises:
+            DeviceError: the process ended.
+        """
+        self.alive()
+        self.serial.close()
+        self._open()
+
+    def power_cycle(self) -> None:
+        """Switch the board off and on: it loses all but its flash, and the line breaks.
+
+        Raises:
+            DeviceError: it does not start.
+        """
+        self.serial.close()
+        self._end()
+        self._start()
+
+    def close(self) -> None:
+        """Close the line and end the process."""
+        super().close()
+        self._end()
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Start the process and open its line; the firmware listens afterwards."""
+
+    @abstractmethod
+    def _open(self) -> None:
+        """Open the line of a process that runs."""
+
+    def _end(self) -> None:
+        if hasattr(self, "process"):
+            self.process.end()

@@ -22,22 +22,20 @@ from tinymia.device.process import ChildProcess
 from tinymia.device.renode import RenodeTarget
 from tinymia.device.serial_target import DEFAULT_BAUD, PortInfo, SerialTarget, list_ports
 from tinymia.device.socket_line import SocketSerial
-from tinymia.device.target import Target
+from tinymia.device.target import ProcessTarget, Target
 from tinymia.device.twin import TwinTarget
 from tinymia.errors import DeviceError
 
 _READY_SECONDS = 10.0
 
 
-class _ProcessTarget(Target):
+class _ServerTarget(ProcessTarget):
     """A board that is a process of this machine, with its UART as a TCP server.
 
     The listening socket is made here and inherited, so no other program can take its port.
     """
 
-    simulated = True
     title: ClassVar[str]
-    process: ChildProcess
 
     def __init__(self, spec: str, elf: Path) -> None:
         super().__init__(spec)
@@ -61,44 +59,13 @@ class _ProcessTarget(Target):
         self._open()
         self._wait_until_ready()
 
-    def power_cycle(self) -> None:
-        """Switch the board off and on: it loses all but its flash, and the line breaks.
-
-        Raises:
-            DeviceError: it does not start.
-        """
-        self.serial.close()
-        self.process.end()
-        self._start()
-
     @abstractmethod
     def command(self, listener: int) -> tuple[list[str], dict[str, str]]:
         """Command line and added environment; ``listener`` is the UART's listening socket."""
 
-    @property
-    def pid(self) -> int:
-        """Process id of the board."""
-        return self.process.pid
-
-    def alive(self) -> None:
-        """Raise DeviceError, with the process's last words, when it ended."""
-        self.process.check()
-
-    def reconnect(self, seconds: float = 10.0) -> None:
-        """Open the line again; a process that ended is not started anew.
-
-        Raises:
-            DeviceError: the process ended.
-        """
-        self.alive()
-        self.serial.close()
-        self._open()
-
     def close(self) -> None:
         super().close()
         self._listener.close()
-        if hasattr(self, "process"):
-            self.process.end()
 
     def _open(self) -> None:
         try:
@@ -166,7 +133,7 @@ def machine_called(name: str) -> Machine | None:
     return Machine(board.env, board.name, board.qemu, _SERIAL_LINES.get(board.uart.port, 0))
 
 
-class QemuTarget(_ProcessTarget):
+class QemuTarget(_ServerTarget):
     """A board in QEMU, counting instructions (``-icount shift=0``)."""
 
     kind = "qemu"
@@ -205,7 +172,7 @@ class QemuTarget(_ProcessTarget):
         ], {}
 
 
-class NativeTarget(_ProcessTarget):
+class NativeTarget(_ServerTarget):
     """The firmware as a process of this machine (environment ``native``).
 
     Args:
@@ -299,7 +266,7 @@ def open_target(
     if kind is None or ":" not in spec:
         usages = ", ".join(t.usage for t in TARGETS.values())
         raise DeviceError(f"{spec!r} is no target.", f"Targets: {usages}.")
-    if issubclass(kind, (_ProcessTarget, RenodeTarget)):
+    if issubclass(kind, (_ServerTarget, RenodeTarget)):
         if elf is None:
             from tinymia.device.build import build
 

@@ -11,12 +11,12 @@ import pytest
 
 from tinymia import __version__
 from tinymia.data.splits import Draw, Pool
-from tinymia.device import protocol
 from tinymia.device.boards import BoardFile
 from tinymia.device.connect import Connection
 from tinymia.device.elf import image_info
-from tinymia.device.settings import TrainSettings
 from tinymia.export.bundle import Bundle
+from tinymia.wire import protocol
+from tinymia.wire.settings import TrainSettings
 
 Note = Callable[..., None]
 

@@ -11,9 +11,9 @@ from tinymia.data.splits import Draw, Pool
 from tinymia.defenses.registry import KINDS, build
 from tinymia.device.client import Board
 from tinymia.device.connect import Connection, connect
-from tinymia.device.settings import TrainSettings
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
+from tinymia.wire.settings import TrainSettings
 
 # The registry is asked, so that a new defence is checked without a change here.
 NAMES = [kind.name for kind in KINDS]

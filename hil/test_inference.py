@@ -16,10 +16,10 @@ from tinymia.device.connect import (
     supply,
     takes_bundle,
 )
-from tinymia.device.protocol import Policy
 from tinymia.errors import DataError
 from tinymia.export.bundle import Bundle
 from tinymia.export.writeback import complete_bundle
+from tinymia.wire.protocol import Policy
 
 
 def golden(model: bytes, windows: np.ndarray) -> np.ndarray:

@@ -11,13 +11,13 @@ import pytest
 from faults import KINDS
 from proxy import Proxy, require_descriptor
 from tinymia.data.splits import Draw, Pool
-from tinymia.device import protocol
 from tinymia.device.client import Board, BoardRefusedError, TrainSettings
 from tinymia.device.connect import Connection
 from tinymia.device.link import encode_frame
 from tinymia.device.targets import open_target
 from tinymia.errors import DataError
 from tinymia.export.bundle import Bundle
+from tinymia.wire import protocol
 
 SETTINGS = TrainSettings(clip_norm=1.0, label_smoothing=0.1, seed=4)
 

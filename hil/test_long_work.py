@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tinymia.data.splits import Draw, Pool
-from tinymia.device import protocol
 from tinymia.device.client import Board
 from tinymia.device.connect import Connection, connect, image_for
 from tinymia.device.link import LinkLostError
-from tinymia.device.settings import TrainSettings
 from tinymia.export.bundle import Bundle
+from tinymia.wire import protocol
+from tinymia.wire.settings import TrainSettings
 
 SLOW = "qemu:mps2-an385"  # without an FPU: a step of the whole network takes ten million ticks
 EPOCHS = 6

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from tinymia.data.splits import Draw, Pool
-from tinymia.device import protocol
 from tinymia.device.client import Board
 from tinymia.device.connect import Connection, is_twin
 from tinymia.device.link import encode_frame
-from tinymia.device.settings import TrainSettings
 from tinymia.export.bundle import Bundle
+from tinymia.wire import protocol
+from tinymia.wire.settings import TrainSettings
 
 CHUNK = 31  # bytes of a `db` command, as the usual runner sends them
 

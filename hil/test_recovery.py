@@ -13,9 +13,9 @@ from proxy import Proxy, require_descriptor
 from tinymia.data.splits import Draw, Pool
 from tinymia.device.client import Board
 from tinymia.device.connect import Connection, Interruption, connect
-from tinymia.device.settings import TrainSettings
 from tinymia.errors import DeviceError
 from tinymia.export.bundle import Bundle
+from tinymia.wire.settings import TrainSettings
 
 SETTINGS = TrainSettings(clip_norm=1.0, label_smoothing=0.1, dropout=0.2, seed=12)
 EPOCHS = 6

@@ -13,11 +13,11 @@ from proxy import Proxy, require_descriptor
 from tinymia.data.splits import Draw, Pool
 from tinymia.device.client import Board
 from tinymia.device.connect import Connection
-from tinymia.device.protocol import Policy
-from tinymia.device.settings import TrainSettings
 from tinymia.device.targets import open_target
 from tinymia.errors import DeviceError
 from tinymia.export.bundle import Bundle
+from tinymia.wire.protocol import Policy
+from tinymia.wire.settings import TrainSettings
 
 SETTINGS = TrainSettings(clip_norm=1.0, label_smoothing=0.1, seed=4)
 WINDOWS = 30

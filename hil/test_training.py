@@ -12,10 +12,10 @@ from tinymia.data.splits import Draw, Pool
 from tinymia.device.boards import BoardFile
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import Connection, connect
-from tinymia.device.protocol import Status
-from tinymia.device.settings import Optimizer, Parameters, Schedule, TrainSettings
 from tinymia.errors import DataError
 from tinymia.export.bundle import Bundle
+from tinymia.wire.protocol import Status
+from tinymia.wire.settings import Optimizer, Parameters, Schedule, TrainSettings
 
 SETTINGS = {
     "plain": TrainSettings(seed=5),

@@ -10,8 +10,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from tinymia.audit.intervals import Method, Replicates, Resampler
-from tinymia.audit.pooled import PooledScores
+from tinymia.statistics.intervals import Method, Replicates, Resampler
+from tinymia.statistics.pooled import PooledScores
 
 WINDOWS, BLOCK = 250, 5
 # Leak of both conditions, its spread over people, and the spread of the difference over people.

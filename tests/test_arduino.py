@@ -19,10 +19,10 @@ from tinymia.device import registry
 from tinymia.device.boards import BoardFile, board, boards
 from tinymia.device.build import build, firmware_dir
 from tinymia.device.connect import connect
-from tinymia.device.settings import TrainSettings
 from tinymia.device.targets import open_target
 from tinymia.errors import DeviceError
 from tinymia.study import boards as study
+from tinymia.wire.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"

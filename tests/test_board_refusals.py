@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinymia.device import protocol
 from tinymia.device.bake import bake
 from tinymia.device.build import build
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.device.elf import patch_memory, symbols
-from tinymia.device.protocol import Status
-from tinymia.device.settings import TrainSettings, setting_name
 from tinymia.errors import BundleError, DataError, DeviceError, StudyError
 from tinymia.export.bundle import Budget, Bundle, pack_sections, split_sections
 from tinymia.export.layers import dense
 from tinymia.study.runner import check_bundle
+from tinymia.wire import protocol
+from tinymia.wire.protocol import Status
+from tinymia.wire.settings import TrainSettings, setting_name
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"

@@ -13,9 +13,9 @@ from tinymia.device.boards import KEYS, board, boards, read
 from tinymia.device.build import build, firmware_dir
 from tinymia.device.connect import connect, supply
 from tinymia.device.elf import machine_flags, symbols
-from tinymia.device.settings import TrainSettings
 from tinymia.errors import DeviceError, StudyError
 from tinymia.study import boards as study
+from tinymia.wire.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"

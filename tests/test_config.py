@@ -11,9 +11,9 @@ import pytest
 
 from tinymia.cli.catalogue import AUDIT, KNOWN, PERSONALIZE, chosen
 from tinymia.cli.config import Chosen, read
-from tinymia.device.settings import TrainSettings
 from tinymia.errors import StudyError
 from tinymia.study.settings import StudySettings
+from tinymia.wire.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -150,8 +150,8 @@ def test_a_mistake_in_a_flag_is_one_message(flags: list[str], says: str) -> None
 def test_every_switch_of_the_device_can_be_set() -> None:
     """Training options and defences together reach every field of the device's settings."""
     from tinymia.defenses.registry import build
-    from tinymia.device.settings import Parameters
     from tinymia.study.training import TrainingOptions
+    from tinymia.wire.settings import Parameters
 
     options = TrainingOptions(
         "all", 0.3, 4, "adam", momentum=0.8, beta2=0.9, schedule="cosine", schedule_epochs=7

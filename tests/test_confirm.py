@@ -12,16 +12,17 @@ import pytest
 
 import fakeboard
 from tinymia import data
-from tinymia.device.settings import Parameters
 from tinymia.errors import DeviceError, StudyError
+from tinymia.export import depth
 from tinymia.export.bundle import Bundle
-from tinymia.study import depth, runner
+from tinymia.study import runner
 from tinymia.study.audit import Audit, plan
 from tinymia.study.confirm import compare, confirmation, jobs_to_confirm
 from tinymia.study.fleet import TWIN
 from tinymia.study.journal import Journal
 from tinymia.study.runner import Job, Runner, tasks_of
 from tinymia.study.settings import StudySettings, UnitKey
+from tinymia.wire.settings import Parameters
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 SETTINGS = StudySettings(

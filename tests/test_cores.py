@@ -16,11 +16,11 @@ from tinymia.device.build import build
 from tinymia.device.client import Board
 from tinymia.device.connect import DEFAULT_TARGET, connect, supply
 from tinymia.device.elf import symbols
-from tinymia.device.protocol import Policy
-from tinymia.device.settings import Optimizer, Parameters, Schedule, TrainSettings, check_settings
 from tinymia.device.target import Target
 from tinymia.device.targets import MACHINES, environment, open_target
 from tinymia.export.bundle import Bundle
+from tinymia.wire.protocol import Policy
+from tinymia.wire.settings import Optimizer, Parameters, Schedule, TrainSettings, check_settings
 
 BUNDLE_FILE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 BUNDLE = Bundle.load(BUNDLE_FILE)

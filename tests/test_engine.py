@@ -34,10 +34,10 @@ from tinymia.device.boards import read
 from tinymia.device.build import build, firmware_dir
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
-from tinymia.device.protocol import Status
-from tinymia.device.settings import TrainSettings
 from tinymia.errors import DeviceError
 from tinymia.export.bundle import Bundle, pack_sections
+from tinymia.wire.protocol import Status
+from tinymia.wire.settings import TrainSettings
 
 MODELS = ROOT / "models" / "har-watch"
 STAND_IN = NATIVE / "tflm"

@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 import level_simulation
-from tinymia.audit.intervals import Estimate, Method, Replicates, Resampler, t_quantile
-from tinymia.audit.pooled import PooledScores
 from tinymia.audit.wording import verdict
+from tinymia.statistics.intervals import Estimate, Method, Replicates, Resampler, t_quantile
+from tinymia.statistics.pooled import PooledScores
 
 
 def mean_of(values):

@@ -22,17 +22,17 @@ import handmade as hm
 from corelib import ROOT, build_shared
 from interp import MALFORMED, OK, UNSUPPORTED_SHAPE, Interpreter
 from opmodels import CASES, Case, build
-from tinymia.device import protocol
 from tinymia.device.build import build as build_firmware
 from tinymia.device.client import BoardRefusedError
 from tinymia.device.connect import connect
-from tinymia.device.settings import Optimizer, TrainSettings
 from tinymia.errors import BundleError
 from tinymia.export.bundle import Bundle, Tail, pack_sections, split_sections
 from tinymia.export.convert import io_quantization
 from tinymia.export.front import front_layers
 from tinymia.export.layers import HEADER, NO_CUT, RECORD, LayerKind, Layers
 from tinymia.export.tflite_file import open_graph
+from tinymia.wire import protocol
+from tinymia.wire.settings import Optimizer, TrainSettings
 from training_reference import Graph
 
 SHIPPED = ROOT / "models" / "har-watch" / "har-watch.bundle"

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tinymia.device import protocol
 from tinymia.device.client import Board, TrainSettings
 from tinymia.device.connect import connect
 from tinymia.device.link import Link, LinkLostError, decode_frame, encode_frame
 from tinymia.errors import DataError, DeviceError
+from tinymia.wire import protocol
 
 HELLO = int(protocol.Type.HELLO)
 INFO = int(protocol.Type.INFO)

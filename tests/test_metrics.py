@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from tinymia.audit.metrics import (
+from tinymia.statistics.metrics import (
     auc,
     best_threshold,
     crossfit_advantage,
@@ -10,7 +10,7 @@ from tinymia.audit.metrics import (
     roc,
     tpr_at_fpr,
 )
-from tinymia.audit.pooled import PooledScores
+from tinymia.statistics.pooled import PooledScores
 
 
 def draw(seed, m=120, n=90, ties=False):

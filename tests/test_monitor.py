@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tinymia.device import protocol
 from tinymia.device.boards import board
 from tinymia.device.build import build
 from tinymia.device.connect import connect
@@ -24,6 +23,7 @@ from tinymia.device.target import Target
 from tinymia.device.targets import open_target
 from tinymia.device.verify import verify
 from tinymia.errors import DeviceError
+from tinymia.wire import protocol
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 

@@ -12,12 +12,12 @@ import pytest
 
 from tinymia import data
 from tinymia.data.splits import draw, person_pool
-from tinymia.device import protocol
 from tinymia.device.build import build
 from tinymia.device.client import Board, TrainSettings
 from tinymia.device.connect import Connection, connect, image_for
 from tinymia.device.link import encode_frame
 from tinymia.export.bundle import Bundle, Tail
+from tinymia.wire import protocol
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"

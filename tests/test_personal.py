@@ -14,7 +14,6 @@ from tinymia.data.splits import draw, person_pool
 from tinymia.defenses.accounting import epsilon
 from tinymia.device.build import build
 from tinymia.device.connect import connect
-from tinymia.device.settings import Parameters, TrainSettings
 from tinymia.errors import BundleError
 from tinymia.export.bundle import Bundle
 from tinymia.export.convert import run_int8
@@ -22,6 +21,7 @@ from tinymia.export.front import front_layers
 from tinymia.export.personal import personalized_bundle
 from tinymia.export.tflite_file import shared_tensors_equal
 from tinymia.export.writeback import personalized_tflite
+from tinymia.wire.settings import Parameters, TrainSettings
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinymia.device import protocol
 from tinymia.device.client import answer_bytes, decode_answers
 from tinymia.device.link import decode_frame, encode_frame
-from tinymia.device.settings import TrainSettings
+from tinymia.wire import protocol
+from tinymia.wire.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 GENERATE = ROOT / "firmware" / "protocol" / "generate.py"

@@ -11,10 +11,10 @@ import pytest
 
 from tinymia.device.client import Board
 from tinymia.device.recover import Interruption, SteadyBoard
-from tinymia.device.settings import TrainSettings
 from tinymia.device.twin import TwinPort, TwinTarget
 from tinymia.errors import DeviceError
 from tinymia.export.bundle import Bundle
+from tinymia.wire.settings import TrainSettings
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 SETTINGS = TrainSettings(clip_norm=1.0, dropout=0.2, seed=3)

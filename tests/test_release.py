@@ -9,8 +9,8 @@ import pytest
 
 from tinymia.device.build import build
 from tinymia.device.connect import connect
-from tinymia.device.protocol import SecretSource
-from tinymia.device.settings import TrainSettings
+from tinymia.wire.protocol import SecretSource
+from tinymia.wire.settings import TrainSettings
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 PRIVATE = TrainSettings(seed=5, clip_norm=1.0, noise_multiplier=1.0)

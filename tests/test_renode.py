@@ -339,7 +339,7 @@ def test_robot_finds_every_keyword() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_real_renode_runs_the_firmware(name: str) -> None:
     from tinymia.device.connect import supply
-    from tinymia.device.settings import TrainSettings
+    from tinymia.wire.settings import TrainSettings
 
     data = BUNDLE.read_bytes()
     windows = np.random.default_rng(3).integers(-128, 128, (12, 300)).astype(np.int8)

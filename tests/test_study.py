@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from tinymia import data
-from tinymia.device.settings import Parameters
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.export.personal import personalized_bundle
@@ -25,6 +24,7 @@ from tinymia.study.audit import Audit, people_to_audit, plan
 from tinymia.study.journal import OUTPUTS, Journal, Unit
 from tinymia.study.settings import StudySettings, UnitKey, training_seed
 from tinymia.study.training import TrainingOptions
+from tinymia.wire.settings import Parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"

@@ -12,9 +12,9 @@ from tinymia import data
 from tinymia.data.splits import draw, person_pool
 from tinymia.device.build import build
 from tinymia.device.connect import Connection, connect
-from tinymia.device.settings import Optimizer, Parameters, Schedule, TrainSettings
 from tinymia.export.bundle import Bundle
 from tinymia.export.convert import run_int8
+from tinymia.wire.settings import Optimizer, Parameters, Schedule, TrainSettings
 from training_reference import Graph, train
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from tinymia.device.connect import connect
-from tinymia.device.settings import TrainSettings
 from tinymia.errors import BundleError, DataError, DeviceError, TinymiaError, TwinError
 from tinymia.export.bundle import Bundle
 from tinymia.twin import FineTuned, Twin, available_isas, settings_array
 from tinymia.twin.core import check_stamp, core
 from tinymia.twin.fleet import ISA_VARIABLE, choose_isa
+from tinymia.wire.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = Bundle.load(ROOT / "models" / "har-watch" / "har-watch.bundle")

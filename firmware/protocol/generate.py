@@ -20,7 +20,7 @@ ROOT = HERE.parent.parent
 OUTPUTS = {
     "status.h.j2": ROOT / "firmware/lib/learncore/src/status.h",
     "messages.h.j2": ROOT / "firmware/lib/link/src/messages.h",
-    "protocol.py.j2": ROOT / "host/tinymia/device/protocol.py",
+    "protocol.py.j2": ROOT / "host/tinymia/wire/protocol.py",
 }
 
 # Type on the wire: size, C++ type, struct code, Python type.

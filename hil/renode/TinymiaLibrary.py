@@ -9,8 +9,8 @@ import numpy as np
 from tinymia.device.client import Board
 from tinymia.device.connect import Connection, connect, supply
 from tinymia.device.renode import RenodeTarget
-from tinymia.device.settings import TrainSettings
 from tinymia.export.bundle import Bundle
+from tinymia.wire.settings import TrainSettings
 
 _BUNDLE = Path(__file__).resolve().parents[2] / "models" / "har-watch" / "har-watch.bundle"
 

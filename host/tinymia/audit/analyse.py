@@ -13,11 +13,11 @@ from tinymia.audit import answer, nulls
 from tinymia.audit.conditions import BASE, Condition
 from tinymia.audit.figures import absent, clean, figure, masked, mean_of, right
 from tinymia.audit.grid import Grid, build_grid
-from tinymia.audit.intervals import LEVEL, Floats, Replicates, Resampler
-from tinymia.audit.metrics import MIN_FALSE_POSITIVES, auc, crossfit_advantage, resolves
-from tinymia.audit.pooled import PooledScores
 from tinymia.audit.types import CellAnswers
 from tinymia.audit.wording import verdict
+from tinymia.statistics.intervals import LEVEL, Floats, Replicates, Resampler
+from tinymia.statistics.metrics import MIN_FALSE_POSITIVES, auc, crossfit_advantage, resolves
+from tinymia.statistics.pooled import PooledScores
 
 FORMAT = 2
 FPRS = (0.01, 0.001)

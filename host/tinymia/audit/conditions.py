@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tinymia.defenses.registry import order, short_title
 from tinymia.errors import StudyError
-from tinymia.study.depth import DEPTH_ORDER, depth_title
+from tinymia.export.depth import DEPTH_ORDER, depth_title
 
 BASE = "base"
 PLAIN = "plain"

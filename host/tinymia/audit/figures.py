@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.audit.intervals import Floats, Replicates, Statistic
+from tinymia.statistics.intervals import Floats, Replicates, Statistic
 
 
 def mean_of(values: Floats) -> Statistic:

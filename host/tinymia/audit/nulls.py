@@ -8,8 +8,8 @@ import numpy as np
 
 from tinymia.attacks import Attack
 from tinymia.audit.grid import Grid
-from tinymia.audit.intervals import Resampler
-from tinymia.audit.pooled import PooledScores
+from tinymia.statistics.intervals import Resampler
+from tinymia.statistics.pooled import PooledScores
 
 SHUFFLES = 200
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tinymia.audit.intervals import Estimate
+from tinymia.statistics.intervals import Estimate
 
 NOT_DISTINGUISHABLE = "not distinguishable"
 NOT_MEASURED = "not measured"

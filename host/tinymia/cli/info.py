@@ -19,8 +19,8 @@ from tinymia.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from tinymia.device.protocol import InfoResponse
     from tinymia.export.layers import Layers
+    from tinymia.wire.protocol import InfoResponse
 
 
 @click.command()
@@ -91,7 +91,7 @@ def command(target: str, bundle_path: Path | None) -> None:
 
 
 def _privacy(info: InfoResponse) -> list[tuple[str, str]]:
-    from tinymia.device.protocol import SecretSource
+    from tinymia.wire.protocol import SecretSource
 
     source = "the chip" if info.secret_source == SecretSource.CHIP else "the seed: for audits only"
     rows = [("DP noise", f"drawn from {source}")]

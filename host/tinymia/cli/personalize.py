@@ -14,7 +14,7 @@ from tinymia.cli.options import connection, load_bundle, progress, thousands
 if TYPE_CHECKING:
     from tinymia.defenses import Defense
     from tinymia.device.client import Trained
-    from tinymia.device.settings import Parameters, TrainSettings
+    from tinymia.wire.settings import Parameters, TrainSettings
 
 
 @click.command(cls=Grouped)
@@ -46,9 +46,9 @@ def command(config: Path | None, **flags: Any) -> None:
 
     from tinymia import data
     from tinymia.data.splits import draw, model_pool
+    from tinymia.export.depth import resolve
     from tinymia.export.personal import personalized_bundle, requantized
     from tinymia.study.audit import seen_people
-    from tinymia.study.depth import resolve
     from tinymia.study.runner import windows_that_fit
 
     options = chosen(PERSONALIZE, flags, config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Protocol
 
-from tinymia.device.settings import TrainSettings
+from tinymia.wire.settings import TrainSettings
 
 
 class Site(StrEnum):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from tinymia.defenses.accounting import Epsilon, epsilon
 from tinymia.defenses.base import Site
-from tinymia.device.settings import TrainSettings
 from tinymia.errors import StudyError
+from tinymia.wire.settings import TrainSettings
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from tinymia.defenses.base import Site
-from tinymia.device.settings import TrainSettings
 from tinymia.errors import StudyError
+from tinymia.wire.settings import TrainSettings
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.device import protocol
 from tinymia.device.link import Link, LinkStats, Port, Request
-from tinymia.device.settings import RANGES, TrainSettings, check_settings, setting_name
 from tinymia.errors import DataError, DeviceError
+from tinymia.wire import protocol
+from tinymia.wire.settings import RANGES, TrainSettings, check_settings, setting_name
 
 _SECONDS_TO_COMPUTE = 3.0  # before a board that trains says so
 

@@ -20,8 +20,8 @@ from typing import Protocol as TypingProtocol
 
 from cobs import cobs
 
-from tinymia.device import protocol
 from tinymia.errors import DeviceError
+from tinymia.wire import protocol
 
 _HEADER = struct.Struct("<BBH")
 _READ = 65536

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinymia.device import protocol
 from tinymia.device.link import decode_frame
+from tinymia.wire import protocol
 
 _PRINTABLE = bytes(range(32, 127)) + b"\r\n"
 _LONGEST = 8  # values of an array that are shown

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.device import protocol
 from tinymia.device.client import Begun, Board, Progress, Trained
 from tinymia.device.link import BoardRestartedError, LinkLostError
-from tinymia.device.settings import TrainSettings
 from tinymia.device.target import Target
 from tinymia.errors import DeviceError
+from tinymia.wire import protocol
+from tinymia.wire.settings import TrainSettings
 
 _T = TypeVar("_T")
 _TRIES = 5  # losses in a row, without a request that succeeds in between

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.device.settings import Parameters
 from tinymia.errors import BundleError
 from tinymia.export.bundle import Bundle, split_tail
 from tinymia.export.front import sources
 from tinymia.export.layers import Layers
+from tinymia.wire.settings import Parameters
 
 
 @dataclass(frozen=True)

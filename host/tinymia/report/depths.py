@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tinymia.audit.wording import count, interval, number, percent, points
+from tinymia.export.depth import DEPTH_ORDER, depth_title
 from tinymia.report.charts import Results, Row, bounds, style
 from tinymia.report.svg import Axis, Chart, linear_axis
 from tinymia.report.view import tone
-from tinymia.study.depth import DEPTH_ORDER, depth_title
 
 
 def depth_rows(results: Results) -> list[Row]:

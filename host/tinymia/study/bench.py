@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.device.client import Board, BoardRefusedError
-from tinymia.device.protocol import MAX_PAYLOAD
-from tinymia.device.settings import Optimizer, Schedule, TrainSettings
+from tinymia.export import depth
 from tinymia.export.bundle import Bundle
-from tinymia.study import depth
+from tinymia.wire.protocol import MAX_PAYLOAD
+from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
 BATCHES = (1, 8)
 _BLOCKS = 40

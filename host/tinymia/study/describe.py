@@ -13,7 +13,7 @@ from tinymia.data.dataset import PersonalDataset
 from tinymia.data.splits import assert_disjoint
 from tinymia.defenses import DpSgd
 from tinymia.export.bundle import Bundle
-from tinymia.study.depth import depth_name
+from tinymia.export.depth import depth_name
 from tinymia.study.journal import SPLITS
 from tinymia.study.runner import Job
 from tinymia.study.settings import Run, StudySettings

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from tinymia.data.splits import Draw, Pool
 from tinymia.device.client import Board
-from tinymia.device.settings import Parameters, TrainSettings
 from tinymia.errors import DeviceError, StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.study.journal import Cells, Unit
 from tinymia.study.settings import POLICIES, Run, StudySettings, UnitKey, training_seed
+from tinymia.wire.settings import Parameters, TrainSettings
 
 
 class Reporter(Protocol):
@@ -106,7 +106,7 @@ def tasks_of(bundle: Bundle, settings: StudySettings) -> tuple[Task, ...]:
     Raises:
         TinymiaError: the bundle cannot train at such a depth.
     """
-    from tinymia.study.depth import resolve
+    from tinymia.export.depth import resolve
 
     tasks = []
     for run in settings.runs():

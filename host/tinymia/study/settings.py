@@ -10,11 +10,11 @@ from urllib.parse import quote
 
 from tinymia.defenses import Defense, DpSgd
 from tinymia.defenses import registry as defenses
-from tinymia.device.protocol import Policy
-from tinymia.device.settings import Parameters, TrainSettings
 from tinymia.errors import StudyError
-from tinymia.study.depth import HEAD, check_depth, depth_name
+from tinymia.export.depth import HEAD, check_depth, depth_name
 from tinymia.study.training import TrainingOptions, guess
+from tinymia.wire.protocol import Policy
+from tinymia.wire.settings import Parameters, TrainSettings
 
 MAX_REPETITIONS = 65535
 MAX_EPOCHS = 65535

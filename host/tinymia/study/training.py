@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeVar
 
-from tinymia.device.settings import Optimizer, Parameters, Schedule, TrainSettings
 from tinymia.errors import StudyError
-from tinymia.study.depth import HEAD, check_depth, rate_factor
+from tinymia.export.depth import HEAD, check_depth, rate_factor
+from tinymia.wire.settings import Optimizer, Parameters, Schedule, TrainSettings
 
 _Choice = TypeVar("_Choice", bound=IntEnum)
 
@@ -35,9 +35,9 @@ class TrainingOptions:
     """How every run trains, but for its defences.
 
     Attributes:
-        train: what is trained, see :func:`tinymia.study.depth.check_depth`.
+        train: what is trained, see :func:`tinymia.export.depth.check_depth`.
         learning_rate: for the head; other depths take it times
-            :data:`tinymia.study.depth.RATE_FACTORS`.
+            :data:`tinymia.export.depth.RATE_FACTORS`.
         batch: examples in a mini-batch.
         optimizer: "sgd", "momentum" or "adam".
         momentum, beta2: of the optimizer.

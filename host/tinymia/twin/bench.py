@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.device.settings import TrainSettings
 from tinymia.export.bundle import Bundle, pack_sections, split_sections
 from tinymia.twin.fleet import Twin
 from tinymia.twin.settings import settings_array
+from tinymia.wire.settings import TrainSettings
 
 EXAMPLES, MEMBERS, EPOCHS, BATCH, CLIP = 460, 80, 20, 8, 1.0
 PEER_EXAMPLES, PEER_MEMBERS, PEER_HEADS, PEER_EPOCHS, PEER_BATCH = 400, 200, 64, 100, 20

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tinymia.device import protocol
 from tinymia.errors import BundleError, DataError, TwinError
 from tinymia.export.bundle import Bundle
 from tinymia.twin.core import core
@@ -23,6 +22,7 @@ from tinymia.twin.inputs import (
     group_devices,
 )
 from tinymia.twin.settings import Settings, settings_array
+from tinymia.wire import protocol
 
 Progress = Callable[[int], None]
 """Called with the number of devices done so far, about ten times a second."""

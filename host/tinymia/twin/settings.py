@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.device.settings import RANGES, TrainSettings
 from tinymia.errors import TwinError
 from tinymia.twin.core import core
+from tinymia.wire.settings import RANGES, TrainSettings
 
 Settings = TrainSettings | Sequence[TrainSettings] | NDArray[Any]
 

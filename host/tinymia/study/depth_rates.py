@@ -3,7 +3,7 @@
 Each public person is left out of a base model once and then fine-tuned on the twin. The audited
 people take no part, so choosing here does not flatter the figures on them.
 
-    python -m tinymia.models.depth_rates
+    python -m tinymia.study.depth_rates
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from tinymia import data
 from tinymia.data.dataset import PersonalDataset
 from tinymia.data.splits import WINDOW, draw, model_pool, people_split
 from tinymia.device.connect import connect
-from tinymia.device.settings import TrainSettings
 from tinymia.export.bundle import Bundle
 from tinymia.export.convert import convert
+from tinymia.export.depth import resolve
 from tinymia.export.front import front_layers
 from tinymia.models import har_watch
 from tinymia.models.finetune import auc
 from tinymia.models.har import train, training_windows
-from tinymia.study.depth import resolve
 from tinymia.study.fleet import TWIN
 from tinymia.study.training import TrainingOptions
+from tinymia.wire.settings import TrainSettings
 
 DEPTHS = ("head", "biases", "last:2", "all")
 FACTORS = (1.0, 0.5, 0.25, 0.1, 0.05, 0.02)

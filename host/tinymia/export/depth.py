@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tinymia.device.settings import Parameters
 from tinymia.errors import StudyError
+from tinymia.wire.settings import Parameters
 
 if TYPE_CHECKING:
     from tinymia.export.bundle import Bundle
@@ -20,7 +20,7 @@ RATE_FACTORS = {HEAD: 1.0, "biases": 0.25, "last": 1.0, "all": 0.1}
 
 Chosen on the public people, each left out of a base model of its own: the factor, among 1, 0.5,
 0.25, 0.1, 0.05 and 0.02, with the best held-out accuracy after 50 epochs
-(``python -m tinymia.models.depth_rates``): 0.901, 0.843, 0.915 (last:2) and 0.931.
+(``python -m tinymia.study.depth_rates``): 0.901, 0.843, 0.915 (last:2) and 0.931.
 """
 
 

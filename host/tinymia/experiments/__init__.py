@@ -1,0 +1,1 @@
+"""One file a question: each turns evidence into a finding."""

@@ -1,0 +1,1 @@
+"""What crosses the line, and training settings: what host and board must agree on."""

@@ -15,15 +15,10 @@ from tinymia.data.splits import Draw, Pool, draw, person_pool
 from tinymia.device.boards import BoardFile, board, boards
 from tinymia.device.connect import DEFAULT_TARGET, Connection, connect, supply
 from tinymia.device.port_url import with_baud
+from tinymia.device.qemu import MACHINES, QemuTarget, machine_called
 from tinymia.device.renode import RenodeTarget
-from tinymia.device.targets import (
-    MACHINES,
-    TARGETS,
-    QemuTarget,
-    SerialTarget,
-    environment,
-    machine_called,
-)
+from tinymia.device.serial_target import SerialTarget
+from tinymia.device.targets import environment, kind_of, usages
 from tinymia.errors import TinymiaError
 from tinymia.export.bundle import Bundle
 
@@ -60,9 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _check_spec(target: str) -> None:
     """Refuse what can be no target before any test is collected."""
     kind, colon, rest = target.partition(":")
-    if kind not in TARGETS or not colon:
-        usages = ", ".join(t.usage for t in TARGETS.values())
-        raise pytest.UsageError(f"{target!r} is no target. Targets: {usages}.")
+    if kind_of(target) is None or not colon:
+        raise pytest.UsageError(f"{target!r} is no target. Targets: {', '.join(usages())}.")
     known: Iterable[str] | None = None
     if kind == QemuTarget.kind and machine_called(rest) is None:
         known = MACHINES
@@ -98,7 +92,7 @@ def pytest_configure(config: pytest.Config) -> None:
             found[target] = None
             if kind == SerialTarget.kind and names:
                 found[target] = board(names.pop(0))
-            elif TARGETS[kind].simulated:
+            elif (known := kind_of(target)) is not None and known.simulated:
                 found[target] = boards().get(environment(target))
     except TinymiaError as error:
         raise pytest.UsageError(str(error)) from error

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from tinymia.data.splits import Draw, Pool
+from tinymia.defenses import TrainingSize
+from tinymia.defenses.base import with_defences
 from tinymia.defenses.registry import KINDS, build
 from tinymia.device.client import Board
 from tinymia.device.connect import Connection, connect
@@ -36,10 +38,10 @@ def combinations() -> list[str]:
 def test_every_defence_gives_the_twins_bits(
     combination: str, connection: Connection, bundle: Bundle, pool: Pool, drawn: Draw
 ) -> None:
-    settings = TrainSettings(seed=21, batch=4, learning_rate=0.1)
-    for defence in build(combination, {})[0]:
-        settings = defence.apply(settings)
-    assert settings != TrainSettings(seed=21, batch=4, learning_rate=0.1)
+    plain = TrainSettings(seed=21, batch=4, learning_rate=0.1)
+    size = TrainingSize(MEMBERS, 4, EPOCHS)
+    settings = with_defences(plain, build(combination, {})[0], size)
+    assert settings != plain
     chosen = drawn.member_slots[:MEMBERS]
     windows, labels = bundle.quantize(pool.windows.x)[chosen], pool.windows.y[chosen]
 

@@ -13,7 +13,7 @@ from proxy import Proxy, require_descriptor
 from tinymia.data.splits import Draw, Pool
 from tinymia.device.client import Board, BoardRefusedError, TrainSettings
 from tinymia.device.connect import Connection
-from tinymia.device.link import encode_frame
+from tinymia.device.frames import encode_frame
 from tinymia.device.targets import open_target
 from tinymia.errors import DataError
 from tinymia.export.bundle import Bundle
@@ -122,7 +122,7 @@ def test_a_hello_that_comes_again_forgets_nothing(connection: Connection) -> Non
     deadline = time.monotonic() + 10
     while other.TYPE | protocol.RESPONSE not in heard:
         assert time.monotonic() < deadline, heard
-        for kind, session, _, payload in link._frames(0.2):
+        for kind, session, _, payload in link.frames(0.2):
             assert session == link._session
             heard[kind] = payload
     assert heard[other.TYPE | protocol.RESPONSE][1:] == b"three"  # the answer kept of that number

@@ -57,8 +57,8 @@ def test_a_board_that_computes_is_greeted_when_it_is_done(
 ) -> None:
     board = slow.board
     prepare(board, bundle, pool, drawn)
-    board.link._send_new(protocol.TrainRequest(0, 3), 0.0)
+    board.link._send_new(protocol.TrainRequest(0, EPOCHS), 0.0)
     slow.target.reconnect()  # the host has forgotten what it asked for
     with pytest.raises(LinkLostError, match="computes there for an earlier request"):
         Board(slow.target.serial, patience=3.0, wait_for_work=False)
-    assert Board(slow.target.serial, patience=PATIENCE).state().epoch == 3
+    assert Board(slow.target.serial, patience=PATIENCE).state().epoch == EPOCHS

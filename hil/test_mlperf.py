@@ -13,7 +13,7 @@ import pytest
 from tinymia.data.splits import Draw, Pool
 from tinymia.device.client import Board
 from tinymia.device.connect import Connection, is_twin
-from tinymia.device.link import encode_frame
+from tinymia.device.frames import encode_frame
 from tinymia.export.bundle import Bundle
 from tinymia.wire import protocol
 from tinymia.wire.settings import TrainSettings

@@ -135,7 +135,7 @@ def test_bad_settings_are_refused(stocked: Connection, monkeypatch: pytest.Monke
         "learning_rate": TrainSettings(learning_rate=float("nan")),
         "batch": TrainSettings(batch=0),
         "clip_norm": TrainSettings(clip_norm=-1.0),
-        "noise_multiplier": TrainSettings(noise_multiplier=1.0),
+        "noise_multiplier": TrainSettings(noise_multiplier=1.0, expected_members=80),
     }
     for name, settings in wrong.items():
         with pytest.raises(DataError, match=name):
@@ -162,7 +162,7 @@ OPTIONS = {
     ),
     "dropout": (4, False, TrainSettings(dropout=0.3, mixup=0.4)),
     "early": (4, False, TrainSettings(holdout=25, patience=1, learning_rate=2.0)),
-    "private": (4, False, TrainSettings(clip_norm=1.0, noise_multiplier=1.2)),
+    "private": (4, False, TrainSettings(clip_norm=1.0, noise_multiplier=1.2, expected_members=9)),
     "augmented": (4, True, TrainSettings(jitter=0.1, scaling=0.1, rotation=0.2, shift=2)),
     "biases": (0, False, TrainSettings(trained=Parameters.BIASES, learning_rate=0.05)),
     "two": (2, False, TrainSettings(clip_norm=1.0, learning_rate=0.05)),

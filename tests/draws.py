@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from corelib import build_shared
+from tinymia.wire.settings import SETTINGS, TrainSettings
 
 Array = np.ndarray[Any, Any]
-F, U8, U16, U64 = ctypes.c_float, ctypes.c_uint8, ctypes.c_uint16, ctypes.c_uint64
-FIELDS: list[tuple[str, Any, float]] = [  # name, type and default, in the order of settings.h
-    ("learning_rate", F, 0.2),
-    ("batch", U16, 1),
-    ("clip_norm", F, 0),
-    ("label_smoothing", F, 0),
-    ("seed", U64, 0),
-    ("trained", U8, 0),
-    ("optimizer", U8, 0),
-    ("momentum", F, 0.9),
-    ("beta2", F, 0.999),
-    ("schedule", U8, 0),
-    ("schedule_epochs", U16, 0),
-    ("l2", F, 0),
-    ("dropout", F, 0),
-    ("mixup", F, 0),
-    ("holdout", U8, 0),
-    ("patience", U16, 0),
-    ("jitter", F, 0),
-    ("scaling", F, 0),
-    ("rotation", F, 0),
-    ("shift", U16, 0),
-    ("noise_multiplier", F, 0),
+F = ctypes.c_float
+_KINDS = {"f32": F, "u8": ctypes.c_uint8, "u16": ctypes.c_uint16, "u64": ctypes.c_uint64}
+_DEFAULTS = {field.name: field.default for field in fields(TrainSettings)} | {"batch": 1}
+FIELDS: list[tuple[str, Any, Any]] = [  # name, type and default, in the order of the registry
+    (s.name, _KINDS[s.kind], _DEFAULTS[s.name]) for s in SETTINGS
 ]
 
 

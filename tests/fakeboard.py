@@ -62,7 +62,7 @@ class FakeBoard:
             tail_hash=self._hash(), trained=9, workspace=99, capacity=self.capacity[self.raw]
         )
 
-    def store(self, windows: np.ndarray, labels: np.ndarray) -> None:
+    def store(self, windows: np.ndarray, labels: np.ndarray, *, progress: Any = None) -> None:
         assert len(windows) <= self.capacity[self.raw]
         self.calls.append(f"store {len(windows)}")
         self.windows = {
@@ -93,7 +93,13 @@ class FakeBoard:
         if self.spoil == "hash" and self.settings.dropout:
             tail = f"{int(tail, 16) ^ 1:016x}"
         return SimpleNamespace(
-            epoch=self.epoch, tail_hash=tail, steps=steps, ticks=steps, clipped=0
+            epoch=self.epoch,
+            tail_hash=tail,
+            steps=steps,
+            ticks=steps,
+            clipped=0,
+            stopped=False,
+            loss=0.1,
         )
 
     def query(self, slots: np.ndarray, policy: Any, levels: int) -> tuple[np.ndarray, int]:

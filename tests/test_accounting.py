@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from tinymia.defenses.accounting import epsilon, noise_for, steps_for
+from tinymia.defenses.accounting import Neighbours, epsilon, noise_for
 from tinymia.errors import StudyError
 
 
@@ -36,6 +36,27 @@ def test_without_sampling_it_is_the_analytic_gaussian(noise: float, steps: int) 
     assert found.rdp >= exact
 
 
+@pytest.mark.parametrize(("noise", "steps"), [(1.0, 1), (20.0, 20)])
+def test_a_replaced_window_moves_the_sum_by_two_norms(noise: float, steps: int) -> None:
+    """Without sampling it is the Gaussian mechanism with half the noise."""
+    found = epsilon(noise, 1.0, steps, 1e-4, Neighbours.REPLACE)
+    half = epsilon(noise / 2, 1.0, steps, 1e-4)
+    assert found.neighbours is Neighbours.REPLACE
+    assert half.neighbours is Neighbours.ADD_OR_REMOVE
+    assert found.best == found.pld == pytest.approx(half.pld, rel=2e-3)
+
+
+def test_a_replaced_window_is_an_added_and_a_removed_one() -> None:
+    """Between the epsilon for one and what group privacy (Dwork and Roth 2014, theorem 2.2) gives
+    for two: 2 epsilon at (1 + exp(epsilon)) delta."""
+    one = epsilon(1.3, 0.1, 500, 1e-3).pld
+    assert one < epsilon(1.3, 0.1, 500, 1e-3, Neighbours.REPLACE).pld
+    delta = 1e-6
+    small = epsilon(3.0, 0.1, 200, delta).pld
+    both = epsilon(3.0, 0.1, 200, delta * (1 + np.exp(small)), Neighbours.REPLACE).pld
+    assert small < both <= 2 * small + 1e-3
+
+
 def test_more_noise_fewer_steps_smaller_batches_give_less() -> None:
     base = epsilon(1.0, 0.1, 40, 1e-3).best
     assert epsilon(1.2, 0.1, 40, 1e-3).best < base
@@ -46,10 +67,6 @@ def test_more_noise_fewer_steps_smaller_batches_give_less() -> None:
 def test_searches() -> None:
     noise = noise_for(3.0, 1e-3, 0.1, 40)
     assert epsilon(noise, 0.1, 40, 1e-3).pld <= 3.0 < epsilon(noise / 1.01, 0.1, 40, 1e-3).pld
-    steps = steps_for(3.0, 1e-3, 0.1, noise)
-    assert 40 <= steps <= 42
-    assert epsilon(noise, 0.1, steps + 1, 1e-3).pld > 3.0
-    assert steps_for(0.01, 1e-6, 1.0, 0.5) == 0
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ import pytest
 
 from tinymia.device import registry
 from tinymia.device.boards import BoardFile, board, boards
-from tinymia.device.build import build, firmware_dir
+from tinymia.device.build import build
+from tinymia.device.checkout import firmware_dir
 from tinymia.device.connect import connect
 from tinymia.device.targets import open_target
 from tinymia.errors import DeviceError

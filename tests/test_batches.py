@@ -12,6 +12,7 @@ import draws
 from draws import epoch, settings
 
 Array = np.ndarray[Any, Any]
+PRIVATE = {"noise_multiplier": 1.0, "clip_norm": 1.0}
 
 
 def some(slots: int, share: float = 0.7, seed: int = 0) -> Array:
@@ -60,7 +61,7 @@ def test_held_out_examples(members: int, holdout: int, held: int) -> None:
 
 
 def test_no_members() -> None:
-    for changed in ({}, {"noise_multiplier": 1.0, "clip_norm": 1.0}, {"holdout": 5, "patience": 1}):
+    for changed in ({}, {**PRIVATE, "expected_members": 9}, {"holdout": 5, "patience": 1}):
         assert len(epoch(settings(**changed), np.zeros(16, bool), 0).examples) == 0
 
 
@@ -107,7 +108,7 @@ def test_tiny_alphas_mix_nothing(alpha: float) -> None:
 def test_poisson_sampling() -> None:
     members = some(80)
     count = int(members.sum())
-    s = settings(seed=6, batch=9, noise_multiplier=1.0, clip_norm=1.0)
+    s = settings(seed=6, batch=9, expected_members=count, **PRIVATE)
     steps = -(-count // 9)
     taken = np.zeros((400 * steps, 80), int)
     for number in range(400):
@@ -115,7 +116,7 @@ def test_poisson_sampling() -> None:
         slots = e.examples["slot"].astype(int)
         np.add.at(taken, (number * steps + e.steps.astype(int), slots), 1)
         # An example's other draws are keyed by itself, not by who else is there.
-        np.testing.assert_array_equal(e.examples["position"], e.steps * 80 + slots)
+        np.testing.assert_array_equal(e.examples["position"], e.steps * 65536 + slots)
     assert taken.max() == 1
     assert not taken[:, ~members].any()
     n, rate = len(taken), 9 / count
@@ -132,10 +133,10 @@ def test_poisson_sampling() -> None:
 
 def test_poisson_sampling_follows_the_key_alone() -> None:
     members = np.ones(64, bool)
-    s = settings(seed=6, batch=8, noise_multiplier=1.0, clip_norm=1.0)
+    s = settings(seed=6, batch=8, expected_members=64, **PRIVATE)
     key = draws.key_of(77)
     first = epoch(s, members, 3, key)
-    other = epoch(settings(seed=7, batch=8, noise_multiplier=1.0, clip_norm=1.0), members, 3, key)
+    other = epoch(settings(seed=7, batch=8, expected_members=64, **PRIVATE), members, 3, key)
     np.testing.assert_array_equal(first.examples["slot"], other.examples["slot"])
     assert (
         len(epoch(s, members, 3).examples) != len(first.examples)
@@ -145,6 +146,22 @@ def test_poisson_sampling_follows_the_key_alone() -> None:
 
 @pytest.mark.parametrize("batch", [64, 65, 65535])
 def test_a_batch_of_all_takes_all(batch: int) -> None:
-    s = settings(batch=batch, noise_multiplier=1.0, clip_norm=1.0)
+    s = settings(batch=batch, expected_members=64, **PRIVATE)
     e = epoch(s, np.ones(64, bool), 2)
     np.testing.assert_array_equal(e.examples["slot"], np.arange(64))
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 80])
+def test_what_is_expected_and_not_what_is_there_gives_rate_and_steps(count: int) -> None:
+    """A member more or less changes neither, nor what is drawn for the slots before it."""
+    members = np.arange(80) < count
+    s = settings(seed=9, batch=16, expected_members=64, **PRIVATE)
+    steps = 4  # ceil(64 / 16), whatever `count` is
+    drawn = [epoch(s, members, number) for number in range(300)]
+    sizes = np.array([np.bincount(e.steps, minlength=steps) for e in drawn])
+    assert sizes.shape == (300, steps)
+    n = 300 * steps
+    assert abs(sizes.sum() - n * count / 4) <= 4.5 * np.sqrt(n * count * 3 / 16)
+    # Its noise and its other draws are keyed by slot and step alone.
+    for e in drawn[:3]:
+        np.testing.assert_array_equal(e.examples["position"], (e.steps << 16) + e.examples["slot"])

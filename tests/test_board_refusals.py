@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from images import patch_memory
 from tinymia.device.bake import bake
 from tinymia.device.build import build
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
-from tinymia.device.elf import patch_memory, symbols
+from tinymia.device.elf import symbols
 from tinymia.errors import BundleError, DataError, DeviceError, StudyError
 from tinymia.export.bundle import Budget, Bundle, pack_sections, split_sections
 from tinymia.export.layers import dense
-from tinymia.study.runner import check_bundle
+from tinymia.study.recipe import check_bundle
 from tinymia.wire import protocol
 from tinymia.wire.protocol import Status
 from tinymia.wire.settings import TrainSettings, setting_name
@@ -203,6 +204,11 @@ def test_nothing_that_speaks_answers(elf: Path) -> None:
 
 
 NAN = float("nan")
+DP = {"noise_multiplier": 1.0, "clip_norm": 1.0, "expected_members": 80}
+STRENGTHS = (
+    *("clip_norm", "label_smoothing", "l2", "dropout", "mixup"),
+    *("jitter", "scaling", "rotation", "noise_multiplier"),
+)
 WRONG = (
     *[("learning_rate", {"learning_rate": v}) for v in (0.0, 100.1, NAN)],
     ("batch", {"batch": 0}),
@@ -227,8 +233,13 @@ WRONG = (
     ("shift", {"shift": 1025}),
     *[("noise_multiplier", {"noise_multiplier": v, "clip_norm": 1.0}) for v in (0.005, 65.0, NAN)],
     ("noise_multiplier", {"noise_multiplier": 1.0}),  # without a clip
-    ("mixup", {"noise_multiplier": 1.0, "clip_norm": 1.0, "mixup": 0.2}),
-    ("holdout", {"noise_multiplier": 1.0, "clip_norm": 1.0, "holdout": 9, "patience": 1}),
+    ("mixup", {**DP, "mixup": 0.2}),
+    ("holdout", {**DP, "holdout": 9, "patience": 1}),
+    ("expected_members", {**DP, "expected_members": 0}),
+    ("expected_members", {"expected_members": 80}),
+    # What float32 or the arithmetic makes nothing of.
+    *[(name, {name: v}) for name in STRENGTHS for v in (1e-40, 9e-7)],
+    ("clip_norm", {**DP, "clip_norm": 1e-26}),
 )
 
 
@@ -285,6 +296,29 @@ def test_augmentation_needs_whole_windows(twin: Board) -> None:
     assert twin.train(0, 1).steps == 16
 
 
+def test_what_is_no_array_of_the_right_kind(twin: Board) -> None:
+    windows, labels = np.zeros((3, 300), np.int8), np.array([0, 1, 2])
+    for wrong, says in (
+        (np.eye(7)[labels], r"float64 \(3, 7\).*one-hot"),
+        (labels[:, None], r"int64 \(3, 1\).*labels\[:, 0\]"),
+        (labels + 0.5, r"float64 \(3,\).*astype"),
+        (["a", "b", "c"], "must be integers"),
+        ([[1], [2, 3], [4]], "no array"),
+        (labels[:2], r"\(2,\)"),
+    ):
+        with pytest.raises(DataError, match=f"Labels.*{says}"):
+            twin.store(windows, wrong)  # type: ignore[arg-type]
+    twin.store(windows, labels.tolist())
+    for members in (np.array([0, 2]), np.ones((3, 1), bool), "all"):
+        with pytest.raises(DataError, match="Members must be bool"):
+            twin.select(members)  # type: ignore[arg-type]
+    for slots in (np.array([0.5]), np.array([[0]]), np.array(["a"])):
+        with pytest.raises(DataError, match="Slots must be integers"):
+            twin.query(slots)
+    with pytest.raises(DataError, match="takes int8 windows"):
+        twin.store("windows", labels)  # type: ignore[arg-type]
+
+
 def test_labels_out_of_range(twin: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     windows = np.zeros((1, 300), np.int8)
     with pytest.raises(DataError, match="Label 7"):
@@ -315,16 +349,18 @@ def test_what_does_not_fit_leaves_the_board_as_it_was(good: bytes) -> None:
 
 def test_a_privacy_budget_is_kept(good: bytes) -> None:
     bundle = replace(Bundle.from_bytes(good), budget=Budget(1.0, 0.25, steps=10))
-    private = TrainSettings(batch=4, clip_norm=1.0, noise_multiplier=1.5)
+    private = TrainSettings(batch=4, clip_norm=1.0, noise_multiplier=1.5, expected_members=16)
     with connect("twin:", bundle.to_bytes()) as opened:
         board = opened.board
-        fill(board)  # 16 members: 4 steps an epoch
+        fill(board)  # 16 members are expected: 4 steps an epoch
         for other in (TrainSettings(), replace(private, noise_multiplier=0.9)):
             with pytest.raises(BoardRefusedError, match="privacy budget") as refusal:
                 board.begin(other)
             assert refusal.value.status == Status.PRIVACY_REQUIRED
         with pytest.raises(BoardRefusedError, match="privacy budget"):
             board.begin(replace(private, batch=5))
+        with pytest.raises(BoardRefusedError, match="privacy budget"):
+            board.begin(replace(private, expected_members=15))
         board.begin(private)
         assert board.train(0, 2).epoch == 2
         assert board.info(fresh=True).budget_left == 2

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tinymia.device.boards import KEYS, board, boards, read
-from tinymia.device.build import build, firmware_dir
+from tinymia.device.build import build
+from tinymia.device.checkout import firmware_dir
 from tinymia.device.connect import connect, supply
 from tinymia.device.elf import machine_flags, symbols
 from tinymia.errors import DeviceError, StudyError

@@ -14,17 +14,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tinymia.device.connect import connect
 from tinymia.errors import BundleError, DataError
 from tinymia.export.bundle import (
     HEADER,
     VERSION,
+    AnswerRule,
     Budget,
     Bundle,
     Tail,
     pack_sections,
     split_sections,
 )
+from tinymia.wire.protocol import Policy, Status
 
+BAD_RULES = [
+    *(struct.pack("<IIII", *words) for words in ((4, 0, 0, 0), (2**32 - 1, 0, 0, 0))),
+    *(struct.pack("<IIII", *words) for words in ((3, 1, 0, 0), (0, 100, 0, 0), (1, 7, 0, 0))),
+    *(struct.pack("<IIII", *words) for words in ((2, 0, 0, 0), (2, 65536, 0, 0))),
+    *(struct.pack("<IIII", *words) for words in ((3, 0, 1, 0), (3, 0, 0, 1))),
+    *(struct.pack("<III", 3, 0, 0), struct.pack("<IIIII", 3, 0, 0, 0, 0), b""),
+]
 MODEL = b"\x1c\x00\x00\x00TFL3" + bytes(range(37))
 
 
@@ -144,6 +154,41 @@ def test_bad_budgets(bundle: Bundle, body: bytes) -> None:
     parts = split_sections(bundle.to_bytes()) | {"BUDG": body}
     with pytest.raises(BundleError, match=r"budget|BUDG"):
         Bundle.from_bytes(pack_sections(list(parts.items())))
+
+
+@pytest.mark.parametrize(
+    ("rule", "body"),
+    [
+        (AnswerRule(), (3, 0)),
+        (AnswerRule(Policy.FULL), (0, 0)),
+        (AnswerRule(Policy.ROUNDED, 65535), (2, 65535)),
+    ],
+)
+def test_answer_rule_round_trip(bundle: Bundle, rule: AnswerRule, body: tuple[int, int]) -> None:
+    data = replace(bundle, answers=rule).to_bytes()
+    assert list(split_sections(data)) == ["MODL", "LAYR", "POLI", "META"]
+    assert split_sections(data)["POLI"] == struct.pack("<IIII", *body, 0, 0)
+    assert Bundle.from_bytes(data).answers == rule
+    assert Bundle.from_bytes(data).to_bytes() == data
+    assert Bundle.from_bytes(bundle.to_bytes()).answers is None
+
+
+@pytest.mark.parametrize("body", BAD_RULES)
+def test_bad_answer_rules(bundle: Bundle, body: bytes) -> None:
+    parts = split_sections(bundle.to_bytes()) | {"POLI": body}
+    blob = pack_sections(list(parts.items()))
+    with pytest.raises(BundleError, match=r"answer policy|POLI"):
+        Bundle.from_bytes(blob)
+    assert board_says(blob) == Status.BUNDLE_MALFORMED
+    good = replace(bundle, answers=AnswerRule(Policy.ROUNDED, 100)).to_bytes()
+    assert board_says(good) == Status.MODEL_MALFORMED  # the toy's model is none
+    twice = [*split_sections(good).items(), ("POLI", struct.pack("<IIII", 3, 0, 0, 0))]
+    assert board_says(pack_sections(twice)) == Status.BUNDLE_MALFORMED
+
+
+def board_says(bundle: bytes) -> int:
+    with connect("twin:", bundle) as opened:
+        return opened.board.greeting.bundle_status
 
 
 def test_a_tail_that_no_device_takes() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from processes import called, descendants, gone, until, uses
 from tinymia.cli.main import VERBS
 from tinymia.export.bundle import pack_sections, split_sections
 
@@ -86,12 +89,12 @@ def test_data_shows_people_and_splits(tmp_path: Path) -> None:
         (("flash", "--board", "stm32f405", "--image", "README.md"), "README.md"),
         (("flash", "--board", "stm32f405", "--port", "rfc2217:1"), "no address of a bridge"),
         (("audit", "--boards", "-1"), "-1 boards"),
-        (("audit", "--policy", "label"), "No attack can run"),
+        (("audit", "--also-policy", "x"), "no output policy"),
         (("audit", "--person", "p07", "--person", "p07"), "named twice"),
         (("query", "--windows", "scalar.npy"), "one array (n, length, channels)"),
         (("query", "--windows", "empty.npz"), "one array (n, length, channels)"),
-        (("report", "list"), "no results"),
-        (("report", "odd"), "lack"),
+        (("report", "list"), "format None"),
+        (("report", "odd"), "has the format 2"),
     ],
 )
 def test_bad_input_is_one_message(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
@@ -160,6 +163,48 @@ def test_a_full_disk_is_one_message() -> None:
     assert (done.returncode, done.stderr) == (1, "error: No space left on device (x.elf)\n")
 
 
+@pytest.mark.parametrize(
+    ("told", "status", "says"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "told to end"),
+        (signal.SIGHUP, 129, "told to end"),
+    ],
+)
+@pytest.mark.parametrize("target", ["twin:", "qemu:netduinoplus2"])
+def test_a_signal_ends_it_with_one_line_and_nothing_left(
+    told: signal.Signals, status: int, says: str, target: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "p.bundle"
+    asked = ["personalize", "--person", "p07", "--train", "all", "--epochs", "65535"]
+    heeding = (  # a job in the background of a shell ignores it
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from tinymia.cli.main import main; main()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", heeding, *asked, "--target", target, "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "host"), "TERM": "dumb"},
+    ) as process:
+        if target == "twin:":
+            begun = until(lambda: uses(process.pid, "twin/_core"))
+        else:
+            begun = until(lambda: any(called(pid, "qemu") for pid in descendants(process.pid)))
+        assert begun
+        time.sleep(1)  # into the training; what must come is the same before it
+        children = descendants(process.pid)
+        process.send_signal(told)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == status, said
+    assert said.rstrip().endswith(f"{says}; what was finished is kept")
+    assert "Traceback" not in said
+    assert not out.exists()
+    assert (target == "twin:") == (not children)
+    assert until(lambda: all(gone(pid) for pid in children))
+
+
 def test_truncated_bundle_is_refused_before_anything_is_built(tmp_path: Path) -> None:
     short = tmp_path / "short.bundle"
     short.write_bytes(BUNDLE.read_bytes()[:-100])
@@ -201,6 +246,42 @@ def test_personalize_export_and_query_a_board(tmp_path: Path) -> None:
     assert done.stdout != base.stdout
 
 
+PERSONALIZE = ("personalize", "--person", "p07", "--target", "twin:", "--epochs", "20")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [("--learning-rate", "100"), ("--learning-rate", "5", "--train", "all")],
+    ids=["loss of a number", "dead network"],
+)
+def test_diverged_training_is_not_saved(how: tuple[str, ...], tmp_path: Path) -> None:
+    out = tmp_path / "p.bundle"
+    done = tinymia(*PERSONALIZE, *how, "--out", str(out))
+    assert done.returncode == 1
+    assert "Training diverged: the loss on its own members is" in done.stderr
+    assert "--learning-rate" in done.stderr
+    assert not out.exists()
+    assert "accuracy" in done.stdout  # what it came to is told
+    looked = tinymia(*PERSONALIZE, *how)
+    assert looked.returncode == 0
+    assert "note: training diverged" in looked.stderr
+    done = tinymia(*PERSONALIZE, *how, "--out", str(out), "--force")
+    assert done.returncode == 0, done.stderr
+    assert out.exists()
+
+
+def test_windows_that_do_not_fit_are_counted(tmp_path: Path) -> None:
+    done = tinymia(*PERSONALIZE, "--epochs", "1", "--train", "all")
+    found = re.search(
+        r"store holds (\d+) of p07's 464 windows: all 80 members, and (\d+) of 384 others",
+        done.stderr,
+    )
+    assert found is not None, done.stderr
+    assert int(found[1]) == 80 + int(found[2]) < 464
+    assert f"({found[2]} windows)" in done.stdout
+    assert "store holds" not in tinymia(*PERSONALIZE, "--epochs", "1").stderr
+
+
 def test_info_shows_layers_and_budget(tmp_path: Path) -> None:
     from dataclasses import replace
 
@@ -217,7 +298,7 @@ def test_info_shows_layers_and_budget(tmp_path: Path) -> None:
 
 
 def test_bench_measures_every_way_of_training() -> None:
-    done = tinymia("bench", "--target", "twin:", "--only", "board")
+    done = tinymia("bench", "board", "--target", "twin:")
     assert done.returncode == 0, done.stderr
     for name in ("clipping, label smoothing", "Adam", "DP-SGD", "augmentation", "all layers"):
         assert f"\n{name} " in done.stdout

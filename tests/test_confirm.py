@@ -1,4 +1,4 @@
-"""A board confirms the twin bit for bit, or the audit stops and names the cell."""
+"""A board confirms the twin bit for bit, or the audit stops and names the device."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ import pytest
 import fakeboard
 from tinymia import data
 from tinymia.errors import DeviceError, StudyError
-from tinymia.export import depth
+from tinymia.evidence import AnswerSettings, OutputPolicy, Run, reveal
 from tinymia.export.bundle import Bundle
-from tinymia.study import runner
-from tinymia.study.audit import Audit, plan
-from tinymia.study.confirm import compare, confirmation, jobs_to_confirm
-from tinymia.study.fleet import TWIN
-from tinymia.study.journal import Journal
-from tinymia.study.runner import Job, Runner, tasks_of
-from tinymia.study.settings import StudySettings, UnitKey
-from tinymia.wire.settings import Parameters
+from tinymia.study import recipe
+from tinymia.study.audit import Audit
+from tinymia.study.board_runs import Job, Runner, ordered
+from tinymia.study.confirm import Where, compare, confirmation, jobs_to_confirm
+from tinymia.study.devices import Device, load_device, save_device
+from tinymia.study.people import Person, plan
+from tinymia.study.results import Confirmation
+from tinymia.study.settings import StudySettings, is_deep
+from tinymia.study.store import Store
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 SETTINGS = StudySettings(
@@ -35,6 +36,16 @@ SETTINGS = StudySettings(
     deep_epochs=2,
 )
 WHERE = {"main": "twin:", "board": "fake:"}
+DEVICE = Device(
+    slots=np.arange(4),
+    member=np.array([True, False, True, False]),
+    answers=np.full((4, 1, 7), 1 / 7, np.float32),
+    theta=np.zeros(0, np.float32),
+    hash="ab" * 8,
+    steps=80,
+    clipped=3,
+    ticks=9,
+)
 
 
 class Quiet:
@@ -53,180 +64,190 @@ class Quiet:
 
 @pytest.fixture(autouse=True)
 def _any_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = {"head": (5, Parameters.WEIGHTS), "all": (0, Parameters.WEIGHTS)}
-    monkeypatch.setattr(depth, "resolve", lambda _, text: first[text])
-    monkeypatch.setattr(runner, "check_bundle", lambda *_: None)
+    monkeypatch.setattr(recipe, "check_bundle", lambda *_: None)
 
 
 @functools.cache
-def jobs_of() -> list[Job]:
-    bundle = Bundle.load(BUNDLE)
-    tasks = tasks_of(bundle, SETTINGS)
-    return plan(SETTINGS, data.load("watch"), SETTINGS.people, bundle, tasks=tasks)
+def bundle() -> Bundle:
+    return Bundle.load(BUNDLE)
 
 
-def work(jobs: list[Job], cells: object, board: fakeboard.FakeBoard, partial: bool) -> Quiet:
-    quiet = Quiet()
-    Runner(
-        SETTINGS, Bundle.load(BUNDLE), cells, lambda _: board, 1, quiet, "", partial=partial
-    ).run(jobs)
-    return quiet
+@functools.cache
+def people() -> list[Person]:
+    return plan(SETTINGS, data.load("watch"), SETTINGS.people, bundle())
 
 
-def both(folder: Path, board: fakeboard.FakeBoard) -> tuple[list[Job], list[Job], Journal]:
-    jobs, journal = jobs_of(), Journal(folder, {"settings": {}})
-    confirmed = jobs_to_confirm(jobs, SETTINGS)
-    work(jobs, journal.cells, fakeboard.FakeBoard(), False)
-    work(confirmed, journal.confirmed, board, True)
-    return jobs, confirmed, journal
+@functools.cache
+def runs() -> tuple[Run, ...]:
+    return SETTINGS.runs(bundle())
+
+
+def everything() -> list[Job]:
+    """All runs, and what of deep training is confirmed."""
+    deep = [replace(run, epochs=2) for run in runs() if is_deep(run)]
+    return [Job(person, 2, (*runs(), *deep)) for person in people()]
+
+
+def runner(store: Store, kind: str, board: fakeboard.FakeBoard, partial: bool) -> Runner:
+    return Runner(
+        bundle(), store, kind, "here", 1, lambda _: board, 1, Quiet(), "", partial=partial
+    )
+
+
+def both(folder: Path, board: fakeboard.FakeBoard) -> tuple[list[Job], Runner, Runner]:
+    store = Store(folder)
+    twin = runner(store, "devices", fakeboard.FakeBoard(), False)
+    confirming = runner(store, "confirmed", board, True)
+    jobs = jobs_to_confirm(people(), runs(), SETTINGS)
+    twin.run(everything())
+    confirming.run(jobs)
+    return jobs, twin, confirming
+
+
+def confirmed(jobs: list[Job], twin: Runner, board: Runner) -> Confirmation:
+    def device(run: Run, person: Person, repetition: int) -> Device:
+        return load_device(twin.store, "devices", twin.key(run, person, repetition))
+
+    return confirmation(people(), runs(), jobs, board, device, WHERE)
 
 
 def test_a_board_that_agrees_is_counted(tmp_path: Path) -> None:
-    jobs, confirmed, journal = both(tmp_path, fakeboard.FakeBoard())
-    found = confirmation(jobs, confirmed, journal, WHERE)
-    rows = {row["run"]: row for row in found["rows"]}
-    assert list(rows) == ["base", "plain", "clip", "dropout", "augment", "plain-all"]
+    found = confirmed(*both(tmp_path, fakeboard.FakeBoard()))
+    rows = {run.name: row for run, row in zip(runs(), found.rows, strict=True)}
+    assert list(rows) == [
+        *("base", "plain@1", "plain@4", "clip@4", "dropout@4", "augment@4", "all@4"),
+    ]
     # Two people, two repetitions on the twin, one of them on the board.
-    assert (rows["plain"]["cells"], rows["plain"]["cells_board"]) == (4, 2)
-    assert rows["plain"]["epochs"] == [1, 4]
-    assert rows["plain"]["hashes"] == 4
+    assert (rows["plain@4"].devices, rows["plain@4"].devices_board) == (4, 2)
+    assert rows["plain@4"].epochs == (4,)
     # Training of every layer is confirmed for one person and up to the second epoch of four.
-    assert (rows["plain-all"]["people"], rows["plain-all"]["epochs"]) == (["p07"], [0, 2])
-    assert found["cells_board"] == 2 * 5 + 1
-    queries = sum(int((d.member | d.nonmember).sum()) for d in (j.draws[0] for j in jobs))
-    assert rows["clip"]["answers"] == queries
+    assert (rows["all@4"].people, rows["all@4"].epochs) == (("p07",), (2,))
+    assert found.devices_board == 2 * 6 + 1
+    assert rows["clip@4"].answers == sum(len(person.pool) for person in people())
 
 
-def test_windows_are_sent_once_a_layout() -> None:
-    tasks = jobs_of()[0].tasks
-    assert [t.layout.raw for t in tasks] == [False, False, False, False, True, False]
-    assert [t.layout.first_layer for t in tasks] == [5, 5, 5, 5, 5, 0]
-
-
-def test_the_line_carries_windows_once_a_layout_and_person(tmp_path: Path) -> None:
+def test_windows_are_sent_once_a_layout_and_person(tmp_path: Path) -> None:
     board = fakeboard.FakeBoard()
-    work(jobs_of(), Journal(tmp_path, {"settings": {}}).cells, board, False)
+    runner(Store(tmp_path), "devices", board, False).run([Job(p, 2, runs()) for p in people()])
     assert sum(call.startswith("store") for call in board.calls) == 2 * 3
+    # One training answers at all epochs of a recipe: base, 1 and 4 are one.
+    assert board.calls.count("begin") == 2 * 2 * 5 + 2 * 0
+
+
+def test_runs_of_one_layout_and_recipe_are_neighbours() -> None:
+    names = [run.name for run in ordered(bundle(), runs()[::-1])]
+    assert names.index("plain@1") == names.index("base") + 1
+    assert names.index("plain@4") == names.index("plain@1") + 1
 
 
 def test_a_small_store_gets_the_members_and_some_others(tmp_path: Path) -> None:
     board = fakeboard.FakeBoard(capacity=(600, 100))
-    jobs, confirmed, journal = both(tmp_path, board)
+    jobs, twin, confirming = both(tmp_path, board)
     assert "store 100" in board.calls
-    found = confirmation(jobs, confirmed, journal, WHERE)
-    rows = {row["run"]: row for row in found["rows"]}
-    assert rows["augment"]["answers"] == 2 * 100
-    unit = journal.confirmed.load(UnitKey("p07", 0, "augment"))
-    assert int(unit.member.sum()) == 80
-    assert (np.diff(unit.slots) > 0).all()
+    found = confirmed(jobs, twin, confirming)
+    row = next(r for run, r in zip(runs(), found.rows, strict=True) if run.name == "augment@4")
+    assert row.answers == 2 * 100
+    run = next(run for run in runs() if run.name == "augment@4")
+    device = load_device(twin.store, "confirmed", confirming.key(run, people()[0], 0))
+    assert int(device.member.sum()) == 80
+    assert (np.diff(device.slots) > 0).all()
 
 
 def test_a_store_too_small_for_the_members_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="too few for 80 members"):
         both(tmp_path, fakeboard.FakeBoard(capacity=(600, 80)))
+    small = runner(Store(tmp_path / "b"), "devices", fakeboard.FakeBoard((90, 90)), False)
     with pytest.raises(StudyError, match="holds 90 windows where head is trained"):
-        work(
-            jobs_of(),
-            Journal(tmp_path / "b", {"settings": {}}).cells,
-            fakeboard.FakeBoard((90, 90)),
-            False,
-        )
+        small.run(everything())
 
 
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [("hash", "has weights with the hash"), ("answer", "answers window")],
 )
-def test_one_wrong_bit_stops_the_audit_and_names_the_cell(
+def test_one_wrong_bit_stops_the_audit_and_names_the_device(
     spoil: str, says: str, tmp_path: Path
 ) -> None:
-    jobs, confirmed, journal = both(tmp_path, fakeboard.FakeBoard(spoil=spoil))
+    done = both(tmp_path, fakeboard.FakeBoard(spoil=spoil))
     with pytest.raises(StudyError) as caught:
-        confirmation(jobs, confirmed, journal, WHERE)
-    for words in ("does not confirm", "p07, repetition 1, dropout", says, "behind epoch 4"):
+        confirmed(*done)
+    for words in ("does not confirm", "p07, repetition 1, dropout@4 behind epoch 4", says):
         assert words in caught.value.message
     assert "same source" in caught.value.hint
 
 
 def test_training_that_diverges_is_named(tmp_path: Path) -> None:
-    cells = Journal(tmp_path, {"settings": {}}).cells
-    with pytest.raises(StudyError, match="diverged by epoch 4: p07, repetition 1, dropout"):
-        work(jobs_of(), cells, fakeboard.FakeBoard(spoil="nan"), False)
-    assert not cells.has(UnitKey("p07", 0, "dropout"))
+    store = Store(tmp_path)
+    bad = runner(store, "devices", fakeboard.FakeBoard(spoil="nan"), False)
+    with pytest.raises(StudyError, match="diverged by epoch 4: p07, repetition 1, dropout@4"):
+        bad.run(everything())
+    run = next(run for run in runs() if run.name == "dropout@4")
+    assert not store.has("devices", bad.key(run, people()[0], 0))
 
 
 def test_a_stored_hash_that_was_changed_is_found(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    jobs, confirmed, journal = both(tmp_path, fakeboard.FakeBoard())
-    key = UnitKey("p08", 0, "clip")
-    unit = journal.confirmed.load(key)
-    journal.confirmed.save(replace(unit, tail_hashes=("0" * 16,)))
-    with pytest.raises(StudyError, match="p08, repetition 1, clip"):
-        confirmation(jobs, confirmed, journal, WHERE)
-
-
-def test_answers_under_a_policy_that_hides_classes_compare_equal(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    _, _, journal = both(tmp_path, fakeboard.FakeBoard())
-    unit = journal.cells.load(UnitKey("p07", 0, "clip"))
-    hidden = unit.probs.copy()
-    hidden[..., 1:] = np.nan
-    assert compare(replace(unit, probs=hidden), replace(unit, probs=hidden.copy())) > 0
-    other = hidden.copy()
-    other[0, 3, 0] = 0.5
-    with pytest.raises(StudyError, match=f"window {unit.slots[3]} "):
-        compare(replace(unit, probs=hidden), replace(unit, probs=other))
+    jobs, twin, confirming = both(tmp_path, fakeboard.FakeBoard())
+    run = next(run for run in runs() if run.name == "clip@4")
+    key = confirming.key(run, people()[1], 0)
+    device = load_device(twin.store, "confirmed", key)
+    save_device(twin.store, "confirmed", key, replace(device, hash="0" * 16))
+    with pytest.raises(StudyError, match="p08, repetition 1, clip@4"):
+        confirmed(jobs, twin, confirming)
 
 
-def test_other_counts_or_members_are_found(tmp_path: Path) -> None:
-    from dataclasses import replace
+@pytest.mark.parametrize("policy", list(OutputPolicy))
+def test_a_board_under_any_policy_is_held_against_whole_answers(policy: OutputPolicy) -> None:
+    answer = AnswerSettings(policy)
+    rng = np.random.default_rng(3)
+    odds = rng.random((4, 1, 7)).astype(np.float32)
+    whole = replace(DEVICE, answers=(odds / odds.sum(axis=2, keepdims=True)).astype(np.float32))
+    where = Where(runs()[3].answering(answer), "p07", 0)
+    board = replace(whole, answers=reveal(whole.answers, answer))
+    assert compare(where, whole, board) == 4
+    wrong = board.answers.copy()
+    wrong[3] = wrong[3, :, ::-1]
+    with pytest.raises(StudyError, match="window 3 "):
+        compare(where, whole, replace(board, answers=wrong))
 
-    _, _, journal = both(tmp_path, fakeboard.FakeBoard())
-    unit = journal.cells.load(UnitKey("p07", 0, "clip"))
-    for wrong in (
-        {"clipped": (7,)},
-        {"member": ~unit.member},
-        {"slots": unit.slots + 1},
-        {"checkpoints": (9,)},
-    ):
-        with pytest.raises(StudyError, match="does not confirm"):
-            compare(unit, replace(unit, **wrong))
+
+@pytest.mark.parametrize(
+    "wrong", [{"clipped": 7}, {"member": ~DEVICE.member}, {"slots": DEVICE.slots + 1}]
+)
+def test_other_counts_or_members_are_found(wrong: dict[str, object]) -> None:
+    where = Where(runs()[3], "p07", 0)
+    with pytest.raises(StudyError, match="does not confirm"):
+        compare(where, DEVICE, replace(DEVICE, **wrong))
 
 
 def test_an_interrupted_study_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    whole = Journal(tmp_path / "a", {"settings": {}})
-    work(jobs_of(), whole.cells, fakeboard.FakeBoard(), False)
-    broken = Journal(tmp_path / "b", {"settings": {}})
+    jobs = [Job(person, 2, runs()) for person in people()]
+    whole, broken = Store(tmp_path / "a"), Store(tmp_path / "b")
+    runner(whole, "devices", fakeboard.FakeBoard(), False).run(jobs)
     with pytest.raises(DeviceError, match="line is broken"):
-        work(jobs_of(), broken.cells, fakeboard.FakeBoard(die_after=9), False)
-    kept = {p: p.stat().st_mtime_ns for p in broken.cells.folder.iterdir()}
-    assert len(kept) == 9
-    quiet = work(jobs_of(), broken.cells, fakeboard.FakeBoard(), False)
-    assert (quiet.total, quiet.done) == (24, 24)
+        runner(broken, "devices", fakeboard.FakeBoard(die_after=5), False).run(jobs)
+    kept = {p: p.stat().st_mtime_ns for p in (broken.folder / "devices").iterdir()}
+    assert kept
+    again = runner(broken, "devices", fakeboard.FakeBoard(), False)
+    again.run(jobs)
+    assert (again.reporter.total, again.reporter.done) == (28, 28)  # type: ignore[attr-defined]
     assert all(p.stat().st_mtime_ns == when for p, when in kept.items())
-    for path in whole.cells.folder.iterdir():
-        assert (broken.cells.folder / path.name).read_bytes() == path.read_bytes()
+    for path in (whole.folder / "devices").iterdir():
+        assert (broken.folder / "devices" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_nothing_is_confirmed_where_nothing_is_asked() -> None:
-    from dataclasses import replace
-
-    assert jobs_to_confirm(jobs_of(), replace(SETTINGS, confirm=0)) == []
-    shallow = jobs_to_confirm(jobs_of(), replace(SETTINGS, deep_people=0))
-    assert not [task for job in shallow for task in job.tasks if task.run.deep]
+    assert jobs_to_confirm(people(), runs(), replace(SETTINGS, confirm=0)) == []
+    shallow = jobs_to_confirm(people(), runs(), replace(SETTINGS, deep_people=0))
+    assert not [run for job in shallow for run in job.runs if is_deep(run)]
 
 
-def test_who_runs_and_who_confirms(tmp_path: Path) -> None:
+def test_who_confirms(tmp_path: Path) -> None:
     def audit(*targets: str, board_only: bool = False) -> Audit:
         return Audit(SETTINGS, BUNDLE, targets, tmp_path, board_only=board_only)
 
-    assert (audit("qemu:x").main, audit("qemu:x").confirming) == ((TWIN,), ("qemu:x",))
-    assert audit("twin:?arena=200000").main == ("twin:?arena=200000",)
+    assert audit("qemu:x").confirming == ("qemu:x",)
     assert audit("twin:").confirming == ()
     assert audit("twin:", "qemu:x").confirming == ("qemu:x",)
-    assert audit("qemu:x", board_only=True).main == ("qemu:x",)
     with pytest.raises(StudyError, match="twin is no board"):
         audit("twin:", board_only=True)
 
@@ -236,6 +257,4 @@ def test_the_room_is_what_the_store_takes_when_windows_are_sent() -> None:
     board = fakeboard.FakeBoard(capacity=(90, 90))
     begun = SimpleNamespace(capacity=288)
     board.begin = lambda settings: begun  # type: ignore[method-assign]
-    settings = replace(SETTINGS, defences=(), depths=())
-    tasks = tasks_of(Bundle.load(BUNDLE), settings)
-    assert runner.capacity(board, tasks, settings) == 90
+    assert recipe.capacity(board, bundle(), runs()[:1]) == 90  # type: ignore[arg-type]

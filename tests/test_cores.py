@@ -16,8 +16,9 @@ from tinymia.device.build import build
 from tinymia.device.client import Board
 from tinymia.device.connect import DEFAULT_TARGET, connect, supply
 from tinymia.device.elf import symbols
+from tinymia.device.qemu import MACHINES
 from tinymia.device.target import Target
-from tinymia.device.targets import MACHINES, environment, open_target
+from tinymia.device.targets import environment, open_target
 from tinymia.export.bundle import Bundle
 from tinymia.wire.protocol import Policy
 from tinymia.wire.settings import Optimizer, Parameters, Schedule, TrainSettings, check_settings
@@ -65,6 +66,7 @@ def draw_settings(rng: np.random.Generator, raw: bool, large: bool) -> TrainSett
         rotation=some(0.0, 0.5) if raw else 0.0,
         shift=int(rng.integers(0, 6)) if raw else 0,
         noise_multiplier=noise,
+        expected_members=9 if noise > 0 else 0,
     )
     check_settings(settings)
     return settings
@@ -86,7 +88,7 @@ def jobs() -> Iterator[Job]:
         TrainSettings(dropout=0.5, seed=11),
         TrainSettings(mixup=0.4, seed=12),
         TrainSettings(holdout=25, patience=1, seed=13),
-        TrainSettings(clip_norm=1.0, noise_multiplier=1.1, seed=14),
+        TrainSettings(clip_norm=1.0, noise_multiplier=1.1, expected_members=13, seed=14),
     )
     for settings in alone:
         yield -1, False, 13, 3, settings

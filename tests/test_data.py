@@ -215,6 +215,22 @@ def test_files_that_are_no_npz(tmp_path: Path) -> None:
         data.load(tmp_path / "none.npz")
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "says"),
+    [
+        ("labels", [0], "an array"),
+        ("labels", np.zeros((140, 7)), "one entry"),
+        ("labels", np.zeros(140), "whole numbers"),
+        ("person", None, "an array"),
+    ],
+)
+def test_recordings_that_are_described_wrongly(
+    recordings: PersonalDataset, name: str, wrong: object, says: str
+) -> None:
+    with pytest.raises(DataError, match=f"`{name}` must be.*{says}"):
+        replace(recordings, **{name: wrong})
+
+
 def test_a_model_for_other_data(recordings: PersonalDataset) -> None:
     meta = {
         "window": {"length": 50, "channels": 6, "rate_hz": 50.0},

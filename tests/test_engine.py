@@ -31,7 +31,8 @@ from opmodels import build as build_model
 from tinymia import data
 from tinymia.data.splits import draw, person_pool
 from tinymia.device.boards import read
-from tinymia.device.build import build, firmware_dir
+from tinymia.device.build import build
+from tinymia.device.checkout import firmware_dir
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.errors import DeviceError
@@ -169,7 +170,7 @@ def test_refusals_are_the_same(program: Path, usual: Path, why: str) -> None:
 
 
 def test_what_only_the_interpreter_has_room_for_is_refused(program: Path, usual: Path) -> None:
-    blob = complete(wide(239))  # in two tensors, of 112 KiB
+    blob = complete(wide(138))  # two tensors and the answer as float32: 112 KiB
     with running(usual, blob) as board:
         board.require_bundle()
     with running(program, blob) as board:

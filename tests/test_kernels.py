@@ -116,11 +116,9 @@ def core() -> Any:
     header = ROOT / "host" / "native" / "vec.h"
     # The name holds the header, so that a change of it is compiled.
     name = f"kernels-{zlib.crc32(header.read_bytes()):08x}"
-    library = ctypes.CDLL(
+    return ctypes.CDLL(
         str(build_shared(name, [NATIVE / "kernels_shim.cc"], ["-I", str(header.parent)]))
     )
-    library.tinymia_scratch.restype = ctypes.c_uint32
-    return library
 
 
 def values_of(layer: Layer, seed: int = 0) -> dict[str, Array]:
@@ -149,7 +147,6 @@ def run(
     t["y"] = np.full((*layer.output, *lane), np.nan, np.float32)
     t["gradient"] = np.zeros((trained, *lane), np.float32)
     t["norm2"] = np.full(lane, np.nan, np.float32)
-    t["scratch"] = np.zeros((core.tinymia_scratch(layer.pack()), *lane), np.float32)
     # The vectors want alignment.
     t = {name: aligned(value) for name, value in t.items()}
 
@@ -161,7 +158,7 @@ def run(
         layer.pack(),
         *map(at, ("x", "other", "weights", "bias")),
         ctypes.c_bool(biases_only),
-        *map(at, ("y", "dy", "dx", "dother", "gradient", "norm2", "scratch")),
+        *map(at, ("y", "dy", "dx", "dother", "gradient", "norm2")),
     )
     return t
 

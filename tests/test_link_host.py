@@ -13,7 +13,8 @@ import pytest
 
 from tinymia.device.client import Board, TrainSettings
 from tinymia.device.connect import connect
-from tinymia.device.link import Link, LinkLostError, decode_frame, encode_frame
+from tinymia.device.frames import decode_frame, encode_frame
+from tinymia.device.link import Link, LinkLostError
 from tinymia.errors import DataError, DeviceError
 from tinymia.wire import protocol
 
@@ -256,7 +257,7 @@ def test_a_repeatable_session_is_only_for_a_board_that_was_just_started(
     seen: dict[str, int] = {}
 
     class Target:
-        serial, alive, unit, patience = None, None, "", 10.0
+        serial, alive, unit, patience, foreign_line = None, None, "", 10.0, False
 
         def close(self) -> None:
             pass

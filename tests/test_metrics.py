@@ -1,16 +1,21 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from tinymia.statistics.metrics import (
-    auc,
-    best_threshold,
-    crossfit_advantage,
-    resolves,
-    roc,
-    tpr_at_fpr,
-)
+from tinymia.statistics.intervals import Resampler
+from tinymia.statistics.metrics import auc, best_threshold, crossfit_advantage, resolves, roc
 from tinymia.statistics.pooled import PooledScores
+
+
+def tpr_at_fpr(members, nonmembers, fpr):
+    """What PooledScores must give for one cell: ties at the threshold count as non-members."""
+    allowed = int(np.floor(fpr * len(nonmembers) + 1e-9))
+    if allowed >= len(nonmembers):
+        return 1.0
+    threshold = np.sort(nonmembers)[::-1][allowed]
+    return float(np.mean(members > threshold))
 
 
 def draw(seed, m=120, n=90, ties=False):
@@ -95,6 +100,98 @@ def test_pooled_weights_equal_repeated_cells(equal):
             assert value == pytest.approx(tpr_at_fpr(members, others, target), abs=1e-6)
 
 
+def many(people, repetitions, equal, ties, seed=0):
+    rng = np.random.default_rng(seed)
+    cells, who = [], []
+    for p in range(people):
+        for _ in range(repetitions):
+            m, n = (9, 31) if equal else rng.integers(5, 40, 2)
+            pair = rng.normal(0.3 * p, 1, m) + 0.5, rng.normal(0.3 * p, 1, n)
+            cells.append(tuple(x.round(1) for x in pair) if ties else pair)
+            who.append(f"p{p:03d}")
+    return cells, who
+
+
+def by_definition(cells, weights, targets):
+    """AUC over all pairs and TPR over all thresholds, of weighted cells."""
+    m, n = (
+        np.concatenate(
+            [np.full(len(c[i]), w / len(c[i])) for c, w in zip(cells, weights, strict=True)]
+        )
+        for i in (0, 1)
+    )
+    members, others = (np.concatenate([c[i] for c in cells]) for i in (0, 1))
+    wins = (members[:, None] > others) + 0.5 * (members[:, None] == others)
+    total = weights.sum()
+    rates = []
+    for target in targets:
+        best = 0.0
+        for t in [*others, -np.inf]:
+            if n[others > t].sum() <= target * total + 1e-9:
+                best = max(best, m[members > t].sum())
+        rates.append(best / total)
+    return m @ wins @ n / total**2, rates
+
+
+@pytest.mark.parametrize("equal", [True, False])
+@pytest.mark.parametrize("ties", [True, False])
+def test_replicates_by_definition(equal, ties):
+    """The data, resamples and each person left out, by the shorter ways and the plain one."""
+    cells, who = many(5, 3, equal, ties)
+    sampler = Resampler(who, 20, seed=1)
+    targets = [0.01, 0.1, 0.4, 1.0]
+    pooled = PooledScores(cells)
+    auc_of, tpr_of = sampler.replicates(pooled.auc), sampler.replicates(pooled.tpr_at(targets))
+    plain = sampler.replicates(lambda w: pooled.tpr(w, targets))
+    rows = [
+        ("point", np.ones((1, 15))),
+        ("boot", sampler.boot),
+        ("drop", sampler.left_out(range(5))),
+    ]
+    for name, weights in rows:
+        want = [by_definition(cells, w, targets) for w in weights]
+        got_auc, got_tpr = np.atleast_1d(getattr(auc_of, name)), getattr(tpr_of, name)
+        np.testing.assert_allclose(got_auc, [a for a, _ in want], atol=1e-12)
+        np.testing.assert_allclose(np.atleast_2d(got_tpr), [t for _, t in want], atol=1e-12)
+        np.testing.assert_allclose(getattr(plain, name), got_tpr, atol=1e-12)
+
+
+def test_many_cells_are_resampled_on_a_grid():
+    cells, who = many(40, 3, True, False)
+    sampler, pooled = Resampler(who, 50), PooledScores(cells)
+    assert pooled.cells > 100
+    quick = sampler.replicates(pooled.auc)
+    exact = sampler.replicates(pooled.auc.__call__)
+    np.testing.assert_allclose(quick.boot, exact.boot, atol=1e-4)
+    assert quick.boot.std() > 3e-3
+    assert quick.point == exact.point
+    np.testing.assert_allclose(quick.drop, exact.drop, atol=1e-12)
+
+
+@pytest.mark.parametrize("ties", [True, False])
+def test_the_threshold_is_that_of_the_tpr(ties):
+    cells, _ = many(3, 2, True, ties)
+    pooled = PooledScores(cells)
+    members = np.concatenate([m for m, _ in cells])
+    for fpr in (0.0, 0.03, 0.5, 1.0):
+        want = pooled.tpr(np.ones((1, 6)), [fpr])[0, 0]
+        assert np.mean(members > pooled.threshold(fpr)) == pytest.approx(want, abs=1e-12)
+
+
+def test_work_is_linear_in_people():
+    """No array grows with people times people or cells times scores: counted, not timed."""
+    peaks = []
+    for people in (20, 80):
+        cells, who = many(people, 10, True, False)
+        tracemalloc.start()
+        sampler, pooled = Resampler(who, 100), PooledScores(cells)
+        sampler.replicates(pooled.auc)
+        sampler.replicates(pooled.tpr_at(np.geomspace(1e-2, 1, 20)))
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 5 * peaks[0]
+
+
 def test_unequal_cells_do_not_shift_the_null():
     """People differ in their scores and in their share of members: no leak must stay 0.5."""
     rng = np.random.default_rng(0)
@@ -135,3 +232,25 @@ def test_crossfit_uses_other_people_only():
     np.testing.assert_array_equal(crossfit_advantage([separable, shifted], ["a", "b"]), [0, 0])
     np.testing.assert_array_equal(crossfit_advantage([separable] * 2, ["a", "b"]), [1, 1])
     assert crossfit_advantage([separable] * 2, ["a", "a"]) is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("ties", [True, False])
+def test_crossfit_by_definition(seed, ties):
+    """The best threshold on all others, taken from their scores alone, for each person."""
+    cells, who = many(6, 4, seed % 2 == 0, ties, seed)
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(cells))
+    cells, who = [cells[i] for i in order], [who[i] for i in order]
+    want = []
+    for (members, others), person in zip(cells, who, strict=True):
+        rest = [c for c, p in zip(cells, who, strict=True) if p != person]
+        threshold = best_threshold(*(np.concatenate([c[side] for c in rest]) for side in (0, 1)))
+        want.append(np.mean(members > threshold) - np.mean(others > threshold))
+    np.testing.assert_array_equal(crossfit_advantage(cells, who), want)
+
+
+def test_crossfit_over_many_blocks(monkeypatch):
+    monkeypatch.setattr("tinymia.statistics.metrics._Levels._BLOCK", 7)
+    test_crossfit_by_definition(1, False)
+    test_crossfit_by_definition(2, True)

@@ -16,7 +16,7 @@ from tinymia.device.boards import board
 from tinymia.device.build import build
 from tinymia.device.connect import connect
 from tinymia.device.flash import explain, udev_rules
-from tinymia.device.link import encode_frame
+from tinymia.device.frames import encode_frame
 from tinymia.device.monitor import Decoder
 from tinymia.device.tap import tap
 from tinymia.device.target import Target

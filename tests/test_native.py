@@ -15,7 +15,7 @@ from tinymia.data.splits import draw, person_pool
 from tinymia.device.build import build
 from tinymia.device.client import Board, TrainSettings
 from tinymia.device.connect import Connection, connect, image_for
-from tinymia.device.link import encode_frame
+from tinymia.device.frames import encode_frame
 from tinymia.export.bundle import Bundle, Tail
 from tinymia.wire import protocol
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +12,23 @@ from click.testing import CliRunner
 
 from tinymia import data
 from tinymia.cli.main import cli as main
+from tinymia.cli.personalize import say_defences
 from tinymia.data.splits import draw, person_pool
+from tinymia.defenses import TrainingSize
 from tinymia.defenses.accounting import epsilon
+from tinymia.defenses.clipping import Clipping
+from tinymia.defenses.dp_sgd import DpSgd
 from tinymia.device.build import build
 from tinymia.device.connect import connect
-from tinymia.errors import BundleError
-from tinymia.export.bundle import Bundle
+from tinymia.errors import BundleError, StudyError
+from tinymia.export.bundle import AnswerRule, Bundle
 from tinymia.export.convert import run_int8
 from tinymia.export.front import front_layers
-from tinymia.export.personal import personalized_bundle
+from tinymia.export.personal import personalized_bundle, requantized
+from tinymia.export.provenance import people_to_audit, personalizations, seen_people, whose
 from tinymia.export.tflite_file import shared_tensors_equal
 from tinymia.export.writeback import personalized_tflite
+from tinymia.wire.protocol import Policy, SecretSource
 from tinymia.wire.settings import Parameters, TrainSettings
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
@@ -45,7 +53,7 @@ def test_what_was_not_trained_stays_byte_for_byte(
     made = personalized_bundle(base, first, trained, theta, {"person": "p07"})
     assert made.model == base.model
     assert made.layers.to_bytes() == base.layers.to_bytes()
-    note = made.meta["provenance"]["personalized"]
+    note = personalizations(made)[-1]
     assert note["base"] == base.bundle_id
     assert ("requantized" in note) == (first < 4)
     if first == 0:
@@ -63,7 +71,7 @@ def test_what_saturates_is_counted(base: Bundle) -> None:
     first = base.layers.records[0]
     theta[[3, first.weight_count + 1]] = 1e6
     made = personalized_bundle(base, 0, Parameters.WEIGHTS, theta, {})
-    report = made.meta["provenance"]["personalized"]["requantized"]
+    report = personalizations(made)[-1]["requantized"]
     assert report["saturated"] == 2
     assert report["largest_error"] > 1e6
     again = front_layers(made.model)
@@ -105,7 +113,7 @@ def test_a_trained_network_answers_again_as_it_did(
     assert cost.largest_probability_change < 0.15
     int8 = (run_int8(written, windows).astype(np.float32) + 128) / 256
     assert np.abs(int8 - after).mean() < 0.1 * np.abs(after - before).mean()
-    report = made.meta["provenance"]["personalized"]["requantized"]
+    report = personalizations(made)[-1]["requantized"]
     assert report["layers"] == 3
     again = front_layers(made.model)
     assert again is not None
@@ -130,12 +138,73 @@ def test_a_trained_network_answers_again_as_it_did(
     assert change.mean() < 0.1 * np.abs(after - before).mean()
 
 
+# --- whom it knows ---
+
+
+def personalised_for(bundle: Bundle, first: int, **note: str) -> Bundle:
+    theta = untrained(bundle, first, False)
+    return personalized_bundle(bundle, first, Parameters.WEIGHTS, theta, note)
+
+
+def test_nobody_of_the_base_model_is_audited(base: Bundle) -> None:
+    dataset = data.load("watch")
+    public = base.meta["provenance"]["public_people"]
+    assert not set(people_to_audit(dataset, base, ())) & set(public)
+    with pytest.raises(StudyError, match="base model was trained on"):
+        people_to_audit(dataset, base, public[:1])
+    with pytest.raises(StudyError, match="nobody called"):
+        people_to_audit(dataset, base, ("p99",))
+
+
+def test_a_bundle_forgets_nobody_whom_it_was_personalised_for(base: Bundle, tmp_path: Path) -> None:
+    dataset = data.load("watch")
+    public = set(base.meta["provenance"]["public_people"])
+    bundle = base
+    for count, person in enumerate(("p07", "p08", "p10"), 1):
+        before = bundle
+        bundle = personalised_for(bundle, 4, person=person, dataset_sha256=dataset.sha256)
+        bundle.save(tmp_path / "b.bundle")
+        bundle = Bundle.load(tmp_path / "b.bundle")
+        assert len(personalizations(bundle)) == count
+        assert personalizations(bundle)[-1]["base"] == before.bundle_id
+        assert (whose(bundle), bundle.meta["name"]) == (person, "har-watch-personal")
+    assert seen_people(dataset, bundle) == public | {"p07", "p08", "p10"}
+    assert people_to_audit(dataset, bundle, ()) == ["p09"]
+    with pytest.raises(StudyError, match="trained on p07"):
+        people_to_audit(dataset, bundle, ("p07",))
+
+
+def test_provenance_as_earlier_versions_wrote_it(base: Bundle) -> None:
+    dataset = data.load("watch")
+    meta = copy.deepcopy(base.meta)
+    meta["provenance"]["personalized"] = {"person": "p09", "base": "0" * 16}
+    old = Bundle.from_bytes(replace(base, meta=meta).to_bytes())
+    assert people_to_audit(dataset, old, ()) == ["p07", "p08", "p10"]
+    made = personalised_for(old, 4, person="p08", dataset_sha256="another data set's")
+    assert [note["person"] for note in personalizations(made)] == ["p09", "p08"]
+    assert people_to_audit(dataset, made, ()) == ["p07", "p08", "p10"]
+    for wrong in (7, "p07", ["p07"]):
+        meta["provenance"]["personalized"] = wrong
+        with pytest.raises(BundleError, match="personalized must be"):
+            replace(base, meta=meta).to_bytes()
+
+
+def test_all_that_was_written_back_is_told(base: Bundle) -> None:
+    assert requantized(base) is None
+    once = personalised_for(base, 0, person="p07")
+    both = personalised_for(personalised_for(once, 4, person="p08"), 2, person="p09")
+    said = requantized(both)
+    assert said is not None
+    assert said.startswith("1 layer of")
+    assert "; before that 3 layers of" in said
+
+
 def test_a_budget_from_epsilon(base: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "private.bundle"
     size = ["--members", "80", "--batch", "8", "--epochs", "20"]
     done = CliRunner().invoke(main, ["export", "--budget-epsilon", "4", *size, "--out", str(out)])
     assert done.exit_code == 0, done.output
-    assert "epsilon 4 at delta 0.001" in done.output
+    assert "epsilon 4 at delta 0.001 for one window more or less" in done.output
     budget = Bundle.load(out).budget
     assert budget is not None
     assert budget.steps == 200
@@ -144,6 +213,17 @@ def test_a_budget_from_epsilon(base: Bundle, tmp_path: Path) -> None:
     spent = epsilon(budget.noise_multiplier, budget.max_rate, budget.steps, 1e-3)
     assert 3.9 < min(spent.rdp, spent.pld) <= 4
     assert Bundle.load(out).layers.to_bytes() == base.layers.to_bytes()
+    # The answer policy goes into the same bundle, then or later.
+    again = ["export", "--bundle", str(out), "--out", str(out)]
+    done = CliRunner().invoke(main, [*again, "--answers", "rounded", "--levels", "10"])
+    assert done.exit_code == 0, done.output
+    assert "rounded, 10 levels: of release builds" in done.output
+    assert Bundle.load(out).answers == AnswerRule(Policy.ROUNDED, 10)
+    assert Bundle.load(out).budget == budget
+    done = CliRunner().invoke(main, [*again, "--answers", "label", "--budget-epsilon", "2", *size])
+    assert done.exit_code == 0, done.output
+    assert Bundle.load(out).answers == AnswerRule(Policy.LABEL)
+    assert Bundle.load(out).budget != budget
 
 
 @pytest.mark.parametrize(
@@ -151,6 +231,10 @@ def test_a_budget_from_epsilon(base: Bundle, tmp_path: Path) -> None:
     [
         [],
         ["--personalized", "a", "--budget-epsilon", "4"],
+        ["--personalized", "a", "--answers", "label"],
+        ["--answers", "rounded", "--levels", "0"],
+        ["--answers", "rounded", "--levels", "65536"],
+        ["--answers", "none"],
         ["--budget-epsilon", "-1"],
         ["--budget-epsilon", "4", "--delta", "2"],
         ["--budget-epsilon", "4", "--batch", "81"],
@@ -162,3 +246,17 @@ def test_impossible_budgets(wrong: list[str], tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["export", *wrong, "--out", str(out)])
     assert done.exit_code != 0
     assert not out.exists()
+
+
+def test_no_epsilon_without_whom_it_is_for(capsys: pytest.CaptureFixture[str]) -> None:
+    dp, size = DpSgd(noise=1.3), TrainingSize(80, 8, 50)
+    say_defences((dp,), size, 7, SecretSource.SEED)
+    said = capsys.readouterr()
+    assert "7.73 for one window more or less, 15.65 for one window replaced" in said.out
+    assert "at delta 0.001" in said.out
+    assert "keyed by the seed (7)" in said.err
+    assert "protects nobody" in said.err
+    say_defences((dp,), size, 7, SecretSource.CHIP)
+    assert "seed" not in capsys.readouterr().err
+    say_defences((Clipping(),), size, 7, SecretSource.SEED)
+    assert capsys.readouterr().err == ""

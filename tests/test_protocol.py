@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinymia.device.client import answer_bytes, decode_answers
-from tinymia.device.link import decode_frame, encode_frame
+from tinymia.device.frames import decode_frame, encode_frame
 from tinymia.wire import protocol
+from tinymia.wire.answers import answer_bytes, decode_answers
 from tinymia.wire.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,9 +11,9 @@ import pytest
 
 from tinymia.device.client import Board
 from tinymia.device.recover import Interruption, SteadyBoard
-from tinymia.device.twin import TwinPort, TwinTarget
 from tinymia.errors import DeviceError
 from tinymia.export.bundle import Bundle
+from tinymia.twin.target import TwinPort, TwinTarget
 from tinymia.wire.settings import TrainSettings
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"

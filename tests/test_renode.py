@@ -16,16 +16,17 @@ import pytest
 
 from tinymia.device.boards import boards
 from tinymia.device.build import build
+from tinymia.device.checkout import renode_dir
 from tinymia.device.connect import connect
 from tinymia.device.link import BoardRestartedError
-from tinymia.device.renode import RenodeTarget, find_renode, scripts_dir
+from tinymia.device.renode import RenodeTarget, find_renode
 from tinymia.device.target import Target
 from tinymia.device.targets import environment
 from tinymia.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
-NAMES = sorted(path.stem for path in scripts_dir().glob("*.resc"))
+NAMES = sorted(path.stem for path in renode_dir().glob("*.resc"))
 OF_BOARD = {board.renode: board for board in boards().values() if board.renode}
 
 # Types and properties of Renode's models (their constructors), as far as the platforms use them.
@@ -61,7 +62,7 @@ def platform(name: str) -> dict[str, tuple[str, int | None, dict[str, str], str]
     """Peripherals of a .repl file: type, address, properties, where the interrupt goes."""
     found: dict[str, tuple[str, int | None, dict[str, str], str]] = {}
     current = ""
-    for number, line in enumerate((scripts_dir() / f"{name}.repl").read_text().splitlines(), 1):
+    for number, line in enumerate((renode_dir() / f"{name}.repl").read_text().splitlines(), 1):
         text = line.split("//")[0].rstrip()
         if not text or (current == "sysbus" and line.startswith(" ")):
             assert not text or re.fullmatch(
@@ -124,7 +125,7 @@ def test_peripherals_lie_where_the_firmware_looks_for_them(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_says_what_renode_understands(name: str) -> None:
-    text = (scripts_dir() / f"{name}.resc").read_text()
+    text = (renode_dir() / f"{name}.resc").read_text()
     lines = [line for line in text.splitlines() if line and line[0] not in ":#"]
     for line in lines:
         assert any(line.startswith(command + " ") for command in COMMANDS), line
@@ -325,7 +326,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_robot_finds_every_keyword() -> None:
-    suite = scripts_dir() / "tinymia.robot"
+    suite = renode_dir() / "tinymia.robot"
     command = [sys.executable, "-m", "robot", "--dryrun"]
     command += ["--output", "NONE", "--log", "NONE", "--report", "NONE", str(suite)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

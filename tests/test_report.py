@@ -1,30 +1,36 @@
-import copy
 import csv
+import io
 import json
 import re
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 
 import pytest
+from click.testing import CliRunner
+from rich.console import Console
 
-import synthetic
-from tinymia.audit.analyse import analyse
-from tinymia.audit.answer import compose
-from tinymia.audit.types import OutputPolicy
-from tinymia.audit.wording import interval, percent, points
-from tinymia.errors import ReportError, StudyError
-from tinymia.report import render
-
-SMALL = {"people": 4, "repetitions": 3, "members": 60, "pool": 150}
+import synthetic_results as made
+from tinymia.attacks.base import Adversary
+from tinymia.cli.report import command
+from tinymia.errors import ReportError
+from tinymia.evidence import OutputPolicy
+from tinymia.experiments.base import Figure, Verdict
+from tinymia.report import terminal
+from tinymia.report.answer import compose
+from tinymia.report.render import OUTPUTS, render
+from tinymia.report.section import all_sections
+from tinymia.report.sections.limits import of_attacks, sentences
+from tinymia.report.words import above_guessing, interval, number, percent, points, ratio_text
+from tinymia.statistics import levels
+from tinymia.study.results import RESULTS, load, to_json, write_json
 
 
 @pytest.fixture(scope="module")
-def cells():
-    return synthetic.make_cells(**SMALL, leak=dict.fromkeys(synthetic.LEAK, 1.5) | {"base": 0.0})
-
-
-@pytest.fixture(scope="module")
-def results(cells):
-    return json.loads(json.dumps(analyse(cells, synthetic.CONTEXT, resamples=300)))
+def results(tmp_path_factory):
+    """As read from a file, which keeps six decimals."""
+    out = tmp_path_factory.mktemp("results")
+    write_json(out / RESULTS, to_json(made.results()))
+    return load(out)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +42,20 @@ def folder(results, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(folder):
-    return (folder / "report.html").read_text(encoding="utf-8")
+    return text_of(folder / "report.html")
+
+
+def text_of(path):
+    return path.read_text(encoding="utf-8").replace("\u00a0", " ")
+
+
+def plain(text):
+    return text.replace("\u00a0", " ")
+
+
+def section(page, name):
+    start = page.index(f'<section id="{name}">')
+    return page[start : page.index("</section>", start)]
 
 
 def rows(folder, name):
@@ -44,66 +63,31 @@ def rows(folder, name):
         return list(csv.DictReader(file))
 
 
-def test_results_do_not_depend_on_the_order_of_cells(cells, results):
-    again = analyse(cells[::-1], synthetic.CONTEXT, resamples=300)
-    assert json.dumps(again, sort_keys=True) == json.dumps(results, sort_keys=True)
+def of_membership(results, **changes):
+    finding = replace(results.findings.membership, **changes)
+    return replace(results, findings=replace(results.findings, membership=finding))
 
 
-def test_context_is_kept_unchanged(results):
-    assert results["context"] == synthetic.CONTEXT
+def of_context(results, **changes):
+    return replace(results, context=replace(results.context, **changes))
 
 
-def test_known_leakage_is_found(results):
-    added = next(
-        r
-        for r in results["added"]
-        if (r["condition"], r["measure"], r["attack"]) == ("plain@50", "auc", "calibrated-loss")
-    )
-    assert added["verdict"] == "raises leakage"
-    assert results["leakage"]["plain@50"]["calibrated-loss"]["auc"]["value"] > 0.6
-    assert results["answer"][0].startswith("Fine-tuning for 50 epochs adds leakage")
-
-
-def test_base_model_can_only_be_guessed(results):
-    figures = results["leakage"]["base"]["calibrated-loss"]
-    assert figures["guessing"]
-    assert figures["auc"]["value"] == 0.5
-    assert figures["tpr"][0]["value"] == 0.01
-    assert figures["advantage"]["value"] == 0.0
-
-
-def test_unresolved_rates_are_not_printed(results, page):
-    assert results["counts"]["nonmembers_pooled"] == 4 * 3 * 60
-    tpr = results["leakage"]["plain@50"]["loss"]["tpr"][1]
-    assert tpr["fpr"] == 0.001
-    assert tpr["value"] is None
-    assert "needs 5000 non-member answers, there are 720" in tpr["reason"]
-    assert not [r for r in results["paired"] if r["measure"] == "tpr@0.001"]
-    assert "there are 720" in page
-    curve = results["roc"]["curves"]["plain@50"]["loss"]["tpr"]
-    for fpr, value in zip(results["roc"]["fpr"], curve, strict=True):
-        assert (value is None) == (fpr < results["roc"]["from_fpr"])
-
-
-def test_no_leak_is_not_claimed():
-    quiet = synthetic.make_cells(**SMALL, leak=0.0, conditions=("base", "plain@50", "clip@50"))
-    results = analyse(quiet, synthetic.CONTEXT, resamples=100)
-    assert "not distinguishable from none" in results["answer"][0]
-    assert "clipping" in results["answer"][1]
-    assert "is not distinguishable from it" in results["answer"][1]
-    assert results["null_checks"]["base_gap"] == 0.0
-    assert results["null_checks"]["shuffled"]["excluded"] < 0.13
+def shown(results, tmp_path):
+    return text_of(render(results, tmp_path))
 
 
 class Resources(HTMLParser):
     def __init__(self):
         super().__init__()
-        self.found, self.ids, self.open = [], [], []
+        self.found, self.ids, self.open, self.inside = [], [], [], []
         self.unlabelled = 0
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
-        self.found += [attrs[k] for k in ("src", "href", "srcset", "data") if k in attrs]
+        links = [attrs[k] for k in ("src", "href", "srcset", "data", "style") if k in attrs]
+        self.inside += [link[1:] for link in links if link.startswith("#")]
+        self.found += [link for link in links if not link.startswith("#")]
+        self.found += [name for name in attrs if name.startswith("on")]
         if tag in ("script", "link", "iframe", "object", "img"):
             self.found.append(tag)
         if "id" in attrs:
@@ -122,245 +106,618 @@ class Resources(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_page_is_self_contained_and_well_formed(page):
+def parsed(page):
     parser = Resources()
     parser.feed(page)
-    assert parser.found == []
     assert parser.open == []
+    return parser
+
+
+def test_page_is_self_contained_and_well_formed(page):
+    parser = parsed(page)
+    assert parser.found == []
     assert parser.unlabelled == 0
     assert len(parser.ids) == len(set(parser.ids))
+    assert set(parser.inside) <= set(parser.ids)
     assert not re.search(r"https?://|@import|url\(|<script", page)
 
 
-def test_page_shows_the_figures_of_the_json(results, page):
-    text = page.replace("\u00a0", " ")
-    main = results["leakage"]["plain@50"]["calibrated-loss"]
-    assert interval(main["auc"]) in text
-    assert percent(main["tpr"][0]) in text
-    for condition in results["conditions"]:
-        assert interval(results["leakage"][condition["key"]]["loss"]["auc"]) in text
-        assert percent(results["accuracy"][condition["key"]]["heldout"]) in text
-    for row in results["paired"]:
-        if row["measure"] == "auc":
-            assert interval(row["difference"], signed=True) in text
-        if row["measure"] == "heldout":
-            assert points(row["difference"]) in text
-    plain = re.sub(r"</?strong>", "", text)
-    for sentence in results["answer"]:
-        assert sentence in plain
-    for value in ("6,800", "7,200 (+5.9 %)", "61,440 of 98,304 (62.5 %)", "0123abcd", "p03"):
-        assert value in text
-    order = ["Leakage against epochs", "ROC curves", "<h2>Defences", "What it costs", "How members"]
-    order += ["What the figures do not show", "<h2>Provenance"]
-    places = [text.index(title) for title in order]
-    assert places == sorted(places)
+def test_no_figure_is_left_unformatted(page):
+    without_style = re.sub(r"<style>.*?</style>", "", page, flags=re.S)
+    assert not re.search(r"\bNone\b|\bnan\b|\binf\b|Figure\(|\d\.\d{7,}", without_style)
 
 
-def test_csv_files_match_the_json(results, folder):
-    summary = {(r["condition"], r["attack"], r["metric"]): r for r in rows(folder, "summary.csv")}
-    assert len(summary) == 8 * 5 * 5
-    for condition, attacks in results["leakage"].items():
-        for attack, figures in attacks.items():
-            row = summary[condition, attack, "auc"]
-            assert float(row["value"]) == figures["auc"]["value"]
-            assert float(row["low"]) == figures["auc"]["low"]
-            assert summary[condition, attack, "tpr@0.001"]["value"] == ""
-    paired = rows(folder, "paired.csv")
-    assert [r["verdict"] for r in paired] == [
-        r["verdict"] for r in results["added"] + results["paired"]
+def test_sections_are_found_and_stand_in_their_order(page):
+    found = all_sections()
+    assert [s.order for _, s in found] == sorted(s.order for _, s in found)
+    places = [page.find(f'<section id="{name}">') for name, s in found if s.title]
+    shown_ones = [place for place in places if place >= 0]
+    assert shown_ones == sorted(shown_ones)
+    assert {"adversaries", "defences", "thresholds", "controls", "limits"} <= {n for n, _ in found}
+
+
+def test_outputs_name_every_file(folder):
+    assert {path.name for path in folder.iterdir()} == set(OUTPUTS)
+    wanted = "summary paired roc accuracy costs people controls privacy confirmation adversaries"
+    assert {f"{name}.csv" for name in f"{wanted} thresholds shadows".split()} <= set(OUTPUTS)
+
+
+def test_every_condition_attack_and_adversary_is_named(results, page):
+    finding = results.findings.membership
+    for row in (*finding.conditions, *finding.attacks, *finding.adversaries):
+        assert row.title.replace("'", "&#39;") in page
+    for row in finding.attacks:
+        assert row.reference.replace("&", "&amp;") in page
+
+
+def test_adversaries_stand_against_answers(results, page):
+    part, finding = section(page, "adversaries"), results.findings.membership
+    for row in finding.adversaries:
+        for attack, answer in zip(row.attack, finding.answers, strict=True):
+            if attack:
+                leak = finding.leak(finding.main, attack, answer)
+                assert plain(interval(leak.auc)) in part
+        assert plain(percent(row.tpr[0].figure)) in part
+    assert part.count("no attack runs") == 4  # two adversaries, two policies
+    assert part.count("strongest stated") == 1
+    for words in ("rounded to 1/100", "label only", "not distinguishable from guessing"):
+        assert words in part
+
+
+def test_shadow_devices_are_counted_and_the_flag_named(results, page, tmp_path):
+    part = section(page, "adversaries")
+    assert "for 2 of 18 conditions attacks had fewer" in part
+    assert "tinymia audit --whole" in part
+    whole = of_context(
+        results, shadows=tuple(replace(s, used=s.whole) for s in results.context.shadows)
+    )
+    part = section(shown(whole, tmp_path), "adversaries")
+    assert "quick run" not in part
+    assert "as many shadow devices as the whole run" in part
+
+
+def test_defences_have_a_verdict_for_each_adversary(results, page):
+    part, finding = section(page, "defences"), results.findings.membership
+    defended = {c.name for c in finding.conditions if c.defences}
+    matrix = part[: part.index("<details>")]
+    for item in finding.paired:
+        headline = item.attack in {row.attack[0] for row in finding.adversaries}
+        if item.condition in defended and item.measure == "auc" and item.answer == finding.answer:
+            assert (plain(interval(item.difference, signed=True)) in matrix) or not headline
+    assert "every layer" not in part
+    assert matrix.count(">reference<") == len(finding.adversaries)
+
+
+def test_raw_and_corrected_verdicts_stand_together(results, page):
+    part, finding = section(page, "defences"), results.findings.membership
+    headline = {row.attack[0] for row in finding.adversaries}
+    defended = {c.name for c in finding.conditions if c.defences}
+    compared = [
+        item
+        for item in finding.paired
+        if item.attack in headline
+        and item.condition in defended
+        and item.measure == "auc"
+        and item.answer is finding.answer
     ]
-    assert {r["cost"]: r["value"] for r in rows(folder, "costs.csv")}["inference"] == "1234567"
-    assert len(rows(folder, "accuracy.csv")) == 8 * 2 + 7
-    assert len(rows(folder, "people.csv")) == 4 * 8
-    shown = sum(v is not None for v in results["roc"]["curves"]["base"]["loss"]["tpr"])
-    assert len(rows(folder, "roc.csv")) == 8 * 5 * shown
-    assert rows(folder, "null_checks.csv")
+    differ = [item for item in compared if item.verdict is not item.verdict_adjusted]
+    blind = [i for i in compared if i.verdict_adjusted is Verdict.NOT_DISTINGUISHABLE]
+    assert differ
+    assert len(blind) > len(differ)
+    matrix = part[: part.index("<details>")]
+    assert matrix.count("uncorrected: ") == len(differ)
+    assert matrix.count("would have seen 0.0") == len(blind)
+    assert len(re.findall(r'class="tag', matrix)) == len(compared)
+
+
+def test_other_policies_have_their_own_matrix(results, page):
+    part, finding = section(page, "defences"), results.findings.membership
+    start = part.index("The same with other answers: label only")
+    matrix = part[start : part.index("</details>", start)]
+    leak = finding.leak("dropout@50", "joint-decoder", OutputPolicy.LABEL)
+    assert plain(interval(leak.auc)) in matrix
+    assert "shadow devices on other people" not in matrix  # they have no attack there
+
+
+def test_thresholds_are_three_by_name(results, page):
+    part = section(page, "thresholds")
+    for words in ("One threshold for everybody", "One for each person", "One for each window"):
+        assert f"<strong>{words}</strong> models" in part
+    row = next(
+        r
+        for r in results.findings.membership.thresholds
+        if (r.condition, r.attack, r.fpr) == ("plain@50", "lira-online", 0.01)
+    )
+    for value in (row.global_tpr, row.person_tpr, row.window_tpr):
+        assert f">{number(100 * value.value, 1)} %<" in part
+    assert "0.16 to 3.47 %" in part
+    assert "needs shadow devices" in part
+
+
+def test_a_failed_control_is_said(results, page, tmp_path):
+    assert "Not as expected" not in section(page, "controls")
+    controls = results.findings.membership.controls
+    broken = (replace(controls[0], holds=False), *controls[1:])
+    part = section(shown(of_membership(results, controls=broken), tmp_path), "controls")
+    assert f"Not as expected: {controls[0].title}" in part
+    assert "does not hold" in part
+    assert rows(tmp_path, "controls.csv")[0]["holds"] == "False"
+
+
+def test_limits_are_those_of_attacks_and_of_the_account(results, page):
+    found = list(sentences(results))
+    limit = "It compares with the public base model alone."
+    assert of_attacks(results) == [("Loss difference to the base model", limit)]
+    assert limit in section(page, "limits")
+    assert any("holds for one window added or removed" in s for s in found)
+    assert any("an audit build gives nobody privacy" in s for s in found)
+    assert "A note of this study." in found
+    bare = of_context(results, privacy=())
+    assert not any("privacy." in s and "nobody" in s for s in sentences(bare))
+
+
+def test_csv_files_match_the_results(results, folder):
+    finding = results.findings.membership
+    summary = {
+        (r["condition"], r["attack"], r["answer"], r["metric"]): r
+        for r in rows(folder, "summary.csv")
+    }
+    assert len(summary) == 4 * len(finding.leaks)
+    for leak in finding.leaks:
+        row = summary[leak.condition, leak.attack, leak.answer, "auc"]
+        assert float(row["value"]) == leak.auc.value
+        assert float(row["low"]) == leak.auc.low
+        assert row["note"] == above_guessing(leak)
+    paired = rows(folder, "paired.csv")
+    assert len(paired) == len(finding.added) + len(finding.paired)
+    for row, item in zip(paired, (*finding.added, *finding.paired), strict=True):
+        assert (row["verdict"], row["verdict_adjusted"]) == (item.verdict, item.verdict_adjusted)
+        assert float(row["p_adjusted"]) == item.p_adjusted
+        assert float(row["simultaneous_low"]) == item.simultaneous.low
+    costs = {(r["scope"], r["cost"]): r["value"] for r in rows(folder, "costs.csv")}
+    assert costs["device", "inference"] == "79009.0"
+    assert costs["clip@50", "clipped"] == "812.5"
+    assert len(rows(folder, "accuracy.csv")) == 4 * len(finding.conditions)
+    assert len(rows(folder, "people.csv")) == len(finding.people)
+    assert len(rows(folder, "thresholds.csv")) == 3 * len(finding.thresholds)
+    assert len(rows(folder, "shadows.csv")) == len(finding.conditions)
+    resolved = sum(v is not None for v in finding.curves[0].tpr)
+    assert len(rows(folder, "roc.csv")) == resolved * len(finding.curves)
+    who = {(r["adversary"], r["answer"], r["metric"]) for r in rows(folder, "adversaries.csv")}
+    assert ("joint", "label", "auc") in who
+    assert [r["epsilon"] for r in rows(folder, "privacy.csv")] == ["7.73", "2.3"]
 
 
 def test_rendering_twice_gives_the_same_bytes(results, folder, tmp_path):
-    render(copy.deepcopy(results), tmp_path)
+    render(results, tmp_path)
     for path in folder.iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
+def test_results_read_back_give_the_same_page(results, folder, tmp_path):
+    write_json(tmp_path / RESULTS, to_json(results))
+    render(load(tmp_path), tmp_path)
+    assert text_of(tmp_path / "report.html") == text_of(folder / "report.html")
+
+
 def test_text_from_outside_is_escaped(results, tmp_path):
-    changed = copy.deepcopy(results)
-    changed["context"]["dataset"] = "<script>alert(1)</script>"
-    changed["conditions"][-1]["title"] = "a <b> & c"
-    text = render(changed, tmp_path).read_text(encoding="utf-8")
+    evil = "<script>alert(1)</script>"
+    hostile = of_context(results, dataset=evil, notes=(evil,), command=evil)
+    finding = hostile.findings.membership
+    look = '"/><script>alert(2)</script>'
+    conditions = tuple(
+        replace(c, title=f"a <b> & c {c.name}", detail=evil, style=look, shape=evil)
+        for c in finding.conditions
+    )
+    attacks = tuple(replace(a, title=evil, reference=evil, limits=evil) for a in finding.attacks)
+    adversaries = tuple(replace(row, title=evil) for row in finding.adversaries)
+    text = shown(
+        of_membership(hostile, conditions=conditions, attacks=attacks, adversaries=adversaries),
+        tmp_path,
+    )
     assert "<script" not in text
     assert "a <b>" not in text
+    assert parsed(text).found == []
 
 
-@pytest.mark.parametrize(
-    "conditions",
-    [("base",), ("plain@5",), ("base", "plain@5"), ("base", "plain@5", "noise@5", "clip@5")],
-)
-@pytest.mark.parametrize("people", [1, 2])
-def test_small_studies_render(conditions, people, tmp_path):
-    few = synthetic.make_cells(
-        people=people, repetitions=2, members=20, pool=50, leak=0.5, conditions=conditions
-    )
-    results = analyse(few, {"seed": 1}, resamples=50)
-    text = render(results, tmp_path).read_text(encoding="utf-8")
-    assert len(results["answer"]) == 3
+STUDIES = {
+    "base alone": ("base",),
+    "one plain": ("plain@5",),
+    "no defence": ("base", "plain@5", "plain@50"),
+    "no base": ("plain@50", "clip@50"),
+    "one defence": ("base", "plain@50", "dp-3@50"),
+    "depths": ("base", "plain@50", "all@50"),
+}
+
+
+@pytest.mark.parametrize("names", STUDIES.values(), ids=STUDIES.keys())
+@pytest.mark.parametrize("people", [1, 4])
+@pytest.mark.parametrize("own", [OutputPolicy.FULL, OutputPolicy.LABEL])
+def test_small_studies_render(names, people, own, tmp_path):
+    conditions = [c for c in made.CONDITIONS if c.name in names]
+    answers = (own, *(a for a in made.ANSWERS if a is not own))
+    finding = made.membership(conditions, answers if people > 1 else (own,))
+    if people == 1:
+        finding = made.without_intervals(finding)
+    text = shown(made.results(finding), tmp_path)
+    parsed(text)
     assert "None" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S)
-    assert "nan" not in re.findall(r'points="[^"]*"', text)
+    assert "nan" not in "".join(re.findall(r'points="[^"]*"', text))
+    answer = compose(made.results(finding))
+    assert len(answer) == 3
+    assert all(sentence.text.endswith(".") for sentence in answer)
 
 
-def test_hidden_probabilities(tmp_path):
-    few = synthetic.make_cells(
-        people=3, repetitions=2, members=20, pool=50, policy=OutputPolicy.TOP1
+def test_a_study_of_one_person_claims_nothing(results, tmp_path):
+    finding = made.without_intervals(results.findings.membership)
+    changed = made.results(finding)
+    first, second, third = (sentence.text for sentence in compose(changed))
+    assert "too small" in first
+    assert "lowers" not in second
+    assert "lower leakage" not in second
+    assert "have no interval" in second
+    assert "with no interval" in third
+    text = shown(changed, tmp_path)
+    assert "lowers leakage" not in text
+    assert "raises accuracy" not in text
+    assert "rest on one person" in text
+
+
+def test_policies_that_silence_an_adversary(tmp_path):
+    finding = made.membership(answers=(OutputPolicy.LABEL, OutputPolicy.FULL))
+    text = shown(made.results(finding), tmp_path)
+    assert "no attack runs" in section(text, "adversaries")
+    heads = section(text, "defences").split("</thead>")[0]
+    assert "one at a time" not in heads
+    limits = section(text, "limits")
+    assert "With label only, the device reveals too little for Loss difference" in limits
+    speechless = replace(
+        finding,
+        adversaries=tuple(
+            replace(row, attack=("", row.attack[1])) if row.adversary is Adversary.JOINT else row
+            for row in finding.adversaries
+        ),
     )
-    results = analyse(few, {}, resamples=50)
-    assert results["headline"] == "confidence"
-    assert len(results["attacks_left_out"]) == 4
-    assert "reveals too little for" in render(results, tmp_path).read_text(encoding="utf-8")
+    first = compose(made.results(speechless))[0].text
+    assert (
+        "no attack of the strongest adversary stated beforehand runs at \u201clabel only\u201d"
+        in first
+    )
+    assert "candidate windows and the flash read" in first
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "words"),
+    ("auc", "bounded", "words"),
     [
-        (0.1, 0.05, 0.15, "adds leakage"),
-        (0.01, -0.05, 0.15, "not distinguishable from none"),
-        (-0.1, -0.15, -0.05, "points the wrong way"),
+        (Figure(0.7, 0.65, 0.75), False, "tells members from non-members with AUC 0.700"),
+        (Figure(0.505, 0.501, 0.51), True, "hardly better than by guessing"),
+        (Figure(0.5, 0.46, 0.54), False, "is not distinguishable from guessing"),
+        (Figure(0.5, 0.49, 0.51), True, "learns no more than guessing"),
+        (Figure(0.4, 0.35, 0.45), True, "points the wrong way"),
+        (Figure(0.7), False, "too small for one"),
     ],
 )
-def test_answer_follows_the_sign(results, value, low, high, words):
-    changed = copy.deepcopy(results)
-    names = {"raises": low > 0, "reduces": high < 0}
-    name = next((n for n, holds in names.items() if holds), None)
-    verdict = f"{name} leakage" if name else "not distinguishable"
-    for row in [*changed["added"], *changed["paired"]]:
-        if row["measure"] != "heldout":
-            row["difference"] |= {"value": value, "low": low, "high": high}
-            row["verdict"] = verdict
-    first, second, third = compose(changed)
-    assert words in first
-    assert {"raises": "raise leakage", "reduces": "reduce leakage", None: "are not"}[name] in second
-    assert third.endswith(".")
-    gain = changed["gain"]["plain@50"]
-    gain["difference"] |= {"value": value, "low": low, "high": high}
-    gain["verdict"] = {"raises": "raises accuracy", "reduces": "lowers accuracy"}.get(
-        name, "not distinguishable"
+def test_the_first_sentence_says_what_was_found(results, auc, bounded, words):
+    finding = results.findings.membership
+    leaks = tuple(
+        replace(
+            k,
+            auc=auc,
+            guessing_ruled_out=auc.low is not None and auc.low > 0.5,
+            no_more_than_guessing=bounded,
+        )
+        if (k.condition, k.attack) == ("plain@50", "joint-decoder")
+        else k
+        for k in finding.leaks
     )
-    third = compose(changed)[2]
-    assert {"raises": "Personalising raises", "reduces": "Personalising lowers"}.get(
-        name, "not distinguishable from none"
-    ) in third
+    first = compose(of_membership(results, leaks=leaks))[0].text
+    assert words in plain(first)
+    assert ("it stops at \u201cfull answers\u201d" in first) == ("no more" in words)
+    if "not distinguishable" in words:
+        assert "shown to stop it, though it is not distinguishable" in first
+        assert "guessing at \u201cfull answers\u201d" in first
 
 
-def test_unfinished_and_mixed_studies_are_refused(cells):
-    with pytest.raises(StudyError, match=r"not finished: .* missing\. Run the audit again"):
-        analyse(cells[:-1], {})
-    with pytest.raises(StudyError, match="no finished cells"):
-        analyse([], {})
-    with pytest.raises(StudyError, match="is there twice"):
-        analyse([*cells, cells[0]], {})
-    other = synthetic.make_cells(**SMALL, seed=9)
-    with pytest.raises(StudyError, match="different queries or members"):
-        analyse([*cells[:-1], other[-1]], {})
+def test_no_more_than_guessing_needs_its_bound(results, page):
+    finding = results.findings.membership
+    bounded = [k for k in finding.leaks if k.no_more_than_guessing and not k.guessing_ruled_out]
+    assert not [k for k in bounded if k.condition == finding.main]
+    assert "no more than guessing" not in section(page, "adversaries")
+    leaks = tuple(
+        replace(k, auc=Figure(0.501, 0.49, 0.512), no_more_than_guessing=True)
+        if (k.condition, k.attack, k.answer) == ("plain@50", "joint-decoder", OutputPolicy.LABEL)
+        else k
+        for k in finding.leaks
+    )
+    changed = [replace(k, guessing_ruled_out=False) if k.auc.value == 0.501 else k for k in leaks]
+    first = compose(of_membership(results, leaks=tuple(changed)))[0].text
+    assert first.endswith("it stops at \u201clabel only\u201d.")
 
 
-def test_results_of_another_version_are_refused(results, tmp_path):
+def test_the_second_sentence_is_never_one_mixed_verdict(results):
+    finding = results.findings.membership
+    answer = compose(results)[1]
+    assert len(answer.parts) == len(finding.adversaries)
+    for row, part in zip(finding.adversaries, answer.parts, strict=True):
+        assert part[0] == f"\u201c{row.title}\u201d: "
+    raised = tuple(
+        replace(p, verdict_adjusted=Verdict.RAISES)
+        if (p.condition, p.attack) == ("smooth@50", "joint-decoder")
+        else p
+        for p in finding.paired
+    )
+    parts = ["".join(p) for p in compose(of_membership(results, paired=raised))[1].parts]
+    assert ["raises leakage" in part for part in parts] == [False, False, False, True, False]
+    assert "label smoothing (+0.001) raises leakage" in parts[3]
+
+
+def test_the_third_sentence_tells_gain_and_price(results):
+    text = plain(compose(results)[2].text)
+    gain = next(a for a in results.findings.membership.accuracy if a.condition == "plain@50")
+    assert text.startswith("Personalising raises the accuracy on held-out windows")
+    assert plain(points(gain.gain)) in text
+    assert "DP-SGD with noise 3 lowers it by" in text
+    assert text.endswith("they change the instructions of a training step by +5.0 % to \u00d732.")
+
+
+def test_a_page_of_older_results_says_so(results, page, tmp_path):
+    versions = (made.Setting("tinymia", "0.0.9"),)
+    assert "These results were made by" not in page
+    text = shown(of_context(results, versions=versions), tmp_path)
+    assert "These results were made by tinymia 0.0.9, this page by tinymia" in text
+
+
+def test_results_of_another_format_are_refused(results, tmp_path):
     with pytest.raises(ReportError, match="have format 99"):
-        render(results | {"format": 99}, tmp_path)
-    incomplete = {k: v for k, v in results.items() if k != "gain"}
-    with pytest.raises(ReportError, match="lack 'gain'"):
-        render(incomplete, tmp_path)
-    shorter = copy.deepcopy(results)
-    del shorter["null_checks"]["simulated"][0]["figure"]
-    with pytest.raises(ReportError, match="lack"):
-        render(shorter, tmp_path)
+        render(replace(results, format=99), tmp_path)
+    content = to_json(results)
+    write_json(tmp_path / RESULTS, content | {"format": 1})
+    with pytest.raises(ReportError, match=r"has the format 1, this tinymia reads 3"):
+        load(tmp_path)
+    (tmp_path / RESULTS).write_text("{")
+    with pytest.raises(ReportError, match="is not JSON"):
+        load(tmp_path)
+    with pytest.raises(ReportError, match="Cannot read"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("path", ["context/split", "findings/membership/leaks", "hashes"])
+def test_results_with_keys_missing_are_refused(results, path, tmp_path):
+    content = json.loads(json.dumps(to_json(results)))
+    *parents, last = path.split("/")
+    at = content
+    for key in parents:
+        at = at[key]
+    del at[last]
+    write_json(tmp_path / RESULTS, content)
+    with pytest.raises(ReportError, match="is damaged"):
+        load(tmp_path)
+
+
+CONTRADICTIONS = {
+    "condition": {"main": "nothing@50"},
+    "attack": {"attacks": ()},
+    "policy": {"answer": OutputPolicy.LABEL, "answers": (OutputPolicy.FULL,)},
+    "length": {"fprs": (0.1,)},
+}
+
+
+@pytest.mark.parametrize("changes", CONTRADICTIONS.values(), ids=CONTRADICTIONS.keys())
+def test_results_that_contradict_themselves_are_refused(results, changes, tmp_path):
+    with pytest.raises(ReportError, match="contradict themselves: "):
+        render(of_membership(results, **changes), tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_said(results, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(ReportError, match="cannot be written"):
         render(results, blocked)
 
 
-@pytest.fixture(scope="module")
-def everything():
-    """All defences and depths of the shipped study, with a board's confirmation."""
-    cells = synthetic.make_cells(**SMALL, conditions=synthetic.CONDITIONS + synthetic.MORE)
-    results = analyse(cells, synthetic.FULL_CONTEXT, resamples=100)
-    return json.loads(json.dumps(results | {"confirmation": synthetic.CONFIRMATION}))
-
-
-def test_defences_come_in_the_registry_s_order_and_depths_last(everything):
-    keys = [c["key"] for c in everything["conditions"]]
-    assert keys[:5] == ["base", "plain@1", "plain@5", "plain@20", "plain@50"]
-    assert keys[5:14] == [
-        "clip@50",
-        "smooth@50",
-        "l2@50",
-        "dropout@50",
-        "early-stop@50",
-        "mixup@50",
-        "augment@50",
-        "dp-0.8@50",
-        "dp-1.6@50",
-    ]
-    assert keys[14:] == ["clip+smooth@50", "plain-biases@50", "plain-last2@50", "plain-all@50"]
-    assert everything["main"] == "plain@50"  # and not the deepest training without a defence
-
-
-def test_depths_are_compared_with_plain_but_are_no_defences(everything, tmp_path):
-    compared = {r["condition"] for r in everything["paired"]}
-    assert {"plain-all@50", "plain-biases@50"} <= compared
-    assert "every layer" not in everything["answer"][1]
-    text = render(everything, tmp_path).read_text(encoding="utf-8")
-    start = text.index("<h2>Leakage against depth")
-    section = text[start : text.index("<h2>Every attack")]
-    for key in ("plain-biases@50", "plain@50", "plain-last2@50", "plain-all@50"):
-        assert interval(everything["leakage"][key]["calibrated-loss"]["auc"]) in section
-    order = [section.index(f"</svg>{title}") for title in ("biases alone", "the last layer")]
-    order += [section.index(f"</svg>{title}") for title in ("the last two", "every layer")]
+def test_depths_are_ordered_by_what_they_change(page):
+    part = section(page, "depths")
+    table = part[part.index("<table") :]
+    titles = ("biases alone", "the last layer", "the last two layers", "every layer")
+    order = [table.index(f"<span>{title}") for title in titles]
     assert order == sorted(order)
-    assert "0.015" in section  # its learning rate
-    defences = text[text.index("<h2>Defences") : start]
-    assert "every layer" not in defences
+    assert "4,939" in part
+    assert "0.015" in part
 
 
-def test_epsilon_stands_beside_each_defence(everything, tmp_path):
-    text = render(everything, tmp_path).read_text(encoding="utf-8")
-    defences = text[text.index("<h2>Defences") : text.index("<h2>Leakage against depth")]
-    assert '>8.25</span><span class="sub">\u03b4 = 0.001<' in defences
-    assert '>2.50</span><span class="sub">\u03b4 = 0.001<' in defences
-    assert defences.count(">\u221e<") == 9  # the reference and the eight without noise
-    assert "speaks of one window more or less" in text
-    privacy = rows(tmp_path, "privacy.csv")
-    assert [(r["condition"], r["epsilon"]) for r in privacy] == [
-        ("dp-0.8@50", "8.25"),
-        ("dp-1.6@50", "2.5"),
+def test_epsilon_stands_beside_each_defence_and_says_for_whom(page):
+    prices = section(page, "defences")
+    prices = prices[prices.index("What the defences cost") :]
+    assert '>7.73</span><span class="sub">\u03b4 = 0.001<' in prices
+    assert prices.count(">\u221e<") == 9  # the reference and the eight without noise
+    part = section(page, "privacy")
+    assert "one window added or removed" in part
+    assert "keyed by a seed gives nobody privacy" in part
+
+
+def test_the_page_says_what_ran_where(results, page, tmp_path):
+    part = section(page, "confirmation")
+    for words in ("All 24 devices", "6 of them (25 %)", "9 hashes", "1,530 answers"):
+        assert words in part
+    assert "p01 and p02; 2 each" in part
+    assert "not confirmed" in part
+    found = results.context.confirmation
+    alone = of_context(results, confirmation=replace(found, devices_board=0, board="", rows=()))
+    assert "Nothing of this study was confirmed on a board" in shown(alone, tmp_path)
+    only = of_context(results, confirmation=replace(found, main=found.board))
+    assert "the twin took no part" in shown(only, tmp_path)
+
+
+def test_a_study_without_membership_renders(results, tmp_path):
+    text = shown(replace(results, findings=replace(results.findings, membership=None)), tmp_path)
+    assert "asked nothing about membership" in text
+    assert '<section id="provenance">' in text
+    assert '<section id="defences">' not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (interval(Figure(0.5613, 0.54, 0.5831)), "0.561 [0.540, 0.583]"),
+        (interval(Figure(-0.0004, -0.01, 0.01), signed=True), "+0.000 [\u22120.010, +0.010]"),
+        (interval(Figure(0.5)), "0.500"),
+        (interval(Figure(None, reason="needs 5000 answers")), "needs 5000 answers"),
+        (interval(None), "not measured"),
+        (percent(Figure(0.934, 0.92, 0.948)), "93.4 % [92.0, 94.8]"),
+        (points(Figure(0.074, 0.051, 0.097)), "+7.4 points [+5.1, +9.7]"),
+        (ratio_text(1.044), "+4.4 %"),
+        (ratio_text(28.9), "\u00d729"),
+        (ratio_text(2.5), "\u00d72.5"),
+        (number(None), "n/a"),
+        (number(-1.5, 1), "\u22121.5"),
+    ],
+)
+def test_numbers_as_words(text, words):
+    assert plain(text) == words
+
+
+def test_the_terminal_shows_adversaries_conditions_and_sentences(results):
+    finding = results.findings.membership
+    who = terminal.adversaries(results)
+    assert [row[0] for row in who.rows] == [
+        "no-shadows",
+        "other-people",
+        "candidates",
+        "joint *",
+        "flash",
     ]
+    assert who.columns[1:5] == ("full", "rounded", "top1", "label")
+    assert who.rows[1][3:5] == ("no attack", "no attack")
+    assert who.rows[0][2].endswith("=")  # not told from guessing
+    listed = terminal.conditions(results)
+    assert [row[0] for row in listed.rows] == [c.name for c in finding.conditions]
+    cells = {row[0]: row[2:] for row in listed.rows}
+    assert cells["early@50"][3].endswith(" \u2193")
+    assert cells["clip@50"][3].endswith(" =")
+    assert cells["plain@50"][3] == ".998"
+    found = terminal.sentences(results)
+    assert len(found) == 3
+    assert found[1].count("\n  - ") == len(finding.adversaries)
 
 
-def test_a_price_that_is_many_times_the_plain_one_is_no_per_cent(everything):
-    changed = copy.deepcopy(everything)
-    changed["costs"]["augment@50"]["train_step_ratio"] = 28.9
-    assert "by +3.7 % to \u00d729." in compose(changed)[2]
-    assert "by +3.7 to +5.0 %." in compose(everything)[2]
+def test_the_terminal_prints_within_its_width(results):
+    console = Console(width=110, file=io.StringIO(), markup=False)
+    terminal.print_results(results, console)
+    text = console.file.getvalue()
+    assert "joint *" in text
+    assert max(map(len, text.splitlines())) <= 110
+    lines = [line for line in text.splitlines() if line.startswith("joint *")]
+    assert len(lines) == 1  # no cell wraps
 
 
-def test_every_defence_has_a_look_of_its_own(everything):
-    from tinymia.report.charts import defended, style
+def test_the_terminal_of_a_small_study(results):
+    finding = made.without_intervals(results.findings.membership)
+    cells = {row[0]: row[2:] for row in terminal.conditions(made.results(finding)).rows}
+    assert cells["clip@50"][3].endswith(" ?")
+    silent = replace(results, findings=replace(results.findings, membership=None))
+    assert terminal.adversaries(silent) is None
+    assert terminal.conditions(silent) is None
+    assert len(terminal.sentences(silent)) == 3
 
-    looks = [style(everything, c) for c in defended(everything)]
-    assert len(looks) == len(set(looks)) == 10
+
+def test_the_verb_makes_the_page_again(results, folder, tmp_path):
+    write_json(tmp_path / RESULTS, to_json(results))
+    ran = CliRunner().invoke(command, [str(tmp_path)])
+    assert ran.exit_code == 0, ran.output
+    assert str(tmp_path / "report.html") in ran.output
+    assert text_of(tmp_path / "report.html") == text_of(folder / "report.html")
+    (tmp_path / RESULTS).unlink()
+    missing = CliRunner().invoke(command, [str(tmp_path)])
+    assert isinstance(missing.exception, ReportError)
 
 
-def test_the_page_says_what_ran_where(everything, tmp_path):
-    text = render(everything, tmp_path).read_text(encoding="utf-8")
-    section = text[text.index("<h2>What ran where") : text.index("<h2>How members")]
-    for words in ("All 24 runs", "6 of them (25", "9 hashes", "1,530 answers", "not confirmed"):
-        assert words in section.replace("\u00a0", " ")
-    assert "p01 and p02; 2 each" in section
-    board = rows(tmp_path, "confirmation.csv")
-    assert [(r["run"], r["cells_board"]) for r in board] == [("plain", "4"), ("plain-all", "0")]
-    alone = everything | {
-        "confirmation": synthetic.CONFIRMATION | {"cells_board": 0, "board": "", "rows": []}
+def test_every_field_of_a_comparison_reaches_its_file(results, folder):
+    row = rows(folder, "paired.csv")[-1]
+    names = {f.name for f in fields(results.findings.membership.paired[0])}
+    kept = {"p_value": "p", "simultaneous": "simultaneous_low"}
+    assert {kept.get(name, name) for name in names} <= set(row)
+
+
+def test_many_people_are_folded_away(results, tmp_path):
+    people = tuple(f"n{i:04d}" for i in range(200))
+    crowd = made.results(made.membership(people=people))
+    text = shown(crowd, tmp_path)
+    assert "<summary>200 people</summary>" in section(text, "people")
+    assert "n0019 and 180 more" in section(text, "provenance")
+    assert len(rows(tmp_path, "people.csv")) == 5 * 200
+
+
+def test_a_claim_stands_beside_its_bounds(tmp_path):
+    text = shown(made.results(epsilon=made.epsilon()), tmp_path)
+    part = section(text, "epsilon")
+    for words in (
+        "one window added: 81 against 80 members",
+        "one window removed: 80 against 79 members",
+        "one window replaced: 80 against 80 members",
+        "the bound stays below the claim",
+        "holds for any mechanism",
+        "if the mechanism is Gaussian",
+        "an estimate",
+    ):
+        assert words in part
+    # Neither the bound that assumes a Gaussian nor the fit is the one that is judged.
+    table = part[part.index("<table") : part.index("<details>")]
+    assert ">4.33<" in table
+    assert ">5.00<" not in table
+    assert "contradicted" not in part
+    found = rows(tmp_path, "epsilon.csv")
+    assert {(r["checked"], r["relation"]) for r in found} == {
+        ("claim", "add"),
+        ("claim", "remove"),
+        ("claim", "replace"),
+        ("nothing", ""),
+        ("leak", "add"),
     }
-    text = render(alone, tmp_path).read_text(encoding="utf-8")
-    assert "Nothing of this study was confirmed on a board" in text
-    only = everything | {"confirmation": synthetic.CONFIRMATION | {"main": "qemu:netduinoplus2"}}
-    assert "the twin took no part" in render(only, tmp_path).read_text(encoding="utf-8")
+
+
+def test_a_broken_claim_and_a_failed_control_are_said(tmp_path):
+    finding = made.epsilon(broken=True)
+    part = section(shown(made.results(epsilon=finding), tmp_path), "epsilon")
+    assert "<strong>The claim is contradicted.</strong>" in part
+    assert 'class="tag bad">contradicts the claim' in part
+    assert "A control did not come out" not in part
+    failed = replace(finding, leak=replace(finding.leak, verdict=finding.nothing.verdict))
+    part = section(shown(made.results(epsilon=failed), tmp_path), "epsilon")
+    assert "A control did not come out as it must" in part
+
+
+def test_a_study_without_an_audit_of_its_claim_has_no_such_section(page, folder):
+    assert '<section id="epsilon">' not in page
+    assert rows(folder, "epsilon.csv") == []
+
+
+def test_a_claim_s_audit_can_be_read_back(tmp_path):
+    finding = made.epsilon()
+    write_json(tmp_path / RESULTS, to_json(made.results(epsilon=finding)))
+    assert load(tmp_path).findings.epsilon == finding
+
+
+def test_levels_are_those_that_were_simulated(page, folder):
+    part = section(page, "method")
+    found = rows(folder, "levels.csv")
+    used = [r for r in found if r["method"] == "used"]
+    assert len(used) == len(levels.INTERVALS)
+    for row in found:
+        if row["method"] not in ("leave one out",):
+            assert f">{number(100 * float(row['wrong']), 1)} %<" in part
+
+
+def test_whose_device_it_is(page, tmp_path):
+    assert '<section id="user_level">' not in page
+    asked = made.results(user_level=made.user_level())
+    text = shown(asked, tmp_path)
+    part = section(text, "user_level")
+    assert "97.5 % (guessing: 25.0 %)" in part
+    assert part.count(">tells the owner<") == 1
+    assert part.count(">not distinguishable from guessing<") == 1
+    first = plain(compose(asked)[0].text)
+    assert "the owner scores highest on 97.5 % of devices (guessing: 25.0 %)" in first
+    assert len(rows(tmp_path, "user_level.csv")) == 2
+    write_json(tmp_path / RESULTS, to_json(asked))
+    back = load(tmp_path).findings.user_level
+    assert [row.identified for row in back.rows] == [0.975, 0.3]

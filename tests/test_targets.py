@@ -18,11 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import serial
 
-from tinymia.device import targets
+from processes import gone, until
+from tinymia.device import server_target, targets
 from tinymia.device.bake import bake
 from tinymia.device.build import build
-from tinymia.device.targets import Target, list_ports, needs_image, open_target, takes_bundle
+from tinymia.device.serial_target import list_ports
+from tinymia.device.target import Target
+from tinymia.device.targets import needs_image, open_target, takes_bundle
 from tinymia.errors import DeviceError
 
 QEMU = "qemu:netduinoplus2"
@@ -76,20 +80,58 @@ def ticks(target: Target, turns: int, then: bytes = b"") -> int:
     return int.from_bytes(answer[:4], "little")
 
 
-def gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
+# --- kinds of targets ---
+
+TOASTER = """
+from tinymia.device.target import Target
+
+class Toaster(Target):
+    usage = "toaster:SLICES"
+
+    def alive(self): ...
+    def reconnect(self, seconds=10.0): ...
+
+NOTHING = 3
+"""
 
 
-def until(condition: Any, seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+@pytest.fixture
+def another_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """An installed package that names targets of its own."""
+    info = tmp_path / "toaster-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toaster\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[tinymia.targets]\ntoaster = toaster_board:Toaster\nnothing = toaster_board:NOTHING\n"
+        "gone = toaster_board:Gone\n"
+    )
+    (tmp_path / "toaster_board.py").write_text(TOASTER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    targets._registered.cache_clear()
+    yield
+    targets._registered.cache_clear()
+    targets._loaded.cache_clear()
+
+
+@pytest.mark.usefixtures("another_package")
+def test_a_package_of_ones_own_can_bring_a_target() -> None:
+    with open_target("toaster:2") as target:
+        assert (target.spec, type(target).__name__) == ("toaster:2", "Toaster")
+    assert not needs_image("toaster:2")
+    assert not takes_bundle("toaster:2")
+    for name, says in (("nothing", "no class of targets"), ("gone", "cannot be loaded")):
+        with pytest.raises(DeviceError, match=f"target {name}.*{says}"):
+            open_target(f"{name}:")
+
+
+def test_an_installation_that_is_older_than_the_sources_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(targets, "entry_points", lambda group: ())
+    targets._registered.cache_clear()
+    with pytest.raises(DeviceError, match="make setup"):
+        open_target("twin:")
+    targets._registered.cache_clear()
 
 
 # --- the simulated board ---
@@ -223,11 +265,20 @@ def test_a_thread_that_ends_leaves_its_board_running(elf: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "ending", ["return", signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=str
+    ("ending", "setpriv"),
+    [
+        *((e, True) for e in ("return", signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
+        *((signal.SIGKILL, setpriv) for setpriv in (True, False)),
+    ],
+    ids=str,
 )
-def test_no_simulator_outlives_the_program(elf: Path, ending: str | signal.Signals) -> None:
+def test_no_simulator_outlives_the_program(
+    elf: Path, ending: str | signal.Signals, setpriv: bool
+) -> None:
     program = (
-        "import pathlib, signal, sys, time\n"
+        "import pathlib, shutil, signal, sys, time\n"
+        "which = shutil.which\n"
+        f"shutil.which = lambda name: which(name) if {setpriv} or name != 'setpriv' else None\n"
         # A job in the background of a shell ignores it.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from tinymia.device.targets import open_target\n"
@@ -270,7 +321,7 @@ def test_what_qemu_needs_is_named(
     with pytest.raises(DeviceError, match=r"no image at .*tinymia build"):
         open_target(QEMU, elf=tmp_path / "none.elf")
     (tmp_path / "text.elf").write_text("no image")
-    monkeypatch.setattr(targets, "_READY_SECONDS", 0.5)
+    monkeypatch.setattr(server_target, "READY_SECONDS", 0.5)
     with pytest.raises(DeviceError, match=r"does not start|The simulator ended"):
         open_target(QEMU, elf=tmp_path / "text.elf")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -324,7 +375,7 @@ def test_a_forbidden_port_names_the_group(monkeypatch: pytest.MonkeyPatch) -> No
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied: '/dev/ttyACM0'")
 
-    monkeypatch.setattr(targets.serial, "Serial", refuse)
+    monkeypatch.setattr(serial, "Serial", refuse)
     with pytest.raises(DeviceError, match="dialout"):
         open_target("serial:/dev/ttyACM0")
 

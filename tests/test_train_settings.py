@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import math
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import draws
+from tinymia.twin.core import core as twin_core
+from tinymia.wire.settings import SETTINGS, TrainSettings, wrong_setting
 
 NUMBER = {name: i for i, (name, _, _) in enumerate(draws.FIELDS, 1)}
 FLOATS = [name for name, kind, _ in draws.FIELDS if kind is draws.F]
-DP = {"noise_multiplier": 1.0, "clip_norm": 1.0}
+DP = {"noise_multiplier": 1.0, "clip_norm": 1.0, "expected_members": 64}
 
 GOOD: list[dict[str, Any]] = [
     {},
@@ -27,7 +30,8 @@ GOOD: list[dict[str, Any]] = [
     {"holdout": 50, "patience": 1},
     {"holdout": 1, "patience": 65535},
     {"jitter": 10, "scaling": 2, "rotation": 4, "shift": 1024},
-    {**DP, "noise_multiplier": 0.01},
+    {**DP, "noise_multiplier": 0.01, "expected_members": 1, "clip_norm": 1e-6},
+    {**DP, "expected_members": 65535, "batch": 65535},
     {**DP, "noise_multiplier": 64, "dropout": 0.5, "jitter": 1, "l2": 0.1, "optimizer": 2},
 ]
 BAD: list[tuple[str, dict[str, Any]]] = [
@@ -70,21 +74,65 @@ BAD: list[tuple[str, dict[str, Any]]] = [
     ("noise_multiplier", {**DP, "noise_multiplier": 64.1}),
     ("noise_multiplier", {**DP, "noise_multiplier": -1}),
     ("noise_multiplier", {"noise_multiplier": 1}),
+    ("noise_multiplier", {**DP, "clip_norm": 0}),
+    ("expected_members", {**DP, "expected_members": 0}),
+    ("expected_members", {"expected_members": 1}),
+    ("clip_norm", {**DP, "clip_norm": 1e-26}),  # squares of such a gradient underflow
+    ("clip_norm", {"clip_norm": 9.9e-7}),
+    # Above 0, but nothing would come of it: off, while it is named.
+    ("label_smoothing", {"label_smoothing": 1e-9}),
+    ("l2", {"l2": 1e-40}),
+    ("dropout", {"dropout": 1e-12}),
+    ("mixup", {"mixup": 1e-45}),
+    ("jitter", {"jitter": 1e-38}),
+    ("scaling", {"scaling": 1e-30}),
+    ("rotation", {"rotation": 1e-10}),
 ]
+
+
+def test_host_and_core_have_the_same_settings_and_defaults() -> None:
+    core = draws.Settings()
+    draws.core().tinymia_default_settings(ctypes.byref(core))
+    for field in fields(TrainSettings):
+        kind = ctypes.c_float if isinstance(field.default, float) else int
+        expected = kind(field.default)
+        assert getattr(core, field.name) == getattr(expected, "value", expected), field.name
+    names, formats, _ = zip(*twin_core().settings_fields(), strict=True)
+    assert list(names) == [s.name for s in SETTINGS] == [f.name for f in fields(TrainSettings)]
+    assert list(formats) == [f"<{s.kind[0]}{int(s.kind[1:]) // 8}" for s in SETTINGS]
 
 
 def check(**changed: Any) -> int:
     return int(draws.core().tinymia_check_settings(ctypes.byref(draws.settings(**changed))))
 
 
+def host_says(**changed: Any) -> str | None:
+    return wrong_setting(replace(TrainSettings(), **changed))
+
+
 @pytest.mark.parametrize("changed", GOOD, ids=str)
 def test_good_settings(changed: dict[str, Any]) -> None:
     assert check(**changed) == 0
+    assert host_says(**changed) is None
 
 
 @pytest.mark.parametrize(("name", "changed"), BAD, ids=str)
 def test_the_first_wrong_setting_is_named(name: str, changed: dict[str, Any]) -> None:
     assert check(**changed) == NUMBER[name]
+    assert host_says(**changed) == name
+
+
+@pytest.mark.parametrize("name", FLOATS)
+@pytest.mark.parametrize("value", [1e-46, 1e-40, 1e39, 1 - 1e-9, 1.00000001, 0.95 + 1e-9])
+def test_host_and_board_agree_on_what_float32_makes_of_a_number(name: str, value: float) -> None:
+    """1e-46 is above 0 for Python, and off for a board."""
+    changed = {**(DP if name == "noise_multiplier" else {}), name: value}
+    refused = host_says(**changed)
+    assert refused in (None, name)
+    if value < 1e-37:
+        assert refused == name
+    else:
+        assert check(**changed) == (NUMBER[name] if refused else 0)
 
 
 @pytest.mark.parametrize("name", FLOATS)

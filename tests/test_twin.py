@@ -54,6 +54,7 @@ def draw_settings(devices: int, seed: int, *, raw: bool) -> np.ndarray:
     s["dropout"] = some(rng.uniform(0, 0.9, devices))
     s["noise_multiplier"] = np.where(s["clip_norm"] > 0, some(rng.uniform(0.1, 2, devices)), 0)
     quiet = s["noise_multiplier"] == 0
+    s["expected_members"] = np.where(quiet, 0, rng.integers(1, 40, devices))
     s["mixup"] = np.where(quiet, some(rng.uniform(0.1, 2, devices)), 0)
     s["patience"] = np.where(quiet, some(rng.integers(1, 3, devices)), 0)
     s["holdout"] = np.where(s["patience"] > 0, rng.integers(5, 50, devices), 0)
@@ -115,22 +116,34 @@ def test_lanes_give_the_bits_of_one_device(
     same(run(layer, isa=isa, threads=2), scalar[layer])
 
 
-@pytest.mark.parametrize("change", [{}, {"clip_norm": 0.5}, {"clip_norm": 1.0, "dp": 0.7}])
-def test_alike_devices_take_examples_together(change: dict[str, float]) -> None:
-    """Where all lanes have four more examples of a batch, the head takes them side by side."""
-    noise = {"noise_multiplier": change.get("dp", 0.0), "clip_norm": change.get("clip_norm", 0.0)}
-    settings = settings_array(replace(TrainSettings(batch=11), **noise), 37)
+@pytest.mark.parametrize("batch", [2, 8, 11, 30, 60])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"clip_norm": 0.5},
+        {"clip_norm": 1.0, "noise_multiplier": 0.7, "expected_members": 70},
+        {"dropout": 0.3, "clip_norm": 0.5},
+        {"mixup": 0.4},
+        {"optimizer": 2, "l2": 0.01},
+    ],
+    ids=lambda change: "-".join(change) or "plain",
+)
+def test_alike_devices_take_examples_together(change: dict[str, float], batch: int) -> None:
+    """Examples of a batch that all lanes have go through the head side by side, up to 32."""
+    count = 47
+    settings = settings_array(replace(TrainSettings(batch=batch), **change), 37)  # type: ignore[arg-type]
     settings["seed"] = np.arange(37)
     settings["learning_rate"] = np.linspace(0.01, 0.3, 37)
     members = np.zeros((37, EXAMPLES), np.bool_)
-    for row, some in zip(members, np.random.default_rng(3).random((37, EXAMPLES)), strict=True):
-        row[np.argsort(some)[:30]] = True
+    members[:, :count] = True
+    members[3, 20:] = False  # one has fewer, and a rest of another size
     tuned = []
     for isa in available_isas():
         twin = Twin(BUNDLE, isa=isa)
         windows, labels = examples(twin)
         tuned.append(
-            twin.fine_tune(windows, labels, members, settings, epochs=(2,), queries=windows[:5])
+            twin.fine_tune(windows, labels, members, settings, epochs=(2,), queries=windows[:35])
         )
     for other in tuned[:-1]:
         same(other, tuned[-1])
@@ -305,24 +318,45 @@ def test_bad_input_is_refused() -> None:
         ({"windows": windows[:, :-1]}, DataError, "must be int8"),
         ({"windows": windows[:0], "labels": labels[:0]}, DataError, "0 examples"),
         ({"labels": labels[:-1]}, DataError, "Labels must be"),
-        ({"labels": labels.astype(float)}, DataError, "Labels must be"),
+        ({"labels": labels.astype(float)}, DataError, r"Labels must be.*astype\(int\)"),
+        ({"labels": np.eye(twin.classes)[labels]}, DataError, "Labels must be.*one-hot"),
+        ({"labels": labels[:, None]}, DataError, r"Labels must be.*labels\[:, 0\]"),
+        ({"labels": [[1], [1, 2]]}, DataError, "Labels are no array"),
+        ({"labels": None}, DataError, "Labels must be"),
         ({"labels": too_high}, DataError, "example 7 is not one of"),
         ({"labels": -labels - 1}, DataError, "is not one of"),
         ({"members": nobody}, DataError, "Device 1 has no members"),
         ({"members": nobody.astype(int)}, DataError, "must be bool"),
         ({"members": nobody[0]}, DataError, "must be bool"),
         ({"members": nobody[:, 1:]}, DataError, "must be bool"),
+        ({"members": nobody[:0]}, DataError, "There are no devices"),
+        ({"members": [[True], [True, False]]}, DataError, "Members are no array"),
+        ({"settings": None}, TwinError, "Settings cannot be a NoneType"),
+        ({"settings": [{"batch": 8}] * 3}, TwinError, "Settings cannot be a list"),
+        ({"settings": TrainSettings(learning_rate="x")}, TwinError, "learning_rate.*range: x"),
+        ({"settings": TrainSettings(batch=None)}, TwinError, "batch of device 0.*None"),
+        ({"settings": table[0]}, TwinError, "Settings cannot be"),
         ({"settings": [TrainSettings()]}, TwinError, "settings for 1 devices"),
         ({"settings": table[["batch"]].astype([("lr", "f4")])}, TwinError, "cannot be of dtype"),
         ({"epochs": ()}, TwinError, "no epochs"),
         ({"epochs": (5, 1)}, TwinError, "no epochs"),
         ({"epochs": (-1,)}, TwinError, "no epochs"),
+        ({"epochs": 5}, TwinError, "5 are no epochs"),
+        ({"epochs": (1.5,)}, TwinError, "no epochs"),
+        ({"epochs": ("x",)}, TwinError, "no epochs"),
         ({"queries": windows[:2, :5]}, DataError, "Queries must be int8"),
+        ({"queries": [[1], [1, 2]]}, DataError, "Queries are no array"),
     ]
     for change, kind, says in cases:
         with pytest.raises(kind, match=says) as error:
             twin.fine_tune(**(good | change))
         assert error.value.hint, says
+    for devices in (0, -1, 2.5, "3"):
+        with pytest.raises(TwinError, match="There cannot be"):
+            settings_array(TrainSettings(), devices)  # type: ignore[arg-type]
+    for chunk in (5, (nobody,)):
+        with pytest.raises(DataError, match="chunk of devices"):
+            next(twin.stream(windows, labels, [chunk]))  # type: ignore[list-item]
 
 
 def test_what_is_no_twin() -> None:
@@ -333,6 +367,12 @@ def test_what_is_no_twin() -> None:
         Twin(BUNDLE, isa="mmx")
     with pytest.raises(TwinError, match="0 threads"):
         Twin(BUNDLE, threads=0)
+    for odd in ({"threads": 1.5}, {"first_layer": "head"}):
+        with pytest.raises(TwinError, match="must be a whole number or None"):
+            Twin(BUNDLE, **odd)  # type: ignore[arg-type]
+    for what in ("har-watch.bundle", None):
+        with pytest.raises(BundleError, match=r"takes a Bundle.*Bundle\.load"):
+            Twin(what)  # type: ignore[arg-type]
     data = bytearray(BUNDLE.to_bytes())
     data[100] ^= 1
     with pytest.raises(BundleError, match="damaged"):
@@ -386,7 +426,7 @@ def test_boards_side_by_side_in_one_process() -> None:
 def test_the_port_is_like_pyserials() -> None:
     with connect("twin:", BUNDLE.to_bytes()) as opened:
         port = opened.target.serial
-        assert (port.timeout, port.in_waiting, port.read(10)) == (0, 0, b"")
+        assert (port.timeout, port.read(10)) == (0, b"")
         assert opened.unit == "host-ns"
         assert opened.board.info().arena_size == 112 * 1024
         opened.target.reconnect()

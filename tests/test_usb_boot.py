@@ -24,7 +24,7 @@ from tinymia.device.boards import board
 from tinymia.device.build import build
 from tinymia.device.elf import loaded
 from tinymia.device.flash import flash
-from tinymia.device.targets import PortInfo
+from tinymia.device.serial_target import PortInfo
 from tinymia.device.uf2 import uf2
 from tinymia.errors import DeviceError
 

@@ -41,12 +41,12 @@ def test_functions(vec: Any) -> None:
     usual = rng.normal(0, 10, 1 << 16).astype(np.float32).view(np.uint32)
     special = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 0.5, 2.0, 1e-45] * 2, np.float32)
     x = np.concatenate([bits, usual, special.view(np.uint32)]).view(np.float32)
-    wrong = np.full(5, 7, np.uint32)
+    wrong = np.full(7, 7, np.uint32)
     vec.vec_differences(pointer(x), ctypes.c_uint32(len(x)), pointer(wrong))
-    assert wrong.tolist() == [0] * 5
+    assert wrong.tolist() == [0] * 7
 
 
-@pytest.mark.parametrize("n", [1, 15, 16, 64, 133])
+@pytest.mark.parametrize("n", [1, 15, 16, 64, 87, 133])
 def test_rows(vec: Any, n: int) -> None:
     rows = np.random.default_rng(n).integers(-128, 128, (16, n)).astype(np.int8)
     assert vec.vec_rows(pointer(rows), n, ctypes.c_float(0.037), -5) == 0
@@ -59,6 +59,14 @@ def test_dropout(vec: Any) -> None:
     positions = rng.integers(0, 2**32, 16, dtype=np.uint32)
     for n in (1, 4, 67):
         assert vec.vec_dropout(pointer(seeds), pointer(rates), pointer(positions), 9, n) == 0
+
+
+def test_shuffles(vec: Any) -> None:
+    """Lanes of different lengths, none and one among them."""
+    seeds = np.random.default_rng(2).integers(0, 2**64, 16, dtype=np.uint64)
+    counts = np.array([80, 0, 1, 2, 3, 4, 5, 81] * 2, np.uint32)
+    for epoch in (0, 7):
+        assert vec.vec_shuffle(pointer(seeds), pointer(counts), ctypes.c_uint32(epoch)) == 0
 
 
 def test_any_and_all(vec: Any) -> None:

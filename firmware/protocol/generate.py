@@ -19,8 +19,10 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 OUTPUTS = {
     "status.h.j2": ROOT / "firmware/lib/learncore/src/status.h",
+    "declared.h.j2": ROOT / "firmware/lib/learncore/src/train/declared.h",
     "messages.h.j2": ROOT / "firmware/lib/link/src/messages.h",
     "protocol.py.j2": ROOT / "host/tinymia/wire/protocol.py",
+    "declared.py.j2": ROOT / "host/tinymia/wire/declared.py",
 }
 
 # Type on the wire: size, C++ type, struct code, Python type.
@@ -108,6 +110,72 @@ class Layout:
         return sum(f.size for f in self.fields)
 
 
+@dataclass(frozen=True)
+class Setting:
+    """One field of TrainSettings, see the registry for what the keys mean."""
+
+    name: str
+    type: str
+    default: float
+    doc: str
+    min: float = 0
+    max: float | None = None
+    below: float | None = None
+    off: bool = False
+    choice: str = ""
+    only_with: str = ""
+    needs: str = ""
+    not_with: str = ""
+
+    @property
+    def is_float(self) -> bool:
+        """Whether it is no whole number."""
+        return self.type == "f32"
+
+    @property
+    def c_type(self) -> str:
+        """C++ type of its number."""
+        return SCALARS[self.type][1]
+
+    @property
+    def format(self) -> str:
+        """NumPy format."""
+        return f"<{'f' if self.is_float else 'u'}{SCALARS[self.type][0]}"
+
+    def number(self, value: float) -> str:
+        """A C++ literal of its type."""
+        return f"{float(value)!r}f" if self.is_float else str(int(value))
+
+    @property
+    def c_range(self) -> str:
+        """C++ condition on `s` that holds where its number is in range; empty: always."""
+        x = f"s.{self.name}"
+        if self.is_float:
+            low = f"{x} >= {self.number(self.min)}"
+            high = f"{x} <= {self.number(self.max or 0)}"
+            if self.below is not None:
+                high = f"{x} < {self.number(self.below)}"
+            return f"{x} == 0.0f || ({low} && {high})" if self.off else f"{low} && {high}"
+        least = 0 if self.off else int(self.min)
+        parts = [f"{x} >= {least}"] if least > 0 else []
+        if self.max is not None and int(self.max) < 2 ** (8 * SCALARS[self.type][0]) - 1:
+            parts.append(f"{x} <= {int(self.max)}")
+        return " && ".join(parts)
+
+
+def settings(spec: dict[str, Any]) -> list[Setting]:
+    """The training settings; raises SystemExit for one that makes no sense."""
+    found = [Setting(**entry) for entry in spec["setting"]]
+    names = {s.name for s in found}
+    for s in found:
+        others = {s.only_with, s.needs, s.not_with} - {""}
+        choice_known = not s.choice or s.choice in spec["choices"]
+        bounded = s.choice or s.max is not None or s.below is not None
+        if s.type not in SCALARS or others - names or not choice_known or not bounded:
+            raise SystemExit(f"protocol.toml: the setting {s.name!r} makes no sense")
+    return found
+
+
 def layout(fields: list[str]) -> Layout:
     """Parses a list of `name:type`."""
     parsed: list[Field] = []
@@ -147,14 +215,31 @@ def render() -> dict[Path, str]:
     )
     environment.filters["camel"] = camel
     environment.filters["repr"] = repr
+    declared = settings(spec)
+    as_fields = [f"{s.name}:{s.type}" for s in declared]
+    listed = ", ".join(f"{i} {s.name}" for i, s in enumerate(declared, 1))
+    for status in spec["status"]:
+        if "hint" in status:
+            status["hint"] = status["hint"].replace("{settings}", listed)
     messages = [
-        (message, {way: layout(message[way]) for way in ("request", "response")})
+        (
+            message,
+            {
+                way: layout(as_fields if message[way] == "settings" else message[way])
+                for way in ("request", "response")
+            },
+        )
         for message in spec["message"]
     ]
     note = "Generated from firmware/protocol/protocol.toml. Do not edit."
     return {
         path: environment.get_template(name).render(
-            spec=spec, messages=messages, note=note, firmware=package_version()
+            spec=spec,
+            messages=messages,
+            settings=declared,
+            by_name={s.name: s for s in declared},
+            note=note,
+            firmware=package_version(),
         )
         for name, path in OUTPUTS.items()
     }

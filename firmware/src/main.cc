@@ -1,8 +1,10 @@
-// The firmware: serves frames and the text commands of MLPerf Tiny on one serial line, for ever.
+// The firmware: serves frames and the text commands of MLPerf Tiny on one serial line, for ever. A
+// release build serves frames only: the commands give every probability.
 
 #include "hal.h"
 #include "link.h"
 #include "mlperf.h"
+#include "release.h"
 #include "session.h"
 
 namespace {
@@ -10,10 +12,11 @@ namespace {
 tinymia::TextCommands* commands;
 tinymia::Link* line;
 
+constexpr uint8_t kDelimiter = 0;
+
 // A frame that follows text starts with a delimiter, so that the text is no part of it.
 void SendFrame(const uint8_t* bytes, uint32_t size) {
-  const uint8_t delimiter = 0;
-  if (commands->TakeSpoken()) tinymia::hal::Write(&delimiter, 1);
+  if (!tinymia::kRelease && commands->TakeSpoken()) tinymia::hal::Write(&kDelimiter, 1);
   tinymia::hal::Write(bytes, size);
 }
 
@@ -25,14 +28,20 @@ void SendFrame(const uint8_t* bytes, uint32_t size) {
 
   hal::Init();
   static Session session(hal::ArenaBase(), hal::ArenaSize());
-  static TextCommands text(&session);
   static Link link(&Session::Execute, &session, &SendFrame);
-  commands = &text;
+  if constexpr (!tinymia::kRelease) {
+    static TextCommands text(&session);
+    commands = &text;
+  }
   line = &link;
   session.OnBusy([] { line->SayBusy(); });
   const hal::Region region = hal::BundleRegion();
   session.Load(region.data, region.size);
-  text.Greet();
+  if constexpr (tinymia::kRelease) {
+    hal::Write(&kDelimiter, 1);  // it listens
+  } else {
+    commands->Greet();
+  }
 
   uint8_t bytes[64];
   for (;;) {
@@ -40,7 +49,9 @@ void SendFrame(const uint8_t* bytes, uint32_t size) {
     if (size == 0) hal::WaitForInput();
     for (uint32_t i = 0; i < size; ++i) {
       link.Feed(&bytes[i], 1);
-      if (text.Push(bytes[i], link.session())) link.Forget();
+      if constexpr (!tinymia::kRelease) {
+        if (commands->Push(bytes[i], link.session())) link.Forget();
+      }
     }
   }
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "hal.h"
-#include "secret.h"
+#include "release.h"
 
 namespace tinymia {
 
@@ -29,13 +29,11 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   if (refusal.status == Status::kArenaTooSmall)
     return {refusal.status, arena_.used(), arena_.size()};
   if (refusal.status != Status::kOk) return refusal;
-  fixed_ = arena_.used();
-  if (bundle_.graph.count == 0) return {};
-
-  answer_ = arena_.AllocArray<float>(bundle_.graph.classes());
+  answer_ = arena_.AllocArray<float>(answers());
   arena_.Alloc(0, 8);
   fixed_ = arena_.used();
   if (fixed_ > arena_.size()) return {Status::kArenaTooSmall, fixed_, arena_.size()};
+  if (bundle_.graph.count == 0) return {};
   return PlanLayout(bundle_.graph.count - 1, false);
 }
 
@@ -60,10 +58,23 @@ bool Parse(Request* request, uint8_t* payload, uint32_t size) {
 
 }  // namespace
 
+namespace {
+
+// What would tell embeddings, weights or stored windows.
+bool TellsAll(Type type) {
+  return type == Type::kInfer || type == Type::kQuery || type == Type::kTail;
+}
+
+}  // namespace
+
 uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply reply) {
   const bool needs_bundle = type != Type::kHello && type != Type::kEcho;
   if (needs_bundle && refusal_.status != Status::kOk) return reply.Fail(refusal_);
-  const bool needs_tail = needs_bundle && type != Type::kInfo && type != Type::kInfer;
+  if (kRelease && TellsAll(type)) {
+    return reply.Fail(Status::kNotInRelease, static_cast<uint32_t>(type));
+  }
+  const bool needs_tail =
+      needs_bundle && type != Type::kInfo && type != Type::kInfer && type != Type::kAsk;
   if (needs_tail && bundle_.graph.count == 0) return reply.Fail(Status::kNoTail);
 
 #define TINYMIA_SERVE(NAME, METHOD)             \
@@ -196,24 +207,27 @@ uint32_t Session::Info(Reply reply) const {
     response.budget_left = bundle_.budget->steps - steps_spent_;
   }
   response.secret_source = static_cast<uint8_t>(kSecretSource);
+  response.answer_policy = static_cast<uint8_t>(bundle_.answers.policy);
+  response.answer_levels = static_cast<uint16_t>(bundle_.answers.levels);
   return reply.Ok(response);
 }
 
 uint32_t Session::State(Reply reply) const {
   StateResponse response = {};
   response.epoch = trainer_.epoch();
+  response.settings_hash = SettingsHash();
+  if (kRelease) return reply.Ok(response);
   response.tail_hash = trainer_.Hash(0);
   response.stored = static_cast<uint16_t>(store_.stored());
   response.store_hash = store_.Hash();
   response.members = static_cast<uint16_t>(store_.members());
-  response.settings_hash = SettingsHash();
   return reply.Ok(response);
 }
 
 uint32_t Session::Clear(Reply reply) {
   store_.Clear();
-  const Status status = BeginTraining();
-  return status == Status::kOk ? reply.OkEmpty() : reply.Fail(status);
+  BeginTraining();
+  return reply.OkEmpty();
 }
 
 uint32_t Session::Put(PutRequest request, Reply reply) {
@@ -224,8 +238,9 @@ uint32_t Session::Put(PutRequest request, Reply reply) {
   if (count == 0 || each != window + 1 || request.data_bytes % count != 0) {
     return reply.Fail(Status::kBadWindow, each == 0 ? 0 : each - 1, window);
   }
-  // A gap before the first slot would leave slots that were never filled.
-  if (request.slot > store_.stored()) {
+  // A gap before the first slot would leave slots that were never filled. A release build fills
+  // them: a refusal would tell how many windows there are.
+  if (!kRelease && request.slot > store_.stored()) {
     return reply.Fail(Status::kBadSlot, request.slot, store_.stored());
   }
   if (request.slot + count > store_.capacity()) {
@@ -237,14 +252,17 @@ uint32_t Session::Put(PutRequest request, Reply reply) {
     }
   }
   StartWork();
+  store_.FillUpTo(request.slot);
   const auto* windows = static_cast<const int8_t*>(static_cast<const void*>(request.data + count));
   for (uint32_t i = 0; i < count; ++i) {
     store_.Put(request.slot + i, windows + i * window, request.data[i]);
     PassItem();
   }
   PutResponse response = {};
-  response.stored = static_cast<uint16_t>(store_.stored());
-  response.ticks = watch_.Look();
+  if (!kRelease) {
+    response.stored = static_cast<uint16_t>(store_.stored());
+    response.ticks = watch_.Look();
+  }
   return reply.Ok(response);
 }
 
@@ -267,14 +285,16 @@ uint32_t Session::Infer(InferRequest request, Reply reply) {
 
 uint32_t Session::Select(SelectRequest request, Reply reply) {
   for (uint32_t i = 0; i < request.bitmap_bytes * 8; ++i) {
-    const bool chosen = (request.bitmap[i / 8] >> (i % 8) & 1) != 0;
-    if (chosen && i >= store_.stored()) return reply.Fail(Status::kBadSlot, i, store_.stored());
+    const auto bit = static_cast<uint8_t>(1u << i % 8);
+    if (i < store_.stored() || (request.bitmap[i / 8] & bit) == 0) continue;
+    // A release build does not tell where its store ends.
+    if (!kRelease) return reply.Fail(Status::kBadSlot, i, store_.stored());
+    request.bitmap[i / 8] &= static_cast<uint8_t>(~bit);
   }
   store_.Select(request.bitmap, request.bitmap_bytes);
-  const Status status = BeginTraining();
-  if (status != Status::kOk) return reply.Fail(status);
+  BeginTraining();
   SelectResponse response = {};
-  response.members = static_cast<uint16_t>(store_.members());
+  if (!kRelease) response.members = static_cast<uint16_t>(store_.members());
   return reply.Ok(response);
 }
 

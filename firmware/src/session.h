@@ -28,8 +28,8 @@ class Session {
   uint32_t window_bytes() const;  // of the model's input; 0: there is no usable bundle
   uint32_t bundle_crc() const { return bundle_.crc; }
   void Predict(const int8_t* window);
-  uint32_t answers() const;        // numbers of a prediction
-  float answer(uint32_t k) const;  // valid until the next request
+  uint32_t answers() const;                              // numbers of a prediction
+  float answer(uint32_t k) const { return answer_[k]; }  // valid until the next request
 
   // A Link::Execute: `context` is the session.
   static uint32_t Execute(void* context, uint8_t type, uint8_t* payload, uint32_t size,
@@ -59,7 +59,7 @@ class Session {
   Refusal PlanLayout(uint32_t first_layer, bool raw);
   // Memory for the store and for training with these settings. What is stored stays if `keep`.
   Refusal PlanTraining(const TrainSettings& settings, bool keep);
-  Status BeginTraining();  // back to the base network
+  void BeginTraining();  // back to the base network
 
   uint32_t Dispatch(Type type, uint8_t* payload, uint32_t size, Reply reply);
   uint32_t Hello(HelloRequest request, Reply reply) const;
@@ -90,7 +90,7 @@ class Session {
   Refusal CheckBudget(const TrainSettings& settings) const;
   Refusal CheckPolicy(uint8_t policy, uint16_t levels) const;
   uint32_t AnswerBytes(uint8_t policy) const;
-  void WriteAnswer(const int8_t* features, uint8_t policy, uint16_t levels, uint8_t* out);
+  void WriteAnswer(uint8_t policy, uint16_t levels, uint8_t* out);  // what was predicted last
 
   Arena arena_;
   Refusal refusal_;
@@ -105,11 +105,12 @@ class Session {
   uint32_t look_every_ = 1;  // items
   uint32_t until_look_ = 0;
   uint32_t first_layer_ = 0;
-  float* answer_ = nullptr;  // [classes]
+  float* answer_ = nullptr;  // [answers()]
   uint32_t model_arena_ = 0;
   uint32_t fixed_ = 0;        // model and answer; then come store and workspace
   uint32_t workspace_ = 0;    // bytes at the arena's end
   uint32_t steps_spent_ = 0;  // of the privacy budget, since the board started
+  bool has_key_ = false;      // of DP-SGD, for this training; drawn by its first TRAIN
 };
 
 }  // namespace tinymia

@@ -4,24 +4,33 @@
 
 #include "hal.h"
 #include "policy.h"
+#include "release.h"
 #include "session.h"
 
 namespace tinymia {
+
+static_assert(static_cast<uint32_t>(Policy::kRounded) == kRoundedAnswers &&
+                  static_cast<uint32_t>(Policy::kLabel) == kLabelAnswers,
+              "a bundle's policies are the protocol's");
 
 Refusal Session::CheckPolicy(uint8_t policy, uint16_t levels) const {
   const bool known = policy <= static_cast<uint8_t>(Policy::kLabel);
   if (!known || (policy == static_cast<uint8_t>(Policy::kRounded) && levels == 0)) {
     return {Status::kBadPolicy, policy, levels};
   }
-  return {};
+  if (!kRelease) return {};
+  const AnswerRule& rule = bundle_.answers;
+  const bool same = policy == rule.policy &&
+                    (policy != static_cast<uint8_t>(Policy::kRounded) || levels == rule.levels);
+  return same ? Refusal() : Refusal{Status::kPolicyForbidden, rule.policy, rule.levels};
 }
 
 uint32_t Session::AnswerBytes(uint8_t policy) const {
   switch (static_cast<Policy>(policy)) {
     case Policy::kFull:
-      return bundle_.graph.classes() * 4;
+      return answers() * 4;
     case Policy::kRounded:
-      return bundle_.graph.classes() * 2;
+      return answers() * 2;
     case Policy::kTop1:
       return 5;
     default:
@@ -29,9 +38,8 @@ uint32_t Session::AnswerBytes(uint8_t policy) const {
   }
 }
 
-void Session::WriteAnswer(const int8_t* features, uint8_t policy, uint16_t levels, uint8_t* out) {
-  const uint32_t classes = bundle_.graph.classes();
-  trainer_.Answer(features, answer_);
+void Session::WriteAnswer(uint8_t policy, uint16_t levels, uint8_t* out) {
+  const uint32_t classes = answers();
   for (uint32_t k = 0; k < classes; ++k) answer_[k] = Canonical(answer_[k]);
   switch (static_cast<Policy>(policy)) {
     case Policy::kFull:
@@ -60,17 +68,15 @@ void Session::Predict(const int8_t* window) {
   }
   memcpy(engine_.input(), window, window_bytes());
   engine_.Invoke();
+  const Engine::TensorInfo& out = engine_.output_info();
+  for (uint32_t k = 0; k < answers(); ++k) {
+    answer_[k] = static_cast<float>(engine_.output()[k] - out.zero_point) * out.scale;
+  }
 }
 
 uint32_t Session::answers() const {
   return bundle_.graph.count != 0 ? bundle_.graph.classes()
                                   : static_cast<uint32_t>(engine_.output_info().bytes);
-}
-
-float Session::answer(uint32_t k) const {
-  if (bundle_.graph.count != 0) return answer_[k];
-  const Engine::TensorInfo& out = engine_.output_info();
-  return static_cast<float>(engine_.output()[k] - out.zero_point) * out.scale;
 }
 
 uint32_t Session::Query(QueryRequest request, Reply reply) {
@@ -88,8 +94,8 @@ uint32_t Session::Query(QueryRequest request, Reply reply) {
     uint16_t slot;
     memcpy(&slot, request.slots + 2 * i, sizeof slot);
     if (slot >= store_.stored()) return reply.Fail(Status::kBadSlot, slot, store_.stored());
-    WriteAnswer(store_.Features(slot), request.policy, request.levels,
-                reply.Open(QueryResponse::kFixed) + i * each);
+    trainer_.Answer(store_.Features(slot), answer_);
+    WriteAnswer(request.policy, request.levels, reply.Open(QueryResponse::kFixed) + i * each);
     PassItem();
   }
   response.ticks = watch_.Look();
@@ -109,9 +115,9 @@ uint32_t Session::Ask(AskRequest request, Reply reply) {
   }
   const auto* values = static_cast<const int8_t*>(static_cast<const void*>(request.window));
   const uint32_t start = hal::Ticks();
-  WriteAnswer(store_.FeaturesOf(values), request.policy, request.levels,
-              reply.Open(AskResponse::kFixed));
-  response.ticks = hal::Ticks() - start;
+  Predict(values);
+  WriteAnswer(request.policy, request.levels, reply.Open(AskResponse::kFixed));
+  if (!kRelease) response.ticks = hal::Ticks() - start;
   return reply.Ok(response);
 }
 

@@ -4,7 +4,7 @@
 
 #include "crc32.h"
 #include "hal.h"
-#include "secret.h"
+#include "release.h"
 #include "session.h"
 
 namespace tinymia {
@@ -21,6 +21,18 @@ uint32_t WorkspaceFor(const Graph& graph, uint32_t first, const TrainSettings& s
   trainer.Plan(graph, first, &settings, 1, store, slots, &counter);
   counter.Alloc(0, 8);
   return counter.used();
+}
+
+// Whose workspace the store must leave room for. In a release build that is the same for all that
+// may come: a capacity that followed the settings would tell how many windows there are.
+TrainSettings Sizing(TrainSettings settings) {
+  if (!kRelease) return settings;
+  settings.trained = Trained::kWeights;
+  settings.optimizer = Optimizer::kAdam;
+  settings.clip_norm = settings.noise_multiplier = 1.0f;
+  settings.dropout = 0.5f;
+  settings.jitter = 1.0f;
+  return settings;
 }
 
 template <typename T>
@@ -44,9 +56,7 @@ Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
   const uint32_t first_before = first_layer_;
   first_layer_ = first_layer;
   store_.Plan(&engine_, cut, raw);
-  TrainSettings settings;
-  settings.batch = 8;
-  const Refusal refusal = PlanTraining(settings, false);
+  const Refusal refusal = PlanTraining(TrainSettings(), false);
   if (refusal.status != Status::kOk) {
     // The board goes on as it was.
     store_ = before;
@@ -58,7 +68,7 @@ Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
 Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   const uint32_t room = (arena_.size() - fixed_) / 8 * 8;
   // (64 bits: the layers of a hostile bundle may ask for more than there are addresses.)
-  const uint64_t least = WorkspaceFor(bundle_.graph, first_layer_, settings, &store_, 0);
+  const uint64_t least = WorkspaceFor(bundle_.graph, first_layer_, Sizing(settings), &store_, 0);
   // A slot, its label, its place in the order and a bit; 32 bytes cover what alignment takes.
   const uint32_t each = store_.slot_bytes() + 1 + 2;
   const uint64_t left = room > least + 32 ? room - least - 32 : 0;
@@ -82,16 +92,15 @@ Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   Arena workspace(base + room - workspace_, workspace_);
   trainer_.Plan(bundle_.graph, first_layer_, &settings, 1, &store_, capacity, &workspace);
   settings_ = settings;
-  const Status status = BeginTraining();
-  return {status, 0, 0};
+  BeginTraining();
+  return {};
 }
 
-Status Session::BeginTraining() {
-  SecretKey key = {};
-  if (settings_.is_private() && !DrawKey(settings_.seed, &key)) return Status::kNoEntropy;
+void Session::BeginTraining() {
+  const SecretKey none = {};
   const uint8_t* members = store_.bitmap();
-  trainer_.Begin(&settings_, &key, &members);
-  return Status::kOk;
+  trainer_.Begin(&settings_, &none, &members);
+  has_key_ = !settings_.is_private();
 }
 
 uint32_t Session::Layout(LayoutRequest request, Reply reply) {
@@ -107,41 +116,20 @@ uint32_t Session::Layout(LayoutRequest request, Reply reply) {
 
 Refusal Session::CheckBudget(const TrainSettings& settings) const {
   const Budget* budget = bundle_.budget;
-  if (budget == nullptr) return {};
+  if (budget == nullptr) return kRelease ? Refusal{Status::kBudgetNeeded, 0, 0} : Refusal();
   // Written so that NaN fails.
   if (!(settings.noise_multiplier >= budget->noise_multiplier)) {
     return {Status::kPrivacyRequired, static_cast<uint32_t>(Setting::kNoiseMultiplier), 0};
   }
-  const float most = budget->max_rate * static_cast<float>(store_.members());
-  if (store_.members() != 0 && !(static_cast<float>(settings.batch) <= most)) {
+  const float most = budget->max_rate * static_cast<float>(settings.expected_members);
+  if (!(static_cast<float>(settings.batch) <= most)) {
     return {Status::kPrivacyRequired, static_cast<uint32_t>(Setting::kBatch), 0};
   }
   return {};
 }
 
 uint32_t Session::Begin(BeginRequest request, Reply reply) {
-  TrainSettings settings;
-  settings.learning_rate = request.learning_rate;
-  settings.batch = request.batch;
-  settings.clip_norm = request.clip_norm;
-  settings.label_smoothing = request.label_smoothing;
-  settings.seed = request.seed;
-  settings.trained = static_cast<Trained>(request.trained);
-  settings.optimizer = static_cast<Optimizer>(request.optimizer);
-  settings.momentum = request.momentum;
-  settings.beta2 = request.beta2;
-  settings.schedule = static_cast<RateSchedule>(request.schedule);
-  settings.schedule_epochs = request.schedule_epochs;
-  settings.l2 = request.l2;
-  settings.dropout = request.dropout;
-  settings.mixup = request.mixup;
-  settings.holdout = request.holdout;
-  settings.patience = request.patience;
-  settings.jitter = request.jitter;
-  settings.scaling = request.scaling;
-  settings.rotation = request.rotation;
-  settings.shift = request.shift;
-  settings.noise_multiplier = request.noise_multiplier;
+  const TrainSettings settings = SettingsFrom(request);
   const Setting wrong = CheckSettings(settings);
   if (wrong != Setting::kNone) {
     return reply.Fail(Status::kBadSetting, static_cast<uint32_t>(wrong));
@@ -153,7 +141,7 @@ uint32_t Session::Begin(BeginRequest request, Reply reply) {
   if (refusal.status == Status::kOk) refusal = PlanTraining(settings, true);
   if (refusal.status != Status::kOk) return reply.Fail(refusal);
   BeginResponse response = {};
-  response.tail_hash = trainer_.Hash(0);
+  if (!kRelease) response.tail_hash = trainer_.Hash(0);
   response.trained = trainer_.parameter_count();
   response.workspace = workspace_;
   response.capacity = static_cast<uint16_t>(store_.capacity());
@@ -161,34 +149,43 @@ uint32_t Session::Begin(BeginRequest request, Reply reply) {
 }
 
 uint32_t Session::Train(TrainRequest request, Reply reply) {
-  if (store_.members() == 0) return reply.Fail(Status::kNoMembers);
+  // Checked again: a board trains without BEGIN, too, as it was switched on.
+  const Refusal refusal = CheckBudget(settings_);
+  if (refusal.status != Status::kOk) return reply.Fail(refusal);
+  // (With DP-SGD a refusal would tell that there are none.)
+  if (store_.members() == 0 && !settings_.is_private()) return reply.Fail(Status::kNoMembers);
   if (request.first_epoch != trainer_.epoch()) {
     return reply.Fail(Status::kStepMismatch, request.first_epoch, trainer_.epoch());
   }
+  const uint64_t asked = static_cast<uint64_t>(request.epochs) * trainer_.steps_per_epoch(0);
   if (bundle_.budget != nullptr) {
-    // Checked again: the members may have been chosen since.
-    const Refusal refusal = CheckBudget(settings_);
-    if (refusal.status != Status::kOk) return reply.Fail(refusal);
-    const uint64_t asked = static_cast<uint64_t>(request.epochs) * trainer_.steps_per_epoch(0);
     const uint32_t left = bundle_.budget->steps - steps_spent_;
     if (asked > left) {
       const uint64_t shown = asked > UINT32_MAX ? UINT32_MAX : asked;
       return reply.Fail(Status::kBudgetSpent, static_cast<uint32_t>(shown), left);
     }
-    steps_spent_ += static_cast<uint32_t>(asked);
   }
+  if (!has_key_) {
+    SecretKey key = {};
+    if (!DrawKey(settings_.seed, &key)) return reply.Fail(Status::kNoEntropy);
+    const uint8_t* members = store_.bitmap();
+    trainer_.Begin(&settings_, &key, &members);
+    has_key_ = true;
+  }
+  if (bundle_.budget != nullptr) steps_spent_ += static_cast<uint32_t>(asked);
   trainer_.Watch(
       {[](void* self) { return static_cast<Session*>(self)->LookAtWork(); }, this, kFirstLook});
   StartWork();
   TrainResult result;
   trainer_.Train(request.epochs, &result);
   TrainResponse response = {};
-  response.ticks = watch_.Look();
   response.epoch = trainer_.epoch();
-  response.tail_hash = trainer_.Hash(0);
-  response.stopped = static_cast<uint8_t>(result.stopped);
-  // What is told about the data without noise would not be private.
-  if (!(settings_.is_private() && kSecretSource == SecretSource::kChip)) {
+  // What is told about the data without noise would not be private; ticks tell how many examples
+  // were drawn.
+  if (!kRelease) {
+    response.ticks = watch_.Look();
+    response.tail_hash = trainer_.Hash(0);
+    response.stopped = static_cast<uint8_t>(result.stopped);
     response.loss = Canonical(result.loss);
     response.held_out = Canonical(result.held_out);
     response.steps = result.steps;
@@ -198,29 +195,8 @@ uint32_t Session::Train(TrainRequest request, Reply reply) {
 }
 
 uint64_t Session::SettingsHash() const {
-  const TrainSettings& s = settings_;
   Fnv1a hash;
-  AddTo(&hash, s.learning_rate);
-  AddTo(&hash, s.batch);
-  AddTo(&hash, s.clip_norm);
-  AddTo(&hash, s.label_smoothing);
-  AddTo(&hash, s.seed);
-  AddTo(&hash, s.trained);
-  AddTo(&hash, s.optimizer);
-  AddTo(&hash, s.momentum);
-  AddTo(&hash, s.beta2);
-  AddTo(&hash, s.schedule);
-  AddTo(&hash, s.schedule_epochs);
-  AddTo(&hash, s.l2);
-  AddTo(&hash, s.dropout);
-  AddTo(&hash, s.mixup);
-  AddTo(&hash, s.holdout);
-  AddTo(&hash, s.patience);
-  AddTo(&hash, s.jitter);
-  AddTo(&hash, s.scaling);
-  AddTo(&hash, s.rotation);
-  AddTo(&hash, s.shift);
-  AddTo(&hash, s.noise_multiplier);
+  EachSetting(settings_, [&hash](auto value) { AddTo(&hash, value); });
   AddTo(&hash, first_layer_);
   AddTo(&hash, store_.raw());
   return hash.value();

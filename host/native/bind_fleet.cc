@@ -6,13 +6,13 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "board.h"
+#include "call.h"
 #include "engine.h"
 #include "isa.h"
 #include "train/settings.h"
@@ -46,32 +46,9 @@ nb::list Isas() {
 // Setting.
 nb::list SettingsFields() {
   nb::list all;
-  const auto add = [&all](const char* name, const char* format, size_t offset) {
-    all.append(nb::make_tuple(name, format, offset));
-  };
-#define TINYMIA_FIELD(NAME, FORMAT) add(#NAME, FORMAT, offsetof(TrainSettings, NAME))
-  TINYMIA_FIELD(learning_rate, "<f4");
-  TINYMIA_FIELD(batch, "<u2");
-  TINYMIA_FIELD(clip_norm, "<f4");
-  TINYMIA_FIELD(label_smoothing, "<f4");
-  TINYMIA_FIELD(seed, "<u8");
-  TINYMIA_FIELD(trained, "u1");
-  TINYMIA_FIELD(optimizer, "u1");
-  TINYMIA_FIELD(momentum, "<f4");
-  TINYMIA_FIELD(beta2, "<f4");
-  TINYMIA_FIELD(schedule, "u1");
-  TINYMIA_FIELD(schedule_epochs, "<u2");
-  TINYMIA_FIELD(l2, "<f4");
-  TINYMIA_FIELD(dropout, "<f4");
-  TINYMIA_FIELD(mixup, "<f4");
-  TINYMIA_FIELD(holdout, "u1");
-  TINYMIA_FIELD(patience, "<u2");
-  TINYMIA_FIELD(jitter, "<f4");
-  TINYMIA_FIELD(scaling, "<f4");
-  TINYMIA_FIELD(rotation, "<f4");
-  TINYMIA_FIELD(shift, "<u2");
-  TINYMIA_FIELD(noise_multiplier, "<f4");
-#undef TINYMIA_FIELD
+  for (const tinymia::SettingField& field : tinymia::kSettingFields) {
+    all.append(nb::make_tuple(field.name, field.format, field.offset));
+  }
   return all;
 }
 
@@ -131,6 +108,7 @@ void Embed(const std::string& isa, const nb::bytes& bundle, uint32_t first_layer
   const auto count = static_cast<uint32_t>(windows.shape(0));
   const int8_t* from = windows.data();
   int8_t* to = out.data();
+  const twin::Call call;
   const nb::gil_scoped_release release;
   if (!set->embed(memory.get(), size, first_layer, from, count, to)) {
     throw std::runtime_error("there is not enough memory");
@@ -177,11 +155,13 @@ void RunEngine(twin::Engine* self, const Array<const uint8_t, 2>& settings,
   fleet.stopped = stopped.data();
   const std::vector<uint32_t> numbers(order.data(), order.data() + order.size());
   const std::vector<uint32_t> bounds(starts.data(), starts.data() + starts.size());
+  const twin::Call call;
   const nb::gil_scoped_release release;
-  self->Run(fleet, numbers, bounds, [&progress](size_t done) {
+  self->Run(fleet, numbers, bounds, [&call, &progress](size_t done) {
+    call.Check();
+    if (progress.is_none()) return;
     const nb::gil_scoped_acquire acquire;
-    if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    if (!progress.is_none()) progress(done);
+    progress(done);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <new>
+#include <stdexcept>
 
 #include "hal.h"
 #include "stamp.h"
@@ -18,11 +19,16 @@ thread_local Board* running = nullptr;
 
 struct Running {
   explicit Running(Board* board) : before(running) { running = board; }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
   ~Running() { running = before; }
   Board* before;
 };
 
 constexpr uint32_t kLeastFlash = 64;
+constexpr std::chrono::milliseconds kLookEvery{100};
+
+std::chrono::nanoseconds Clock() { return std::chrono::steady_clock::now().time_since_epoch(); }
 
 void SendFromRunning(const uint8_t* bytes, uint32_t size) { running->Send(bytes, size); }
 
@@ -52,10 +58,24 @@ Board::Board(const std::string& bundle, uint32_t arena_size)
   session_.Load(flash_.get(), flash_size_);
 }
 
-void Board::Write(const uint8_t* bytes, size_t size) {
+void Board::Write(const uint8_t* bytes, size_t size, const std::function<void()>& look) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  if (abandoned_) throw std::runtime_error("the board was interrupted in the middle of its work");
   const Running guard(this);
+  look_ = &look;
+  looked_ = Clock();
+  abandoned_ = true;  // unless it comes to an end
   link_.Feed(bytes, static_cast<uint32_t>(size));
+  abandoned_ = false;
+}
+
+std::chrono::nanoseconds Board::Now() {
+  const std::chrono::nanoseconds now = Clock();
+  if (abandoned_ && now - looked_ > kLookEvery) {
+    looked_ = now;
+    (*look_)();
+  }
+  return now;
 }
 
 std::string Board::Read(size_t max) {
@@ -64,11 +84,6 @@ std::string Board::Read(size_t max) {
   std::string out(sent_.begin(), sent_.begin() + static_cast<ptrdiff_t>(size));
   sent_.erase(sent_.begin(), sent_.begin() + static_cast<ptrdiff_t>(size));
   return out;
-}
-
-size_t Board::waiting() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return sent_.size();
 }
 
 void Board::Send(const uint8_t* bytes, uint32_t size) {
@@ -86,10 +101,7 @@ uint32_t InputOverruns() { return 0; }
 // Audits only: what is drawn comes from the seed.
 bool Entropy(uint32_t*, uint32_t) { return false; }
 
-uint32_t Ticks() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
-}
+uint32_t Ticks() { return static_cast<uint32_t>(twin::running->Now().count()); }
 
 TickSource GetTickSource() { return TickSource::kHost; }
 uint32_t TicksPerSecond() { return 1000000000; }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -26,17 +28,20 @@ class Board {
  public:
   Board(const std::string& bundle, uint32_t arena_size);
 
-  // What the host sends; requests are executed before it returns.
-  void Write(const uint8_t* bytes, size_t size);
+  // What the host sends; requests are executed before it returns. `look` is called about ten times
+  // a second; where it throws, the board is left in the middle of its work and takes nothing more:
+  // std::runtime_error from then on.
+  void Write(const uint8_t* bytes, size_t size, const std::function<void()>& look);
   // At most `max` bytes of what the board has sent.
   std::string Read(size_t max);
-  size_t waiting();
 
   uint8_t* arena() { return arena_.get(); }
   uint32_t arena_size() const { return arena_size_; }
   const uint8_t* flash() const { return flash_.get(); }
   uint32_t flash_size() const { return flash_size_; }
   void Send(const uint8_t* bytes, uint32_t size);
+  // The time; every piece of work asks for it again and again.
+  std::chrono::nanoseconds Now();
 
  private:
   std::mutex mutex_;
@@ -47,6 +52,9 @@ class Board {
   tinymia::Session session_;
   tinymia::Link link_;
   std::vector<uint8_t> sent_;
+  const std::function<void()>* look_ = nullptr;  // of the last Write
+  std::chrono::nanoseconds looked_{0};
+  bool abandoned_ = false;  // or at work
 };
 
 }  // namespace twin

@@ -6,6 +6,7 @@
 
 #include "bind_fleet.h"
 #include "board.h"
+#include "call.h"
 #include "stamp.h"
 
 namespace nb = nanobind;
@@ -15,18 +16,24 @@ namespace {
 void WriteToBoard(twin::Board* board, const nb::bytes& data) {
   const auto* bytes = static_cast<const uint8_t*>(data.data());
   const size_t size = data.size();
+  const twin::Call call;
   const nb::gil_scoped_release release;
-  board->Write(bytes, size);
+  board->Write(bytes, size, [&call] { call.Check(); });
 }
 
 nb::bytes ReadFromBoard(twin::Board* board, size_t max) {
-  const std::string out = board->Read(max);
+  std::string out;
+  {
+    const nb::gil_scoped_release release;
+    out = board->Read(max);
+  }
   return nb::bytes(out.data(), out.size());
 }
 
 }  // namespace
 
 NB_MODULE(_core, m) {
+  nb::set_leak_warnings(false);  // a thread that ends with the program holds what it works on
   m.attr("stamp") = twin::kStamp;
   twin::BindFleet(m);
   nb::class_<twin::Board>(m, "Board")
@@ -37,6 +44,8 @@ NB_MODULE(_core, m) {
           },
           nb::arg("bundle"), nb::arg("arena"))
       .def("write", &WriteToBoard, nb::arg("data"))
-      .def("read", &ReadFromBoard, nb::arg("size"))
-      .def("waiting", &twin::Board::waiting);
+      .def("read", &ReadFromBoard, nb::arg("size"));
+  m.def("interrupt", &twin::InterruptCalls);
+  m.def("end", &twin::EndCalls);
+  m.def("after_fork", &twin::ForgetCalls);
 }

@@ -132,7 +132,39 @@ inline VecUint<N> Select(VecMask<N> mask, VecUint<N> a, VecUint<N> b) {
 }
 
 template <uint32_t N>
+inline Vec<N> InRegister(Vec<N> x) {
+#if defined(__x86_64__)
+  asm("" : "+v"(x.v));
+#endif
+  return x;
+}
+
+// (Compilers do not see that the selection is one instruction.)
+template <uint32_t N>
+inline Vec<N> Larger(Vec<N> a, Vec<N> b) {
+#if defined(__AVX512F__)
+  if constexpr (N == 16) return Vec<N>::Of(_mm512_maskz_max_ps(0xFFFF, a.v, b.v));
+#endif
+#if defined(__AVX2__)
+  if constexpr (N == 8) return Vec<N>::Of(_mm256_max_ps(a.v, b.v));
+#endif
+#if defined(__SSE2__)
+  if constexpr (N == 4) return Vec<N>::Of(_mm_max_ps(a.v, b.v));
+#endif
+  return Select(a > b, a, b);
+}
+
+template <uint32_t N>
 inline bool Any(VecMask<N> mask) {
+#if defined(__AVX512F__)
+  if constexpr (N == 16) return _mm512_test_epi32_mask(__m512i(mask.v), __m512i(mask.v)) != 0;
+#endif
+#if defined(__AVX2__)
+  if constexpr (N == 8) return _mm256_movemask_ps(__m256(mask.v)) != 0;
+#endif
+#if defined(__SSE2__)
+  if constexpr (N == 4) return _mm_movemask_ps(__m128(mask.v)) != 0;
+#endif
   int32_t any = 0;
   for (uint32_t l = 0; l < N; ++l) any |= mask.v[l];
   return any != 0;

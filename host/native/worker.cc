@@ -207,23 +207,24 @@ class Worker {
 
   void Check(uint32_t checkpoint) {
     const uint32_t classes = backbone_.bundle.graph.classes();
-    for (uint32_t l = 0; l < used_; ++l) {
-      fleet_->hashes[static_cast<size_t>(device_[l]) * fleet_->checkpoint_count + checkpoint] =
-          trainer_.Hash(l);
-    }
-    if (problem_.query_count == 0) return;
-    float* out[kLanes];
+    uint64_t hashes[kLanes];
+    float* out[kLanes] = {};
+    trainer_.Hashes(hashes);
     for (uint32_t l = 0; l < used_; ++l) {
       const size_t row = static_cast<size_t>(device_[l]) * fleet_->checkpoint_count + checkpoint;
+      fleet_->hashes[row] = hashes[l];
       out[l] = fleet_->probabilities + row * problem_.query_count * classes;
     }
-    F answer[kMostClasses];
-    for (uint32_t q = 0; q < problem_.query_count; ++q) {
-      trainer_.Answer(problem_.queries + static_cast<size_t>(q) * features_.slot_bytes(), answer);
-      for (uint32_t k = 0; k < classes; ++k) {
-        const F value = tinymia::Canonical(answer[k]);
+    const int8_t* queries = problem_.queries;
+    for (uint32_t left = problem_.query_count; left != 0;) {
+      const uint32_t n = left < trainer_.most_answers() ? left : trainer_.most_answers();
+      const F* answers = trainer_.AnswerTogether(queries, n);
+      for (uint32_t i = 0; i < n * classes; ++i) {
+        const F value = tinymia::Canonical(answers[i]);
         for (uint32_t l = 0; l < used_; ++l) *out[l]++ = tinymia::GetLane(value, l);
       }
+      queries += static_cast<size_t>(n) * features_.slot_bytes();
+      left -= n;
     }
   }
 
@@ -236,8 +237,6 @@ class Worker {
       }
     }
   }
-
-  static constexpr uint32_t kMostClasses = 256;
 
   Problem problem_ = {};
   Backbone backbone_;

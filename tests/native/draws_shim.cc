@@ -13,6 +13,8 @@ using tinymia::TrainSettings;
 
 extern "C" uint32_t tinymia_settings_size() { return sizeof(TrainSettings); }
 
+extern "C" void tinymia_default_settings(TrainSettings* settings) { *settings = TrainSettings(); }
+
 extern "C" uint32_t tinymia_check_settings(const TrainSettings* settings) {
   return static_cast<uint32_t>(CheckSettings(*settings));
 }

@@ -31,6 +31,7 @@ void Free(uint8_t* block) { ::operator delete(block, std::align_val_t(16)); }
 TrainSettings Settings(uint32_t kind) {
   TrainSettings s;
   s.seed = kind;
+  s.batch = 1;
   if (kind == 1) {
     s.batch = 3;
     s.clip_norm = 1.0f;
@@ -44,6 +45,7 @@ TrainSettings Settings(uint32_t kind) {
     s.batch = 2;
     s.clip_norm = 0.5f;
     s.noise_multiplier = 1.0f;
+    s.expected_members = kSlots;
     s.optimizer = Optimizer::kMomentum;
   }
   return s;

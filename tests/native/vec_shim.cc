@@ -2,9 +2,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#include <vector>
+
 #include "fmath.h"
 #include "load.h"
 #include "philox.h"
+#include "train/pair.h"
 #include "train/rows.h"
 #include "vec.h"
 
@@ -52,6 +55,25 @@ struct Choose {
   }
 };
 
+// NaNs, equal numbers and zeros of both signs among them.
+struct Most {
+  template <typename T>
+  static T Of(T x) {
+    return tinymia::Larger(tinymia::Larger(-x, x * T(0.5f)), tinymia::Larger(x, x - x));
+  }
+};
+// Four numbers side by side are the same as one after the other.
+struct Pairs {
+  static float Of(float x) { return tinymia::ExpOfNegative(x) + tinymia::Log(x); }
+  static F Of(F x) {
+    const F four[4] = {x + F(1.0f), x, x - F(1.0f), -x};
+    const auto pairs = tinymia::Neighbours(tinymia::Block<4>(), four);
+    F out[4];
+    tinymia::Store(tinymia::ExpOfNegative(pairs) + tinymia::Log(pairs), out);
+    return out[1];
+  }
+};
+
 template <typename Function>
 uint32_t Differences(const float* x, uint32_t n) {
   uint32_t wrong = 0;
@@ -78,6 +100,8 @@ void vec_differences(const float* x, uint32_t n, uint32_t* wrong) {
   wrong[2] = Differences<Root>(x, n);
   wrong[3] = Differences<Round>(x, n);
   wrong[4] = Differences<Choose>(x, n);
+  wrong[5] = Differences<Most>(x, n);
+  wrong[6] = Differences<Pairs>(x, n);
 }
 
 // rows: [16][n].
@@ -98,6 +122,24 @@ uint32_t vec_dropout(const uint64_t* seeds, const float* rates, const uint32_t* 
   tinymia::DrawDropout(draws, epoch, n, fast);
   tinymia::DrawDropout<F>(draws, epoch, n, plain);
   return static_cast<uint32_t>(memcmp(fast, plain, n * sizeof(F)) != 0);
+}
+
+// How many places differ between lanes that are shuffled side by side and one by one.
+uint32_t vec_shuffle(const uint64_t* seeds, const uint32_t* counts, uint32_t epoch) {
+  tinymia::ShuffleDraw draws[kLanes];
+  std::vector<uint16_t> together[kLanes], alone[kLanes];
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    for (uint32_t i = 0; i < counts[l]; ++i) together[l].push_back(static_cast<uint16_t>(7 * i));
+    alone[l] = together[l];
+    draws[l] = {seeds[l], together[l].data(), counts[l]};
+    tinymia::Shuffle(seeds[l], epoch, alone[l].data(), counts[l]);
+  }
+  tinymia::ShuffleLanes(draws, epoch, F());
+  uint32_t wrong = 0;
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    for (uint32_t i = 0; i < counts[l]; ++i) wrong += together[l][i] == alone[l][i] ? 0 : 1;
+  }
+  return wrong;
 }
 
 uint32_t vec_masks(const uint8_t* bits) {

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
-from tinymia.attacks.base import Reveals, cross_entropy, require
-from tinymia.audit.types import CellAnswers, OutputPolicy
+from tinymia.attacks.base import Adversary, Attack, AttackInfo
+from tinymia.attacks.signals import completed, cross_entropy, least_probability
+from tinymia.attacks.thresholds import PerClass, Threshold
+from tinymia.evidence import AnswerSettings, Reveals, Scores, Target
 
 
-@dataclass(frozen=True)
-class ConfidenceThreshold:
-    """A query that is answered with high confidence is a member; it needs no label."""
+def _confidence(target: Target, answer: AnswerSettings) -> Scores:
+    """Log of the largest probability."""
+    shown = completed(target.answers[:, 0])
+    # As a loss, which keeps answers apart that float32 rounds to 1.
+    return -cross_entropy(shown, np.asarray(shown.argmax(axis=1)), least_probability(answer))
 
-    name: str = "confidence"
-    title: str = "Confidence threshold"
-    reference: str = "Salem et al., NDSS 2019"
-    needs: Reveals = Reveals.TOP_PROBABILITY
-    calibrated: bool = False
 
-    def scores(self, answers: CellAnswers) -> NDArray[np.float64]:
-        """Log of the largest probability; see ``Attack.scores``."""
-        require(self, answers)
-        shown = np.nan_to_num(np.asarray(answers.probs), nan=0.0)
-        if answers.policy is OutputPolicy.TOP1:
-            return np.asarray(shown.max(axis=1), dtype=np.float64)
-        # The order of p is that of log p, which keeps answers apart that float32 rounds to 1.
-        return -cross_entropy(shown, shown.argmax(axis=1))
+CONFIDENCE = Threshold(
+    AttackInfo(
+        name="confidence",
+        title="Confidence threshold",
+        reference="Salem et al., NDSS 2019",
+        adversary=Adversary.NO_SHADOWS,
+        needs=Reveals.TOP_PROBABILITY,
+    ),
+    _confidence,
+)
+"""A window that is answered with high confidence is a member; it needs no label."""
+
+ATTACKS: tuple[Attack, ...] = (CONFIDENCE, PerClass(CONFIDENCE))

@@ -1,49 +1,51 @@
-"""Attacks on the loss: alone, and against the base model's loss on the same query."""
+"""Attacks on the loss: alone, and against the base model's loss on the same window."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
-
-from tinymia.attacks.base import Reveals, cross_entropy, require
-from tinymia.audit.types import CellAnswers
+from tinymia.attacks.base import Adversary, Attack, AttackInfo
+from tinymia.attacks.signals import base_logits, loss, target_logits
+from tinymia.attacks.thresholds import PerClass, Threshold
+from tinymia.evidence import AnswerSettings, Reveals, Scores, Target
 
 
-@dataclass(frozen=True)
-class LossThreshold:
-    """A query with a low loss is a member."""
-
-    name: str = "loss"
-    title: str = "Loss threshold"
-    reference: str = "Yeom et al., CSF 2018"
-    needs: Reveals = Reveals.ALL_PROBABILITIES
-    calibrated: bool = False
-
-    def scores(self, answers: CellAnswers) -> NDArray[np.float64]:
-        """Minus the cross-entropy; see ``Attack.scores``."""
-        require(self, answers)
-        return -cross_entropy(answers.probs, answers.labels)
+def _low(target: Target, answer: AnswerSettings) -> Scores:
+    """Minus the cross-entropy."""
+    return -loss(target_logits(target, answer)[0])
 
 
-@dataclass(frozen=True)
-class CalibratedLoss:
-    """A query on which the loss fell most since the base model is a member.
+def _fallen(target: Target, answer: AnswerSettings) -> Scores:
+    """Base loss minus loss."""
+    return loss(base_logits(target.candidates, answer)[0]) + _low(target, answer)
 
-    The base model plays the part of the reference model in difficulty calibration: its loss says
-    how hard the query is for a model that has never seen it.
-    """
 
-    name: str = "calibrated-loss"
-    title: str = "Loss difference to the base model"
-    reference: str = "Watson et al., ICLR 2022"
-    needs: Reveals = Reveals.ALL_PROBABILITIES
-    calibrated: bool = True
+LOSS = Threshold(
+    AttackInfo(
+        name="loss",
+        title="Loss threshold",
+        reference="Yeom et al., CSF 2018",
+        adversary=Adversary.NO_SHADOWS,
+        needs=Reveals.TOP_PROBABILITY,
+    ),
+    _low,
+)
+"""A window with a low loss is a member."""
 
-    def scores(self, answers: CellAnswers) -> NDArray[np.float64]:
-        """Base loss minus loss; see ``Attack.scores``."""
-        require(self, answers)
-        return cross_entropy(answers.base_probs, answers.labels) - cross_entropy(
-            answers.probs, answers.labels
-        )
+CALIBRATED = Threshold(
+    AttackInfo(
+        name="calibrated-loss",
+        title="Loss difference to the base model",
+        reference="Watson et al., ICLR 2022",
+        adversary=Adversary.NO_SHADOWS,
+        needs=Reveals.TOP_PROBABILITY,
+        calibrated=True,
+        headline=True,
+    ),
+    _fallen,
+)
+"""A window whose loss fell most since the base model is a member.
+
+The base model plays the part of the reference model in difficulty calibration: its loss says how
+hard the window is for a model that has never seen it.
+"""
+
+ATTACKS: tuple[Attack, ...] = (CALIBRATED, LOSS, PerClass(CALIBRATED), PerClass(LOSS))

@@ -1,55 +1,73 @@
-"""All attacks by name, and the one that the headline figures use."""
+"""All attacks: every module of this package that has ``ATTACKS`` adds what stands there."""
 
 from __future__ import annotations
 
-from tinymia.attacks.base import Attack, runs_under
-from tinymia.attacks.confidence import ConfidenceThreshold
-from tinymia.attacks.entropy import ModifiedEntropy, PredictionEntropy
-from tinymia.attacks.loss import CalibratedLoss, LossThreshold
-from tinymia.audit.types import OutputPolicy
+import difflib
+import functools
+import importlib
+import pkgutil
+
+import tinymia.attacks
+from tinymia.attacks.base import Adversary, Attack
 from tinymia.errors import StudyError
-
-# Fixed before any result is seen: taking the attack that looks best on the same answers would
-# report the largest of several noisy figures, which is above chance where nothing leaks.
-HEADLINE_ORDER = ("calibrated-loss", "loss", "confidence")
-
-_ATTACKS: tuple[Attack, ...] = (
-    CalibratedLoss(),
-    LossThreshold(),
-    ConfidenceThreshold(),
-    PredictionEntropy(),
-    ModifiedEntropy(),
-)
+from tinymia.evidence import OutputPolicy, Run
 
 
-def all_attacks(policy: OutputPolicy = OutputPolicy.FULL) -> list[Attack]:
-    """The attacks that can run under an output policy, in the order of the report."""
-    return [attack for attack in _ATTACKS if runs_under(attack, policy)]
+@functools.cache
+def all_attacks() -> tuple[Attack, ...]:
+    """Every attack, by adversary, headlines first, then what needs most, then as listed."""
+    found: list[Attack] = []
+    for module in pkgutil.iter_modules(tinymia.attacks.__path__):
+        loaded = importlib.import_module(f"tinymia.attacks.{module.name}")
+        found += getattr(loaded, "ATTACKS", ())
+    names = [attack.info.name for attack in found]
+    assert len(set(names)) == len(names), f"two attacks of one name among {names}"
+    order = list(Adversary)
+    return tuple(
+        sorted(
+            found,
+            key=lambda a: (order.index(a.info.adversary), not a.info.headline, -a.info.needs),
+        )
+    )
 
 
 def get_attack(name: str) -> Attack:
     """The attack of that name.
 
     Raises:
-        StudyError: there is none; the message lists the names.
+        StudyError: there is none; the message says what was probably meant.
     """
-    for attack in _ATTACKS:
-        if attack.name == name:
-            return attack
-    names = ", ".join(attack.name for attack in _ATTACKS)
-    raise StudyError(f"There is no attack '{name}'.", f"Use one of: {names}.")
-
-
-def headline_attack(policy: OutputPolicy = OutputPolicy.FULL) -> Attack:
-    """The first attack of ``HEADLINE_ORDER`` that can run under an output policy.
-
-    Raises:
-        StudyError: the policy reveals too little for any of them.
-    """
-    for name in HEADLINE_ORDER:
-        if runs_under(get_attack(name), policy):
-            return get_attack(name)
+    known = {attack.info.name: attack for attack in all_attacks()}
+    if name in known:
+        return known[name]
+    close = difflib.get_close_matches(name, known, 1)
     raise StudyError(
-        f"No attack can run under the output policy '{policy.value}'.",
-        "Audit a policy that reveals at least the most likely class's probability.",
+        f"There is no attack {name!r}.",
+        f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(known)}.",
     )
+
+
+def attacks_for(run: Run, *, views: int = 1, head: bool = True) -> list[Attack]:
+    """The attacks that can run on a run's devices.
+
+    Args:
+        run: says what its answers reveal.
+        views: answers that there are to each window.
+        head: whether only the last layer is trained.
+    """
+    return [
+        attack
+        for attack in all_attacks()
+        if attack.info.runs_under(run.answer.policy)
+        and attack.info.views <= views
+        and (head or not attack.info.head_only)
+    ]
+
+
+def headline_of(adversary: Adversary, policy: OutputPolicy) -> Attack | None:
+    """The attack that stands for an adversary under a policy: its first headline that runs."""
+    for attack in all_attacks():
+        info = attack.info
+        if info.adversary is adversary and info.headline and info.runs_under(policy):
+            return attack
+    return None

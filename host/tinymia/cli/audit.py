@@ -12,7 +12,7 @@ import click
 
 from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
-from tinymia.cli.options import default_bundle, show, table
+from tinymia.cli.options import default_bundle
 
 
 @click.command(cls=Grouped)
@@ -23,10 +23,13 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
 
     For each audited person and repetition the device is fine-tuned on that person's members:
     without a defence, with each, and at other depths of training. Every member and non-member is
-    queried before and after, attacked, and the report says what fine-tuning added. The twin, the
-    firmware's core compiled for this machine, does all repetitions; the board repeats some, and the
-    run stops unless weights and answers are equal in every bit. Finished runs are kept: after an
-    interruption the same command goes on.
+    queried before and after. Five adversaries, from one who only asks to one who reads the flash,
+    attack what was answered, with shadow devices trained like the real ones, and the report says
+    what each learns, what a defence takes away from each, and at which answer policy it stops.
+    The twin, the firmware's core compiled for this machine, does all repetitions; the board repeats
+    some, and the run stops unless weights and answers are equal in every bit. What is finished is
+    kept in --out: after an interruption the same command goes on, and another defence, repetition
+    or attack runs only what is new.
 
     \b
     Examples:
@@ -34,6 +37,8 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
       tinymia audit --target twin: --repetitions 20 --out twin
       tinymia audit --person p07 --defence clip,dropout --dropout 0.3 --out quick
       tinymia audit --defence dp --noise 0.5,1,2 --depth last:2,all --out dp
+      tinymia audit --whole --shadows 1024 --out whole
+      tinymia audit --with art,tensorflow-privacy --out beside
       tinymia audit --target serial:/dev/ttyACM0 --board-only
       tinymia audit --config host/examples/audit.toml
 
@@ -49,8 +54,10 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
       [defences.dp]
       noise = [0.5, 1.0, 2.0]
     """
-    from tinymia.report import render
+    from tinymia.report.render import OUTPUTS, render
+    from tinymia.report.terminal import print_results
     from tinymia.study import audit as study
+    from tinymia.study.results import load
     from tinymia.study.settings import StudySettings
 
     options = chosen(AUDIT, flags, config)
@@ -68,12 +75,18 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
                 "defences",
                 "depths",
                 "policy",
+                "policies",
                 "levels",
+                "shadows",
+                "epsilon_devices",
                 "confirm",
                 "deep_people",
                 "deep_epochs",
+                "peers",
             )
         },
+        dear_shadows=asked["shadows"] if asked["whole"] else asked["dear_shadows"],
+        every_attack=asked["whole"],
         training=options.training,
         values=options.parameters,
         seed=options["training"]["seed"],
@@ -86,14 +99,15 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         out=Path(asked["out"]),
         boards=asked["boards"],
         fresh=fresh,
+        outputs=OUTPUTS,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
         interruption=interruption(asked, lambda _: None),
     )
     with _Bars() as bars:
         results = study.run(job, bars, bars.say)
         bars.say("Writing the report")
-        report = render(results, job.out)
-    _print(results)
+        report = render(load(job.out), job.out)
+    print_results(results)
     click.echo(f"report     {report}")
     click.echo(f"results    {job.out / 'results.json'}")
 
@@ -138,6 +152,7 @@ class _Bars:
     def begin(self, total: int, what: str) -> None:
         """The number of runs is known, and where they run."""
         self._task = self._progress.add_task(what, total=total, doing="")
+        self._doing.clear()
 
     def stage(self, person: str, what: str) -> None:
         """A board has begun something else."""
@@ -154,46 +169,3 @@ class _Bars:
     def advance(self, units: int) -> None:
         """That many runs are finished."""
         self._progress.advance(self._task, units)
-
-
-def _print(results: dict[str, Any]) -> None:
-    """The table of conditions, then the answer."""
-    attack = results["headline"]
-    listed = table(
-        f"Attack: {attack}; brackets: 95 % intervals over people and repetitions;\n"
-        "change: plain@E against base, defences against plain; acc.: held-out windows",
-        ("condition", "AUC", "change", "acc.", "leakage"),
-    )
-    against = {
-        row["condition"]: row
-        for group in ("added", "paired")
-        for row in results[group]
-        if row["attack"] == attack and row["measure"] == "auc"
-    }
-    for condition in results["conditions"]:
-        key = condition["key"]
-        row = against.get(key)
-        heldout = results["accuracy"][key]["heldout"]["value"]
-        listed.add_row(
-            key,
-            _figure(results["leakage"][key][attack]["auc"]),
-            _figure(row["difference"], sign="+") if row else "",
-            f"{100 * heldout:.1f}%",
-            row["verdict"] if row else "",
-        )
-    listed.columns[-1].justify = "left"
-    show(listed)
-    for sentence in results["answer"]:
-        click.echo(f"{sentence}\n")
-
-
-def _figure(figure: dict[str, Any], sign: str = "") -> str:
-    """A value with its interval, short: ".604 [.578 .631]"."""
-    if figure["value"] is None:
-        return "not measured"
-    texts = [
-        f"{value:{sign}.3f}".replace("0.", ".", 1)
-        for value in (figure["value"], figure["low"], figure["high"])
-        if value is not None
-    ]
-    return texts[0] if len(texts) < 3 else f"{texts[0]} [{texts[1]} {texts[2]}]"

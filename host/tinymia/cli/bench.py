@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tinymia.data.dataset import PersonalDataset
     from tinymia.export.bundle import Bundle
 
 # Other projects' figures for the same 64 to 7 head on a Cortex-M4F, from their own code at -O2, in
@@ -31,6 +32,7 @@ _PEERS = (
     ("AIfES 2.2, no clipping", 55_219),
     ("a plain fused loop, clipping", 7_255),
 )
+PARTS = ("board", "twin", "attacks")
 
 
 @click.command()
@@ -38,41 +40,47 @@ _PEERS = (
 @bundle_option
 @data_option
 @click.option("--person", help="Whose windows.  [default: the first who is not in the base model]")
-@click.option(
-    "--only",
-    type=click.Choice(["board", "twin"]),
-    help="Leave the other half out.  [default: both]",
-)
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 def command(
-    target: str, bundle_path: Path | None, dataset: str, person: str | None, only: str | None
+    target: str,
+    bundle_path: Path | None,
+    dataset: str,
+    person: str | None,
+    parts: tuple[str, ...],
 ) -> None:
-    """Measure what inference, each way of training and the line cost, and how fast the twin is.
+    """Measure what the board costs, how fast the twin is, and how fast attacks are.
+
+    PARTS are board (inference, each way of training, the line), twin (devices a second) and attacks
+    (LiRA and RMIA with their shadow devices, and the joint decoder); without any, all three.
 
     Instructions on a simulator are exact and repeat; cycles are a real board's. Seconds are those
     of this machine and line: let nothing else run. The twin's peer task (64 shadow heads, 100
-    epochs) is also done by batched NumPy, in the same run.
+    epochs) is also done by batched NumPy, in the same run, with and without the attacks.
 
     \b
     Examples:
       tinymia bench
-      tinymia bench --only twin
-      tinymia bench --target serial:/dev/ttyACM0 --only board
+      tinymia bench twin attacks
+      tinymia bench board --target serial:/dev/ttyACM0
     """
     from tinymia import data
     from tinymia.data.splits import draw, model_pool
-    from tinymia.study.audit import people_to_audit
+    from tinymia.export.provenance import people_to_audit
 
     bundle = load_bundle(bundle_path)
     loaded = data.load(dataset)
     loaded.check_model(bundle.meta)
     wanted = [person] if person else []
     pool = model_pool(loaded, people_to_audit(loaded, bundle, wanted)[0], bundle.meta)
-    if only != "twin":
+    wanted_parts = parts or PARTS
+    if "board" in wanted_parts:
         member = draw(pool, 1, 0).member
         windows = bundle.quantize(pool.windows.x)
         _board(target, bundle, windows, pool.windows.y, member)
-    if only != "board":
+    if "twin" in wanted_parts:
         _twin(bundle)
+    if "attacks" in wanted_parts:
+        _attacks(bundle, loaded, pool.person)
 
 
 def _board(
@@ -134,9 +142,10 @@ def _board(
 def _flash(target: str) -> list[int]:
     """Bytes of code and constants of the image that a target runs, if it runs one."""
     from tinymia.device.build import build
-    from tinymia.device.targets import TARGETS, QemuTarget, environment
+    from tinymia.device.qemu import QemuTarget
+    from tinymia.device.targets import environment, kind_of
 
-    if TARGETS.get(target.partition(":")[0]) is not QemuTarget:
+    if kind_of(target) is not QemuTarget:
         return []
     return [build(environment(target)).flash_bytes]
 
@@ -184,3 +193,51 @@ def _twin(bundle: Bundle) -> None:
             f"{100 * peer.agreement:.1f} %",
         )
     show(listed)
+
+
+def _attacks(bundle: Bundle, dataset: PersonalDataset, person: str) -> None:
+    import tempfile
+
+    from tinymia.study import attack_bench as bench
+    from tinymia.study.people import plan
+    from tinymia.study.settings import StudySettings
+    from tinymia.study.store import Store
+    from tinymia.twin import available_isas
+
+    isas = available_isas()
+    widest = [isa for isa in ("avx512", "avx2", "neon") if isa in isas] or list(isas)[:1]
+    settings = StudySettings()
+    (planned,) = plan(settings, dataset, [person], bundle)
+    plain = [run for run in settings.runs(bundle) if run.reference is None][-1]
+    runs = [(isa, 1) for isa in widest] + [("auto", None)]
+    with progress("Attacks", len(runs) + 1) as advance:
+        rows = []
+        for isa, threads in runs:
+            rows.append(bench.peer_attacks(bundle, isa=isa, threads=threads))
+            advance(1)
+        with tempfile.TemporaryDirectory() as folder:
+            joint = bench.joint_decoder(bundle, planned, plain, settings, Store(Path(folder)))
+        advance(1)
+    show(
+        f"\nPeer task with attacks: {bench.HEADS} shadow heads and {bench.TARGETS} attacked ones,"
+        " LiRA and RMIA,\nonline and offline"
+    )
+    listed = table("", ("", "twin, s", "batched NumPy, s", "times faster"))
+    for row in rows:
+        listed.add_row(
+            f"{row.isa}, {row.threads} thread{'s' if row.threads > 1 else ''}",
+            f"{row.twin:.3f}",
+            f"{row.numpy:.3f}",
+            f"{row.speedup:.1f}",
+        )
+    show(listed)
+    found = rows[0].aucs
+    listed = table("", ("AUC", "twin", "NumPy"))
+    for name in bench.NAMES:
+        listed.add_row(name, f"{found[name, 'twin']:.3f}", f"{found[name, 'NumPy']:.3f}")
+    show(listed)
+    show(
+        f"Joint decoder, {joint.shadows:,} shadow devices of {person}: {joint.total:.2f} s"
+        f" (training {joint.training:.2f}, fitting {joint.fitting:.2f}, ten devices"
+        f" {joint.scoring:.2f})."
+    )

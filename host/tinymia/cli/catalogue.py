@@ -80,8 +80,53 @@ _AUDIT = (
     Option("audit", "epochs", Type.WHOLES, _STUDY.epochs, "where to query"),
     Option("audit", "defences", Type.TEXTS, _STUDY.defences, _COMBINATIONS, "--defence"),
     Option("audit", "depths", Type.TEXTS, _STUDY.depths, "what else to train", "--depth"),
-    Option("audit", "policy", Type.TEXT, _STUDY.policy, "full, rounded or top1"),
+    Option(
+        "audit",
+        "policy",
+        Type.TEXT,
+        _STUDY.policy,
+        "what answers reveal: full, rounded, top1, label",
+    ),
+    Option(
+        "audit",
+        "policies",
+        Type.TEXTS,
+        _STUDY.policies,
+        "further policies under which the same devices are attacked, beside full",
+        "--also-policy",
+    ),
     Option("audit", "levels", Type.WHOLE, _STUDY.levels, "steps of a rounded probability"),
+    Option("audit", "shadows", Type.WHOLE, _STUDY.shadows, "shadow devices a person and condition"),
+    Option(
+        "audit",
+        "dear_shadows",
+        Type.WHOLE,
+        _STUDY.dear_shadows,
+        "the same where each takes long: DP-SGD, augmentation, deep training",
+    ),
+    Option(
+        "audit",
+        "whole",
+        Type.SWITCH,
+        False,
+        "as many shadow devices there as elsewhere, and every attack under every policy (an hour)",
+    ),
+    Option(
+        "audit",
+        "peers",
+        Type.TEXTS,
+        _STUDY.peers,
+        "other projects whose membership attacks run on the same answers, beside ours: art,"
+        " tensorflow-privacy; each is an extra of this package",
+        "--with",
+    ),
+    Option(
+        "audit",
+        "epsilon_devices",
+        Type.WHOLE,
+        _STUDY.epsilon_devices,
+        "devices in each group that check the claim of DP-SGD; 0: leave it out",
+    ),
     Option("audit", "boards", Type.WHOLE, 0, "twins or simulators side by side; 0: one a core"),
     *_interruption("audit"),
     Option("audit", "out", Type.TEXT, "audit", "folder of the results"),
@@ -114,6 +159,7 @@ _PERSONALIZE = (
         None,
         "save the personalised bundle here; tinymia export, query and build take it",
     ),
+    Option("personalize", "force", Type.SWITCH, False, "save it even if training diverged"),
 )
 AUDIT = (*_AUDIT, *TRAINING, *DEFENCES)
 PERSONALIZE = (*_PERSONALIZE, *TRAINING, *DEFENCES)

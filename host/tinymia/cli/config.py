@@ -14,6 +14,7 @@ import click
 from tinymia.defenses.registry import KINDS
 from tinymia.errors import StudyError
 from tinymia.study.training import TrainingOptions
+from tinymia.wire.settings import SETTINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -155,23 +156,22 @@ def _shown(value: Any) -> str:
 
 
 def _training() -> tuple[Option, ...]:
-    help_of = {
+    # What means something else here than to a device, which declares the rest.
+    own = {
         "train": "what is trained: head (the last layer), last:K, biases, biases:K or all",
         "learning_rate": "of the head; deeper training takes a fixed part of it, see the README",
-        "batch": "examples in a mini-batch",
-        "optimizer": "sgd, momentum or adam",
-        "momentum": "of momentum; first decay of adam",
-        "beta2": "second decay of adam",
-        "schedule": "of the rate: constant, linear or cosine",
         "schedule_epochs": "until the rate is zero; 0: the whole run",
     }
-    bounds = {"batch": (1, 65535), "schedule_epochs": (0, 65535)}
+    declared = {s.name: s for s in SETTINGS}
     types = {str: Type.TEXT, int: Type.WHOLE, float: Type.NUMBER}
     made = []
     for field in fields(TrainingOptions):
-        low, high = bounds.get(field.name, (None, None))
+        setting = declared.get(field.name)
         kind = types[type(field.default)]
-        text = help_of[field.name]
+        low, high = None, None
+        if setting is not None and kind is Type.WHOLE:
+            low, high = 0 if setting.off else int(setting.least), int(setting.most)
+        text = own[field.name] if setting is None else own.get(field.name, setting.help)
         made.append(Option("training", field.name, kind, field.default, text, "", low, high))
     seed = Option("training", "seed", Type.WHOLE, 1, "of draws and orders", "", 0, 2**32 - 1)
     return (*made, seed)

@@ -9,7 +9,7 @@ import click
 from tinymia.cli.options import show, table
 
 if TYPE_CHECKING:
-    from tinymia.device.targets import PortInfo
+    from tinymia.device.serial_target import PortInfo
 
 
 @click.command()
@@ -25,7 +25,8 @@ def command(ask: bool) -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     from tinymia.device.boards import boards
-    from tinymia.device.targets import MACHINES, QemuTarget, list_ports
+    from tinymia.device.qemu import MACHINES, QemuTarget
+    from tinymia.device.serial_target import list_ports
 
     listed = table("", ("target", "what", "who answers"))
     for column in listed.columns:

@@ -42,9 +42,21 @@ from tinymia.cli.options import data_option, default_bundle, load_bundle
     "--bundle", "bundle_path", type=click.Path(path_type=Path), help="It gets the budget."
 )
 @click.option("--delta", type=float, default=1e-3, show_default=True, help="Of the budget.")
-@click.option("--members", default=80, show_default=True, help="Fewest that will be trained on.")
+@click.option(
+    "--members",
+    default=80,
+    show_default=True,
+    help="Of the budget: members that are expected, a public number.",
+)
 @click.option("--batch", default=8, show_default=True, help="Largest with so many members.")
 @click.option("--epochs", default=20, show_default=True, help="Of all training together.")
+@click.option(
+    "--answers",
+    type=click.Choice(["full", "rounded", "top1", "label"]),
+    help="Write into --bundle what a release build answers: nothing else can be asked of it then."
+    "  [default there: label]",
+)
+@click.option("--levels", default=100, show_default=True, help="Steps of a rounded probability.")
 def command(
     personal_path: Path | None,
     base: Path | None,
@@ -58,9 +70,11 @@ def command(
     members: int,
     batch: int,
     epochs: int,
+    answers: str | None,
+    levels: int,
 ) -> None:
     """Write what a device has trained back into a complete int8 .tflite file, or a privacy budget
-    into a bundle.
+    and the answer policy of a release build into a bundle.
 
     Reports what the write-back to int8 costs in accuracy and in the answers, and checks the file
     with tflite-runtime.
@@ -71,30 +85,49 @@ def command(
       tinymia export --personalized personal.bundle --out personal.tflite
       tinymia export --personalized personal.bundle --image personal.elf
       tinymia export --budget-epsilon 4 --members 80 --batch 8 --epochs 20 --out private.bundle
+      tinymia export --answers rounded --levels 10 --bundle private.bundle --out private.bundle
     """
-    if (personal_path is None) == (budget_epsilon is None):
-        raise click.UsageError("Give either --personalized or --budget-epsilon.")
-    if budget_epsilon is not None:
-        size = members, batch, epochs
-        _budget(bundle_path, out or Path("private.bundle"), budget_epsilon, delta, size)
+    provisions = budget_epsilon is not None or answers is not None
+    if (personal_path is None) != provisions:
+        raise click.UsageError(
+            "Give either --personalized, or --budget-epsilon, --answers or both of these."
+        )
+    if provisions:
+        spend = None if budget_epsilon is None else (budget_epsilon, delta, members, batch, epochs)
+        rule = None if answers is None else (answers, levels)
+        _provision(bundle_path, out or Path("private.bundle"), spend, rule)
     elif personal_path is not None:
         _write_back(personal_path, base, out or Path("personal.tflite"), dataset, person, image)
 
 
-def _budget(
-    path: Path | None, out: Path, epsilon: float, delta: float, size: tuple[int, int, int]
+def _provision(
+    path: Path | None,
+    out: Path,
+    spend: tuple[float, float, int, int, int] | None,
+    rule: tuple[str, int] | None,
 ) -> None:
-    from tinymia.export.budget import budget_for, with_budget
+    """(epsilon, delta, members, batch, epochs) and (policy, levels) into a bundle."""
+    from tinymia.defenses.accounting import Neighbours
+    from tinymia.study.budget import answer_rule, budget_for, with_answers, with_budget
 
-    budget = budget_for(epsilon, delta, *size)
-    made = with_budget(load_bundle(path), budget)
+    made = load_bundle(path)
+    if spend is not None:
+        made = with_budget(made, budget_for(*spend))
+    if rule is not None:
+        made = with_answers(made, answer_rule(*rule))
     made.save(out)
     click.echo(f"bundle     {out} ({made.bundle_id})")
-    click.echo(
-        f"budget     epsilon {epsilon:g} at delta {delta:g}: at least noise"
-        f" {budget.noise_multiplier:.4g}, {100 * budget.max_rate:.3g} % of the members a step,"
-        f" {budget.steps} steps since the board was switched on"
-    )
+    if spend is not None and made.budget is not None:
+        budget = made.budget
+        click.echo(
+            f"budget     epsilon {spend[0]:g} at delta {spend[1]:g} for"
+            f" {Neighbours.ADD_OR_REMOVE.value}: at least noise {budget.noise_multiplier:.4g},"
+            f" sampling rate (batch / expected members) at most {100 * budget.max_rate:.3g} %,"
+            f" {budget.steps} steps since the board was switched on"
+        )
+    if made.answers is not None:
+        levels = f", {made.answers.levels} levels" if made.answers.levels else ""
+        click.echo(f"answers    {made.answers.policy.name.lower()}{levels}: of release builds")
 
 
 def _write_back(
@@ -108,8 +141,10 @@ def _write_back(
     from tinymia import data
     from tinymia.data.splits import model_pool
     from tinymia.errors import BundleError
-    from tinymia.export.personal import requantized, whose
+    from tinymia.export.personal import requantized
+    from tinymia.export.provenance import whose
     from tinymia.export.writeback import complete_bundle, personalized_tflite
+    from tinymia.files import write_whole
 
     bundle = load_bundle(personal_path)
     if bundle.tail is None:
@@ -128,10 +163,7 @@ def _write_back(
     model, report = personalized_tflite(
         bundle, base_model, bundle.tail, pool.windows.x, pool.windows.y
     )
-    try:
-        out.write_bytes(model)
-    except OSError as error:
-        raise BundleError(f"Cannot write {out}: {error.strerror}.") from error
+    write_whole(out, model, "the model", BundleError)
     click.echo(f"model      {out}, {len(model):,} bytes")
     if cost := requantized(bundle):
         click.echo(f"layers     {cost}")

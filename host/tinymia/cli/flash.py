@@ -101,7 +101,7 @@ def command(
 
 
 def _why(board: BoardFile) -> str:
-    from tinymia.device.targets import list_ports
+    from tinymia.device.serial_target import list_ports
 
     found = ", ".join(port.device for port in list_ports() if port.usb) or "none"
     if board.own_usb:

@@ -17,6 +17,7 @@ from tinymia.cli.options import (
     target_option,
     thousands,
 )
+from tinymia.wire.protocol import Policy, SecretSource
 
 if TYPE_CHECKING:
     from tinymia.export.layers import Layers
@@ -75,13 +76,12 @@ def command(target: str, bundle_path: Path | None) -> None:
         if info.bundle_crc == zlib.crc32(bundle.to_bytes()[32:]) and bundle.tail is not None:
             rows += _layers(bundle.layers)
         if state is not None:
-            rows.append(
-                (
-                    "training",
-                    f"epoch {state.epoch}, {state.members} members of {state.stored} stored,"
-                    f" tail {state.tail_hash:016x}",
-                )
+            known = (
+                f", {state.members} members of {state.stored} stored, tail {state.tail_hash:016x}"
             )
+            # A release build tells no more than the epoch.
+            known = "" if info.secret_source == SecretSource.CHIP else known
+            rows.append(("training", f"epoch {state.epoch}{known}"))
         listed = table("", ("", ""))
         listed.show_header = False
         listed.columns[1].justify = "left"
@@ -91,17 +91,26 @@ def command(target: str, bundle_path: Path | None) -> None:
 
 
 def _privacy(info: InfoResponse) -> list[tuple[str, str]]:
-    from tinymia.wire.protocol import SecretSource
-
-    source = "the chip" if info.secret_source == SecretSource.CHIP else "the seed: for audits only"
-    rows = [("DP noise", f"drawn from {source}")]
+    release = info.secret_source == SecretSource.CHIP
+    source = "the chip" if release else "the seed: gives nobody privacy, for audits only"
+    levels = f", {info.answer_levels} levels" if info.answer_levels else ""
+    answers = f"{Policy(info.answer_policy).name.lower()}{levels}"
+    rows = [
+        ("DP noise", f"drawn from {source}"),
+        (
+            "answers",
+            f"{answers} only, about fresh windows"
+            if release
+            else f"under any policy, about stored windows, too; a release build: {answers} only",
+        ),
+    ]
     if info.budget_steps:
         rows.append(
             (
                 "budget",
                 f"{thousands(info.budget_left)} of {thousands(info.budget_steps)} steps left, noise"
                 f" multiplier at least {info.budget_noise:.4g}, at most {info.budget_rate:.1%} of"
-                " the members a step",
+                " the expected members a step",
             )
         )
     return rows

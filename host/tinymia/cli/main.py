@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
+from contextlib import suppress
+from types import FrameType
 
 import click
 
@@ -25,6 +28,7 @@ VERBS = {
     "query": "Ask a board for its answers under an output policy.",
     "audit": "Measure how much fine-tuning on the device leaks, and what defences do.",
     "report": "Make the report of a finished audit again.",
+    "epsilon": "Check a claim of differential privacy from below, on thousands of devices.",
     "bench": "Measure what inference, training and the line cost.",
 }
 
@@ -58,8 +62,27 @@ def cli() -> None:
     """
 
 
+class _ToldToEnd(SystemExit):
+    """Raised where the program is when a signal tells it to end, so that all is cleaned up."""
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_DFL)  # told twice, it ends at once
+    raise _ToldToEnd(128 + number)
+
+
+def _heed_signals() -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _end)
+
+
 def main() -> None:
-    """Run the command line; a user's error is one message and exit status 1."""
+    """Run the command line; a user's error is one message and exit status 1.
+
+    Ctrl-C and the signals TERM and HUP end it with status 130, 143 and 129.
+    """
+    _heed_signals()
     try:
         cli(standalone_mode=False)
     except TinymiaError as error:
@@ -76,6 +99,10 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("\ninterrupted; what was finished is kept", err=True)
         sys.exit(130)
+    except _ToldToEnd as error:
+        with suppress(OSError):  # its terminal may be gone
+            click.echo("\ntold to end; what was finished is kept", err=True)
+        sys.exit(error.code)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

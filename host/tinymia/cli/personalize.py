@@ -10,11 +10,16 @@ import click
 from tinymia.cli.catalogue import PERSONALIZE, chosen, interruption
 from tinymia.cli.config import Chosen, Grouped, options_of
 from tinymia.cli.options import connection, load_bundle, progress, thousands
+from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
-    from tinymia.defenses import Defense
-    from tinymia.device.client import Trained
-    from tinymia.wire.settings import Parameters, TrainSettings
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tinymia.data.splits import Draw, Pool
+    from tinymia.defenses import Defense, TrainingSize
+    from tinymia.export.bundle import Bundle
+    from tinymia.study.recipe import Checkpoint
 
 
 @click.command(cls=Grouped)
@@ -42,86 +47,121 @@ def command(config: Path | None, **flags: Any) -> None:
       [defences.dropout]
       rate = 0.3
     """
-    import numpy as np
-
     from tinymia import data
     from tinymia.data.splits import draw, model_pool
+    from tinymia.defenses import TrainingSize
+    from tinymia.defenses.base import with_defences
+    from tinymia.evidence import AnswerSettings
     from tinymia.export.depth import resolve
-    from tinymia.export.personal import personalized_bundle, requantized
-    from tinymia.study.audit import seen_people
-    from tinymia.study.runner import windows_that_fit
+    from tinymia.export.personal import personalized_bundle
+    from tinymia.export.provenance import seen_people
+    from tinymia.study import recipe
+    from tinymia.study.divergence import divergence
 
     options = chosen(PERSONALIZE, flags, config)
     asked, seed = options["personalize"], options["training"]["seed"]
     defences = _defences(options)
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
     first, parameters = resolve(bundle, options.training.train)
-    settings = _settings(options, parameters, defences)
+    size = TrainingSize(asked["members"], options.training.batch, asked["epochs"])
+    settings = with_defences(
+        options.training.settings(seed=seed, epochs=asked["epochs"], parameters=parameters),
+        defences,
+        size,
+    )
     dataset = data.load(asked["data"])
     dataset.check_model(bundle.meta)
     pool = model_pool(dataset, asked["person"], bundle.meta)
     drawn = draw(pool, seed, 0, asked["members"])
     if pool.person in seen_people(dataset, bundle):
-        click.echo(
-            f"note: the bundle was already trained on {pool.person}; these accuracies are not those"
-            " of somebody new",
-            err=True,
+        _note(
+            f"the bundle was already trained on {pool.person}; these accuracies are not those of"
+            " somebody new"
         )
-    steady = interruption(asked, lambda text: click.echo(f"note: {text}", err=True))
-    with connection(asked["target"], bundle, steady) as opened:
+    layout = recipe.Layout(first, settings.augments)
+    with connection(asked["target"], bundle, interruption(asked, _note)) as opened:
         board = opened.board
         board.require_bundle()
-        board.layout(first, settings.augments)
-        kept = windows_that_fit(pool, drawn, board.begin(settings).capacity)
+        room = recipe.room(board, layout, settings)
+        kept = recipe.windows_that_fit(drawn.member, drawn.nonmember, room)
         windows, labels = bundle.quantize(pool.windows.x[kept]), pool.windows.y[kept]
+        member, other = drawn.member[kept], drawn.nonmember[kept]
+        if len(kept) < len(pool):
+            _say_left_out(pool, drawn, other)
         with progress("Sending windows", len(windows)) as advance:
-            board.layout(first, settings.augments)
-            board.store(windows, labels, progress=advance)
-        board.select(drawn.member[kept])
-        begun = board.begin(settings)
-        before = board.query(np.arange(len(kept)))[0].argmax(axis=1) == labels
+            recipe.store(board, layout, windows, labels, advance)
+        begun = recipe.begin(board, member, settings)
         with progress("Fine-tuning", asked["epochs"], "epochs") as advance:
-            trained = board.train(0, asked["epochs"], at_once=1, progress=advance)
-        after = board.query(np.arange(len(kept)))[0].argmax(axis=1) == labels
-        theta = board.parameters()
-        unit = opened.unit
+            base, trained = recipe.train(
+                board, begun, (0, asked["epochs"]), recipe.all_of(kept), AnswerSettings(), advance
+            )
+        theta, source = board.parameters(), board.info(fresh=True).secret_source
     click.echo(
         f"trained    {options.training.train}: {thousands(begun.trained)} parameters from layer"
         f" {first} on, {thousands(begun.workspace)} bytes beside the store"
     )
-    if defences:
-        click.echo(f"defences   {'; '.join(defence.title for defence in defences)}")
-    for name, mask in (("held-out", drawn.nonmember[kept]), ("members", drawn.member[kept])):
-        click.echo(
-            f"{name:10} accuracy {before[mask].mean():.3f} before, {after[mask].mean():.3f} after"
-            f" ({int(mask.sum())} windows)"
-        )
-    _say(trained, unit)
+    say_defences(defences, size, seed, source)
+    _say_gain(base.answers, trained.answers, labels, {"held-out": other, "members": member})
+    _say(trained, opened.unit)
+    if wrong := divergence(base.answers[member], trained.answers[member], labels[member]):
+        _refuse(wrong, bool(asked["out"]) and not asked["force"])
     if asked["out"]:
         note = {
             "person": asked["person"],
             "dataset_sha256": dataset.sha256,
             "epochs": trained.epoch,
-            "tail_hash": trained.tail_hash,
+            "tail_hash": trained.hash,
         }
-        personal = personalized_bundle(bundle, first, parameters, theta, note)
-        personal.save(asked["out"])
-        click.echo(f"bundle     {asked['out']} ({personal.bundle_id})")
-        if cost := requantized(personal):
-            click.echo(f"layers     {cost}")
+        _save(personalized_bundle(bundle, first, parameters, theta, note), asked["out"])
 
 
-def _settings(
-    options: Chosen, parameters: Parameters, defences: tuple[Defense, ...]
-) -> TrainSettings:
-    seed, epochs = options["training"]["seed"], options["personalize"]["epochs"]
-    settings = options.training.settings(seed=seed, epochs=epochs, parameters=parameters)
-    for defence in defences:
-        settings = defence.apply(settings)
-    return settings
+def _save(personal: Bundle, out: str) -> None:
+    from tinymia.export.personal import requantized
+
+    personal.save(out)
+    click.echo(f"bundle     {out} ({personal.bundle_id})")
+    if cost := requantized(personal):
+        click.echo(f"layers     {cost}")
 
 
-def _say(trained: Trained, unit: str) -> None:
+def _say_gain(
+    before: NDArray[np.float32],
+    after: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    parts: dict[str, NDArray[np.bool_]],
+) -> None:
+    """Accuracies of each part of the windows."""
+    for name, mask in parts.items():
+        was, now = ((a.argmax(axis=1) == labels)[mask].mean() for a in (before, after))
+        click.echo(
+            f"{name:10} accuracy {was:.3f} before, {now:.3f} after ({int(mask.sum())} windows)"
+        )
+
+
+def _say_left_out(pool: Pool, drawn: Draw, other: NDArray[np.bool_]) -> None:
+    members, others = int(drawn.member.sum()), int(other.sum())
+    _note(
+        f"beside this training the board's store holds {members + others} of {pool.person}'s"
+        f" {len(pool)} windows: all {members} members, and {others} of"
+        f" {int(drawn.nonmember.sum())} others"
+    )
+
+
+def _refuse(wrong: str, save: bool) -> None:
+    """What is said of a training that diverged; raises StudyError where it was to be saved."""
+    advice = "Choose a smaller --learning-rate, or switch clipping on (--clip 1)."
+    if save:
+        raise StudyError(
+            f"Training diverged: {wrong}. Nothing was saved.", f"{advice} --force saves it anyway."
+        )
+    _note(f"training diverged: {wrong}. {advice}")
+
+
+def _note(text: str) -> None:
+    click.echo(f"note: {text}", err=True)
+
+
+def _say(trained: Checkpoint, unit: str) -> None:
     """Loss and cost of the training."""
     stopped = "; early stopping ended it" if trained.stopped else ""
     click.echo(f"loss       {trained.loss:.4f} in the last epoch that ran{stopped}")
@@ -129,14 +169,42 @@ def _say(trained: Trained, unit: str) -> None:
         f"cost       {thousands(trained.ticks / max(1, trained.steps))} {unit} a step,"
         f" {thousands(trained.steps)} steps, {thousands(trained.clipped)} clipped"
     )
-    click.echo(f"tail       {trained.tail_hash}")
+    click.echo(f"tail       {trained.hash}")
+
+
+def say_defences(defences: tuple[Defense, ...], size: TrainingSize, seed: int, source: int) -> None:
+    """What is on, and whom an epsilon is for.
+
+    Args:
+        defences: what is on.
+        size: of the training.
+        seed: of the run.
+        source: of the board's noise, a ``SecretSource``.
+    """
+    from tinymia.wire.protocol import SecretSource
+
+    if defences:
+        click.echo(f"defences   {'; '.join(defence.title for defence in defences)}")
+    for defence in defences:
+        account = defence.account(size)
+        if account is None:
+            continue
+        click.echo(
+            f"epsilon    {account.added.best:.2f} for {account.added.neighbours.value},"
+            f" {account.replaced.best:.2f} for {account.replaced.neighbours.value}, at delta"
+            f" {account.delta:g}"
+        )
+        if source == SecretSource.SEED:
+            _note(
+                f"the noise of this audit build is keyed by the seed ({seed}); whoever knows it"
+                " takes the noise away, so that epsilon is a release build's and protects nobody"
+                " here"
+            )
 
 
 def _defences(options: Chosen) -> tuple[Defense, ...]:
     """What is on: the combination that was asked for, and all of which a number was given."""
-    from tinymia.defenses import DpSgd
     from tinymia.defenses.registry import KINDS, build
-    from tinymia.errors import StudyError
 
     asked = options["personalize"]
     names = [name for name in asked["defence"].split("+") if name]
@@ -152,5 +220,4 @@ def _defences(options: Chosen) -> tuple[Defense, ...]:
         if ("defences.dp", "noise") in options.flags:
             raise StudyError("One run has one noise multiplier.", "Give --noise a single number.")
         sets = sets[:1]
-    size = asked["members"], options.training.batch, asked["epochs"]
-    return tuple(d.of_training(*size) if isinstance(d, DpSgd) else d for d in sets[0])
+    return sets[0]

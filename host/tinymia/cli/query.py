@@ -56,11 +56,14 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
     from tinymia import data
     from tinymia.data.splits import model_pool
     from tinymia.errors import DataError
-    from tinymia.study.settings import POLICIES
+    from tinymia.evidence import OutputPolicy
+    from tinymia.study.recipe import POLICIES
 
-    if options["policy"] not in POLICIES:
+    named = {policy.value: wire for policy, wire in POLICIES.items()}
+    if options["policy"] not in named:
         raise DataError(
-            f"There is no output policy {options['policy']!r}.", f"Known: {', '.join(POLICIES)}."
+            f"There is no output policy {options['policy']!r}.",
+            f"Known: {', '.join(policy.value for policy in OutputPolicy)}.",
         )
     if (options["person"] is None) == (options["file"] is None):
         raise DataError("Say what to ask about.", "Give either --person or --windows.")
@@ -76,7 +79,7 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
         opened.board.require_bundle()
         with progress("Asking", len(windows)) as advance:
             answers, _ = opened.board.ask(
-                windows, POLICIES[options["policy"]], options["levels"], progress=advance
+                windows, named[options["policy"]], options["levels"], progress=advance
             )
     click.echo(",".join(["window", "answer", *bundle.labels]))
     for index, row in enumerate(answers):

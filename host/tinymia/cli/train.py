@@ -27,7 +27,8 @@ def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
       tinymia train har-watch --out /tmp/har --seed 2
     """
     from tinymia.errors import ModelError
-    from tinymia.models.har_watch import NAME, train_har_watch
+    from tinymia.models.har_watch import NAME
+    from tinymia.study.model_card import publish
 
     if model != NAME:
         raise ModelError(f"There is no model {model!r}.", f"Known: {NAME}.")
@@ -43,7 +44,7 @@ def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
             advance(done - at)
             at = done
 
-        bundle = train_har_watch(folder, seed, on_progress, compare=compare)
+        bundle = publish(folder, seed, on_progress, compare=compare)
     click.echo(f"bundle     {folder / f'{NAME}.bundle'} ({bundle.bundle_id})")
     for name, value in bundle.meta["accuracy"].items():
         click.echo(f"{name:10} {value}")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.errors import DataError
+from tinymia.files import npz, write_whole
 
 NPZ_LAYOUT = """An .npz file of personal data (numpy.savez; no pickled objects) holds
   signals        (samples, channels) float: all recordings, one after the other, in raw units
@@ -99,8 +100,16 @@ class PersonalDataset:
         if count == 0:
             raise DataError("The data set holds no recording.")
         for name in ("labels", "person", "recording_id", "arm"):
-            if getattr(self, name).shape != (count,):
-                raise DataError(f"`{name}` must have one entry for each of {count} recordings.")
+            value = getattr(self, name)
+            if not isinstance(value, np.ndarray) or value.shape != (count,):
+                raise DataError(
+                    f"`{name}` must be an array with one entry for each of {count} recordings."
+                )
+        if self.labels.dtype.kind not in "iu":
+            raise DataError(
+                f"`labels` must be whole numbers, indices into `label_names`, not"
+                f" {self.labels.dtype}."
+            )
         if len(set(self.recording_id.tolist())) != count:
             raise DataError("Recording ids must be unique.")
         if not np.isfinite(self.rate_hz) or self.rate_hz <= 0:
@@ -199,18 +208,18 @@ class PersonalDataset:
 
 
 def save_npz(dataset: PersonalDataset, path: str | Path) -> None:
-    """Write a data set in the layout that ``load_npz`` reads."""
-    np.savez_compressed(
-        path,
-        signals=np.concatenate(dataset.signals),
-        lengths=np.array([len(s) for s in dataset.signals]),
-        labels=np.array(dataset.label_names)[dataset.labels],
-        person=dataset.person,
-        rate_hz=np.float64(dataset.rate_hz),
-        channel_names=np.array(dataset.channel_names),
-        arm=dataset.arm,
-        label_names=np.array(dataset.label_names),
-    )
+    """Write a data set in the layout that ``load_npz`` reads; raises DataError if it cannot."""
+    content = {
+        "signals": np.concatenate(dataset.signals),
+        "lengths": np.array([len(s) for s in dataset.signals]),
+        "labels": np.array(dataset.label_names)[dataset.labels],
+        "person": dataset.person,
+        "rate_hz": np.float64(dataset.rate_hz),
+        "channel_names": np.array(dataset.channel_names),
+        "arm": dataset.arm,
+        "label_names": np.array(dataset.label_names),
+    }
+    write_whole(path, npz(content), "the data set")
 
 
 def load_npz(path: str | Path) -> PersonalDataset:

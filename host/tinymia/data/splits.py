@@ -36,9 +36,6 @@ MAX_SLOTS = 500
 MEMBERS = 80
 """Windows that a person's device is fine-tuned on, by default."""
 
-AUDITED_WATCH = ("p07", "p08", "p09", "p10")
-PUBLIC_WATCH = ("p01", "p02", "p03", "p04", "p05", "p06")
-
 
 def people_split(
     dataset: PersonalDataset, audited: int = 4
@@ -109,29 +106,6 @@ class Pool:
             "label": w.y.tolist(),
             "arm": w.arm.tolist(),
         }
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any], dataset: PersonalDataset) -> Pool:
-        """Cut the stored windows from the data set again; raises DataError if it is another."""
-        try:
-            if stored["dataset_sha256"] != dataset.sha256:
-                raise DataError("The stored split belongs to another data set.")
-            windows = dataset.cut(stored["recording"], stored["start"], int(stored["window"]))
-            pool = cls(
-                person=str(stored["person"]),
-                person_index=int(stored["person_index"]),
-                windows=windows,
-                block=np.asarray(stored["block"], dtype=np.int64),
-                block_length=int(stored["block_length"]),
-                gap=int(stored["gap"]),
-                dataset_sha256=dataset.sha256,
-            )
-            same = windows.y.tolist() == list(stored["label"])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DataError(f"The stored split cannot be read: {error!r}.") from error
-        if not same or set(windows.person.tolist()) != {pool.person}:
-            raise DataError("The stored split does not fit the data set's labels or people.")
-        return pool
 
 
 def person_pool(
@@ -244,33 +218,6 @@ class Draw:
             "member": self.member_slots.tolist(),
             "nonmember": self.nonmember_slots.tolist(),
         }
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Draw:
-        """Read a stored draw; raises DataError if it is damaged."""
-        try:
-            masks = []
-            for key in ("member", "nonmember"):
-                mask = np.zeros(int(stored["slots"]), dtype=np.bool_)
-                slots = np.asarray(stored[key], dtype=np.int64)
-                if len(slots) and slots.min() < 0:
-                    raise IndexError("negative slot")
-                mask[slots] = True
-                masks.append(mask)
-            draw = cls(
-                person=str(stored["person"]),
-                seed=int(stored["seed"]),
-                repetition=int(stored["repetition"]),
-                kind=str(stored["kind"]),
-                member=masks[0],
-                nonmember=masks[1],
-                arm=str(stored["arm"]),
-            )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise DataError(f"The stored draw cannot be read: {error!r}.") from error
-        if (draw.member & draw.nonmember).any():
-            raise DataError("The stored draw has slots that are member and non-member at once.")
-        return draw
 
 
 def _generator(pool: Pool, seed: int, repetition: int, kind: int) -> np.random.Generator:

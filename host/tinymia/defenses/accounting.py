@@ -1,9 +1,12 @@
 """Epsilon of DP-SGD on a device: the Poisson-subsampled Gaussian mechanism, composed over steps.
 
-Neighbouring data sets differ by one example that is added or removed. Both accountants of the
-``dp-accounting`` package give upper bounds: Renyi differential privacy (Mironov 2017; Mironov,
-Talwar and Zhang 2019) and privacy loss distributions (Koskela, Jalko and Honkela 2020; Doroshenko
-et al. 2022). The smaller holds.
+Every figure is for a kind of **neighbouring data sets** (:class:`Neighbours`): one window more or
+less among the members, the usual one, or one window replaced by another, for which epsilon is
+larger. Neighbours keep all other windows where they are in the store: what else is drawn for an
+example is keyed by its slot. Both accountants of the ``dp-accounting`` package give upper bounds:
+Renyi differential privacy (Mironov 2017; Mironov, Talwar and Zhang 2019; for a window more or less
+only) and privacy loss distributions (Koskela, Jalko and Honkela 2020; Doroshenko et al. 2022). The
+smaller holds.
 
 The device adds *discrete* Gaussian noise to gradients that are counted in units of
 clip / 65536 (``train/noise.h``). It is accounted as the continuous one:
@@ -16,19 +19,28 @@ clip / 65536 (``train/noise.h``). It is accounted as the continuous one:
 - The device adds 1 % more noise than stated. The rounding of gradients to whole units takes
   sqrt(parameters) / 2 of the 655 units that this is; what is left covers the line above.
 
-How many members there are, which gives the rate and the number of steps, counts as public.
+Sampling rate, number of steps and divisor follow the public setting ``expected_members``, never how
+many members there are, so a window more or less changes none of them. The key must be secret: an
+audit build draws everything from the run's seed, and whoever knows that has no noise before them.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 from tinymia.errors import StudyError
 
 MIN_NOISE, MAX_NOISE = 0.01, 64.0
-MAX_STEPS = 1_000_000
 _ORDERS = (*range(2, 65), 80, 96, 128, 192, 256, 512, 1024)
+
+
+class Neighbours(StrEnum):
+    """Which two data sets must give nearly the same results; the value is for people."""
+
+    ADD_OR_REMOVE = "one window more or less"
+    REPLACE = "one window replaced"
 
 
 @dataclass(frozen=True)
@@ -36,12 +48,14 @@ class Epsilon:
     """Two upper bounds on epsilon at one delta.
 
     Attributes:
-        rdp: by Renyi differential privacy.
+        rdp: by Renyi differential privacy; infinite for a replaced window.
         pld: by privacy loss distributions.
+        neighbours: what it holds for.
     """
 
     rdp: float
     pld: float
+    neighbours: Neighbours = Neighbours.ADD_OR_REMOVE
 
     @property
     def best(self) -> float:
@@ -57,14 +71,21 @@ class Epsilon:
         return self.best
 
 
-def epsilon(noise_multiplier: float, rate: float, steps: int, delta: float) -> Epsilon:
+def epsilon(
+    noise_multiplier: float,
+    rate: float,
+    steps: int,
+    delta: float,
+    neighbours: Neighbours = Neighbours.ADD_OR_REMOVE,
+) -> Epsilon:
     """Epsilon of ``steps`` steps.
 
     Args:
         noise_multiplier: standard deviation of the noise over the clip norm.
-        rate: probability with which an example takes part in a step: batch / members.
-        steps: updates in all: epochs times ceil(members / batch).
+        rate: probability with which an example takes part in a step: batch / expected members.
+        steps: updates in all: epochs times ceil(expected members / batch).
         delta: probability with which epsilon may be exceeded.
+        neighbours: what it is to hold for.
 
     Raises:
         StudyError: a value is out of range.
@@ -80,16 +101,22 @@ def epsilon(noise_multiplier: float, rate: float, steps: int, delta: float) -> E
         rate, dp_accounting.GaussianDpEvent(noise_multiplier)
     )
     event = dp_accounting.SelfComposedDpEvent(step, steps)
+    replaces = neighbours is Neighbours.REPLACE
     by_rdp = rdp.RdpAccountant(_ORDERS)
     by_rdp.compose(event)
     bound = float(by_rdp.get_epsilon(delta))
     # Losses are rounded up to a grid. Finer than 1e-4 gains nothing, and where they are large (one
     # step's are up to about `most`) so fine a grid would not fit into memory.
-    most = (0.5 / noise_multiplier + 10) / noise_multiplier
-    grid = min(max(1e-4, bound / 2e4, most / 5e4), 100.0)
-    by_pld = pld.PLDAccountant(value_discretization_interval=grid)
+    reach = 2 if replaces else 1
+    most = (0.5 * reach / noise_multiplier + 10) * reach / noise_multiplier
+    grid = min(max(1e-4, reach**2 * bound / 2e4, most / 5e4), 100.0)
+    relation = dp_accounting.NeighboringRelation
+    by_pld = pld.PLDAccountant(
+        relation.REPLACE_ONE if replaces else relation.ADD_OR_REMOVE_ONE, grid
+    )
     by_pld.compose(event)
-    return Epsilon(bound, float(by_pld.get_epsilon(delta)))
+    found = float(by_pld.get_epsilon(delta))
+    return Epsilon(math.inf if replaces else bound, found, neighbours)
 
 
 def noise_for(target: float, delta: float, rate: float, steps: int) -> float:
@@ -117,28 +144,6 @@ def noise_for(target: float, delta: float, rate: float, steps: int) -> float:
     return high
 
 
-def steps_for(target: float, delta: float, rate: float, noise_multiplier: float) -> int:
-    """The most steps, up to a million, that keep epsilon ``target``; 0 if not even one does.
-
-    Raises:
-        StudyError: a value is out of range.
-    """
-    _check(target > 0, f"an epsilon of {target}")
-
-    def fits(steps: int) -> bool:
-        return epsilon(noise_multiplier, rate, steps, delta).best <= target
-
-    low, high = 0, 1
-    while fits(high):
-        if high == MAX_STEPS:
-            return MAX_STEPS
-        low, high = high, min(2 * high, MAX_STEPS)
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
-
-
 def _check(holds: bool, what: str) -> None:
     if not holds:
         raise StudyError(
@@ -146,3 +151,22 @@ def _check(holds: bool, what: str) -> None:
             "The noise and epsilon must be above 0, the rate in (0, 1], delta in (0, 1), and there"
             " must be a step.",
         )
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a training with DP-SGD claims.
+
+    Attributes:
+        added: epsilon for one window more or less.
+        replaced: for one window that is replaced by another.
+        delta: at which both hold.
+        rate: chance of a window to be in a step.
+        steps: of the whole training.
+    """
+
+    added: Epsilon
+    replaced: Epsilon
+    delta: float
+    rate: float
+    steps: int

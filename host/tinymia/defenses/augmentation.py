@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-from tinymia.defenses.base import Site
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
 from tinymia.errors import StudyError
-from tinymia.wire.settings import TrainSettings
 
-_RANGES = {"jitter": 10, "scaling": 2, "rotation": 4, "shift": 1024}
+_KEYS = ("jitter", "scaling", "rotation", "shift")
 
 
 @dataclass(frozen=True)
-class Augmentation:
+class Augmentation(Unproven):
     """Changes every window a little each time it is trained on (Um et al., ICMI 2017).
 
     As a defence: Kaya and Dumitras, ICML 2021. Windows are kept whole in the board's store and
@@ -32,20 +32,18 @@ class Augmentation:
     scaling: float = 0.1
     rotation: float = 0.1
     shift: int = 5
-    name: str = "augment"
-    site: Site = Site.DATA
+
+    kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        for key, most in _RANGES.items():
+        for key in _KEYS:
             value = getattr(self, key)
-            if not 0 <= value <= most:
-                raise StudyError(
-                    f"A {key} of {value} is not possible in augmentation.", f"Give 0 to {most}."
-                )
-        if not any(getattr(self, key) for key in _RANGES):
+            if value != 0:
+                check_strength(key, value, f"In augmentation a {key}")
+        if not any(getattr(self, key) for key in _KEYS):
             raise StudyError(
                 "Augmentation that changes nothing is no defence.",
-                f"Give one of {', '.join(_RANGES)} a number above 0.",
+                f"Give one of {', '.join(_KEYS)} a number above 0.",
             )
 
     @property
@@ -55,12 +53,26 @@ class Augmentation:
         parts = [f"{k} {getattr(self, k):g}{u}" for k, u in units.items() if getattr(self, k)]
         return f"augmentation ({', '.join(parts)})"
 
-    def apply(self, settings: TrainSettings) -> TrainSettings:
-        """The settings with augmentation on."""
-        return replace(
-            settings,
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with augmentation on."""
+        return plan.training(
             jitter=self.jitter,
             scaling=self.scaling,
             rotation=self.rotation,
             shift=self.shift,
         )
+
+
+KIND = Augmentation.kind = Kind(
+    name="augment",
+    short="augmentation",
+    site=Site.DATA,
+    make=Augmentation,
+    parameters=(
+        Parameter("jitter", "--jitter", "noise on each value, in deviations of the signal"),
+        Parameter("scaling", "--scaling", "deviation of each channel's factor"),
+        Parameter("rotation", "--rotation", "deviation of the axes' rotation, radians"),
+        Parameter("shift", "--shift", "most samples of shift in time"),
+    ),
+    style="s-augment",
+)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-from tinymia.defenses.base import Site
-from tinymia.errors import StudyError
-from tinymia.wire.settings import TrainSettings
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
 
 
 @dataclass(frozen=True)
-class Clipping:
+class Clipping(Unproven):
     """Bounds the Euclidean norm of each example's gradient (Abadi et al., CCS 2016, section 3.1).
 
     Without noise this gives no differential privacy, but it bounds what one example can do.
@@ -23,18 +22,27 @@ class Clipping:
     """
 
     norm: float = 1.0
-    name: str = "clip"
-    site: Site = Site.GRADIENT
+
+    kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if not 0 < self.norm <= 1e6:
-            raise StudyError(f"A clip norm of {self.norm} is not possible.", "Give a number > 0.")
+        check_strength("clip_norm", self.norm, "A clip norm")
 
     @property
     def title(self) -> str:
         """For people."""
         return f"per-example clipping at {self.norm:g}"
 
-    def apply(self, settings: TrainSettings) -> TrainSettings:
-        """The settings with clipping on."""
-        return replace(settings, clip_norm=self.norm)
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with clipping on."""
+        return plan.training(clip_norm=self.norm)
+
+
+KIND = Clipping.kind = Kind(
+    name="clip",
+    short="clipping",
+    site=Site.GRADIENT,
+    make=Clipping,
+    parameters=(Parameter("norm", "--clip", "clip norm"),),
+    style="s-clip",
+)

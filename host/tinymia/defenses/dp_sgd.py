@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import functools
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-from tinymia.defenses.accounting import Epsilon, epsilon
-from tinymia.defenses.base import Site
+from tinymia.defenses.accounting import Account, Epsilon, Neighbours, epsilon
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, TrainingSize, check_strength
 from tinymia.errors import StudyError
-from tinymia.wire.settings import TrainSettings
 
 
 @dataclass(frozen=True)
 class DpSgd:
     """Poisson sampling, per-example clipping and Gaussian noise (Abadi et al., CCS 2016).
 
-    With them the trained weights are (epsilon, delta) differentially private: one member more or
-    less changes the chance of any result by a factor of exp(epsilon) at most, but for delta.
+    With them the trained weights are (epsilon, delta) differentially private: one window more or
+    less among the members changes the chance of any result by a factor of exp(epsilon) at most, but
+    for delta; a window that is replaced by another may change it by more, see :meth:`account`. Both
+    hold for one window, not for all of a person's, and only while the key is secret: an audit
+    build's is the run's seed.
 
     Attributes:
         noise: standard deviation of the noise on the sum of gradients, in clip norms.
@@ -25,8 +28,6 @@ class DpSgd:
         delta: at which epsilon is stated; well below 1 / members.
         slowdown: factor of the learning rate; noise wants smaller steps (the default was chosen on
             public people, each with a base model that had not seen them).
-        rate: chance of a member to be in a step; 0 where it is not known yet.
-        steps: of the whole training.
 
     Raises:
         StudyError: a number is out of range.
@@ -36,70 +37,71 @@ class DpSgd:
     clip: float = 1.0
     delta: float = 1e-3
     slowdown: float = 0.25
-    rate: float = 0.0
-    steps: int = 0
-    site: Site = Site.GRADIENT
+    kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if not 0.01 <= self.noise <= 64:
-            raise StudyError(
-                f"A noise multiplier of {self.noise} is not possible.", "Give 0.01 to 64."
-            )
-        if not 0 < self.clip <= 1e6:
-            raise StudyError(
-                f"A clip norm of {self.clip} is not possible with DP-SGD.",
-                "Without a bound on a gradient no noise hides it; give a number > 0.",
-            )
+        check_strength("noise_multiplier", self.noise, "A noise multiplier")
+        why = "Without a bound on a gradient no noise of DP-SGD hides it."
+        check_strength("clip_norm", self.clip, "A clip norm", why)
         if not 0 < self.delta < 1:
             raise StudyError(f"A delta of {self.delta} is not possible.", "Give 0 < delta < 1.")
-
         if not 0 < self.slowdown <= 1:
             raise StudyError(
                 f"A slowdown of {self.slowdown} is not possible with DP-SGD.", "Give 0 < x <= 1."
             )
 
     @property
-    def name(self) -> str:
-        """With the multiplier, since an audit compares several."""
-        return f"dp-{self.noise:g}"
-
-    @property
     def title(self) -> str:
-        """For people, with epsilon where the training is known."""
-        text = f"DP-SGD with noise {self.noise:g} and clipping at {self.clip:g}"
-        if self.epsilon is None:
-            return text
-        return f"{text}, epsilon {self.epsilon:.2f} at delta {self.delta:g}"
+        """For people."""
+        return f"DP-SGD with noise {self.noise:g} and clipping at {self.clip:g}"
 
-    @property
-    def epsilon(self) -> float | None:
-        """Of the whole training, the better bound of :attr:`account`; None if not known."""
-        return None if self.account is None else self.account.best
+    def account(self, size: TrainingSize) -> Account:
+        """What it claims of a training of that size.
 
-    @property
-    def account(self) -> Epsilon | None:
-        """Both bounds of :mod:`tinymia.defenses.accounting`; None if the training is not known."""
-        if not (self.rate and self.steps):
-            return None
-        return _account(self.noise, self.rate, self.steps, self.delta)
+        Args:
+            size: its number of members is a public one, that asked for: with the batch it gives
+                rate and steps, whatever the true number is.
+        """
+        steps = -(-size.members // size.batch) * size.epochs
+        rate = min(1.0, size.batch / size.members)
+        added, replaced = (
+            _epsilon(self.noise, rate, steps, self.delta, neighbours)
+            for neighbours in (Neighbours.ADD_OR_REMOVE, Neighbours.REPLACE)
+        )
+        return Account(added, replaced, self.delta, rate, steps)
 
-    def of_training(self, members: int, batch: int, epochs: int) -> DpSgd:
-        """The same for a training of that size, whose epsilon can be stated."""
-        steps = -(-members // batch) * epochs
-        return replace(self, rate=min(1.0, batch / members), steps=steps)
-
-    def apply(self, settings: TrainSettings) -> TrainSettings:
-        """The settings with noise and clipping on."""
-        return replace(
-            settings,
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with noise and clipping on."""
+        return plan.training(
             noise_multiplier=self.noise,
             clip_norm=self.clip,
-            learning_rate=settings.learning_rate * self.slowdown,
+            expected_members=plan.size.members,
+            learning_rate=plan.settings.learning_rate * self.slowdown,
         )
 
 
 @functools.cache
-def _account(noise: float, rate: float, steps: int, delta: float) -> Epsilon:
+def _epsilon(
+    noise: float, rate: float, steps: int, delta: float, neighbours: Neighbours
+) -> Epsilon:
     """Seconds of work, so it is done once; orders that do not converge are left out silently."""
     logging.getLogger("absl").setLevel(logging.ERROR)
-    return epsilon(noise, rate, steps, delta)
+    return epsilon(noise, rate, steps, delta, neighbours)
+
+
+KIND = DpSgd.kind = Kind(
+    name="dp",
+    short="DP-SGD",
+    site=Site.GRADIENT,
+    make=DpSgd,
+    parameters=(
+        Parameter("noise", "--noise", "noise multipliers", several=True),
+        Parameter("clip", "--dp-clip", "clip norm"),
+        Parameter("delta", "--delta", "at which epsilon is stated"),
+        Parameter("slowdown", "--dp-slowdown", "factor of the learning rate"),
+    ),
+    style="s-dp",
+    spread=(1.3, 3.0),
+    excludes=frozenset({"clip", "mixup", "early-stop"}),
+    why="It clips by itself, and its account holds for neither mixup nor held-out members.",
+)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-from tinymia.defenses.base import Site
-from tinymia.errors import StudyError
-from tinymia.wire.settings import TrainSettings
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
 
 
 @dataclass(frozen=True)
-class Dropout:
+class Dropout(Unproven):
     """Leaves out part of the last layer's inputs in training (Srivastava et al., JMLR 2014).
 
     As a defence: Salem et al., NDSS 2019, section VI.
@@ -23,21 +22,29 @@ class Dropout:
     """
 
     rate: float = 0.5
-    name: str = "dropout"
-    site: Site = Site.WEIGHTS
+
+    kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if not 0 < self.rate <= 0.95:
-            raise StudyError(
-                f"A dropout of {self.rate} is not possible.",
-                "Give a number above 0 and up to 0.95, such as 0.5.",
-            )
+        check_strength("dropout", self.rate, "A dropout")
 
     @property
     def title(self) -> str:
         """For people."""
         return f"dropout of {self.rate:g}"
 
-    def apply(self, settings: TrainSettings) -> TrainSettings:
-        """The settings with dropout on."""
-        return replace(settings, dropout=self.rate)
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with dropout on."""
+        return plan.training(dropout=self.rate)
+
+
+KIND = Dropout.kind = Kind(
+    name="dropout",
+    short="dropout",
+    site=Site.WEIGHTS,
+    make=Dropout,
+    parameters=(
+        Parameter("rate", "--dropout", "share of the last layer's inputs that is dropped"),
+    ),
+    style="s-dropout",
+)

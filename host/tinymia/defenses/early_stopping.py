@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-from tinymia.defenses.base import Site
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven
 from tinymia.errors import StudyError
-from tinymia.wire.settings import TrainSettings
 
 
 @dataclass(frozen=True)
-class EarlyStopping:
+class EarlyStopping(Unproven):
     """Ends training when the loss on held-out members no longer falls (Prechelt 1998).
 
     As a defence: Song and Mittal, USENIX Security 2021, section 5. The held-out members steer when
@@ -26,8 +26,8 @@ class EarlyStopping:
 
     holdout: int = 20
     patience: int = 3
-    name: str = "early-stop"
-    site: Site = Site.WEIGHTS
+
+    kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
         if not 1 <= self.holdout <= 50:
@@ -44,6 +44,19 @@ class EarlyStopping:
         """For people."""
         return f"early stopping on {self.holdout} % held out, patience {self.patience}"
 
-    def apply(self, settings: TrainSettings) -> TrainSettings:
-        """The settings with early stopping on."""
-        return replace(settings, holdout=self.holdout, patience=self.patience)
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with early stopping on."""
+        return plan.training(holdout=self.holdout, patience=self.patience)
+
+
+KIND = EarlyStopping.kind = Kind(
+    name="early-stop",
+    short="early stopping",
+    site=Site.WEIGHTS,
+    make=EarlyStopping,
+    parameters=(
+        Parameter("holdout", "--holdout", "per cent of the members that are held out"),
+        Parameter("patience", "--patience", "epochs without a better held-out loss"),
+    ),
+    style="s-early",
+)

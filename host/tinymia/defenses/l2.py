@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-from tinymia.defenses.base import Site
-from tinymia.errors import StudyError
-from tinymia.wire.settings import TrainSettings
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
 
 
 @dataclass(frozen=True)
-class L2:
+class L2(Unproven):
     """Pulls every weight towards 0 in each step (Krogh and Hertz, NeurIPS 1991).
 
     As a defence: Shokri et al., IEEE S&P 2017, section VIII.
@@ -23,21 +22,27 @@ class L2:
     """
 
     strength: float = 0.01
-    name: str = "l2"
-    site: Site = Site.WEIGHTS
+
+    kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if not 0 < self.strength <= 1:
-            raise StudyError(
-                f"An L2 strength of {self.strength} is not possible.",
-                "Give a number above 0 and up to 1, such as 0.01.",
-            )
+        check_strength("l2", self.strength, "An L2 strength")
 
     @property
     def title(self) -> str:
         """For people."""
         return f"L2 of {self.strength:g}"
 
-    def apply(self, settings: TrainSettings) -> TrainSettings:
-        """The settings with L2 on."""
-        return replace(settings, l2=self.strength)
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with L2 on."""
+        return plan.training(l2=self.strength)
+
+
+KIND = L2.kind = Kind(
+    name="l2",
+    short="L2",
+    site=Site.WEIGHTS,
+    make=L2,
+    parameters=(Parameter("strength", "--l2", "pull of each weight towards 0"),),
+    style="s-l2",
+)

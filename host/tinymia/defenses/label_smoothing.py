@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-from tinymia.defenses.base import Site
-from tinymia.errors import StudyError
-from tinymia.wire.settings import TrainSettings
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
 
 
 @dataclass(frozen=True)
-class LabelSmoothing:
+class LabelSmoothing(Unproven):
     """Spreads part of the target evenly over all classes (Szegedy et al., CVPR 2016, section 7).
 
     It can raise leakage as well as lower it (Kaya and Dumitras 2021; Hintersdorf et al. 2024).
@@ -23,21 +22,27 @@ class LabelSmoothing:
     """
 
     mass: float = 0.1
-    name: str = "smooth"
-    site: Site = Site.LOSS
+
+    kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if not 0 < self.mass < 1:
-            raise StudyError(
-                f"A label smoothing of {self.mass} is not possible.",
-                "Give a number between 0 and 1, such as 0.1.",
-            )
+        check_strength("label_smoothing", self.mass, "A label smoothing")
 
     @property
     def title(self) -> str:
         """For people."""
         return f"label smoothing of {self.mass:g}"
 
-    def apply(self, settings: TrainSettings) -> TrainSettings:
-        """The settings with label smoothing on."""
-        return replace(settings, label_smoothing=self.mass)
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with label smoothing on."""
+        return plan.training(label_smoothing=self.mass)
+
+
+KIND = LabelSmoothing.kind = Kind(
+    name="smooth",
+    short="label smoothing",
+    site=Site.LOSS,
+    make=LabelSmoothing,
+    parameters=(Parameter("mass", "--smooth", "mass that is spread over all classes"),),
+    style="s-smooth",
+)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import ClassVar
 
-from tinymia.defenses.base import Site
-from tinymia.errors import StudyError
-from tinymia.wire.settings import TrainSettings
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
 
 
 @dataclass(frozen=True)
-class Mixup:
+class Mixup(Unproven):
     """Trains on blends of two members and of their labels (Zhang et al., ICLR 2018).
 
     As a defence: Li, Li and Ribeiro, CODASPY 2021. The members are blended where the trained
@@ -24,21 +23,27 @@ class Mixup:
     """
 
     alpha: float = 0.4
-    name: str = "mixup"
-    site: Site = Site.DATA
+
+    kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if not 0 < self.alpha <= 8:
-            raise StudyError(
-                f"A mixup alpha of {self.alpha} is not possible.",
-                "Give a number above 0 and up to 8, such as 0.4.",
-            )
+        check_strength("mixup", self.alpha, "A mixup alpha")
 
     @property
     def title(self) -> str:
         """For people."""
         return f"mixup with alpha {self.alpha:g}"
 
-    def apply(self, settings: TrainSettings) -> TrainSettings:
-        """The settings with mixup on."""
-        return replace(settings, mixup=self.alpha)
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with mixup on."""
+        return plan.training(mixup=self.alpha)
+
+
+KIND = Mixup.kind = Kind(
+    name="mixup",
+    short="mixup",
+    site=Site.DATA,
+    make=Mixup,
+    parameters=(Parameter("alpha", "--mixup", "alpha of Beta(alpha, alpha)"),),
+    style="s-mixup",
+)

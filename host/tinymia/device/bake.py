@@ -13,10 +13,10 @@ from tinymia.device.elf import (
     has_section,
     image_info,
     section_bytes,
-    write_atomically,
 )
 from tinymia.device.uf2 import uf2
 from tinymia.errors import DeviceError
+from tinymia.files import write_whole
 
 _OBJCOPY = "arm-none-eabi-objcopy"
 _RP2040_SECTION = ".boot2"
@@ -35,8 +35,8 @@ def bake(elf: Path, bundle: bytes, out: Path) -> Path:
         out: the new ELF file.
 
     Raises:
-        DeviceError: the bundle does not fit the flash, ``elf`` is no image of this firmware, or the
-            binary tools are missing.
+        DeviceError: the bundle does not fit the flash, ``elf`` is no image of this firmware, the
+            binary tools are missing, or the file cannot be written.
     """
     section_bytes(elf, BUNDLE_SECTION)
     info = image_info(elf)
@@ -64,10 +64,10 @@ def bake(elf: Path, bundle: bytes, out: Path) -> Path:
             raise DeviceError(f"{_OBJCOPY} wrote a damaged image.", COMPILER_HINT)
         for suffix in (".bin", ".hex"):
             data = (folder / f"image{suffix}").read_bytes()
-            write_atomically(out.with_suffix(suffix), data)
+            write_whole(out.with_suffix(suffix), data, "the image", DeviceError)
         if has_section(baked, _RP2040_SECTION):
-            write_atomically(out.with_suffix(".uf2"), uf2(baked))
-        return write_atomically(out, baked.read_bytes())
+            write_whole(out.with_suffix(".uf2"), uf2(baked), "the image", DeviceError)
+        return write_whole(out, baked.read_bytes(), "the image", DeviceError)
 
 
 def _objcopy(*arguments: str) -> None:

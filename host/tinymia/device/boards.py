@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from tinymia.device.checkout import firmware_dir
 from tinymia.device.families import FAMILIES, beyond
 from tinymia.errors import DeviceError
 
@@ -206,8 +207,6 @@ def board_of(environment: str) -> str:
 
     That is the one of its name, else the one that it extends, as ``release`` does.
     """
-    from tinymia.device.build import firmware_dir
-
     parser, files = _parsed(firmware_dir())
     known = {file.stem for file in files}
     for _ in range(_MOST_PARENTS):
@@ -231,8 +230,6 @@ def _parsed(firmware: Path) -> tuple[configparser.ConfigParser, list[Path]]:
 @lru_cache(maxsize=1)
 def boards() -> dict[str, BoardFile]:
     """The boards that this project knows, by id."""
-    from tinymia.device.build import firmware_dir
-
     return read(firmware_dir())
 
 

@@ -7,20 +7,19 @@ import importlib.util
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinymia.device.checkout import DEFAULT_ENV, firmware_dir
 from tinymia.device.elf import ImageInfo, image_info
+from tinymia.device.process import run_to_end, tell
+from tinymia.device.registry import provide
 from tinymia.errors import DeviceError
 
-DEFAULT_ENV = "stm32f405"
 COMPILER_HINT = (
     "Install the compiler: `apt-get install gcc-arm-none-eabi libnewlib-arm-none-eabi`"
     " (as root or with sudo)."
@@ -46,21 +45,6 @@ class BuildResult(ImageInfo):
     env: str
 
 
-def firmware_dir() -> Path:
-    """The PlatformIO project beside this package.
-
-    Raises:
-        DeviceError: the package was installed without its checkout.
-    """
-    folder = Path(__file__).resolve().parents[3] / "firmware"
-    if not (folder / "platformio.ini").is_file():
-        raise DeviceError(
-            f"The firmware's sources are not at {folder}.",
-            "Install the package from a checkout: `pip install -e .` in the repository.",
-        )
-    return folder
-
-
 def build(
     env: str = DEFAULT_ENV,
     *,
@@ -80,8 +64,6 @@ def build(
         DeviceError: sources, compiler or PlatformIO are missing, the code does not compile, the
             time is over, or a board needs PlatformIO's registry, which cannot be reached.
     """
-    from tinymia.device.registry import provide
-
     folder = firmware if firmware is not None else firmware_dir()
     native = env.endswith("native")
     seconds = max(seconds, provide(env, folder))
@@ -121,34 +103,20 @@ def run_pio(
     deadline = time.monotonic() + seconds
     command = [sys.executable, "-m", "platformio", "--no-ansi", *arguments, "-d", str(firmware)]
     with _locked(firmware / ".pio" / "tinymia.lock", deadline):
-        # In a session of its own, so that nothing that it started outlives the time limit.
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=_environment(firmware) | (extra_env or {}),
-            start_new_session=True,
-            text=True,
-            errors="replace",
-        )
-        lines: list[str] = []
-        reader = threading.Thread(target=_collect, args=(process, lines, verbose), daemon=True)
-        reader.start()
         try:
-            process.wait(timeout=max(deadline - time.monotonic(), 1.0))
-        except subprocess.TimeoutExpired:
-            _end_group(process)
+            return run_to_end(
+                "PlatformIO",
+                command,
+                seconds=max(deadline - time.monotonic(), 1.0),
+                env=_environment(firmware) | (extra_env or {}),
+                say=tell if verbose else None,
+            )
+        except TimeoutError:
             raise PioTimeoutError(
                 f"PlatformIO did not finish within {seconds:.0f} s.",
                 "Run `pio run` in the firmware folder to see where it stops; a look-up in an"
                 " unreachable package registry is the usual cause.",
             ) from None
-        except BaseException:
-            _end_group(process)
-            raise
-        reader.join(timeout=5.0)
-    return process.returncode, "".join(lines)
 
 
 def last_lines(output: str, pattern: str = "") -> str:
@@ -187,20 +155,6 @@ def _explain(env: str, output: str) -> tuple[str, str]:
         )
     causes = last_lines(output, "error:|undefined reference|bin/ld:")
     return f"The firmware does not build ({env}):\n{causes}", ""
-
-
-def _collect(process: subprocess.Popen[str], lines: list[str], verbose: bool) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        lines.append(line)
-        if verbose:
-            print(line, end="", flush=True)
-
-
-def _end_group(process: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 @contextmanager

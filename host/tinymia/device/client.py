@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from tinymia.device.link import Link, LinkStats, Port, Request
 from tinymia.errors import DataError, DeviceError
 from tinymia.wire import protocol
+from tinymia.wire.answers import answer_bytes, decode_answers
+from tinymia.wire.arrays import as_array, check_labels
 from tinymia.wire.settings import RANGES, TrainSettings, check_settings, setting_name
 
 _SECONDS_TO_COMPUTE = 3.0  # before a board that trains says so
@@ -55,7 +57,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class Trained:
-    """A board's word after training.
+    """A board's word after training; a release build tells the epoch only, the rest is 0.
 
     Attributes:
         epoch: where it stands.
@@ -137,6 +139,15 @@ class Board:
         self._info = None
         return self.greeting
 
+    def check_line(self) -> None:
+        """See to it that the line carries every byte, at the beginning of a session.
+
+        Raises:
+            DeviceError: it swallows or changes some; says which, and what to do.
+        """
+        if not self.link.carries_all():
+            self.hello()
+
     @property
     def identity(self) -> Identity:
         """Board, firmware and build id."""
@@ -199,12 +210,7 @@ class Board:
             BoardRefusedError: the board's bundle has no tail.
         """
         flat = self._windows(windows, protocol.PutRequest.FIXED.size + 1)
-        if labels.shape != (len(flat),):
-            raise DataError(f"{len(flat)} windows need as many labels, got shape {labels.shape}.")
-        classes = self.info().classes
-        if len(labels) and not (labels.min() >= 0 and labels.max() < classes):
-            wrong = labels[(labels < 0) | (labels >= classes)][0]
-            raise DataError(f"Label {wrong} is not one of the model's {classes} classes.")
+        known = check_labels(labels, len(flat), self.info().classes)
         capacity = self.info().store_capacity
         if len(flat) > capacity:
             raise DataError(
@@ -218,7 +224,7 @@ class Board:
                 s,
                 len(flat[s : s + each]),
                 np.frombuffer(
-                    labels[s : s + each].astype(np.uint8).tobytes() + flat[s : s + each].tobytes(),
+                    known[s : s + each].tobytes() + flat[s : s + each].tobytes(),
                     np.uint8,
                 ),
             )
@@ -234,8 +240,18 @@ class Board:
         return ticks
 
     def select(self, members: NDArray[np.bool_]) -> int:
-        """Choose the members, (n,) bool over slots; returns how many the board took."""
-        bitmap = np.packbits(members, bitorder="little")
+        """Choose the members, (n,) bool over slots; returns how many the board took.
+
+        Raises:
+            DataError: they are of another type or shape.
+        """
+        chosen = as_array(members, "Members")
+        if chosen.ndim != 1 or chosen.dtype != np.bool_:
+            raise DataError(
+                f"Members must be bool (slots,), but are {chosen.dtype} {chosen.shape}.",
+                "Give for each slot whether it is one.",
+            )
+        bitmap = np.packbits(chosen, bitorder="little")
         return self._call(protocol.SelectRequest(bitmap), protocol.SelectResponse).members
 
     # --- training ---
@@ -336,12 +352,19 @@ class Board:
             progress: called with the number of answers of each finished request.
 
         Returns:
-            (n, classes) float32, see :func:`decode_answers`, and the ticks that the answers took.
+            (n, classes) float32, see :func:`~tinymia.wire.answers.decode_answers`, and the ticks
+            that the answers took.
 
         Raises:
             DataError: a slot does not fit in its field on the line.
             BoardRefusedError: nothing is stored in a slot, or the policy is not one of the board's.
         """
+        slots = as_array(slots, "Slots")
+        if slots.ndim != 1 or (slots.dtype.kind not in "iu" and slots.size):
+            raise DataError(
+                f"Slots must be integers (n,), but are {slots.dtype} {slots.shape}.",
+                "np.flatnonzero makes them of a mask.",
+            )
         wrong = slots[(slots < 0) | (slots > 0xFFFF)]
         if len(wrong):
             raise DataError(f"Slot {wrong[0]} is not one of a board's sample store.")
@@ -408,6 +431,7 @@ class Board:
 
         A window travels in one frame, with ``beside`` other bytes of payload.
         """
+        windows = as_array(windows, "Windows")
         if windows.dtype != np.int8 or windows.ndim < 2:
             raise DataError(
                 f"The board takes int8 windows (n, ...), got {windows.dtype} {windows.shape}.",
@@ -457,37 +481,6 @@ class Board:
 def _begin_request(s: TrainSettings) -> protocol.BeginRequest:
     """The request, whose fields are called as the settings are."""
     return protocol.BeginRequest(**asdict(s))
-
-
-def answer_bytes(policy: protocol.Policy, classes: int) -> int:
-    """Bytes of one answer on the line."""
-    return {
-        protocol.Policy.FULL: 4 * classes,
-        protocol.Policy.ROUNDED: 2 * classes,
-        protocol.Policy.TOP1: 5,
-        protocol.Policy.LABEL: 1,
-    }[policy]
-
-
-def decode_answers(
-    data: bytes, n: int, policy: protocol.Policy, levels: int, classes: int
-) -> NDArray[np.float32]:
-    """Answers as (n, classes) float32; NaN where the policy hides a class's probability.
-
-    Under ``TOP1`` the most probable class has its probability; under ``LABEL`` it has 1 and the
-    others 0, since nothing but the class is known.
-    """
-    if policy is protocol.Policy.FULL:
-        return np.frombuffer(data, "<f4").reshape(n, classes).astype(np.float32)
-    if policy is protocol.Policy.ROUNDED:
-        steps = np.frombuffer(data, "<u2").reshape(n, classes)
-        return (steps / np.float32(levels)).astype(np.float32)
-    if policy is protocol.Policy.LABEL:
-        return np.eye(classes, dtype=np.float32)[np.frombuffer(data, np.uint8)]
-    rows = np.frombuffer(data, np.dtype([("label", "u1"), ("probability", "<f4")]))
-    out = np.full((n, classes), np.nan, np.float32)
-    out[np.arange(n), rows["label"]] = rows["probability"]
-    return out
 
 
 def _text(raw: bytes) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from tinymia.device.checkout import firmware_dir
 from tinymia.device.client import Board
 from tinymia.device.recover import RESUME, Interruption, SteadyBoard
 from tinymia.device.target import Target
@@ -78,7 +79,8 @@ def connect(
             that meets it raises, see :class:`~tinymia.device.recover.SteadyBoard`.
 
     Raises:
-        DeviceError: no such port, no answer, another protocol version.
+        DeviceError: no such port, no answer, another protocol version, or a line that does not
+            carry every byte.
         TwinError: the extension behind ``twin:`` is missing or out of date.
     """
     elf = load if isinstance(load, Path) else None
@@ -88,15 +90,17 @@ def connect(
     nonce = nonce if needs_image(spec) or takes_bundle(spec) else 0
     try:
         if interruption is not None:
-            steady = SteadyBoard(target, interruption, patience=patience, nonce=nonce)
-            return Connection(target, steady)
-        board = Board(
-            target.serial,
-            patience=patience,
-            watch=target.alive,
-            nonce=nonce,
-            wait_for_work=wait_for_work,
-        )
+            board: Board = SteadyBoard(target, interruption, patience=patience, nonce=nonce)
+        else:
+            board = Board(
+                target.serial,
+                patience=patience,
+                watch=target.alive,
+                nonce=nonce,
+                wait_for_work=wait_for_work,
+            )
+        if target.foreign_line:
+            board.check_line()
         return Connection(target, board)
     except BaseException:
         target.close()
@@ -113,8 +117,6 @@ class Image:
 
 def images_dir() -> Path:
     """Where baked images go; PlatformIO empties its own build folder now and then."""
-    from tinymia.device.build import firmware_dir
-
     folder = firmware_dir() / ".pio" / "images"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,9 +1,8 @@
-"""Firmware images as ELF files: sizes, symbols, sections, and bytes patched in place."""
+"""Firmware images as ELF files: sizes, symbols and sections."""
 
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,20 +119,6 @@ def loaded(path: Path) -> list[tuple[int, bytes]]:
     return pieces
 
 
-def read_memory(path: Path, address: int, size: int) -> bytes:
-    """Bytes that the image loads at ``address`` (its run-time address)."""
-    start = _file_offset(path, address, size)
-    return path.read_bytes()[start : start + size]
-
-
-def patch_memory(path: Path, address: int, data: bytes, out: Path) -> Path:
-    """A copy of the image with ``data`` at ``address``; the build id stays as it is."""
-    start = _file_offset(path, address, len(data))
-    image = bytearray(path.read_bytes())
-    image[start : start + len(data)] = data
-    return write_atomically(out, bytes(image))
-
-
 def image_info(path: Path) -> ImageInfo:
     """Sizes and build id of an image.
 
@@ -199,24 +184,3 @@ def flat(path: Path) -> bytes:
     for at, data in pieces:
         made[at - start : at - start + len(data)] = data
     return bytes(made)
-
-
-def write_atomically(path: Path, data: bytes) -> Path:
-    """Write a file so that no reader ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
-def _file_offset(path: Path, address: int, size: int) -> int:
-    with _opened(path) as elf:
-        for segment in elf.iter_segments():
-            inside = address - int(segment["p_vaddr"])
-            if segment["p_type"] == "PT_LOAD" and 0 <= inside <= segment["p_filesz"] - size:
-                return int(segment["p_offset"]) + inside
-    raise DeviceError(f"{path} holds no {size} bytes at address 0x{address:08x}.")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
 from tinymia.device.boards import BoardFile, board_of
-from tinymia.device.build import PioTimeoutError, firmware_dir, last_lines, run_pio
+from tinymia.device.build import PioTimeoutError, last_lines, run_pio
+from tinymia.device.checkout import firmware_dir
 from tinymia.device.elf import environment_of, image_info, loaded, machine_flags, symbols
+from tinymia.device.process import run_to_end, tell
 from tinymia.device.usb_boot import bossac, copy_to_drive, find_bossac
 from tinymia.errors import DeviceError
 
@@ -252,19 +253,9 @@ def _command(programmer: str, image: Path, board: BoardFile, probe: str) -> list
 
 def _run(command: list[str], verbose: bool, seconds: float) -> tuple[int, str]:
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=None if verbose else subprocess.PIPE,
-            stderr=None if verbose else subprocess.STDOUT,
-            timeout=seconds,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+        return run_to_end(command[0], command, seconds=seconds, say=tell if verbose else None)
+    except TimeoutError:
         raise DeviceError(
             f"{command[0]} did not finish within {seconds:.0f} s.",
             "Plug the board in anew and try again.",
         ) from None
-    return done.returncode, done.stdout or ""

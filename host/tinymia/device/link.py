@@ -7,28 +7,26 @@ under way at once; a board executes each once and in order, so sending one again
 from __future__ import annotations
 
 import contextlib
-import secrets
 import select
 import struct
 import time
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 from typing import Protocol as TypingProtocol
 
-from cobs import cobs
-
+from tinymia.device.clean import carries_all, greeting, unclean
+from tinymia.device.frames import decode_frame, encode_frame
 from tinymia.errors import DeviceError
 from tinymia.wire import protocol
 
-_HEADER = struct.Struct("<BBH")
 _READ = 65536
 _LATENCY = 0.05  # seconds, of line drivers and schedulers
 _GATHER = 0.001  # seconds, in the middle of a frame: a wake-up for each byte would cost a core
 _SIGN = 3.0  # seconds between two signs of a board that computes; a simulator's are long
 _SLOW_LINE = 10_000  # bytes/s, about 115200 baud
+_DOUBTS = 3  # greetings with nothing but damage in return, until the line itself is looked at
 _TEXT = bytes(range(32, 127)) + b"\r\n"
 
 
@@ -74,24 +72,6 @@ class LinkStats:
     payload_in: int = 0
     resent: int = 0
     damaged: int = 0
-
-
-def encode_frame(kind: int, session: int, seq: int, payload: bytes) -> bytes:
-    """One frame with its delimiter."""
-    body = _HEADER.pack(kind, session, seq) + payload
-    return bytes(cobs.encode(body + struct.pack("<I", zlib.crc32(body)))) + b"\0"
-
-
-def decode_frame(encoded: bytes) -> tuple[int, int, int, bytes] | None:
-    """(type, session, seq, payload) of a frame without its delimiter; None when it is damaged."""
-    try:
-        raw = cobs.decode(encoded)
-    except cobs.DecodeError:
-        return None
-    if len(raw) < _HEADER.size + 4 or zlib.crc32(raw[:-4]) != struct.unpack("<I", raw[-4:])[0]:
-        return None
-    kind, session, seq = _HEADER.unpack(raw[: _HEADER.size])
-    return kind, session, seq, raw[_HEADER.size : -4]
 
 
 @dataclass
@@ -145,25 +125,28 @@ class Link:
 
         Raises:
             LinkLostError: nothing that speaks this protocol answers.
-            DeviceError: the board speaks another version of the protocol.
+            DeviceError: the board speaks another version of the protocol, or the line carries
+                certain bytes only.
         """
-        nonce, self.nonce = self.nonce or secrets.randbits(32), 0
-        self._session = nonce % 255 + 1
+        nonce, self._session, frame = greeting(self.nonce)
+        self.nonce = 0
         self._next = 0
         self._pending.clear()
         self._buffer.clear()
-        request = protocol.HelloRequest(protocol.MAGIC, nonce, protocol.VERSION)
-        frame = encode_frame(request.TYPE, self._session, 0, request.pack())
         deadline = time.monotonic() + self.patience
         retry_at = 0.0
         busy = False
+        tries, damaged = 0, self.stats.damaged
         while time.monotonic() < deadline:
             if time.monotonic() >= retry_at:
+                if tries == _DOUBTS and self.stats.damaged > damaged:
+                    self.refuse_unclean()
+                tries += 1
                 # The delimiter in front ends whatever the line held before.
-                self._write(b"\0" + frame)
+                self.send(b"\0" + frame)
                 retry_at = time.monotonic() + 0.3
-            for kind, session, _, payload in self._frames(retry_at - time.monotonic()):
-                if kind == request.TYPE | protocol.RESPONSE and session == self._session:
+            for kind, session, _, payload in self.frames(retry_at - time.monotonic()):
+                if kind == protocol.Type.HELLO | protocol.RESPONSE and session == self._session:
                     body = self._checked_hello(payload, nonce)
                     if body is not None:
                         return body
@@ -177,6 +160,7 @@ class Link:
                 "A tinymia board computes there for an earlier request and greets nobody yet.",
                 "Wait until it is done, or reset it.",
             )
+        self.refuse_unclean()
         raise LinkLostError(
             "No tinymia firmware answers on this port.",
             "Check that the board is powered and flashed (`tinymia flash`), and that the port and"
@@ -205,6 +189,26 @@ class Link:
                 else "Update the tinymia package.",
             )
         return payload[1:]
+
+    def carries_all(self) -> bool:
+        """Whether every byte crosses the line both ways, seen in a session that has just begun.
+
+        If not, that session is over: greet the board again.
+
+        Raises:
+            DeviceError: the line swallows or changes certain bytes.
+        """
+        if carries_all(self, self._session, self.max_payload, _SLOW_LINE):
+            self._next = 1
+            return True
+        self.refuse_unclean()
+        return False
+
+    def refuse_unclean(self) -> None:
+        """Raise DeviceError if the line carries certain bytes only; ends the session."""
+        error = unclean(self)
+        if error is not None:
+            raise error
 
     # --- requests ---
 
@@ -286,7 +290,7 @@ class Link:
         pending.sent_at = time.monotonic()
         self.stats.resent += pending.tries > 0
         pending.tries += 1
-        self._write(pending.frame)
+        self.send(pending.frame)
 
     def _receive(self) -> None:
         head = self._pending[0]
@@ -295,7 +299,7 @@ class Link:
             self._silent += 1
             self._transmit(head)
             return
-        for kind, session, seq, payload in self._frames(min(wait, 0.25)):
+        for kind, session, seq, payload in self.frames(min(wait, 0.25)):
             self._silent = 0
             if kind == protocol.Type.RESEND | protocol.RESPONSE:
                 self._on_resend(session, payload)
@@ -359,14 +363,15 @@ class Link:
             "Plug it in and run the same command again.",
         )
 
-    def _write(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """Send bytes; raises LinkLostError when the line is gone."""
         try:
             self.port.write(data)
         except OSError as error:  # pyserial's exceptions are OSErrors too
             raise self._gone(error) from error
         self.stats.bytes_out += len(data)
 
-    def _frames(self, wait: float) -> Iterator[tuple[int, int, int, bytes]]:
+    def frames(self, wait: float) -> Iterator[tuple[int, int, int, bytes]]:
         """Whole frames that arrive within ``wait`` seconds; returns early when some came."""
         if self.watch is not None:
             self.watch()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinymia.device.link import decode_frame
+from tinymia.device.frames import decode_frame
 from tinymia.wire import protocol
 
 _PRINTABLE = bytes(range(32, 127)) + b"\r\n"

@@ -1,4 +1,4 @@
-"""Simulator processes that never outlive the program that started them."""
+"""Simulators, compilers and programmers, which never outlive the program that started them."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ class _Spawner:
         env: Mapping[str, str] | None,
         fds: Sequence[int],
         err: IO[bytes] | int,
-        stdin: int = subprocess.DEVNULL,
         *,
+        stdin: int = subprocess.DEVNULL,
+        out: int = subprocess.DEVNULL,
         pinned: bool = False,
     ) -> subprocess.Popen[bytes]:
         with self._lock:
@@ -58,7 +59,7 @@ class _Spawner:
                 return subprocess.Popen(
                     command,
                     stdin=stdin,
-                    stdout=subprocess.DEVNULL,
+                    stdout=out,
                     stderr=err,
                     env=None if env is None else dict(env),
                     pass_fds=(*fds, *claim),
@@ -67,7 +68,11 @@ class _Spawner:
                 )
 
         self._jobs.put((start, future))  # type: ignore[arg-type]
-        return future.result()
+        try:
+            return future.result()
+        except BaseException:  # Ctrl-C, perhaps: nobody else will know of the process
+            future.add_done_callback(_end_unknown)
+            raise
 
     def _run(self) -> None:
         while True:
@@ -76,6 +81,18 @@ class _Spawner:
                 future.set_result(job())
             except BaseException as error:
                 future.set_exception(error)
+
+
+def _end_unknown(future: Future[subprocess.Popen[bytes]]) -> None:
+    if future.exception() is None:
+        _end_group(future.result())
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """It leads a group of its own, in which whatever it started is."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 _spawner = _Spawner()
@@ -131,8 +148,12 @@ class ChildProcess:
         command: program and arguments.
         env: its environment; None for the caller's.
         fds: file descriptors that it inherits.
-        launcher: the program may start another one and wait for it, which ends with it.
+        launcher: the program may start others and wait for them, which end with it.
         pinned: it and its threads share one processor (:mod:`tinymia.device.processor`).
+        piped: what it says can be read from :attr:`output`.
+
+    Attributes:
+        output: the end of the pipe, or None.
 
     Raises:
         DeviceError: the program cannot be started.
@@ -147,19 +168,30 @@ class ChildProcess:
         fds: Sequence[int] = (),
         launcher: bool = False,
         pinned: bool = False,
+        piped: bool = False,
     ) -> None:
         self.title = title
         # A file and not a pipe: a full pipe would stop the process.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         setpriv = shutil.which("setpriv")
         tied = [setpriv, "--pdeathsig", "KILL", *command] if setpriv else list(command)
+        out, err = (
+            (subprocess.PIPE, subprocess.STDOUT) if piped else (subprocess.DEVNULL, self._stderr)
+        )
         try:
-            self._process = _spawner.popen(tied, env, fds, self._stderr, pinned=pinned)
+            self._process = _spawner.popen(tied, env, fds, err, out=out, pinned=pinned)
         except OSError as error:
             self._stderr.close()
             raise DeviceError(f"{title} cannot be started: {error.strerror}.") from error
-        self._guard = _Guard(self._process.pid) if launcher else None
         _running.add(self)
+        self.output = self._process.stdout
+        self._guard: _Guard | None = None
+        if launcher or setpriv is None:
+            try:
+                self._guard = _Guard(self._process.pid)
+            except BaseException:
+                self.end()
+                raise
 
     @property
     def pid(self) -> int:
@@ -178,18 +210,17 @@ class ChildProcess:
             "Run the same command again.",
         )
 
-    def wait(self, seconds: float) -> None:
-        """Give it so long to end by itself."""
+    def wait(self, seconds: float) -> int | None:
+        """Give it so long to end by itself; its exit status, None if it did not."""
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
+            return self._process.wait(seconds)
+        return None
 
     def end(self) -> None:
         """End the process and wait until it is gone; harmless when it already is."""
         _running.discard(self)
         if self._process.poll() is None:
-            # It leads a group of its own, in which whatever it started is.
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            _end_group(self._process)
         if self._guard is not None:
             self._guard.dismiss()
             self._guard = None
@@ -200,3 +231,55 @@ class ChildProcess:
         # QEMU's own news about its socket is no error.
         telling = [line for line in lines if line.strip() and ": info: " not in line]
         return "\n".join(telling[-_STDERR_LINES:])
+
+
+def run_to_end(
+    title: str,
+    command: Sequence[str],
+    *,
+    seconds: float,
+    env: Mapping[str, str] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> tuple[int, str]:
+    """Run a program, and whatever it starts, until it ends.
+
+    Args:
+        title: what it is, for messages.
+        command: program and arguments.
+        seconds: that it may take.
+        env: its environment; None for the caller's.
+        say: takes each line that it says, as it comes.
+
+    Returns:
+        Its exit status, and all that it said on both streams.
+
+    Raises:
+        DeviceError: it cannot be started.
+        TimeoutError: it did not end in time, and was ended.
+    """
+    child = ChildProcess(title, command, env=env, launcher=True, piped=True)
+    lines: list[str] = []
+
+    def collect() -> None:
+        assert child.output is not None
+        with child.output:
+            for raw in child.output:
+                lines.append(raw.decode(errors="replace"))
+                if say is not None:
+                    say(lines[-1])
+
+    reader = threading.Thread(target=collect, daemon=True)
+    reader.start()
+    try:
+        status = child.wait(seconds)
+        if status is None:
+            raise TimeoutError(f"{title} did not finish within {seconds:.0f} s")
+        reader.join(timeout=5.0)
+    finally:
+        child.end()
+    return status, "".join(lines)
+
+
+def tell(line: str) -> None:
+    """Print a line of :func:`run_to_end` at once."""
+    print(line, end="", flush=True)

@@ -241,6 +241,7 @@ class SteadyBoard(Board):
                     return operation()
                 except (LinkLostError, BoardRestartedError) as error:
                     self._come_back(error)
+            self.link.refuse_unclean()
             raise DeviceError(
                 f"The board was lost {_TRIES} times in the middle of one request.",
                 "Check its cable and power; then run the same command again.",

@@ -11,6 +11,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tinymia.device.boards import boards
+from tinymia.device.checkout import DEFAULT_ENV, renode_dir
 from tinymia.device.process import ChildProcess
 from tinymia.device.socket_line import SocketSerial
 from tinymia.device.target import ProcessTarget
@@ -24,21 +26,6 @@ _PROMPT = re.compile(rb"(?:^|[\r\n])\([^()\r\n]*\) $")
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\xff[\xfb-\xfe].", re.DOTALL)
 # WILL BINARY, DO ECHO, DO SUPPRESS-GO-AHEAD (RFC 856, 857, 858).
 _TELNET_ANSWER = bytes([255, 251, 0, 255, 253, 1, 255, 253, 3])
-
-
-def scripts_dir() -> Path:
-    """``hil/renode`` of the checkout.
-
-    Raises:
-        DeviceError: the package was installed without it.
-    """
-    folder = Path(__file__).resolve().parents[3] / "hil" / "renode"
-    if not folder.is_dir():
-        raise DeviceError(
-            f"Renode's scripts are not at {folder}.",
-            "Install the package from a checkout: `pip install -e .` in the repository.",
-        )
-    return folder
 
 
 def find_renode() -> str:
@@ -151,10 +138,15 @@ class RenodeTarget(ProcessTarget):
     # Its threads hand over to each other for every byte: on a crowded machine that takes long.
     patience = 60.0
 
+    @classmethod
+    def environment(cls, rest: str) -> str:
+        """That of the board file which names it."""
+        return next((b.env for b in boards().values() if b.renode == rest), DEFAULT_ENV)
+
     def __init__(self, spec: str, elf: Path) -> None:
-        super().__init__(spec)
+        super().__init__(spec, elf)
         name = spec.partition(":")[2]
-        folder = scripts_dir()
+        folder = renode_dir()
         if not (folder / f"{name}.resc").is_file():
             known = ", ".join(sorted(path.stem for path in folder.glob("*.resc")))
             raise DeviceError(f"There is no board {name!r} for Renode.", f"Boards: {known}.")

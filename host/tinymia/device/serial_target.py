@@ -15,10 +15,9 @@ from tinymia.device.link import LinkLostError
 from tinymia.device.port_url import check_url, split_baud
 from tinymia.device.rfc2217_line import HUNG_UP, Rfc2217Serial
 from tinymia.device.socket_line import SocketSerial
-from tinymia.device.target import Target
+from tinymia.device.target import DEFAULT_BAUD, Given, Target
 from tinymia.errors import DeviceError
 
-DEFAULT_BAUD = 115200
 _FASTEST = 50_000_000  # baud, more than any UART has
 
 
@@ -54,6 +53,7 @@ class SerialTarget(Target):
     """A board on a serial port, or behind a network bridge."""
 
     kind = "serial"
+    foreign_line = True
     usage = (
         "serial:/dev/ttyACM0[?baud=115200], serial:rfc2217://host:port[?baud=115200] or"
         " serial:socket://host:port"
@@ -72,6 +72,11 @@ class SerialTarget(Target):
         self.port = port
         self.baud = baud
         self._open()
+
+    @classmethod
+    def opened(cls, spec: str, given: Given) -> SerialTarget:
+        """Open the port."""
+        return cls(spec, given.baud)
 
     def reconnect(self, seconds: float = 10.0) -> None:
         """Close the port and open it again as soon as it is back.

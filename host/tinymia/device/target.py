@@ -1,12 +1,42 @@
-"""What a target is: a board with an open line. Its kinds are in :mod:`tinymia.device.targets`."""
+"""What a target is: a board with an open line. :mod:`tinymia.device.targets` finds its kinds."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
 
+from tinymia.device.build import build
+from tinymia.device.checkout import DEFAULT_ENV
 from tinymia.device.process import ChildProcess
+
+DEFAULT_BAUD = 115200
+
+
+class Needs(Enum):
+    """What a target must be given to have a bundle."""
+
+    NOTHING = 0  # it is there already
+    IMAGE = 1  # of the firmware, with the bundle in it
+    BUNDLE = 2  # the bundle's bytes
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a target is opened with; each kind takes what it can use.
+
+    Attributes:
+        elf: image; None: built from the sources, without a bundle.
+        bundle: what lies in the flash.
+        baud: rate of a serial port, unless its name says another.
+    """
+
+    elf: Path | None = None
+    bundle: bytes = b""
+    baud: int = DEFAULT_BAUD
 
 
 class Target(ABC):
@@ -19,6 +49,9 @@ class Target(ABC):
             "instructions" in a simulator that counts them; else empty.
         said: what was read while it started, for whoever shows all that the board says.
         simulated: whether the board is a process of this machine, which runs an image.
+        in_process: whether the board is inside this process.
+        needs: what it must be given.
+        foreign_line: whether adapters or bridges carry the line, which may not be made for bytes.
         patience: seconds without progress after which the board counts as silent.
     """
 
@@ -26,12 +59,29 @@ class Target(ABC):
     usage: ClassVar[str]
     unit: ClassVar[str] = ""
     simulated: ClassVar[bool] = False
+    in_process: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs.NOTHING
+    foreign_line: ClassVar[bool] = False
     patience: ClassVar[float] = 10.0
 
     def __init__(self, spec: str) -> None:
         self.spec = spec
         self.serial: Any = None
         self.said = b""
+
+    @classmethod
+    def opened(cls, spec: str, given: Given) -> Target:
+        """Start or reach the board that ``spec`` names.
+
+        Raises:
+            DeviceError: it is malformed, missing, busy or does not start.
+        """
+        return cls(spec)
+
+    @classmethod
+    def environment(cls, rest: str) -> str:
+        """Environment of ``platformio.ini`` whose image runs on ``kind:rest``."""
+        return DEFAULT_ENV
 
     @abstractmethod
     def alive(self) -> None:
@@ -66,7 +116,26 @@ class ProcessTarget(Target):
     """A board that is a process of this machine, which can be switched off and on."""
 
     simulated = True
+    needs = Needs.IMAGE
     process: ChildProcess
+
+    def __init__(self, spec: str, elf: Path) -> None:
+        super().__init__(spec)
+        self.elf = elf
+
+    @classmethod
+    def opened(cls, spec: str, given: Given) -> Target:
+        """Start the board, with an image that is built if none is given."""
+        return cls(spec, cls.image(spec, given))
+
+    @classmethod
+    def image(cls, spec: str, given: Given) -> Path:
+        """What is given, else the image as it is built.
+
+        Raises:
+            DeviceError: it does not build.
+        """
+        return given.elf or build(cls.environment(spec.partition(":")[2])).elf
 
     @property
     def pid(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -19,9 +18,11 @@ from typing import TypeVar
 import serial
 
 from tinymia.device.boards import BoardFile
-from tinymia.device.build import firmware_dir, last_lines
+from tinymia.device.build import last_lines
+from tinymia.device.checkout import firmware_dir
 from tinymia.device.elf import flat
-from tinymia.device.targets import list_ports
+from tinymia.device.process import run_to_end
+from tinymia.device.serial_target import list_ports
 from tinymia.device.uf2 import uf2
 from tinymia.errors import DeviceError
 
@@ -123,21 +124,17 @@ def bossac(image: Path, board: BoardFile, port: str = "", seconds: float = 120.0
         # bossac puts /dev/ before a name.
         line = f"--port={where.removeprefix('/dev/')}"
         try:
-            done = subprocess.run(
+            status, said = run_to_end(
+                "bossac",
                 [program, line, "-U", "-i", "-e", "-w", str(raw), "-R"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=seconds,
-                text=True,
-                errors="replace",
-                check=False,
+                seconds=seconds,
             )
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             raise DeviceError(
                 f"bossac did not finish within {seconds:.0f} s.", _how_to_start(board)
             ) from None
-    if done.returncode != 0:
-        said = last_lines(done.stdout + done.stderr)
+    if status != 0:
+        said = last_lines(said)
         if "nsupported" in said:
             raise DeviceError(f"{program} does not know the {board.chip}.", _BOSSAC)
         raise DeviceError(f"bossac did not program the board:\n{said}", _how_to_start(board))

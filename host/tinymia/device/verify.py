@@ -8,7 +8,7 @@ from tinymia.device.boards import BoardFile, board_of
 from tinymia.device.connect import connect
 from tinymia.device.link import LinkLostError
 from tinymia.device.port_url import with_baud
-from tinymia.device.targets import list_ports
+from tinymia.device.serial_target import list_ports
 from tinymia.errors import DeviceError
 
 # What else keeps a board's start-up from ever reaching its line.

@@ -11,7 +11,9 @@ The bytes on disk and in flash are the same. All integers are little endian::
 complete model. ``LAYR`` is the float network that a device can train: u32 layers, u32 parameters,
 u32 reserved[2] = 0, layers x 48-byte records (see ``layers.py``), f32 parameters. Its last layer,
 the tail, reads the backbone's output. ``BUDG``, if a privacy budget is set, is
-f32 noise_multiplier, f32 max_rate, u32 steps, u32 reserved = 0. ``META`` is UTF-8 JSON for the
+f32 noise_multiplier, f32 max_rate, u32 steps, u32 reserved = 0. ``POLI``, if it is there, is the
+only output policy of a release build, which else gives labels alone: u32 policy (as in the
+protocol), u32 levels (of rounding, else 0), u32 reserved[2] = 0. ``META`` is UTF-8 JSON for the
 host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
 "complete"), labels, classes, window {length, channels, rate_hz}, input {scale, zero_point},
 normalization {mean, std} (one number a channel) and, with a tail, embedding {dim, scale,
@@ -35,6 +37,8 @@ from numpy.typing import NDArray
 from tinymia.errors import BundleError, DataError
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
+from tinymia.files import write_whole
+from tinymia.wire.protocol import Policy
 
 MAGIC = b"TMIABNDL"
 VERSION = 2
@@ -42,12 +46,13 @@ META_FORMAT_VERSION = FORMAT_VERSION
 HEADER = struct.Struct("<8sHHII12s")
 ENTRY = struct.Struct("<4sIII")
 ALIGN = 16
-KINDS = ("MODL", "LAYR", "BUDG", "META")
+KINDS = ("MODL", "LAYR", "BUDG", "POLI", "META")
 # A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
 MAX_SECTIONS = 16
 MAX_BYTES = 64 * 1024 * 1024
 
 _BUDGET = struct.Struct("<ffII")
+_ANSWERS = struct.Struct("<II8s")
 _REBUILD = "Copy the file again, or rebuild it with `tinymia train`."
 
 
@@ -109,7 +114,7 @@ class Budget:
 
     Attributes:
         noise_multiplier: the least noise of DP-SGD that is allowed.
-        max_rate: the largest share of the members that a step may draw on average.
+        max_rate: the largest sampling rate of a step, batch / expected members (both are settings).
         steps: how many steps are allowed in all.
 
     Raises:
@@ -145,6 +150,44 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class AnswerRule:
+    """The only output policy under which a release build answers; audits ask under any.
+
+    Attributes:
+        policy: what an answer reveals.
+        levels: steps of a probability under ROUNDED, 1 to 65535; else 0.
+
+    Raises:
+        BundleError: the levels do not fit the policy.
+    """
+
+    policy: Policy = Policy.LABEL
+    levels: int = 0
+
+    def __post_init__(self) -> None:
+        rounds = self.policy is Policy.ROUNDED
+        if not (1 <= self.levels <= 0xFFFF if rounds else self.levels == 0):
+            raise BundleError(
+                f"The answer policy {self.policy.name.lower()} cannot have {self.levels} levels.",
+                "Rounding has 1 to 65535 levels, the other policies none.",
+            )
+
+    def to_bytes(self) -> bytes:
+        """The body of a ``POLI`` section."""
+        return _ANSWERS.pack(self.policy, self.levels, bytes(8))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> AnswerRule:
+        """Read a ``POLI`` section's body; raises BundleError."""
+        if len(data) != _ANSWERS.size:
+            raise BundleError("The bundle's POLI section has the wrong size.", _REBUILD)
+        policy, levels, reserved = _ANSWERS.unpack(data)
+        if any(reserved) or policy not in set(Policy):
+            raise BundleError("The bundle's POLI section is damaged.", _REBUILD)
+        return cls(Policy(policy), levels)
+
+
+@dataclass(frozen=True)
 class Bundle:
     """A model as it is shipped and flashed.
 
@@ -154,7 +197,8 @@ class Bundle:
         meta: what the host needs (labels, window, normalisation, quantisation, provenance).
         front: the backbone's layers in float32, which deeper training starts at; None: the tail
             alone can be trained.
-        budget: what training may spend; None: no limit.
+        budget: what training may spend; None: no limit, and no training on a release build.
+        answers: how a release build answers; None: with labels alone.
     """
 
     model: bytes
@@ -162,6 +206,7 @@ class Bundle:
     meta: dict[str, Any]
     front: Layers | None = None
     budget: Budget | None = None
+    answers: AnswerRule | None = None
 
     @property
     def layers(self) -> Layers:
@@ -187,15 +232,8 @@ class Bundle:
         return decode(data)
 
     def save(self, path: str | Path) -> None:
-        """Write the bundle to ``path``, whole or not at all."""
-        target = Path(path)
-        part = target.with_name(target.name + ".part")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(self.to_bytes())
-            part.replace(target)
-        except OSError as error:
-            raise BundleError(f"Cannot write the bundle {target}: {error.strerror}.") from error
+        """Write the bundle to ``path``, whole or not at all; raises BundleError if it cannot."""
+        write_whole(path, self.to_bytes(), "the bundle", BundleError)
 
     @classmethod
     def load(cls, path: str | Path) -> Bundle:
@@ -315,6 +353,8 @@ def encode(bundle: Bundle) -> bytes:
         bodies.append(("LAYR", layers.to_bytes()))
     if bundle.budget is not None:
         bodies.append(("BUDG", bundle.budget.to_bytes()))
+    if bundle.answers is not None:
+        bodies.append(("POLI", bundle.answers.to_bytes()))
     bodies.append(("META", meta.encode()))
     return pack_sections(bodies)
 
@@ -407,7 +447,8 @@ def decode(data: bytes) -> Bundle:
     if sections["MODL"][4:8] != b"TFL3":
         raise BundleError("The bundle's MODL section is not a .tflite file.", _REBUILD)
     budget = Budget.from_bytes(sections["BUDG"]) if "BUDG" in sections else None
-    bundle = Bundle(sections["MODL"], tail, meta, front, budget)
+    answers = AnswerRule.from_bytes(sections["POLI"]) if "POLI" in sections else None
+    bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers)
     # Else it would be another bundle, of another id, once it is saved or flashed.
     if tail is not None and bundle.layers.to_bytes() != sections["LAYR"]:
         raise BundleError("The bundle's LAYR section is not laid out as tinymia does it.", _REBUILD)

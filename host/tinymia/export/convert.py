@@ -7,10 +7,6 @@ share is the same byte for byte (`tflite_file.shared_tensors_equal` checks it).
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +16,8 @@ from numpy.typing import NDArray
 
 from tinymia.errors import ModelError
 from tinymia.export.bundle import Tail
+from tinymia.export.tensorflow import load_tensorflow, quiet
+from tinymia.export.tflite_file import open_graph
 
 
 @dataclass(frozen=True)
@@ -47,40 +45,6 @@ class Converted:
     tail: Tail
     input: Quantization
     embedding: Quantization
-
-
-def load_tensorflow() -> Any:
-    """Import TensorFlow without its start-up messages; raises ModelError if it is missing."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    try:
-        with quiet():
-            import tensorflow as tf
-    except ImportError as error:
-        raise ModelError(
-            f"TensorFlow cannot be imported: {error}.", "Run `make setup`, then try again."
-        ) from error
-    return tf
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Silence what TensorFlow logs unasked, also from C, where only the descriptor helps."""
-    saved = os.dup(2)
-    sink = os.open(os.devnull, os.O_WRONLY)
-    logger = logging.getLogger("absl")
-    level = logger.level
-    try:
-        os.dup2(sink, 2)
-        logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)
 
 
 def to_int8(model: Any, calibration: NDArray[np.float32]) -> bytes:
@@ -145,14 +109,8 @@ def runtime_details(tflite: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     return interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
 
-def _check(tflite: bytes) -> None:
-    from tinymia.export.tflite_file import open_graph
-
-    open_graph(tflite)
-
-
 def _runtime(tflite: bytes) -> Any:
-    _check(tflite)
+    open_graph(tflite)
     try:
         from tflite_runtime.interpreter import Interpreter
     except ImportError as error:
@@ -169,7 +127,7 @@ def _runtime(tflite: bytes) -> Any:
 
 
 def _reference(tflite: bytes) -> Any:
-    _check(tflite)
+    open_graph(tflite)
     tf = load_tensorflow()
     try:
         with quiet():

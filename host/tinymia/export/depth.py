@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tinymia.errors import StudyError
+from tinymia.export import layers
 from tinymia.wire.settings import Parameters
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 HEAD = "head"
 
-DEPTH_ORDER = ("biases", "head", "last", "all")
-"""From what changes little to what changes everything."""
 RATE_FACTORS = {HEAD: 1.0, "biases": 0.25, "last": 1.0, "all": 0.1}
 """Learning rate of each depth, as a factor of the head's.
 
@@ -34,24 +33,16 @@ def check_depth(text: str) -> str:
     return HEAD if text == "last:1" else text
 
 
-def depth_name(depth: str) -> str:
-    """As part of a file's or a condition's name: "last:2" as "last2"."""
-    return depth.replace(":", "")
-
-
-def depth_title(name: str) -> str | None:
-    """For readers, from the name ("last2"); None if it names no depth."""
-    match = re.fullmatch(r"(head|all|last|biases)(\d*)", name)
-    if match is None:
-        return None
-    kind, layers = match[1], match[2]
+def depth_title(depth: str) -> str:
+    """For readers: "last:2" as "the last two layers"."""
+    kind, _, number = check_depth(depth).partition(":")
     words = {"1": "one", "2": "two", "3": "three", "4": "four", "5": "five"}
-    number = words.get(layers, layers)
+    number = words.get(number, number)
     return {
         "head": "the last layer",
         "all": "every layer",
         "last": f"the last {number} layers",
-        "biases": f"biases of the last {number} layers" if layers else "biases alone",
+        "biases": f"biases of the last {number} layers" if number else "biases alone",
     }[kind]
 
 
@@ -66,7 +57,14 @@ def resolve(bundle: Bundle, depth: str) -> tuple[int, Parameters]:
     Raises:
         TinymiaError: the bundle has no such boundary.
     """
-    from tinymia.export.layers import resolve as first_layer
-
-    first, biases_only = first_layer(bundle.layers, depth)
+    first, biases_only = layers.resolve(bundle.layers, depth)
     return first, Parameters.BIASES if biases_only else Parameters.WEIGHTS
+
+
+def canonical_depth(bundle: Bundle, depth: str) -> str:
+    """The one name of what is trained, so that two names of it are one condition.
+
+    Raises:
+        TinymiaError: the bundle has no such boundary.
+    """
+    return layers.canonical(bundle.layers, depth)

@@ -333,6 +333,27 @@ def resolve(layers: Layers, depth: str) -> tuple[int, bool]:
     Raises:
         BundleError: the network cannot be trained from there; says from where it can.
     """
+    wanted, _, biases_only = _layers_of(layers, depth)
+    return [i for i, r in enumerate(layers.records) if r.parametric][-wanted], biases_only
+
+
+def canonical(layers: Layers, depth: str) -> str:
+    """The one name, of those that :func:`resolve` takes, of what is trained: "all" for "last:4" in
+    a network of four layers with weights.
+
+    Raises:
+        BundleError: see :func:`resolve`.
+    """
+    wanted, count, biases_only = _layers_of(layers, depth)
+    if biases_only:
+        return "biases" if wanted == count else f"biases:{wanted}"
+    if wanted == 1:
+        return "head"
+    return "all" if wanted == count else f"last:{wanted}"
+
+
+def _layers_of(layers: Layers, depth: str) -> tuple[int, int, bool]:
+    """How many layers with weights, of how many, a depth stands for; whether biases alone."""
     match = re.fullmatch(r"(head|all|last|biases)(?::([1-9]\d*))?", depth)
     if match is None or (match[1] in ("head", "all") and match[2]):
         raise BundleError(
@@ -349,4 +370,4 @@ def resolve(layers: Layers, depth: str) -> tuple[int, bool]:
             " weights.",
             f"K can be {', '.join(map(str, possible))}: there a single tensor lies before.",
         )
-    return parametric[-wanted], match[1] == "biases"
+    return wanted, count, match[1] == "biases"

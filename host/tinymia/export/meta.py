@@ -51,7 +51,10 @@ def check_meta(meta: Any, tail_shape: tuple[int, int] | None) -> None:
     _need(isinstance(meta.get("name"), str), "name must be text")
     provenance = meta.get("provenance", {})
     _need(isinstance(provenance, dict), "provenance must be an object")
-    _need(isinstance(provenance.get("personalized", {}), dict), "personalized must be an object")
+    notes = provenance.get("personalized", [])
+    notes = [notes] if isinstance(notes, dict) else notes  # of versions that kept the last one
+    right = isinstance(notes, list) and all(isinstance(note, dict) for note in notes)
+    _need(right, "personalized must be a list of objects")
     _need(isinstance(provenance.get("public_people", []), list), "public_people must be a list")
     labels = meta.get("labels")
     _need(isinstance(labels, list) and len(labels) > 1, "labels must be a list of names")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from tinymia.errors import BundleError
 from tinymia.export.bundle import Bundle, split_tail
 from tinymia.export.front import sources
 from tinymia.export.layers import Layers
+from tinymia.export.provenance import personalizations
 from tinymia.wire.settings import Parameters
 
 
@@ -45,7 +47,8 @@ def personalized_bundle(
         first: the first trained layer.
         trained: weights and biases, or biases alone.
         theta: (trained,) float32, as :meth:`Board.parameters` reads it.
-        note: goes into ``provenance.personalized``.
+        note: whose windows it learnt from, and how; goes behind what ``provenance.personalized``
+            holds of earlier devices.
 
     Raises:
         BundleError: the parameters do not fit the bundle, or layers that share a buffer of the
@@ -58,9 +61,9 @@ def personalized_bundle(
         model, report = _write_back(base.model, front, first)
         block = {"requantized": asdict(report)}
     meta = copy.deepcopy(base.meta)
-    meta["name"] = f"{meta['name']}-personal"
-    personal = {"base": base.bundle_id, "first_layer": first, **note, **block}
-    meta.setdefault("provenance", {})["personalized"] = personal
+    meta["name"] = f"{meta['name'].removesuffix('-personal')}-personal"
+    own = {"base": base.bundle_id, "first_layer": first, **note, **block}
+    meta.setdefault("provenance", {})["personalized"] = [*personalizations(base), own]
     meta.pop("accuracy", None)  # it was the base model's
     return replace(base, model=model, tail=tail, meta=meta, front=front)
 
@@ -99,17 +102,13 @@ def _write_back(backbone: bytes, front: Layers, first: int) -> tuple[bytes, Requ
 
 def requantized(bundle: Bundle) -> str | None:
     """For people: what writing trained layers into the int8 backbone has cost; None if none was."""
-    cost = bundle.meta.get("provenance", {}).get("personalized", {}).get("requantized")
-    if cost is None:
-        return None
+    costs = [note["requantized"] for note in personalizations(bundle) if "requantized" in note]
+    return "; before that ".join(_said(cost) for cost in reversed(costs)) or None
+
+
+def _said(cost: Mapping[str, Any]) -> str:
     layers = "1 layer" if cost["layers"] == 1 else f"{cost['layers']} layers"
     return (
         f"{layers} of the backbone written back to int8: weights off by at most"
         f" {cost['largest_error']:.3g} of a step, {cost['saturated']} numbers beyond their range"
     )
-
-
-def whose(bundle: Bundle) -> str | None:
-    """The person whose windows a personalised bundle was trained on."""
-    person = bundle.meta.get("provenance", {}).get("personalized", {}).get("person")
-    return None if person is None else str(person)

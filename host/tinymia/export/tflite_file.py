@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.errors import ModelError
-from tinymia.export.convert import load_tensorflow
+from tinymia.export.tensorflow import load_tensorflow
 
 _HINT = "Copy the file again, or rebuild it with `tinymia train`."
 

@@ -139,7 +139,7 @@ def _architecture(card: Mapping[str, Any]) -> str:
 def _comparison(card: Mapping[str, Any]) -> str:
     found = card["comparison"]
     if found is None:
-        return "Not compared in this run (`train_har_watch(..., compare=True)` does it)."
+        return "Not compared in this run (`publish(..., compare=True)` does it)."
     rows = (
         (
             f"**{r['name']}**" if r["name"] == card["chosen"] else r["name"],

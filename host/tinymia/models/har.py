@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tinymia.data.dataset import PersonalDataset, Windows
 from tinymia.export.bundle import Tail
-from tinymia.export.convert import load_tensorflow
+from tinymia.export.tensorflow import load_tensorflow
 
 EMBEDDING = 64
 

@@ -1,49 +1,30 @@
-"""The shipped base model of the smartwatch exercises, from recordings to bundle and card."""
+"""The shipped base model of the smartwatch exercises, from recordings to bundle."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import tinymia
 from tinymia import data
 from tinymia.data.dataset import PersonalDataset, Windows
-from tinymia.data.splits import (
-    BLOCK,
-    GAP,
-    MEMBERS,
-    WINDOW,
-    people_split,
-    person_pool,
-)
+from tinymia.data.splits import MEMBERS, WINDOW, people_split
 from tinymia.errors import ModelError
 from tinymia.export.bundle import META_FORMAT_VERSION, Bundle
-from tinymia.export.convert import Converted, convert, load_tensorflow, run_int8
+from tinymia.export.convert import Converted, convert, run_int8
 from tinymia.export.front import front_layers
-from tinymia.export.tflite_file import operators
-from tinymia.models.card import render_card
-from tinymia.models.compare import CHECKPOINTS, compare_candidates, embed
+from tinymia.export.tensorflow import load_tensorflow
 from tinymia.models.har import (
     Architecture,
     Layer,
     Recipe,
     Trained,
-    count_macs,
     train,
     training_windows,
-)
-from tinymia.models.measure import (
-    REPETITIONS,
-    by_person,
-    personalised_rows,
-    pool_row,
-    runtime_difference,
-    write_back_row,
 )
 
 NAME = "har-watch"
@@ -155,54 +136,61 @@ def make_meta(
     }
 
 
-def train_har_watch(
-    out_dir: str | Path,
-    seed: int = SEED,
-    progress: Progress | None = None,
-    *,
-    compare: bool = False,
-) -> Bundle:
-    """Train, convert, measure and write the shipped model with its card.
+@dataclass(frozen=True)
+class Made:
+    """The shipped model, fresh from training, with what a card tells of it.
 
-    Writes har-watch.bundle, har-watch.tflite, card.json and README.md; with ``compare`` also
-    comparison.json. The same seed gives the same bytes on the same machine with the same
-    TensorFlow.
+    Attributes:
+        bundle: what a device gets.
+        complete: .tflite of the whole base network.
+        dataset: what it was trained on.
+        public, audited: people in training, and those who were left out.
+        trained: the float network.
+        converted: the same in int8.
+        windows: how many it was trained on; ``calibration``: that set the quantisation.
+    """
+
+    bundle: Bundle
+    complete: bytes
+    dataset: PersonalDataset
+    public: tuple[str, ...]
+    audited: tuple[str, ...]
+    trained: Trained
+    converted: Converted
+    windows: int
+    calibration: int
+
+
+def by_person(scores: NDArray[Any], windows: Windows) -> dict[str, float]:
+    """Accuracy on each person's windows from scores (n, classes), and the people's mean."""
+    right = scores.argmax(axis=1) == windows.y
+    found = {
+        str(p): round(float(right[windows.person == p].mean()), 4)
+        for p in np.unique(windows.person)
+    }
+    return {**found, "mean": round(float(np.mean(list(found.values()))), 4)}
+
+
+def train_har_watch(seed: int = SEED, progress: Progress | None = None) -> Made:
+    """Train and convert the shipped model; its metadata tells how well it does on the audited.
+
+    The same seed gives the same bytes on the same machine with the same TensorFlow.
 
     Args:
-        out_dir: where the files go.
         seed: of the training.
         progress: called with (stage, done, total).
-        compare: train every candidate on all but one public person first (some minutes); else
-            the card shows the comparison.json that is already in ``out_dir``, if any.
 
     Raises:
         DataError: if the data set is not installed.
         ModelError: if TensorFlow is missing or a conversion fails.
     """
     tell: Progress = progress if progress is not None else lambda *_: None
-    out = Path(out_dir)
-    out.mkdir(parents=True, exist_ok=True)
     dataset = data.load("watch")
     people = people_split(dataset)
     single_thread()
-    comparison = out / "comparison.json"
-    if compare:
-        rows = compare_candidates(
-            dataset,
-            people[0],
-            CANDIDATES,
-            RECIPE,
-            seed=seed,
-            learning_rate=LEARNING_RATE,
-            batch=BATCH,
-            calibration=CALIBRATION,
-            progress=tell,
-        )
-        _write_json(comparison, {"seed": seed, "recipe": asdict(RECIPE), "rows": rows})
-    architecture = candidate(CHOSEN)
     windows = training_windows(dataset, people[0], WINDOW, RECIPE.hop)
     trained = train(
-        architecture,
+        candidate(CHOSEN),
         windows,
         len(dataset.label_names),
         RECIPE,
@@ -219,7 +207,6 @@ def train_har_watch(
         return Bundle(converted.backbone, converted.tail, meta, front_layers(converted.backbone))
 
     unseen = dataset.windows(WINDOW, people[1])
-    tell("measuring", 0, 4)
     answers = trained.model.predict(
         trained.normalize(unseen.x, RECIPE.clip), batch_size=256, verbose=0
     )
@@ -228,78 +215,13 @@ def train_har_watch(
         "float": by_person(answers, unseen),
         "int8": by_person(run_int8(converted.complete, codes), unseen),
     }
-    bundle = bundle_with(accuracy)
-    tell("measuring", 1, 4)
-    scale, zero_point = converted.embedding.scale, converted.embedding.zero_point
-    pools = []
-    for person in people[1]:
-        pool = person_pool(dataset, person)
-        x = embed(converted.backbone, bundle.quantize(pool.windows.x), scale, zero_point)
-        pools.append((pool, x))
-    personalised = personalised_rows(bundle, pools, seed)
-    tell("measuring", 2, 4)
-    written = write_back_row(
-        bundle,
+    return Made(
+        bundle_with(accuracy),
         converted.complete,
-        pools,
-        seed=seed,
-        learning_rate=LEARNING_RATE,
-        batch=BATCH,
+        dataset,
+        *people,
+        trained,
+        converted,
+        len(windows),
+        len(calibration),
     )
-    tell("measuring", 3, 4)
-    card = {
-        "name": NAME,
-        "seed": seed,
-        "dataset": {
-            "name": dataset.name,
-            "sha256": dataset.sha256,
-            "recordings": len(dataset.signals),
-            "people": len(dataset.people),
-            "labels": list(dataset.label_names),
-            "channels": list(dataset.channel_names),
-            "rate_hz": dataset.rate_hz,
-        },
-        "public_people": list(people[0]),
-        "audited_people": list(people[1]),
-        "training_windows": len(windows),
-        "training_loss": round(trained.loss, 4),
-        "architecture": asdict(architecture),
-        "recipe": asdict(RECIPE),
-        "calibration_windows": len(calibration),
-        "operators": {
-            "backbone": operators(converted.backbone),
-            "complete": operators(converted.complete),
-        },
-        "macs": count_macs(trained.model),
-        "bytes": {
-            "backbone": len(converted.backbone),
-            "complete": len(converted.complete),
-            "bundle": len(bundle.to_bytes()),
-        },
-        "bundle_id": bundle.bundle_id,
-        "accuracy": accuracy,
-        "windows_unseen": {p: int((unseen.person == p).sum()) for p in people[1]},
-        "split": {"window": WINDOW, "block": BLOCK, "gap": GAP, "repetitions": REPETITIONS},
-        "pools": {pool.person: pool_row(pool, seed) for pool, _ in pools},
-        "finetuning": {
-            "learning_rate": LEARNING_RATE,
-            "batch": BATCH,
-            "checkpoints": list(CHECKPOINTS),
-            "rows": personalised,
-        },
-        "write_back": written,
-        "runtime": runtime_difference((converted.backbone, converted.complete), codes, seed),
-        "tensorflow": load_tensorflow().__version__,
-        "comparison": json.loads(comparison.read_text()) if comparison.exists() else None,
-        "chosen": CHOSEN,
-    }
-    bundle.save(out / f"{NAME}.bundle")
-    (out / f"{NAME}.tflite").write_bytes(converted.complete)
-    _write_json(out / "card.json", card)
-    (out / "README.md").write_text(render_card(card))
-    tell("measuring", 4, 4)
-    return bundle
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")

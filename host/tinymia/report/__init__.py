@@ -1,5 +1,6 @@
 """The report: one HTML page and the CSV files behind it."""
 
-from tinymia.report.render import render
+from tinymia.report.answer import compose
+from tinymia.report.render import OUTPUTS, render
 
-__all__ = ["render"]
+__all__ = ["OUTPUTS", "compose", "render"]

@@ -1,6 +1,7 @@
 """Charts as inline SVG: axes, lines, bands and points, coloured by the page's style sheet.
 
-Classes instead of colours let one drawing follow the light, the dark and the printed page.
+Classes instead of colours let one drawing follow the light, the dark and the printed page. Classes
+and texts come from results, so all are escaped.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from dataclasses import dataclass, field
 from html import escape
 
 Scale = Callable[[float], float]
+_CORNERS: dict[str, tuple[tuple[float, float], ...]] = {
+    "square": ((-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)),
+    "diamond": ((0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0)),
+    "triangle": ((0, -6), (6, 5), (-6, 5)),
+}
 
 
 def _c(value: float) -> str:
@@ -24,7 +30,7 @@ class Axis:
 
     Attributes:
         low, high: data range.
-        ticks: (value, label) pairs.
+        ticks: (value, label) pairs; a label may have several lines on the horizontal axis.
         title: text beside the axis.
         transform: data to a linear scale (identity, log10, log1p).
     """
@@ -72,7 +78,7 @@ class Chart:
         """A line through data points."""
         path = " ".join(f"{_c(self.px(x))},{_c(self.py(y))}" for x, y in points)
         if points:
-            self.parts.append(f'<polyline class="line {css}" points="{path}"/>')
+            self.parts.append(f'<polyline class="line {escape(css)}" points="{path}"/>')
 
     def band(self, points: Sequence[tuple[float, float, float]], css: str) -> None:
         """An area between two curves, from (x, low, high)."""
@@ -80,7 +86,8 @@ class Chart:
             return
         upper = [f"{_c(self.px(x))},{_c(self.py(high))}" for x, _, high in points]
         lower = [f"{_c(self.px(x))},{_c(self.py(low))}" for x, low, _ in reversed(points)]
-        self.parts.append(f'<polygon class="band {css}" points="{" ".join(upper + lower)}"/>')
+        path = " ".join(upper + lower)
+        self.parts.append(f'<polygon class="band {escape(css)}" points="{path}"/>')
 
     def point(self, x: float, y: float, css: str, shape: str = "circle", hint: str = "") -> None:
         """A marker; ``hint`` is shown on hover and read by screen readers."""
@@ -89,7 +96,7 @@ class Chart:
     def error_bar(self, x: tuple[float, float], y: tuple[float, float], css: str) -> None:
         """A horizontal or vertical bar between two data points."""
         self.parts.append(
-            f'<line class="bar {css}" x1="{_c(self.px(x[0]))}" y1="{_c(self.py(y[0]))}" '
+            f'<line class="bar {escape(css)}" x1="{_c(self.px(x[0]))}" y1="{_c(self.py(y[0]))}" '
             f'x2="{_c(self.px(x[1]))}" y2="{_c(self.py(y[1]))}"/>'
         )
 
@@ -126,9 +133,12 @@ class Chart:
         for value, label in self.x.ticks:
             x = _c(self.px(value))
             grid.append(f'<line class="grid" x1="{x}" y1="{self.top}" x2="{x}" y2="{floor}"/>')
+            lines = "".join(
+                f'<tspan x="{x}" dy="{16 * min(i, 1)}">{escape(part)}</tspan>'
+                for i, part in enumerate(label.split("\n"))
+            )
             grid.append(
-                f'<text class="tick" x="{x}" y="{floor + 17}" text-anchor="middle">'
-                f"{escape(label)}</text>"
+                f'<text class="tick" x="{x}" y="{floor + 17}" text-anchor="middle">{lines}</text>'
             )
         for value, label in self.y.ticks:
             y = self.py(value)
@@ -157,15 +167,12 @@ class Chart:
 
 
 def marker(x: float, y: float, css: str, shape: str = "circle", hint: str = "") -> str:
-    """A marker at pixel coordinates: circle, square, diamond or triangle."""
+    """A marker at pixel coordinates: square, diamond, triangle or circle, which is the default."""
+    css = escape(css)
     inside = f"<title>{escape(hint)}</title>" if hint else ""
-    if shape == "circle":
+    corners = _CORNERS.get(shape)
+    if corners is None:
         return f'<circle class="mark {css}" cx="{_c(x)}" cy="{_c(y)}" r="5">{inside}</circle>'
-    corners = {
-        "square": ((-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)),
-        "diamond": ((0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0)),
-        "triangle": ((0, -6), (6, 5), (-6, 5)),
-    }[shape]
     path = " ".join(f"{_c(x + a)},{_c(y + b)}" for a, b in corners)
     return f'<polygon class="mark {css}" points="{path}">{inside}</polygon>'
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,25 +93,6 @@ def roc(members: Floats, nonmembers: Floats) -> tuple[Floats, Floats, Floats]:
     return fpr, tpr, thresholds
 
 
-def tpr_at_fpr(members: Floats, nonmembers: Floats, fpr: float) -> float:
-    """The largest TPR at a threshold whose measured FPR is at most ``fpr``.
-
-    No interpolation: a point between two corners of the ROC is no decision that the attack can
-    take without a coin. Ties at the threshold count as non-members on both sides.
-
-    Args:
-        members: (m,) scores.
-        nonmembers: (n,) scores.
-        fpr: target, 0 to 1.
-    """
-    allowed = int(np.floor(fpr * len(nonmembers) + 1e-9))
-    if allowed >= len(nonmembers):
-        return 1.0
-    # At most `allowed` non-members are strictly above the (allowed + 1)-th highest of them.
-    threshold = np.sort(nonmembers)[::-1][allowed]
-    return float(np.mean(members > threshold))
-
-
 def best_threshold(members: Floats, nonmembers: Floats) -> float:
     """The threshold with the largest TPR - FPR (the highest such threshold if several).
 
@@ -136,16 +118,79 @@ def crossfit_advantage(
     Returns:
         (cells,) float64, -1 to 1; None with fewer than two people.
     """
-    if len(set(people)) < 2:
+    names, who = np.unique(np.asarray(people), return_inverse=True)
+    if len(names) < 2:
         return None
+    levels = _Levels(cells, who)
     advantage = np.zeros(len(cells))
-    for person in sorted(set(people)):
-        others = [cell for cell, who in zip(cells, people, strict=True) if who != person]
-        threshold = best_threshold(
-            np.concatenate([cell[0] for cell in others]),
-            np.concatenate([cell[1] for cell in others]),
-        )
-        for i, (cell, who) in enumerate(zip(cells, people, strict=True)):
-            if who == person:
-                advantage[i] = np.mean(cell[0] > threshold) - np.mean(cell[1] > threshold)
+    for p in range(len(names)):
+        threshold = levels.best_without(p)
+        for i in np.flatnonzero(who == p):
+            members, nonmembers = cells[i]
+            advantage[i] = np.mean(members > threshold) - np.mean(nonmembers > threshold)
     return advantage
+
+
+class _Levels:
+    """The different scores of all cells, highest first, and who has how many above each.
+
+    ``best_threshold`` on everybody but one person looks into few blocks of scores, and there into
+    few smaller ones, so that the work for all people is about linear in their number.
+    """
+
+    _BLOCK = 64
+
+    def __init__(
+        self, cells: Sequence[tuple[Floats, Floats]], who: NDArray[np.integer[Any]]
+    ) -> None:
+        scores = [np.concatenate([cell[side] for cell in cells]) for side in (0, 1)]
+        self.values: Floats = -np.unique(-np.concatenate(scores))
+        self.own: list[list[NDArray[np.int64]]] = []
+        self.above: list[NDArray[np.int64]] = []
+        people = int(who.max()) + 1
+        for side, all_scores in enumerate(scores):
+            level = np.searchsorted(-self.values, -all_scores)
+            owner = np.repeat(who, [len(cell[side]) for cell in cells])
+            order = np.lexsort([level, owner])
+            ends = np.cumsum(np.bincount(owner, minlength=people))
+            self.own.append(np.split(level[order], ends[:-1]))
+            counts = np.bincount(level, minlength=len(self.values))
+            self.above.append(np.concatenate([[0], np.cumsum(counts)]))
+
+    def best_without(self, person: int) -> float:
+        """``best_threshold`` of all cells but one person's."""
+        last = len(self.values)
+        size = self._BLOCK**2
+        starts = np.arange(0, last, size)
+        least = -np.inf
+        while size > 1:
+            ends = np.minimum(starts + size, last)
+            true, false = self._rate(0, person, ends), self._rate(1, person, starts)
+            # Within a block the TPR is at most that of its end, the FPR at least that of its start.
+            least = max(least, float((true - self._rate(1, person, ends)).max()))
+            starts = starts[true - false >= least - 1e-12]
+            size //= self._BLOCK
+            starts = (starts[:, None] + np.arange(0, size * self._BLOCK, size)).ravel()
+            starts = starts[starts < last]
+        place = np.append(starts, last)
+        place = place[self._others_there(person, place)]
+        gain = self._rate(0, person, place) - self._rate(1, person, place)
+        best = place[int(np.argmax(gain))]
+        return float(self.values[best]) if best < last else -np.inf
+
+    def _rate(self, side: int, person: int, place: NDArray[np.int64]) -> Floats:
+        """TPR (side 0) or FPR (side 1) of the others above each level."""
+        own = self.own[side][person]
+        above = self.above[side][place] - np.searchsorted(own, place, "left")
+        total = int(self.above[side][-1]) - len(own)
+        return np.asarray(1.0 - (total - above) / total, dtype=np.float64)
+
+    def _others_there(self, person: int, place: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether somebody else has that score; -inf, after the last, always counts."""
+        count = np.zeros(len(place), dtype=np.int64)
+        upper = np.minimum(place + 1, len(self.values))
+        for side in (0, 1):
+            own = self.own[side][person]
+            count += self.above[side][upper] - self.above[side][place]
+            count -= np.searchsorted(own, place, "right") - np.searchsorted(own, place, "left")
+        return np.asarray((count > 0) | (place == len(self.values)), dtype=np.bool_)

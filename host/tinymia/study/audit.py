@@ -1,30 +1,58 @@
-"""The main job: from a bundle and a data set to results and a report, on the twin and boards."""
+"""The main job: from a bundle and a data set to results, on the twin and on boards."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from tinymia import data
-from tinymia.attacks import headline_attack
-from tinymia.audit.types import CellAnswers, OutputPolicy
 from tinymia.data.dataset import PersonalDataset
-from tinymia.data.splits import MAX_SLOTS, Draw, assert_disjoint, draw, draw_cross_arm, model_pool
+from tinymia.data.splits import MAX_SLOTS
 from tinymia.device.connect import RESUME, Interruption, is_twin
 from tinymia.errors import StudyError
+from tinymia.evidence import Run, digest
+from tinymia.experiments.base import Condition
+from tinymia.experiments.epsilon import Finding as EpsilonFinding
+from tinymia.experiments.peers.types import PeersFinding
 from tinymia.export.bundle import Bundle
-from tinymia.study import costs
+from tinymia.export.provenance import people_to_audit
+from tinymia.study import costs, describe, recipe
+from tinymia.study.board_runs import Job, Reporter, Runner
+from tinymia.study.claims import claim_of_run
 from tinymia.study.confirm import confirmation, jobs_to_confirm
-from tinymia.study.describe import context, splits
-from tinymia.study.fleet import TWIN, Fleet
-from tinymia.study.journal import COSTS, RESULTS, SPLITS, Journal, Unit, write_json
-from tinymia.study.runner import Job, Reporter, Runner, Task, capacity, tasks_of
-from tinymia.study.settings import StudySettings, UnitKey
+from tinymia.study.controls import Controlling
+from tinymia.study.devices import Device, load_device
+from tinymia.study.executors import Executor, Processes
+from tinymia.study.fleet import Fleet
+from tinymia.study.lab import Public, public_of
+from tinymia.study.lanes import Lanes, train_devices
+from tinymia.study.membership import analyse
+from tinymia.study.peers import installed, peers_finding
+from tinymia.study.people import Person, plan
+from tinymia.study.results import (
+    FORMAT,
+    RESULTS,
+    Confirmation,
+    Context,
+    Findings,
+    Results,
+    ShadowRow,
+    to_json,
+    write_json,
+)
+from tinymia.study.results import Device as DeviceRow
+from tinymia.study.scoring import Cell, Scoring
+from tinymia.study.settings import StudySettings, is_dear
+from tinymia.study.store import Store, locked
+from tinymia.study.user_level import owners
+from tinymia.study.views import VIEWS
+from tinymia.twin.core import core
+from tinymia.wire import protocol
+
+OUTPUTS = (RESULTS, describe.SPLITS)
+"""What an audit leaves in its folder beside the store; the page has its own list."""
 
 
 @dataclass(frozen=True)
@@ -36,16 +64,17 @@ class Audit:
         bundle_path: what is audited.
         targets: boards that confirm what the twin does: one, as many simulators as ``boards``, or
             several, one board each. ``twin:`` alone: nothing is confirmed.
-        out: folder for journal, results and report.
+        out: folder for what is measured, results and report.
         board_only: run everything on the boards.
-        boards: twins or simulators side by side; 0: one a core.
-        fresh: throw away what the folder holds of an earlier run.
+        boards: workers or simulators side by side; 0: one a core.
+        fresh: throw away what the folder holds of earlier runs.
+        outputs: further files in ``out`` that are thrown away then.
         command: as the user typed it, for the report.
         interruption: what to do when a board is lost in the middle of a run.
+        executor: attacks; None: processes, as many as ``boards``.
 
     Raises:
-        StudyError: fewer than no boards, an output policy that no attack can use, or no board where
-            there must be one.
+        StudyError: fewer than no boards, or no board where there must be one.
     """
 
     settings: StudySettings
@@ -55,108 +84,51 @@ class Audit:
     board_only: bool = False
     boards: int = 0
     fresh: bool = False
+    outputs: tuple[str, ...] = ()
     command: str = "tinymia audit"
     interruption: Interruption = RESUME
+    executor: Executor | None = None
 
     def __post_init__(self) -> None:
         if self.boards < 0:
             raise StudyError(f"{self.boards} boards are not possible.", "0 means one a core.")
         if self.board_only and not self.confirming:
             raise StudyError("The twin is no board.", "Give another --target or no --board-only.")
-        headline_attack(OutputPolicy(self.settings.policy))
 
     @property
     def confirming(self) -> tuple[str, ...]:
         """The boards among the targets."""
         return tuple(target for target in self.targets if not is_twin(target))
 
+
+@dataclass
+class _Study:
+    """One audit under way: what its steps share."""
+
+    audit: Audit
+    store: Store
+    reporter: Reporter
+    say: Callable[[str], None]
+    bundle: Bundle
+    dataset: PersonalDataset
+    names: list[str]
+    runs: tuple[Run, ...]
+    lanes: Lanes
+    fleet: Fleet | None
+    people: list[Person] = field(default_factory=list)
+    measured: costs.Measured | None = None
+
     @property
-    def main(self) -> tuple[str, ...]:
-        """Where all repetitions run; a twin that was given an arena keeps it."""
-        given = [target for target in self.targets if is_twin(target) and target != "twin:"]
-        return self.confirming if self.board_only else (given[0] if given else TWIN,)
+    def settings(self) -> StudySettings:
+        return self.audit.settings
 
 
-def seen_people(dataset: PersonalDataset, bundle: Bundle) -> set[str]:
-    """Everybody in this data set whose windows the bundle says that it was trained on."""
-    provenance = bundle.meta.get("provenance", {})
-    seen: set[str] = set()
-    if provenance.get("dataset_sha256") == dataset.sha256:
-        seen.update(provenance.get("public_people", []))
-    personal = provenance.get("personalized", {})
-    if personal.get("dataset_sha256", dataset.sha256) == dataset.sha256 and "person" in personal:
-        seen.add(personal["person"])
-    return seen
-
-
-def people_to_audit(dataset: PersonalDataset, bundle: Bundle, wanted: Sequence[str]) -> list[str]:
-    """The audited people: those asked for, else all that the base model has not seen.
+def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _: None) -> Results:
+    """Run an audit; what ``audit.out`` already has of it is not run again.
 
     Raises:
-        StudyError: somebody is unknown, or the base model was trained on them.
-    """
-    seen = seen_people(dataset, bundle)
-    for person in wanted:
-        if person not in dataset.people:
-            raise StudyError(
-                f"There is nobody called {person!r} in {dataset.name}.",
-                f"People: {', '.join(dataset.people)}.",
-            )
-        if person in seen:
-            raise StudyError(
-                f"The base model was trained on {person}: an audit would measure the base model.",
-                f"Audit one of: {', '.join(p for p in dataset.people if p not in seen)}.",
-            )
-    chosen = list(wanted) or [p for p in dataset.people if p not in seen]
-    if not chosen:
-        raise StudyError("The base model was trained on everybody in this data set.")
-    return chosen
-
-
-def plan(
-    settings: StudySettings,
-    dataset: PersonalDataset,
-    people: Sequence[str],
-    bundle: Bundle,
-    max_slots: int = MAX_SLOTS,
-    tasks: tuple[Task, ...] = (),
-) -> list[Job]:
-    """Each person's windows and draws, with the proof that members and non-members are apart.
-
-    Args:
-        settings: of the study.
-        dataset: the recordings.
-        people: who is audited.
-        bundle: says how long a window is.
-        max_slots: windows that the board's sample store holds.
-        tasks: the runs of each.
-
-    Raises:
-        DataError: too few windows, or a draw that shares samples.
-    """
-    how = draw_cross_arm if settings.split == "cross-arm" else draw
-    jobs = []
-    for person in people:
-        pool = model_pool(dataset, person, bundle.meta, max_slots=max_slots)
-        draws = tuple(
-            how(pool, settings.seed, r, settings.members) for r in range(settings.repetitions)
-        )
-        for drawn in draws:
-            assert_disjoint(pool, drawn)
-        jobs.append(Job(pool, draws, tasks))
-    return jobs
-
-
-def run(
-    audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _: None
-) -> dict[str, Any]:
-    """Run an audit; returns the content of ``results.json`` (see :func:`tinymia.audit.analyse`).
-
-    What is already in ``audit.out`` from the same study is not run again.
-
-    Raises:
-        TinymiaError: see there, and where a board does not confirm the twin; finished runs are
-            kept.
+        TinymiaError: the folder is in use, a board does not confirm the twin, and whatever stops
+            the parts; what is finished is kept.
     """
     started = time.monotonic()
     settings = audit.settings
@@ -166,196 +138,343 @@ def run(
             "This bundle is a complete model without a trainable tail.",
             "Audit a personalizable bundle, such as models/har-watch/har-watch.bundle.",
         )
-    tasks = tasks_of(bundle, settings)
+    installed(settings.peers)  # what is not there is said before hours of work, not behind them
+    runs = settings.runs(bundle)
     dataset = data.load(settings.dataset)
     dataset.check_model(bundle.meta)
-    people = people_to_audit(dataset, bundle, settings.people)
-    plan(settings, dataset, people, bundle)  # what cannot be drawn need not be compiled
-
-    interruption = replace(audit.interruption, say=say)
-    main = Fleet(audit.main, bundle, interruption=interruption)
-    boards = (
-        main if audit.board_only else Fleet(audit.confirming, bundle, interruption=interruption)
-    )
-    say("Opening the board" if audit.board_only else "Opening the twin")
-    with main.first(1 + settings.seed) as c:
-        slots = min(MAX_SLOTS, capacity(c.board, tasks, settings))
-    jobs = plan(settings, dataset, people, bundle, slots, tasks)
-    journal, device = None, {}
-    if boards.targets:
-        say("Building the firmware")
-        with boards.first(1 + settings.seed) as c:
-            journal = _open_journal(audit, bundle, dataset, main, boards)
-            path = audit.out / COSTS
-            if not path.exists():
-                say("Measuring costs on the board")
-                measured = costs.measure(
-                    c.board, bundle, jobs[0].pool, jobs[0].draws[0], settings, tasks
-                )
-                write_json(path, {**measured, "unit": c.unit})
-            device = _read_costs(path)
-    journal = journal or _open_journal(audit, bundle, dataset, main, boards)
-
-    workers = main.workers(audit.boards)
-    what = "Fine-tuning boards" if audit.board_only else "Fine-tuning twins"
-    Runner(settings, bundle, journal.cells, main, workers, reporter, what).run(jobs)
-    ran = time.monotonic()
-    confirmed = []
-    if boards.targets and not audit.board_only:
-        confirmed = jobs_to_confirm(jobs, settings)
-        Runner(
-            settings,
-            bundle,
-            journal.confirmed,
-            boards,
-            boards.workers(audit.boards),
+    names = people_to_audit(dataset, bundle, settings.people)
+    plan(settings, dataset, names, bundle)  # what cannot be drawn need not be compiled
+    with locked(audit.out) as store:
+        if audit.fresh:
+            _clear(audit, store)
+        interruption = replace(audit.interruption, say=say)
+        fleet = None
+        if audit.confirming:
+            fleet = Fleet(audit.confirming, bundle, interruption=interruption)
+        views = 1 if audit.board_only else VIEWS
+        study = _Study(
+            audit,
+            store,
             reporter,
-            "Confirming on boards",
-            partial=True,
-        ).run(confirmed)
-    cells = [cell for job in jobs for cell in _cells(job, settings, journal, audit.board_only)]
-    where = {"main": " ".join(audit.main), "board": " ".join(boards.targets)}
-    checked = confirmation(jobs, confirmed, journal, where)
-    confirmed_at = time.monotonic()
-
-    say("Attacking the answers")
-    from tinymia.audit.analyse import analyse
-
-    results = analyse(
-        cells,
-        context(
-            settings,
-            audit.command,
+            say,
             bundle,
             dataset,
-            jobs,
-            device | _device(audit, bundle, main, boards),
-        ),
+            names,
+            runs,
+            Lanes(bundle, most_views=views),
+            fleet,
+        )
+        return _finish(study, started)
+
+
+def _finish(study: _Study, started: float) -> Results:
+    """All steps, in order."""
+    audit, settings, store = study.audit, study.settings, study.store
+    _open_boards(study)
+    keys = _train_on_boards(study) if audit.board_only else _train_on_twin(study)
+    devices = {
+        run: [load_device(store, "devices", key) for person in study.names for key in of[person]]
+        for run, of in keys.items()
+    }
+    ran = time.monotonic()
+    confirmed = _confirm(study)
+    confirmed_at = time.monotonic()
+
+    public = public_of(study.dataset, study.bundle, study.names)
+    counts = shadow_counts(settings, study.runs)
+    scoring = Scoring(
+        settings,
+        study.bundle.to_bytes(),
+        {person.name: person for person in study.people},
+        public,
+        counts,
+        audit.out,
+        settings.answers,
+        study.lanes.most_views,
     )
-    results["confirmation"] = checked
-    results["tail_hashes"] = {
-        f"{cell.condition}/{cell.person}/{cell.repetition}": str(cell.costs["tail_hash"])
-        for cell in cells
-    }
-    write_json(audit.out / SPLITS, splits(jobs))
-    results["timings"] = {
-        "runs_seconds": round(ran - started, 1),
-        "confirmation_seconds": round(confirmed_at - ran, 1),
-        "total_seconds": round(time.monotonic() - started, 1),
-        "boards": workers,
-    }
-    write_json(audit.out / RESULTS, results)
+    cells = [
+        Cell(run, person, tuple(keys[run.name][person]))
+        for run in study.runs
+        for person in study.names
+    ]
+    _score(study, scoring, cells)
+    controlling = _control(study, scoring)
+    epsilon = _claim(study)
+    scored_at = time.monotonic()
+    conditions = describe.conditions(settings, study.runs, counts)
+    study.say("Putting intervals on the figures")
+    finding = analyse(
+        settings, study.people, devices, conditions, scoring, cells, controlling, study.lanes
+    )
+    peers = _compare_with_peers(study, scoring, cells, finding.main)
+    results = Results(
+        format=FORMAT,
+        context=_context(study, devices, confirmed, conditions, public),
+        findings=Findings(
+            membership=finding,
+            epsilon=epsilon,
+            peers=peers,
+            user_level=owners(
+                controlling.run,
+                study.people,
+                devices[controlling.run.name],
+                study.lanes,
+                settings,
+            ),
+        ),
+        hashes={
+            f"{run}/{person}/{r}": load_device(store, "devices", key).hash
+            for run, of in keys.items()
+            for person, names in of.items()
+            for r, key in enumerate(names)
+        },
+        timings={
+            "runs_seconds": round(ran - started, 1),
+            "confirmation_seconds": round(confirmed_at - ran, 1),
+            "attack_seconds": round(scored_at - confirmed_at, 1),
+            "total_seconds": round(time.monotonic() - started, 1),
+        },
+    )
+    write_json(audit.out / describe.SPLITS, describe.splits(study.people))
+    write_json(audit.out / RESULTS, to_json(results))
     return results
 
 
-def _device(audit: Audit, bundle: Bundle, main: Fleet, boards: Fleet) -> dict[str, Any]:
-    """Who the devices were."""
-    shown = boards if boards.targets else main
-    found: dict[str, Any] = {
-        "target": " ".join(dict.fromkeys((*audit.main, *boards.targets))),
-        "board": shown.board,
-        "build_id": shown.build_id,
-        "bundle_id": bundle.bundle_id,
-        "bundle": str(bundle.meta.get("name", "")),
-        "protocol": shown.protocol,
-    }
-    if shown is not main:
-        found["twin_build_id"] = main.build_id
-    if shown.image is not None:
-        found["flash_bytes"] = shown.image.build.flash_bytes + len(bundle.to_bytes())
-        found["flash_size"] = shown.image.build.flash_size
-    return found
-
-
-def _open_journal(
-    audit: Audit, bundle: Bundle, dataset: PersonalDataset, main: Fleet, boards: Fleet
-) -> Journal:
-    return Journal(
-        audit.out,
-        {
-            "settings": audit.settings.to_json(),
-            "dataset_sha256": dataset.sha256,
-            "bundle_id": bundle.bundle_id,
-            "build_id": main.build_id,
-            "board_build_id": boards.build_id,
-            "targets": sorted(set(audit.targets)),
-            "board_only": audit.board_only,
-        },
-        fresh=audit.fresh,
-    )
-
-
-def _read_costs(path: Path) -> dict[str, Any]:
-    import json
-
+def _clear(audit: Audit, store: Store) -> None:
+    """Remove what an audit writes and nothing else."""
+    store.clear()
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, TypeError, ValueError) as error:
-        raise StudyError(f"{path} is damaged.", "Delete it and run the command again.") from error
+        for name in (*OUTPUTS, *audit.outputs):
+            (audit.out / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise StudyError(f"Cannot empty {audit.out}: {error.strerror}.") from error
 
 
-def _cells(job: Job, settings: StudySettings, journal: Journal, ticks: bool) -> list[CellAnswers]:
-    """All cells of one person: each run at each of its reported checkpoints.
-
-    Args:
-        job: the person's runs.
-        settings: of the study.
-        journal: holds the answers.
-        ticks: whether the runs' ticks are a board's and worth telling.
-    """
-    cells = []
-    for drawn in job.draws:
-        stored = {
-            task.run.name: journal.cells.load(
-                UnitKey(job.pool.person, drawn.repetition, task.run.name)
+def _open_boards(study: _Study) -> None:
+    """Open the first board, measure what runs cost on it, and plan with the room that it has."""
+    audit, settings = study.audit, study.settings
+    slots = MAX_SLOTS
+    if study.fleet is not None:
+        study.say("Building the firmware")
+        with study.fleet.first(1 + settings.seed) as c:
+            if audit.board_only:
+                slots = min(MAX_SLOTS, recipe.capacity(c.board, study.bundle, study.runs))
+            study.people = plan(settings, study.dataset, study.names, study.bundle, slots)
+            key = digest(
+                {
+                    "where": _where(study),
+                    "target": audit.confirming,
+                    "runs": [run.key for run in study.runs],
+                    "person": study.people[0].digest,
+                    "seed": settings.seed,
+                }
             )
-            for task in job.tasks
-        }
-        for task in job.tasks:
-            unit = stored[task.run.name]
-            _check_drawn(unit, drawn, journal)
-            # What was asked at epoch 0 is the base of a run that trains other layers.
-            base = unit if unit.checkpoints[0] == 0 else stored["base"]
-            cells += [
-                _cell(unit, base, task.run.condition(epochs), epochs, settings.policy, ticks)
-                for epochs in task.run.reported
-            ]
-    return cells
+            study.measured = costs.kept(study.store, key)
+            if study.measured is None:
+                study.say("Measuring costs on the board")
+                study.measured = costs.measure(
+                    c.board, c.unit, study.bundle, study.people[0], study.runs
+                )
+                costs.keep(study.store, key, study.measured)
+    else:
+        study.people = plan(settings, study.dataset, study.names, study.bundle, slots)
 
 
-def _check_drawn(unit: Unit, drawn: Draw, journal: Journal) -> None:
-    """Raise unless a stored run had the members and queries that are drawn today."""
-    slots = np.flatnonzero(drawn.member | drawn.nonmember)
-    if not (np.array_equal(unit.slots, slots) and np.array_equal(unit.member, drawn.member[slots])):
-        raise StudyError(
-            f"The stored run {unit.key.stem} in {journal.folder} has other members or queries than"
-            " this version draws.",
-            "Choose another --out, or give --fresh to throw the stored runs away.",
-        )
+def _where(study: _Study) -> str:
+    """Digest of what boards carry."""
+    assert study.fleet is not None
+    return digest({"build": study.fleet.build_id, "bundle": study.bundle.bundle_id})
 
 
-def _cell(
-    unit: Unit, base: Unit, condition: str, epochs: int, policy: str, ticks: bool
-) -> CellAnswers:
-    index = unit.checkpoints.index(epochs)
-    return CellAnswers(
-        person=unit.key.person,
-        repetition=unit.key.repetition,
-        condition=condition,
-        epochs=epochs,
-        probs=unit.probs[index],
-        base_probs=base.probs[0],
-        labels=unit.labels,
-        member=unit.member,
-        costs={
-            **({"train_instructions": unit.ticks[index]} if ticks else {}),
-            "train_steps": unit.steps[index],
-            "clipped_steps": unit.clipped[index],
-            "tail_hash": unit.tail_hashes[index],
-        },
-        window=unit.slots,
-        policy=OutputPolicy(policy),
+def _train_on_twin(study: _Study) -> dict[str, dict[str, list[str]]]:
+    """Every device of the study; their names in the store by run and person."""
+    total = len(study.runs) * len(study.people)
+    study.reporter.begin(total, "Fine-tuning on the twin")
+    keys: dict[str, dict[str, list[str]]] = {}
+    for run_ in study.runs:
+        for person in study.people:
+            study.reporter.stage(person.name, run_.title)
+            done = train_devices(study.lanes, study.store, run_, person, study.settings.seed)
+            keys.setdefault(run_.name, {})[person.name] = [key for key, _ in done]
+            study.reporter.finish(person.name)
+            study.reporter.advance(1)
+    return keys
+
+
+def _runner(study: _Study, kind: str, what: str, *, partial: bool) -> Runner:
+    assert study.fleet is not None
+    return Runner(
+        study.bundle,
+        study.store,
+        kind,
+        _where(study),
+        study.settings.seed,
+        study.fleet,
+        study.fleet.workers(study.audit.boards),
+        study.reporter,
+        what,
+        partial=partial,
+        weights=not partial,
     )
 
 
-__all__ = ["Audit", "people_to_audit", "plan", "run"]
+def _train_on_boards(study: _Study) -> dict[str, dict[str, list[str]]]:
+    runner = _runner(study, "devices", "Fine-tuning boards", partial=False)
+    repetitions = study.settings.repetitions
+    runner.run([Job(person, repetitions, study.runs) for person in study.people])
+    return {
+        run_.name: {
+            person.name: [runner.key(run_, person, r) for r in range(repetitions)]
+            for person in study.people
+        }
+        for run_ in study.runs
+    }
+
+
+def _confirm(study: _Study) -> Confirmation:
+    audit, settings = study.audit, study.settings
+    targets = {"main": "twin:", "board": " ".join(audit.confirming)}
+    jobs: list[Job] = []
+    runner = None
+    if audit.board_only:
+        targets["main"] = targets["board"]
+    elif study.fleet is not None:
+        jobs = jobs_to_confirm(study.people, study.runs, settings)
+        runner = _runner(study, "confirmed", "Confirming on boards", partial=True)
+        runner.run(jobs)
+
+    def twin(run_: Run, person: Person, repetition: int) -> Device:
+        done = train_devices(study.lanes, study.store, run_, person, settings.seed)
+        return done[repetition][1]
+
+    return confirmation(study.people, study.runs, jobs, runner, twin, targets)
+
+
+def _score(study: _Study, scoring: Scoring, cells: Sequence[Cell]) -> None:
+    """Attack what was not attacked yet."""
+    study.reporter.begin(len(cells), "Attacking devices")
+    todo = [cell for cell in cells if not scoring.finished(cell)]
+    study.reporter.advance(len(cells) - len(todo))
+    # What takes longest first, so that no worker is left alone with it.
+    todo.sort(key=lambda cell: not is_dear(cell.run))
+    executor = study.audit.executor or Processes(study.audit.boards)
+    for _ in executor.map(scoring, todo):
+        study.reporter.advance(1)
+
+
+def _control(study: _Study, scoring: Scoring) -> Controlling:
+    """Train and attack what must give nothing, or everything."""
+    plain = [run_ for run_ in study.runs if run_.reference is None and not run_.is_base][-1]
+    controlling = Controlling(scoring, plain)
+    todo = [person for person in study.names if not controlling.finished(person)]
+    study.reporter.begin(len(study.names), "Controls")
+    study.reporter.advance(len(study.names) - len(todo))
+    executor = study.audit.executor or Processes(study.audit.boards)
+    for _ in executor.map(controlling, todo):
+        study.reporter.advance(1)
+    return controlling
+
+
+def _compare_with_peers(
+    study: _Study, scoring: Scoring, cells: Sequence[Cell], main: str
+) -> PeersFinding | None:
+    """Let other projects attack plain fine-tuning, where that was asked for."""
+    if study.settings.peers:
+        study.say(f"Attacking with {' and '.join(study.settings.peers)}")
+    executor = study.audit.executor or Processes(study.audit.boards)
+    return peers_finding(scoring, cells, main, installed(study.settings.peers), executor)
+
+
+def _claim(study: _Study) -> EpsilonFinding | None:
+    """Hold the claim of the first run with DP-SGD against devices; None where there is no such."""
+    settings = study.settings
+    for run_ in study.runs:
+        for defence in run_.defences:
+            account = defence.account(settings.size)
+            if account is not None and settings.epsilon_devices:
+                return claim_of_run(
+                    study.store,
+                    study.bundle,
+                    run_,
+                    settings,
+                    account.delta,
+                    lambda total: study.reporter.begin(total, "Checking epsilon"),
+                    study.reporter.advance,
+                )
+    return None
+
+
+def shadow_counts(settings: StudySettings, runs: Sequence[Run]) -> dict[tuple[str, int], int]:
+    """Shadow devices by (recipe, epochs) of a run."""
+    return {
+        (run_.recipe, run_.epochs): settings.dear_shadows if is_dear(run_) else settings.shadows
+        for run_ in runs
+    }
+
+
+def _context(
+    study: _Study,
+    devices: dict[str, list[Device]],
+    confirmed: Confirmation,
+    conditions: Sequence[Condition],
+    public: Public,
+) -> Context:
+    settings = study.settings
+    counts = shadow_counts(settings, study.runs)
+    return Context(
+        command=study.audit.command,
+        seed=settings.seed,
+        dataset=study.dataset.name,
+        dataset_sha256=study.dataset.sha256,
+        public_people=tuple(study.bundle.meta.get("provenance", {}).get("public_people", [])),
+        audited_people=tuple(study.names),
+        settings=describe.shown(settings),
+        split=describe.split(settings, study.people),
+        notes=describe.notes(study.bundle, study.dataset),
+        versions=describe.versions(),
+        device=_device(study),
+        costs=describe.run_costs(study.runs, devices, study.measured),
+        privacy=describe.privacy(settings, study.runs),
+        confirmation=confirmed,
+        shadows=tuple(
+            ShadowRow(c.name, counts[r.recipe, r.epochs], settings.shadows)
+            for c, r in zip(conditions, study.runs, strict=True)
+            if not r.is_base
+        ),
+    )
+
+
+def _device(study: _Study) -> DeviceRow:
+    """Who the devices were."""
+    fleet, bundle, measured = study.fleet, study.bundle, study.measured
+    name = str(bundle.meta.get("name", ""))
+    if fleet is None or measured is None:
+        return DeviceRow(
+            "twin:", "the twin", core().stamp, protocol.VERSION, "ticks", name, bundle.bundle_id
+        )
+    image = fleet.image
+    return DeviceRow(
+        target=" ".join(study.audit.targets),
+        board=fleet.board,
+        build_id=fleet.build_id,
+        protocol=fleet.protocol,
+        unit=measured.unit,
+        bundle=name,
+        bundle_id=bundle.bundle_id,
+        twin_build_id="" if study.audit.board_only else core().stamp,
+        flash_bytes=None if image is None else image.build.flash_bytes + len(bundle.to_bytes()),
+        flash_size=None if image is None else image.build.flash_size,
+        inference=measured.inference,
+        query=measured.query,
+        arena_used=measured.arena_used,
+        arena_size=measured.arena_size,
+        arena_model=measured.arena_model,
+        arena_tail=measured.arena_tail,
+        arena_store=measured.arena_store,
+        store_capacity=measured.store_capacity,
+        stack_used=measured.stack_used,
+        stack_size=measured.stack_size,
+        bytes_host_to_device=measured.bytes_host_to_device,
+        bytes_device_to_host=measured.bytes_device_to_host,
+        payload_fraction=measured.payload_fraction,
+    )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.export import depth
 from tinymia.export.bundle import Bundle
+from tinymia.study import recipe
 from tinymia.wire.protocol import MAX_PAYLOAD
 from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
@@ -36,7 +37,7 @@ _OPTIONS: tuple[tuple[str, str, TrainSettings], ...] = (
     ("dropout", _HEAD, replace(_BASE, dropout=0.25)),
     ("mixup", _HEAD, replace(_BASE, mixup=0.4)),
     ("early stopping", _HEAD, replace(_BASE, holdout=20, patience=5)),
-    ("DP-SGD", _HEAD, replace(_BASE, clip_norm=1.0, noise_multiplier=1.0)),
+    ("DP-SGD", _HEAD, replace(_BASE, clip_norm=1.0, noise_multiplier=1.0, expected_members=80)),
     (
         "augmentation",
         _HEAD,
@@ -89,14 +90,14 @@ def option_costs(
         first, parameters = depth.resolve(bundle, trained)
         board.layout(first, augments)
         room = min(len(windows), board.info(fresh=True).store_capacity)
-        board.store(windows[:room], labels[:room])
-        board.select(np.ones(room, np.bool_))
+        recipe.store(board, recipe.Layout(first, augments), windows[:room], labels[:room])
+        members = np.ones(room, np.bool_)
         for name, _, settings in group:
             steps, begun = {}, None
             for batch in BATCHES:
                 wanted = replace(settings, batch=batch, trained=parameters)
                 try:
-                    begun = board.begin(wanted)
+                    begun = recipe.begin(board, members, wanted)
                 except BoardRefusedError:
                     break  # does not fit beside what is stored
                 done = board.train(0, 1)

@@ -1,46 +1,73 @@
-"""The board's word on what the twin did: the same cells again, equal in every bit."""
+"""The board's word on what the twin did: the same devices again, equal in every bit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tinymia.errors import StudyError
-from tinymia.study.journal import Journal, Unit
-from tinymia.study.runner import Job, Task
-from tinymia.study.settings import StudySettings
+from tinymia.evidence import Run, reveal
+from tinymia.study.board_runs import Job, Runner
+from tinymia.study.devices import Device, load_device
+from tinymia.study.people import Person
+from tinymia.study.results import Confirmation, ConfirmedRun
+from tinymia.study.settings import StudySettings, is_deep
+
+TwinDevice = Callable[[Run, Person, int], Device]
+"""The twin's device of a run, a person and a repetition, with whole answers."""
 
 
-def jobs_to_confirm(jobs: Sequence[Job], settings: StudySettings) -> list[Job]:
+def jobs_to_confirm(
+    people: Sequence[Person], runs: Sequence[Run], settings: StudySettings
+) -> list[Job]:
     """What boards run: the first repetitions, and of deep training less of it."""
     chosen = []
-    for number, job in enumerate(jobs):
+    for number, person in enumerate(people):
         tasks = tuple(
-            _shortened(task, settings)
-            for task in job.tasks
-            if not task.run.deep or number < settings.deep_people
+            shortened(run, settings)
+            for run in runs
+            if not is_deep(run) or number < settings.deep_people
         )
         if tasks and settings.confirm:
-            chosen.append(replace(job, draws=job.draws[: settings.confirm], tasks=tasks))
+            chosen.append(Job(person, min(settings.confirm, settings.repetitions), tasks))
     return chosen
 
 
-def _shortened(task: Task, settings: StudySettings) -> Task:
-    if not task.run.deep:
-        return task
-    asked = tuple(c for c in task.run.checkpoints if c <= settings.deep_epochs)
-    return replace(task, run=replace(task.run, checkpoints=asked or task.run.checkpoints[:1]))
+def shortened(run: Run, settings: StudySettings) -> Run:
+    """A run as far as a board goes with it; training of many layers is slow in a simulator."""
+    if not is_deep(run):
+        return run
+    return replace(run, epochs=min(run.epochs, settings.deep_epochs))
 
 
-def compare(twin: Unit, board: Unit) -> int:
-    """Check a board's run against the twin's.
+@dataclass(frozen=True)
+class Where:
+    """A device in messages."""
+
+    run: Run
+    person: str
+    repetition: int
+
+    def differs(self, what: str) -> StudyError:
+        """The error that the board does not confirm the twin."""
+        return StudyError(
+            f"The board does not confirm the twin: {self.person}, repetition"
+            f" {self.repetition + 1}, {self.run.name} behind epoch {self.run.epochs}: the board"
+            f" {what}.",
+            "Board and twin must be built from the same source: build and flash again, and install"
+            " the package again. Then give --fresh.",
+        )
+
+
+def compare(where: Where, twin: Device, board: Device) -> int:
+    """Check a board's device against the twin's.
 
     Args:
-        twin: all queries at all checkpoints.
-        board: some of the queries at some of the checkpoints.
+        where: which device, with the board's answer policy.
+        twin: whole answers to all queries.
+        board: answers to some of the queries, under the policy.
 
     Returns:
         How many answers were compared.
@@ -48,99 +75,75 @@ def compare(twin: Unit, board: Unit) -> int:
     Raises:
         StudyError: a weight or an answer differs; names person, repetition, run and epoch.
     """
-    where = np.searchsorted(twin.slots, board.slots)
-    same = np.array_equal(twin.slots[np.minimum(where, len(twin.slots) - 1)], board.slots)
-    if not same or not np.array_equal(twin.member[where], board.member):
-        raise _unequal(board, "had other members or queries")
-    for at, epoch in enumerate(board.checkpoints):
-        if epoch not in twin.checkpoints:
-            raise _unequal(board, f"was asked at epoch {epoch}, and the twin was not")
-        twin_at = twin.checkpoints.index(epoch)
-        found, expected = board.tail_hashes[at], twin.tail_hashes[twin_at]
-        if found != expected:
-            raise _unequal(
-                board,
-                f"has weights with the hash {found} behind epoch {epoch}, the twin {expected}",
-            )
-        counts = (board.steps[at], board.clipped[at]), (twin.steps[twin_at], twin.clipped[twin_at])
-        if counts[0] != counts[1]:
-            raise _unequal(
-                board,
-                f"counts (steps, clipped) {counts[0]} behind epoch {epoch}, the twin {counts[1]}",
-            )
-        theirs = twin.probs[twin_at][where]
-        if theirs.tobytes() != board.probs[at].tobytes():
-            bits = theirs.view(np.uint32) != board.probs[at].view(np.uint32)
-            slot = int(board.slots[int(np.argmax(bits.any(axis=1)))])
-            raise _unequal(
-                board, f"answers window {slot} otherwise than the twin behind epoch {epoch}"
-            )
-    return len(board.slots) * len(board.checkpoints)
-
-
-def _unequal(board: Unit, what: str) -> StudyError:
-    key = board.key
-    return StudyError(
-        f"The board does not confirm the twin: {key.person}, repetition {key.repetition + 1},"
-        f" {key.run}: the board {what}.",
-        "Board and twin must be built from the same source: build and flash again, and install"
-        " the package again. Then give --fresh.",
-    )
+    slots = board.slots
+    known = slots.max(initial=-1) < len(twin.member)
+    if not known or not np.array_equal(twin.member[slots], board.member):
+        raise where.differs("had other members or queries")
+    if board.hash != twin.hash:
+        raise where.differs(f"has weights with the hash {board.hash}, the twin {twin.hash}")
+    counts = (board.steps, board.clipped), (twin.steps, twin.clipped)
+    if counts[0] != counts[1]:
+        raise where.differs(f"counts (steps, clipped) {counts[0]}, the twin {counts[1]}")
+    theirs = reveal(twin.answers[slots, :1], where.run.answer)
+    bits = theirs.view(np.uint32) != board.answers.view(np.uint32)
+    # What a policy hides is NaN on both sides, of whatever bits.
+    bits &= ~(np.isnan(theirs) & np.isnan(board.answers))
+    if bits.any():
+        slot = int(slots[int(np.argmax(bits.any(axis=(1, 2))))])
+        raise where.differs(f"answers window {slot} otherwise than the twin")
+    return len(slots)
 
 
 def confirmation(
-    jobs: Sequence[Job],
+    people: Sequence[Person],
+    runs: Sequence[Run],
     confirmed: Sequence[Job],
-    journal: Journal,
-    where: dict[str, str],
-) -> dict[str, Any]:
+    runner: Runner | None,
+    twin: TwinDevice,
+    targets: Mapping[str, str],
+) -> Confirmation:
     """Compare all that boards ran, and say what ran where.
 
     Args:
-        jobs: all runs.
-        confirmed: those that boards ran as well.
-        journal: holds both.
-        where: "main" and "board": the targets.
-
-    Returns:
-        ``results["confirmation"]``: {main, board, cells, cells_board, hashes, answers, rows}; a row
-        for each run: {run, cells, cells_board, people, repetitions, epochs, answers}, where epochs
-        are those behind which the board was compared.
+        people, runs: the whole study.
+        confirmed: what boards ran as well.
+        runner: ran it; None where boards ran nothing or everything.
+        twin: see there.
+        targets: "main" and "board".
 
     Raises:
         StudyError: see :func:`compare`.
     """
-    rows: dict[str, dict[str, Any]] = {}
-    for job in jobs:
-        for task in job.tasks:
-            row = rows.setdefault(
-                task.run.name,
-                {
-                    "run": task.run.name,
-                    "cells": 0,
-                    "cells_board": 0,
-                    "people": [],
-                    "repetitions": 0,
-                    "epochs": [],
-                    "answers": 0,
-                    "hashes": 0,
-                },
-            )
-            row["cells"] += len(job.draws)
+    found: dict[str, list[tuple[str, int, int]]] = {run.name: [] for run in runs}
+    answers: dict[str, int] = {run.name: 0 for run in runs}
     for job in confirmed:
-        for task in job.tasks:
-            row = rows[task.run.name]
-            row["people"].append(job.pool.person)
-            row["repetitions"] = len(job.draws)
-            row["epochs"] = list(task.run.checkpoints)
-        for key in job.units():
-            row = rows[key.run]
-            unit = journal.confirmed.load(key)
-            row["answers"] += compare(journal.cells.load(key), unit)
-            row["hashes"] += len(unit.tail_hashes)
-            row["cells_board"] += 1
-    total = {
-        key: sum(row[key] for row in rows.values())
-        for key in ("cells", "cells_board", "hashes", "answers")
-    }
-    return {**where, **total, "rows": list(rows.values())}
+        assert runner is not None
+        for run in job.runs:
+            for r in range(job.repetitions):
+                key = runner.key(run, job.person, r)
+                board = load_device(runner.store, runner.kind, key)
+                where = Where(run, job.person.name, r)
+                answers[run.name] += compare(where, twin(run, job.person, r), board)
+                found[run.name].append((job.person.name, r, run.epochs))
+    rows = tuple(
+        ConfirmedRun(
+            title=run.title,
+            devices=sum(len(person.draws) for person in people),
+            devices_board=len(found[run.name]),
+            people=tuple(dict.fromkeys(person for person, _, _ in found[run.name])),
+            repetitions=len({r for _, r, _ in found[run.name]}),
+            epochs=tuple(dict.fromkeys(epochs for _, _, epochs in found[run.name])),
+            answers=answers[run.name],
+            hashes=len(found[run.name]),
+        )
+        for run in runs
+    )
+    return Confirmation(
+        main=targets["main"],
+        board=targets["board"],
+        devices=sum(row.devices for row in rows),
+        devices_board=sum(row.devices_board for row in rows),
+        hashes=sum(row.hashes for row in rows),
+        answers=sum(row.answers for row in rows),
+        rows=rows,
+    )

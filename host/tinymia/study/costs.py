@@ -2,101 +2,172 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tinymia.data.splits import Draw, Pool
+from tinymia.data.splits import Draw
 from tinymia.device.client import Board
+from tinymia.errors import StudyError
+from tinymia.evidence import AnswerSettings, Run
 from tinymia.export.bundle import Bundle
-from tinymia.study.runner import Layout, Task
-from tinymia.study.settings import StudySettings
+from tinymia.study import recipe
+from tinymia.study.board_runs import ordered
+from tinymia.study.people import Person
+from tinymia.study.settings import device_settings, is_deep
+from tinymia.study.store import Store
 
 _SAMPLES = 16
+_KIND = "costs"
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """One way of training.
+
+    Attributes:
+        step: ticks of an example, mean over one epoch over the members, the order of examples and
+            the update included; None for the base model.
+        trained: parameters that change.
+        workspace: bytes that training takes beside the store.
+    """
+
+    step: float | None
+    trained: int
+    workspace: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Costs of a board, all ticks in its unit.
+
+    Attributes:
+        unit: of ticks.
+        runs: by the name of the run.
+        inference, query: mean over 16 windows.
+        bytes_host_to_device, bytes_device_to_host: of sending one person's windows, choosing
+            members, one training and the answers to every query.
+        payload_fraction: share of the bytes that are windows while windows are sent.
+        arena_used, arena_size, arena_model, arena_tail, arena_store: bytes of RAM.
+        store_capacity: windows.
+        stack_used, stack_size: bytes.
+    """
+
+    unit: str
+    runs: dict[str, RunCost]
+    inference: float
+    query: float
+    bytes_host_to_device: int
+    bytes_device_to_host: int
+    payload_fraction: float
+    arena_used: int
+    arena_size: int
+    arena_model: int
+    arena_tail: int
+    arena_store: int
+    store_capacity: int
+    stack_used: int
+    stack_size: int
 
 
 def measure(
-    board: Board,
-    bundle: Bundle,
-    pool: Pool,
-    draw: Draw,
-    settings: StudySettings,
-    tasks: Sequence[Task],
-) -> dict[str, Any]:
+    board: Board, unit: str, bundle: Bundle, person: Person, runs: Sequence[Run]
+) -> Measured:
     """Costs on a board with a fresh session.
 
     Requests go one at a time, so that no interrupt of the line falls into a measurement.
 
-    Returns:
-        ``inference`` and ``query`` are the mean over 16 windows; ``train_steps``, by run, the mean
-        over one epoch over the members, the order of examples and the update included; all in the
-        board's unit. ``train_step`` is that of the run without a defence. ``trained`` and
-        ``workspaces``, by run: parameters that change, and bytes that training takes beside the
-        store. Bytes on the line are those of sending one person's windows, choosing members, one
-        training run and the answers to every query.
+    Args:
+        board: with this bundle.
+        unit: of its ticks.
+        bundle: what is fine-tuned.
+        person: whose windows; members are those of the first draw.
+        runs: what is measured; one of each recipe is trained.
     """
-    costs: dict[str, Any] = {"unit": board.identity.unit}
-    steps: dict[str, float] = {}
-    trained: dict[str, int] = {}
-    workspaces: dict[str, int] = {}
-    members = np.flatnonzero(draw.member)
-    for layout, group in groupby(tasks, key=lambda task: task.layout):
-        for task in group:
-            _stock(board, bundle, pool, members, layout)
-            begun = board.begin(settings.training_of(task.run, settings.seed, task.parameters))
-            trained[task.run.name] = begun.trained
-            workspaces[task.run.name] = begun.workspace
-            if task.run.reported != (0,):
-                epoch = board.train(0, 1)
-                steps[task.run.name] = round(epoch.ticks / max(1, epoch.steps), 1)
-    costs |= {
-        "train_step": steps["plain"],
-        "train_steps": steps,
-        "trained": trained,
-        "workspaces": workspaces,
-    }
-
-    plain = next(task for task in tasks if task.run.name == "plain")
-    board.layout(plain.layout.first_layer, plain.layout.raw)
-    windows = bundle.quantize(pool.windows.x)
-    kept = slice(0, min(len(windows), board.info(fresh=True).store_capacity))
+    draw = person.draws[0]
+    costs: dict[str, RunCost] = {}
+    for layout, group in groupby(ordered(bundle, runs), lambda r: recipe.layout_of(bundle, r)):
+        measured: dict[str, RunCost] = {}
+        for run in group:
+            if run.recipe not in measured:
+                measured[run.recipe] = _run(board, layout, person, run)
+            cost = measured[run.recipe]
+            costs[run.name] = RunCost(None if run.is_base else cost.step, *_rest(cost))
+    plain = next(run for run in runs if not run.is_base and not run.defences and not run.reference)
+    last = [run for run in runs if run.recipe == plain.recipe][-1]
+    layout = recipe.layout_of(bundle, plain)
+    board.layout(layout.first_layer, layout.raw)
+    kept = slice(0, min(len(person.windows), board.info(fresh=True).store_capacity))
     before = board.stats.first_bytes_out
-    board.store(windows[kept], pool.windows.y[kept])
+    board.store(person.windows[kept], person.labels[kept])
     stored_bytes = board.stats.first_bytes_out - before
-    some = windows[:_SAMPLES]
-    costs["inference"] = statistics.mean(board.ask(w[None])[1] for w in some)
-    costs["query"] = statistics.mean(board.query(np.array([i]))[1] for i in range(len(some)))
+    some = person.windows[:_SAMPLES]
+    inference = statistics.mean(board.ask(w[None])[1] for w in some)
+    query = statistics.mean(board.query(np.array([i]))[1] for i in range(len(some)))
 
     start_out, start_in = board.stats.first_bytes_out, board.stats.first_bytes_in
-    board.select(draw.member[kept])
-    board.begin(settings.training_of(plain.run, settings.seed, plain.parameters))
-    board.train(0, 1 if plain.run.deep else settings.epochs[-1])
-    board.query(np.flatnonzero((draw.member | draw.nonmember)[kept]))
+    begun = recipe.begin(board, draw.member[kept], device_settings(plain, 1))
+    epochs = 1 if is_deep(plain) else last.epochs
+    asked = _asked(draw)[kept].nonzero()[0]
+    for _ in recipe.train(board, begun, (epochs,), asked, AnswerSettings()):
+        pass
     info = board.info(fresh=True)
-    return {
-        **costs,
-        "bytes_host_to_device": stored_bytes + board.stats.first_bytes_out - start_out,
-        "bytes_device_to_host": board.stats.first_bytes_in - start_in,
-        "payload_fraction": round(windows[kept].nbytes / stored_bytes, 4),
-        "arena_used": info.arena_used,
-        "arena_size": info.arena_size,
-        "arena_model": info.model_arena,
-        "arena_tail": info.tail_arena,
-        "arena_store": info.store_arena,
-        "store_capacity": info.store_capacity,
-        "stack_used": info.stack_used,
-        "stack_size": info.stack_size,
-    }
+    return Measured(
+        unit=unit,
+        runs=costs,
+        inference=float(inference),
+        query=float(query),
+        bytes_host_to_device=stored_bytes + board.stats.first_bytes_out - start_out,
+        bytes_device_to_host=board.stats.first_bytes_in - start_in,
+        payload_fraction=round(person.windows[kept].nbytes / stored_bytes, 4),
+        arena_used=info.arena_used,
+        arena_size=info.arena_size,
+        arena_model=info.model_arena,
+        arena_tail=info.tail_arena,
+        arena_store=info.store_arena,
+        store_capacity=info.store_capacity,
+        stack_used=info.stack_used,
+        stack_size=info.stack_size,
+    )
 
 
-def _stock(
-    board: Board, bundle: Bundle, pool: Pool, members: NDArray[np.intp], layout: Layout
-) -> None:
-    """Nothing but the members, so that the largest workspace fits beside them."""
-    board.layout(layout.first_layer, layout.raw)
-    board.store(bundle.quantize(pool.windows.x[members]), pool.windows.y[members])
-    board.select(np.ones(len(members), np.bool_))
+def kept(store: Store, key: str) -> Measured | None:
+    """What was measured before; None if nothing was. Raises StudyError where it is damaged."""
+    if not store.has(_KIND, key):
+        return None
+    try:
+        content: dict[str, Any] = json.loads(store.load(_KIND, key)["json"].tobytes())
+        runs = {name: RunCost(**cost) for name, cost in content.pop("runs").items()}
+        return Measured(runs=runs, **content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"The stored costs {key} are damaged.", "Give --fresh and run the command again."
+        ) from error
+
+
+def keep(store: Store, key: str, measured: Measured) -> None:
+    """Store what was measured; raises StudyError."""
+    text = json.dumps(asdict(measured)).encode()
+    store.save(_KIND, key, {"json": np.frombuffer(text, np.uint8)})
+
+
+def _run(board: Board, layout: recipe.Layout, person: Person, run: Run) -> RunCost:
+    members = person.draws[0].member.nonzero()[0]
+    # Nothing but the members, so that the largest workspace fits beside them.
+    recipe.store(board, layout, person.windows[members], person.labels[members])
+    begun = recipe.begin(board, np.ones(len(members), np.bool_), device_settings(run, 1))
+    epoch = board.train(0, 1)
+    return RunCost(round(epoch.ticks / max(1, epoch.steps), 1), begun.trained, begun.workspace)
+
+
+def _rest(cost: RunCost) -> tuple[int, int]:
+    return cost.trained, cost.workspace
+
+
+def _asked(draw: Draw) -> Any:
+    return draw.member | draw.nonmember

@@ -16,16 +16,15 @@ import numpy as np
 from tinymia import data
 from tinymia.data.dataset import PersonalDataset
 from tinymia.data.splits import WINDOW, draw, model_pool, people_split
-from tinymia.device.connect import connect
 from tinymia.export.bundle import Bundle
 from tinymia.export.convert import convert
 from tinymia.export.depth import resolve
 from tinymia.export.front import front_layers
 from tinymia.models import har_watch
-from tinymia.models.finetune import auc
 from tinymia.models.har import train, training_windows
-from tinymia.study.fleet import TWIN
+from tinymia.statistics.metrics import auc
 from tinymia.study.training import TrainingOptions
+from tinymia.twin import Twin
 from tinymia.wire.settings import TrainSettings
 
 DEPTHS = ("head", "biases", "last:2", "all")
@@ -64,34 +63,31 @@ def rates_of(
     pool = model_pool(dataset, person, bundle.meta)
     draws = [draw(pool, har_watch.SEED, r, MEMBERS) for r in range(REPETITIONS)]
     windows, labels = bundle.quantize(pool.windows.x), pool.windows.y
-    slots = np.arange(len(pool))
+    members = np.stack([drawn.member for drawn in draws])
     rows = []
-    with connect(TWIN, bundle.to_bytes()) as opened:
-        board = opened.board
-        for depth in depths:
-            first, parameters = resolve(bundle, depth)
-            board.layout(first, False)
-            board.store(windows, labels)
-            for factor in FACTORS:
-                rate = TrainingOptions().learning_rate * factor
-                found: dict[int, list[list[float]]] = {epochs: [] for epochs in EPOCHS}
-                for repetition, drawn in enumerate(draws):
-                    board.select(drawn.member)
-                    board.begin(
-                        TrainSettings(rate, seed=repetition, trained=parameters),
+    for depth in depths:
+        first, parameters = resolve(bundle, depth)
+        twin = Twin(bundle, first_layer=first)
+        for factor in FACTORS:
+            rate = TrainingOptions().learning_rate * factor
+            settings = [
+                TrainSettings(learning_rate=rate, seed=r, trained=parameters)
+                for r in range(REPETITIONS)
+            ]
+            tuned = twin.fine_tune(
+                windows, labels, members, settings, epochs=(0, *EPOCHS), queries=windows
+            )
+            for at, epochs in enumerate(EPOCHS, 1):
+                figures = [
+                    _figures(before, after, labels, drawn)
+                    for before, after, drawn in zip(
+                        tuned.probabilities[:, 0], tuned.probabilities[:, at], draws, strict=True
                     )
-                    before = board.query(slots)[0]
-                    at = 0
-                    for epochs in EPOCHS:
-                        board.train(at, epochs - at)
-                        at = epochs
-                        after = board.query(slots)[0]
-                        found[epochs].append(_figures(before, after, labels, drawn))
-                for epochs, figures in found.items():
-                    names = ("base", "held_out", "members", "auc")
-                    means = np.mean(figures, axis=0).tolist()
-                    row = {"depth": depth, "factor": factor, "epochs": epochs}
-                    rows.append(row | dict(zip(names, means, strict=True)))
+                ]
+                names = ("base", "held_out", "members", "auc")
+                means = np.mean(figures, axis=0).tolist()
+                row = {"depth": depth, "factor": factor, "epochs": epochs}
+                rows.append(row | dict(zip(names, means, strict=True)))
     return rows
 
 

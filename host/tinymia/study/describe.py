@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -11,14 +11,18 @@ import numpy as np
 from tinymia import __version__
 from tinymia.data.dataset import PersonalDataset
 from tinymia.data.splits import assert_disjoint
-from tinymia.defenses import DpSgd
+from tinymia.evidence import Run
+from tinymia.experiments.base import Condition
 from tinymia.export.bundle import Bundle
-from tinymia.export.depth import depth_name
-from tinymia.study.journal import SPLITS
-from tinymia.study.runner import Job
-from tinymia.study.settings import Run, StudySettings
+from tinymia.export.depth import depth_title
+from tinymia.study.costs import Measured
+from tinymia.study.devices import Device
+from tinymia.study.people import Person
+from tinymia.study.results import Cost, Privacy, Setting, Split
+from tinymia.study.settings import StudySettings, listed
 
-_SPLIT_NOTES = {
+SPLITS = "splits.json"
+_NOTES = {
     "same-distribution": "Every recording is cut into blocks of {block} windows, at least {gap} raw"
     " samples apart; whole blocks are drawn as members, in equal shares of every recording, and all"
     " others are non-members. Both thus come from the same recordings and share no raw sample;"
@@ -26,98 +30,166 @@ _SPLIT_NOTES = {
     "cross-arm": "Members are blocks of {block} windows of one arm, non-members all windows of the"
     " other arm: they differ in more than membership, and an attack can gain from that too.",
 }
+_SHAPES = ("circle", "square", "triangle", "diamond")
+_TOGETHER = ("s-both", "s-e", "s-f", "s-g", "s-h")
 
 
-def splits(jobs: Sequence[Job]) -> dict[str, Any]:
+def splits(people: Sequence[Person]) -> dict[str, Any]:
     """Windows and draws of everybody, as they are stored beside the results."""
     return {
-        "pools": [job.pool.to_json() for job in jobs],
-        "draws": [drawn.to_json() for job in jobs for drawn in job.draws],
+        "pools": [person.pool.to_json() for person in people],
+        "draws": [drawn.to_json() for person in people for drawn in person.draws],
     }
 
 
-def context(
-    settings: StudySettings,
-    command: str,
-    bundle: Bundle,
-    dataset: PersonalDataset,
-    jobs: Sequence[Job],
-    device: dict[str, Any],
-) -> dict[str, Any]:
-    """What the results say about how they came about."""
-    first = jobs[0]
-    nonmembers = [int(d.nonmember.sum()) for job in jobs for d in job.draws]
-    apart = [assert_disjoint(job.pool, d).nearest for job in jobs for d in job.draws]
+def split(settings: StudySettings, people: Sequence[Person]) -> Split:
+    """How members were chosen."""
+    pool = people[0].pool
+    apart = [assert_disjoint(p.pool, drawn).nearest for p in people for drawn in p.draws]
     nearest = [n for n in apart if n is not None]
-    return {
-        "seed": settings.seed,
-        "command": command,
-        "dataset": dataset.name,
-        "dataset_sha256": dataset.sha256,
-        "public_people": bundle.meta.get("provenance", {}).get("public_people", []),
-        "audited_people": [job.pool.person for job in jobs],
-        "settings": {
-            **settings.to_json(),
-            "defenses": {
-                defense.name: defense.title
-                for defenses in settings.defenses.values()
-                for defense in defenses
-            },
-        },
-        "training": {run.name: _rate(settings, run) for run in settings.runs()[1:]},
-        "privacy": _privacy(settings),
-        "split": {
-            "kind": settings.split,
-            "members": settings.members,
-            "nonmembers": round(float(np.mean(nonmembers)), 1),
-            "window_samples": first.pool.windows.length,
-            "block": first.pool.block_length,
-            "gap_samples": first.pool.gap,
-            "nearest_samples": min(nearest) if nearest else None,
-            "shared_samples": 0,
-            "file": SPLITS,
-            "note": _SPLIT_NOTES[settings.split].format(
-                block=first.pool.block_length, gap=first.pool.gap
-            ),
-        },
-        "notes": _notes(bundle, dataset),
-        "versions": {"tinymia": __version__, "numpy": version("numpy"), "scipy": version("scipy")},
-        "device": device,
-    }
+    nonmembers = [int(drawn.nonmember.sum()) for p in people for drawn in p.draws]
+    return Split(
+        kind=settings.split,
+        members=settings.members,
+        nonmembers=round(float(np.mean(nonmembers)), 1),
+        window_samples=pool.windows.length,
+        block=pool.block_length,
+        gap_samples=pool.gap,
+        nearest_samples=min(nearest) if nearest else None,
+        note=_NOTES[settings.split].format(block=pool.block_length, gap=pool.gap),
+        file=SPLITS,
+    )
 
 
-def _rate(settings: StudySettings, run: Run) -> dict[str, Any]:
-    """What a run trains, and at which rate."""
-    rate = settings.training_of(run, 0).learning_rate
-    return {"depth": depth_name(run.depth), "learning_rate": rate}
+def conditions(
+    settings: StudySettings, runs: Sequence[Run], counts: Mapping[tuple[str, int], int]
+) -> tuple[Condition, ...]:
+    """The runs as findings and pages name them, each with a look of its own.
+
+    Args:
+        settings: of the study.
+        runs: all of them.
+        counts: shadow devices by (recipe, epochs).
+    """
+    found = []
+    used: dict[str, int] = {}
+    for run in runs:
+        main = run.depth == settings.training.train
+        if not main:
+            style = "s-depth"
+        elif not run.defences:
+            style = "s-plain"
+        elif len(run.defences) == 1:
+            style = run.defences[0].kind.style
+        else:
+            style = _TOGETHER[used.get("together", 0) % len(_TOGETHER)]
+            used["together"] = used.get("together", 0) + 1
+        number = used.get(style, 0)
+        used[style] = number + 1
+        shape = "circle" if style == "s-plain" else _SHAPES[number % len(_SHAPES)]
+        found.append(
+            Condition(
+                name=run.name,
+                key=run.key,
+                title=run.title,
+                detail="; ".join(d.title for d in run.defences) or run.title,
+                epochs=run.epochs,
+                defences=tuple(d.kind.name for d in run.defences),
+                depth=run.depth,
+                depth_title=depth_title(run.depth),
+                main_depth=main,
+                reference="" if run.reference is None else run.reference.name,
+                style=style,
+                shape=shape,
+                shadows=0 if run.is_base else counts[run.recipe, run.epochs],
+            )
+        )
+    return tuple(found)
 
 
-def _privacy(settings: StudySettings) -> dict[str, Any]:
-    """The account of each condition with DP-SGD, by the condition's key."""
-    found: dict[str, Any] = {}
-    for run in settings.runs():
-        for defense in run.defenses:
-            if isinstance(defense, DpSgd) and defense.account is not None:
-                found[run.condition(run.reported[-1])] = {
-                    "epsilon": round(defense.account.best, 6),
-                    "accountant": defense.account.accountant,
-                    "epsilon_rdp": round(defense.account.rdp, 6),
-                    "epsilon_pld": round(defense.account.pld, 6),
-                    "delta": defense.delta,
-                    "noise_multiplier": defense.noise,
-                    "clip": defense.clip,
-                    "rate": defense.rate,
-                    "steps": defense.steps,
-                }
-    return found
+def run_costs(
+    runs: Sequence[Run], devices: Mapping[str, Sequence[Device]], measured: Measured | None
+) -> tuple[Cost, ...]:
+    """What each condition costs on the device.
+
+    Args:
+        runs: all of them.
+        devices: of each run, by name.
+        measured: on a board; None: on none.
+    """
+    found = []
+    for run in runs:
+        cost = None if measured is None else measured.runs[run.name]
+        plain = None
+        if measured is not None and run.reference is not None:
+            plain = measured.runs[run.reference.name].step
+        own = devices[run.name]
+        ticks = float(np.mean([device.ticks for device in own]))
+        step = None if cost is None else cost.step
+        found.append(
+            Cost(
+                condition=run.name,
+                step=step,
+                ratio=step / plain if step and plain else None,
+                workspace=None if cost is None else cost.workspace,
+                trained=None if cost is None else cost.trained,
+                learning_rate=run.training.learning_rate,
+                steps=float(np.mean([device.steps for device in own])),
+                clipped=float(np.mean([device.clipped for device in own])),
+                ticks=ticks or None,
+            )
+        )
+    return tuple(found)
 
 
-def _notes(bundle: Bundle, dataset: PersonalDataset) -> list[str]:
+def privacy(settings: StudySettings, runs: Sequence[Run]) -> tuple[Privacy, ...]:
+    """The account of each condition with a defence that proves something."""
+    found = []
+    size = settings.size
+    for run in runs:
+        for defence in run.defences:
+            account = defence.account(size)
+            if account is None:
+                continue
+            training = run.training
+            found.append(
+                Privacy(
+                    condition=run.name,
+                    epsilon=account.added.best,
+                    delta=account.delta,
+                    accountant=account.added.accountant,
+                    epsilon_rdp=account.added.rdp,
+                    epsilon_pld=account.added.pld,
+                    epsilon_replaced=account.replaced.best,
+                    noise_multiplier=training.noise_multiplier,
+                    clip=training.clip_norm,
+                    rate=account.rate,
+                    steps=account.steps,
+                    neighbours=account.added.neighbours.value,
+                )
+            )
+    return tuple(found)
+
+
+def notes(bundle: Bundle, dataset: PersonalDataset) -> tuple[str, ...]:
     """Limits that this study has and others do not."""
     provenance = bundle.meta.get("provenance", {})
     if provenance.get("dataset_sha256") == dataset.sha256:
-        return []
-    return [
+        return ()
+    return (
         "The bundle does not name this data set as the one that the base model was trained on, so "
-        "it could not be checked that the base model has not seen the audited people."
-    ]
+        "it could not be checked that the base model has not seen the audited people.",
+    )
+
+
+def shown(settings: StudySettings) -> tuple[Setting, ...]:
+    """Every setting, for people."""
+    return tuple(Setting(name, value) for name, value in listed(settings))
+
+
+def versions() -> tuple[Setting, ...]:
+    """Of what the figures were made with."""
+    return (
+        Setting("tinymia", __version__),
+        *(Setting(name, version(name)) for name in ("numpy", "scipy", "scikit-learn")),
+    )

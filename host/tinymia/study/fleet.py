@@ -18,10 +18,7 @@ from tinymia.device.connect import (
 )
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
-from tinymia.study.runner import check_bundle
-
-TWIN = "twin:?arena=1048576"
-"""The twin of an audit: its arena holds everybody's windows at every depth of training."""
+from tinymia.study.recipe import check_bundle
 
 
 @dataclass

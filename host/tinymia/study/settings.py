@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
-from urllib.parse import quote
 
-from tinymia.defenses import Defense, DpSgd
+from tinymia.defenses import Defense, TrainingSize
 from tinymia.defenses import registry as defenses
+from tinymia.defenses.base import with_defences
 from tinymia.errors import StudyError
-from tinymia.export.depth import HEAD, check_depth, depth_name
+from tinymia.evidence import AnswerSettings, OutputPolicy, Run
+from tinymia.experiments.peers.registry import check_peers
+from tinymia.export.bundle import Bundle
+from tinymia.export.depth import HEAD, canonical_depth, check_depth, depth_title, resolve
 from tinymia.study.training import TrainingOptions, guess
-from tinymia.wire.protocol import Policy
-from tinymia.wire.settings import Parameters, TrainSettings
+from tinymia.wire.settings import TrainSettings
 
 MAX_REPETITIONS = 65535
 MAX_EPOCHS = 65535
 SPLITS = ("same-distribution", "cross-arm")
-POLICIES = {
-    "full": Policy.FULL,
-    "rounded": Policy.ROUNDED,
-    "top1": Policy.TOP1,
-    "label": Policy.LABEL,
-}
 DEFENCES = (
     "clip",
     "smooth",
@@ -37,6 +32,9 @@ DEFENCES = (
     "dp",
 )
 DEPTHS = ("biases", "last:2", "all")
+POLICIES = tuple(policy.value for policy in OutputPolicy)
+MAX_SHADOWS = 65536
+MAX_DEVICES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,19 @@ class StudySettings:
         values: parameters of the defences.
         depths: what is trained in further runs without a defence.
         policy: what the device's answers reveal: "full", "rounded", "top1" or "label".
+        policies: further policies under which the same devices are attacked.
         levels: steps of a probability under "rounded".
+        shadows: shadow devices a person and condition.
+        dear_shadows: the same where they take seconds each: DP-SGD, augmentation, deep training.
+        every_attack: try every attack under further policies, too, and not only what stands for an
+            adversary or needs no more than a label.
+        epsilon_devices: devices in each group that check the claim of DP-SGD; 0: it is not checked.
         seed: of draws, order of examples and resampling.
         confirm: repetitions of each person and condition that a board confirms.
         deep_people, deep_epochs: runs that train more than the last layer are slow on a simulated
             board, so they are confirmed for this many people and up to this epoch.
+        peers: other projects whose attacks run on the same answers, see
+            :mod:`tinymia.experiments.peers`.
 
     Raises:
         StudyError: a setting is out of range.
@@ -76,11 +82,17 @@ class StudySettings:
     values: defenses.Values = field(default_factory=dict)
     depths: tuple[str, ...] = DEPTHS
     policy: str = "full"
+    policies: tuple[str, ...] = ("rounded", "top1", "label")
     levels: int = 100
+    shadows: int = 256
+    dear_shadows: int = 64
+    every_attack: bool = False
+    epsilon_devices: int = 20_000
     seed: int = 1
     confirm: int = 1
     deep_people: int = 2
     deep_epochs: int = 5
+    peers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         def need(holds: bool, message: str, hint: str = "See `tinymia audit --help`.") -> None:
@@ -108,138 +120,184 @@ class StudySettings:
             and sorted(set(self.epochs)) == [*self.epochs],
             f"The epochs {self.epochs} must ascend and lie in 1 to {MAX_EPOCHS}.",
         )
-        need(
-            self.policy in POLICIES,
-            f"There is no output policy {self.policy!r}.",
-            guess(self.policy, POLICIES),
-        )
+        for policy in (self.policy, *self.policies):
+            need(
+                policy in POLICIES,
+                f"There is no output policy {policy!r}.",
+                guess(policy, POLICIES),
+            )
         need(0 < self.levels < 65536, "The levels must be in [1, 65535].")
         need(0 <= self.seed < 2**32, "The seed must be in [0, 2^32).")
         need(self.members >= 1, f"{self.members} members are not possible.")
+        for count in (self.shadows, self.dear_shadows):
+            need(
+                16 <= count <= MAX_SHADOWS,
+                f"{count} shadow devices are not possible, only 16 to {MAX_SHADOWS}.",
+            )
+        need(
+            self.epsilon_devices == 0 or 400 <= self.epsilon_devices <= MAX_DEVICES,
+            f"{self.epsilon_devices} devices cannot check an epsilon.",
+            f"Give 400 to {MAX_DEVICES}, or 0 to leave it out.",
+        )
         need(
             min(self.confirm, self.deep_people) >= 0 and self.deep_epochs >= 1,
             "What a board confirms cannot be less than nothing, and takes an epoch at least.",
         )
+        check_peers(self.peers)
         object.__setattr__(self, "depths", tuple(check_depth(depth) for depth in self.depths))
-        names = [run.name for run in self.runs()]  # the defences check their own parameters
-        twice = sorted({name for name in names if names.count(name) > 1})
-        need(not twice, f"These conditions are named twice: {', '.join(twice)}.")
+        defenses.check_values(self.values)
+        object.__setattr__(self, "values", _whole(self.values, self.defences))
+        self.variants()  # the defences check their own parameters
 
     @property
-    def defenses(self) -> dict[str, tuple[Defense, ...]]:
-        """The fine-tuning runs by name: without a defence, then each combination."""
-        runs: dict[str, tuple[Defense, ...]] = {"plain": ()}
-        for combination in self.defences:
-            for made in defenses.build(combination, self.values):
-                known = tuple(
-                    d.of_training(self.members, self.training.batch, self.epochs[-1])
-                    if isinstance(d, DpSgd)
-                    else d
-                    for d in made
-                )
-                name = "+".join(d.name for d in known)
-                if name in runs:
-                    raise StudyError(f"The defence {name!r} is named twice.")
-                runs[name] = known
-        return runs
+    def size(self) -> TrainingSize:
+        """Of the longest training."""
+        return TrainingSize(self.members, self.training.batch, self.epochs[-1])
 
-    def runs(self) -> tuple[Run, ...]:
-        """All runs of one (person, repetition), the base model first."""
-        depth, last = self.training.train, self.epochs[-1:]
-        runs = [Run("base", depth, (), (0,), (0,))]
-        for name, made in self.defenses.items():
-            at = self.epochs if name == "plain" else last
-            runs.append(Run(name, depth, made, at, self._asked(depth, at)))
+    @property
+    def answers(self) -> tuple[AnswerSettings, ...]:
+        """How devices answer: as the study says, then under further policies.
+
+        Further ones need whole answers to be derived from.
+        """
+        further = self.policies if self.policy == "full" else ()
+        names = dict.fromkeys((self.policy, *further))
+        return tuple(AnswerSettings(OutputPolicy(name), self.levels) for name in names)
+
+    def variants(self) -> list[tuple[Defense, ...]]:
+        """The sets of defences that are compared, each once."""
+        sets: list[tuple[Defense, ...]] = []
+        for combination in self.defences:
+            sets += [s for s in defenses.build(combination, self.values) if s not in sets]
+        return sets
+
+    def runs(self, bundle: Bundle) -> tuple[Run, ...]:
+        """All runs in the order of the page: base, plain by epochs, defences, other depths.
+
+        Raises:
+            TinymiaError: the bundle cannot train at such a depth.
+        """
+        depth, last = self.training.train, self.epochs[-1]
+        runs = [self._run(bundle, "base", "base model", depth, (), 0)]
+        for epochs in self.epochs:
+            title = f"no defence, {epochs} epoch{'s' if epochs != 1 else ''}"
+            runs.append(self._run(bundle, f"plain@{epochs}", title, depth, (), epochs))
+        plain = runs[-1]
+        for (name, title), made in zip(names(self.variants()), self.variants(), strict=True):
+            runs.append(self._run(bundle, f"{name}@{last}", title, depth, made, last, plain))
+        seen = {canonical_depth(bundle, depth)}
         for other in self.depths:
-            if other != depth:
-                # Its base is another: layers that are trained run in float32.
-                asked = (0, *self._asked(other, last))
-                runs.append(Run(f"plain-{depth_name(other)}", other, (), last, asked))
+            same = canonical_depth(bundle, other)  # last:4 and all, of a network of four layers
+            if same not in seen:
+                seen.add(same)
+                title = f"training {depth_title(same)}"
+                runs.append(self._run(bundle, f"{same}@{last}", title, same, (), last, plain))
         return tuple(runs)
 
-    def _asked(self, depth: str, reported: tuple[int, ...]) -> tuple[int, ...]:
-        """Checkpoints of a run: what is reported, and where a board stops that confirms it."""
-        deep = {min(self.deep_epochs, reported[-1])} if depth != HEAD else set()
-        return tuple(sorted({*reported, *deep}))
-
-    def training_of(
-        self, run: Run, seed: int, parameters: Parameters = Parameters.WEIGHTS
-    ) -> TrainSettings:
-        """The device's settings for a run; ``parameters`` as its depth says."""
+    def _run(
+        self,
+        bundle: Bundle,
+        name: str,
+        title: str,
+        depth: str,
+        defences: tuple[Defense, ...],
+        epochs: int,
+        reference: Run | None = None,
+    ) -> Run:
         settings = self.training.settings(
-            seed=seed, epochs=self.epochs[-1], depth=run.depth, parameters=parameters
+            seed=0, epochs=self.epochs[-1], depth=depth, parameters=resolve(bundle, depth)[1]
         )
-        for defense in run.defenses:
-            settings = defense.apply(settings)
-        return settings
+        training = with_defences(settings, defences, self.size)
+        return Run(name, title, depth, defences, epochs, training, self.answers[0], reference)
 
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON, with the parameters of every defence that runs."""
-        kinds = {part for combination in self.defences for part in combination.split("+")}
-        values = {
-            kind.name: {p.key: _plain(kind.default(p)) for p in kind.parameters}
-            | {key: _plain(value) for key, value in self.values.get(kind.name, {}).items()}
-            for kind in defenses.KINDS
-            if kind.name in kinds
+
+def _whole(values: defenses.Values, combinations: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Every parameter of every defence that runs: as given, or its default."""
+    named = {name for combination in combinations for name in combination.split("+")}
+    return {
+        kind.name: {
+            p.key: _plain(values.get(kind.name, {}).get(p.key, kind.default(p)))
+            for p in kind.parameters
         }
-        content = {k: getattr(self, k) for k in self.__dataclass_fields__ if k != "values"}
-        return {k: _plain(v) for k, v in content.items()} | {"values": values}
+        for kind in defenses.KINDS
+        if kind.name in named
+    }
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, TrainingOptions):
-        return asdict(value)
-    return list(value) if isinstance(value, (tuple, list)) else value
+    return tuple(value) if isinstance(value, list) else value
 
 
-@dataclass(frozen=True)
-class Run:
-    """One fine-tuning from the base network, with the epochs at which all queries are asked.
+def names(variants: Sequence[tuple[Defense, ...]]) -> list[tuple[str, str]]:
+    """A short name and a title for each set of defences; numbers only where they tell sets apart.
 
-    Attributes:
-        name: "plain", defences joined by "+", or "plain-all" and the like for another depth.
-        depth: what is trained.
-        defenses: what is on.
-        reported: epochs that are conditions of the study.
-        checkpoints: epochs at which all queries are asked: those, and further ones that serve as a
-            base or for a board to confirm.
+    Args:
+        variants: all of a study, no two equal.
+
+    Returns:
+        (name, title) of each, no two names equal.
     """
-
-    name: str
-    depth: str
-    defenses: tuple[Defense, ...]
-    reported: tuple[int, ...]
-    checkpoints: tuple[int, ...]
-
-    @property
-    def deep(self) -> bool:
-        """Whether more than the last layer is trained."""
-        return self.depth != HEAD
-
-    def condition(self, epochs: int) -> str:
-        """The name of the cell at a checkpoint."""
-        return self.name if epochs == 0 else f"{self.name}@{epochs}"
+    kinds = [tuple(d.kind.name for d in made) for made in variants]
+    found = []
+    for made, of in zip(variants, kinds, strict=True):
+        alike = [v for v, k in zip(variants, kinds, strict=True) if k == of]
+        words, titles = [], []
+        for at, defence in enumerate(made):
+            told = _apart([other[at] for other in alike])
+            values = " ".join(f"{getattr(defence, key):g}" for key in told)
+            phrases = ", ".join(f"{key} {getattr(defence, key):g}" for key in told)
+            words.append(f"{defence.kind.name}-{values}".replace(" ", "-") if told else of[at])
+            titles.append(f"{defence.kind.short}, {phrases}" if told else defence.kind.short)
+        found.append(("+".join(words), " + ".join(titles)))
+    return found
 
 
-@dataclass(frozen=True, order=True)
-class UnitKey:
-    """What is journaled as a whole: one run of one device."""
-
-    person: str
-    repetition: int
-    run: str = field(compare=True)
-
-    @property
-    def stem(self) -> str:
-        """File name without its ending; a name of one's own data may hold a slash."""
-        return f"{quote(self.person, safe=' ')}-{self.repetition:03d}-{self.run}"
+def _apart(alike: Sequence[Defense]) -> list[str]:
+    """The parameters in which defences of one kind differ."""
+    return [
+        parameter.key
+        for parameter in alike[0].kind.parameters
+        if len({getattr(defence, parameter.key) for defence in alike}) > 1
+    ]
 
 
-def training_seed(settings: StudySettings, person_index: int, repetition: int) -> int:
+def is_deep(run: Run) -> bool:
+    """Whether more than the last layer is trained."""
+    return run.depth != HEAD
+
+
+def is_dear(run: Run) -> bool:
+    """Whether a shadow device of this run takes long: DP-SGD, augmentation, deep training."""
+    return is_deep(run) or run.training.is_private or run.training.augments
+
+
+def training_seed(seed: int, person_index: int, repetition: int) -> int:
     """Key of the device's generator: the same for all runs of a repetition, so that they pair."""
-    return settings.seed << 32 | person_index << 16 | repetition
+    return seed << 32 | person_index << 16 | repetition
 
 
-def fingerprint(content: dict[str, Any]) -> str:
-    """Names a study: SHA-256 of settings, bundle and firmware as JSON."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+def device_settings(run: Run, seed: int) -> TrainSettings:
+    """The settings of one device of a run."""
+    return replace(run.training, seed=seed)
+
+
+def listed(settings: StudySettings) -> list[tuple[str, str]]:
+    """Every setting as text, for people."""
+    rows = []
+    for item in fields(settings):
+        value = getattr(settings, item.name)
+        if item.name == "training":
+            rows += [(f"training.{f.name}", str(getattr(value, f.name))) for f in fields(value)]
+        elif item.name == "values":
+            rows += [
+                (f"defences.{name}.{key}", _text(number))
+                for name, given in sorted(value.items())
+                for key, number in sorted(given.items())
+            ]
+        else:
+            rows.append((item.name, _text(value)))
+    return rows
+
+
+def _text(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)

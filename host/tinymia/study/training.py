@@ -10,7 +10,15 @@ from typing import TypeVar
 
 from tinymia.errors import StudyError
 from tinymia.export.depth import HEAD, check_depth, rate_factor
-from tinymia.wire.settings import Optimizer, Parameters, Schedule, TrainSettings
+from tinymia.wire.settings import (
+    Optimizer,
+    Parameters,
+    Schedule,
+    TrainSettings,
+    in_range,
+    setting_called,
+    span,
+)
 
 _Choice = TypeVar("_Choice", bound=IntEnum)
 
@@ -58,16 +66,14 @@ class TrainingOptions:
     schedule_epochs: int = 0
 
     def __post_init__(self) -> None:
-        checks = (
-            (0 < self.learning_rate <= 100, "The learning rate must be in (0, 100]."),
-            (0 < self.batch < 65536, "The batch must be in [1, 65535]."),
-            (0 <= self.momentum < 1, "The momentum must be in [0, 1)."),
-            (0 <= self.beta2 < 1, "beta2 must be in [0, 1)."),
-            (0 <= self.schedule_epochs < 65536, "The schedule's epochs must be in [0, 65535]."),
-        )
-        for holds, message in checks:
-            if not holds:
-                raise StudyError(message, "See `tinymia personalize --help`.")
+        for name in ("learning_rate", "batch", "momentum", "beta2", "schedule_epochs"):
+            setting, value = setting_called(name), getattr(self, name)
+            if not in_range(setting, value):
+                off = "0 or " if setting.off else ""
+                raise StudyError(
+                    f"The {name.replace('_', ' ')} cannot be {value}.",
+                    f"Give {off}{span(setting)}.",
+                )
         object.__setattr__(self, "train", check_depth(self.train))
         one_of(Optimizer, self.optimizer, "optimizer")
         one_of(Schedule, self.schedule, "schedule")

@@ -109,6 +109,48 @@ def throughput(
     return Throughput(twin.isa, twin.threads, count * chunk, count * chunk / seconds, growth)
 
 
+@dataclass(frozen=True, eq=False)
+class PeerInputs:
+    """What the peer task starts from.
+
+    Attributes:
+        twin: with a head of ten classes.
+        start: (classes, dim) float32, weights of all heads; biases start at 0.
+        features: (n, dim) int8; ``x`` the same as float32.
+        labels: (n,) int64.
+        members: (heads, m) indices; ``chosen`` the same as (heads, n) bool.
+        settings: of each head.
+    """
+
+    twin: Twin
+    start: NDArray[np.float32]
+    features: NDArray[np.int8]
+    x: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    members: NDArray[np.int64]
+    chosen: NDArray[np.bool_]
+    settings: NDArray[Any]
+
+
+def peer_inputs(
+    bundle: Bundle | bytes, heads: int, *, isa: str = "auto", threads: int | None = None
+) -> PeerInputs:
+    """The peer task for so many heads; see :func:`peer_task`."""
+    rng = np.random.default_rng(0)
+    dim = Twin(bundle, isa=isa).slot_bytes
+    start = rng.normal(0, 0.05, (PEER_CLASSES, dim)).astype(np.float32)
+    data = bundle.to_bytes() if isinstance(bundle, Bundle) else bundle
+    twin = Twin(with_head(data, start), isa=isa, threads=threads)
+    features, labels = _digits_like(rng, twin)
+    members = np.stack([rng.permutation(PEER_EXAMPLES)[:PEER_MEMBERS] for _ in range(heads)])
+    chosen = np.zeros((heads, PEER_EXAMPLES), np.bool_)
+    np.put_along_axis(chosen, members, True, axis=1)
+    settings = settings_array(TrainSettings(learning_rate=PEER_RATE, batch=PEER_BATCH), heads)
+    settings["seed"] = np.arange(heads)
+    x = (features.astype(np.float32) - twin.zero_point) * np.float32(twin.scale)
+    return PeerInputs(twin, start, features, x, labels, members, chosen, settings)
+
+
 def peer_task(
     bundle: Bundle | bytes, *, isa: str = "auto", threads: int | None = None, repeats: int = 3
 ) -> PeerTask:
@@ -120,26 +162,21 @@ def peer_task(
         isa, threads: see :class:`Twin`.
         repeats: the best of as many runs counts.
     """
-    rng = np.random.default_rng(0)
-    dim = Twin(bundle, isa=isa).slot_bytes
-    start = rng.normal(0, 0.05, (PEER_CLASSES, dim)).astype(np.float32)
-    data = bundle.to_bytes() if isinstance(bundle, Bundle) else bundle
-    twin = Twin(with_head(data, start), isa=isa, threads=threads)
-    features, labels = _digits_like(rng, twin)
-    members = np.stack([rng.permutation(PEER_EXAMPLES)[:PEER_MEMBERS] for _ in range(PEER_HEADS)])
-    chosen = np.zeros((PEER_HEADS, PEER_EXAMPLES), np.bool_)
-    np.put_along_axis(chosen, members, True, axis=1)
-    settings = settings_array(TrainSettings(learning_rate=PEER_RATE, batch=PEER_BATCH), PEER_HEADS)
-    settings["seed"] = np.arange(PEER_HEADS)
-    x = (features.astype(np.float32) - twin.zero_point) * np.float32(twin.scale)
+    given = peer_inputs(bundle, PEER_HEADS, isa=isa, threads=threads)
+    twin, x = given.twin, given.x
     best = [np.inf, np.inf]
     for _ in range(repeats):
         began = time.perf_counter()
         tuned = twin.fine_tune(
-            features, labels, chosen, settings, epochs=(PEER_EPOCHS,), embedded=True
+            given.features,
+            given.labels,
+            given.chosen,
+            given.settings,
+            epochs=(PEER_EPOCHS,),
+            embedded=True,
         )
         middle = time.perf_counter()
-        weights, bias = train_heads(x, labels, members, start)
+        weights, bias = train_heads(x, given.labels, given.members, given.start)
         best = [min(best[0], middle - began), min(best[1], time.perf_counter() - middle)]
     split = twin.classes * twin.slot_bytes
     ours = tuned.parameters[:, :split].reshape(PEER_HEADS, twin.classes, -1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import os
 from types import ModuleType
 
 from tinymia.errors import TwinError
@@ -34,4 +36,16 @@ def core() -> ModuleType:
     except ImportError as error:
         raise TwinError(f"The twin's extension cannot be loaded ({error}).", _REBUILD) from error
     check_stamp(_core.stamp)
+    # A thread that is in there when the interpreter is gone would abort the process.
+    atexit.register(_core.end)
+    os.register_at_fork(after_in_child=_core.after_fork)
     return _core
+
+
+def interrupt() -> None:
+    """End what other threads compute on twins, within an epoch: there KeyboardInterrupt is raised.
+
+    For whoever runs twins in threads and does not want their results any more. What a twin is asked
+    afterwards it does; a board (``twin:``) that was at work counts as lost.
+    """
+    core().interrupt()

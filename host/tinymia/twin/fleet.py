@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +17,13 @@ from tinymia.twin.core import core
 from tinymia.twin.inputs import (
     augments,
     check_checkpoints,
-    check_labels,
     check_members,
     check_rows,
     group_devices,
 )
 from tinymia.twin.settings import Settings, settings_array
 from tinymia.wire import protocol
+from tinymia.wire.arrays import as_array, check_labels
 
 Progress = Callable[[int], None]
 """Called with the number of devices done so far, about ten times a second."""
@@ -31,6 +32,7 @@ ISA_VARIABLE = "TINYMIA_TWIN_ISA"
 _MOST_EXAMPLES = 65_535  # slots have 16 bits
 _MOST_BYTES = 2**31  # of a store
 _LEAST_SHARE = 64  # windows that are worth a thread
+_MOST_SHARE = 512  # after that a thread can be stopped
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,13 @@ class Twin:
         threads: int | None = None,
     ) -> None:
         self.isa = choose_isa(isa)
+        if not isinstance(bundle, Bundle | bytes | bytearray | memoryview):
+            raise BundleError(
+                f"The twin takes a Bundle or a bundle file's bytes, not a {type(bundle).__name__}.",
+                "Bundle.load reads a file.",
+            )
         self._bytes = bundle.to_bytes() if isinstance(bundle, Bundle) else bytes(bundle)
+        first_layer, threads = _whole(first_layer, "first_layer"), _whole(threads, "threads")
         if first_layer is not None and not 0 <= first_layer < 255:
             raise self._no_boundary(first_layer)
         wanted = core().last_layer if first_layer is None else first_layer
@@ -173,14 +181,18 @@ class Twin:
         """
         rows = check_rows(windows, self.input_bytes, "Windows")
         out = np.empty((len(rows), self.slot_bytes), np.int8)
-        share = max(_LEAST_SHARE, -(-len(rows) // self.threads))
+        share = min(max(_LEAST_SHARE, -(-len(rows) // self.threads)), _MOST_SHARE)
 
         def work(at: int) -> None:
             part = slice(at, at + share)
             core().embed(self.isa, self._bytes, self.first_layer, rows[part], out[part])
 
         with ThreadPoolExecutor(self.threads) as pool:
-            list(pool.map(work, range(0, len(rows), share)))
+            try:
+                list(pool.map(work, range(0, len(rows), share)))
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
         return out
 
     def fine_tune(
@@ -242,7 +254,14 @@ class Twin:
         """
         run = _Run(self, windows, labels, queries, embedded)
         first = 0
-        for members, settings in chunks:
+        for chunk in chunks:
+            try:
+                members, settings = chunk
+            except (TypeError, ValueError):
+                raise DataError(
+                    f"A chunk of devices cannot be a {type(chunk).__name__}.",
+                    "Give pairs of members and settings.",
+                ) from None
             done = run(members, settings, epochs, parameters, progress, first)
             yield done
             first += len(done)
@@ -253,6 +272,13 @@ class Twin:
             f"Training cannot start at layer {layer}.",
             f"It can at: {', '.join(map(str, shape['boundaries'])) or 'none'}.",
         )
+
+
+def _whole(value: int | None, name: str) -> int | None:
+    try:
+        return None if value is None else operator.index(value)
+    except TypeError:
+        raise TwinError(f"{name} must be a whole number or None, not {value!r}.") from None
 
 
 class _Run:
@@ -301,7 +327,7 @@ class _Run:
     ) -> tuple[NDArray[np.int8], bool]:
         twin = self.twin
         if embedded is None:
-            size = np.asarray(rows)
+            size = as_array(rows, what)
             width = size[0].size if size.ndim > 1 and len(size) else twin.input_bytes
             embedded = width != twin.input_bytes and width == twin.slot_bytes
         width = twin.slot_bytes if embedded else twin.input_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,13 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinymia.errors import DataError, TwinError
+from tinymia.wire.arrays import as_array
 
 _MOST_EPOCHS = 65_535
 
 
 def check_rows(values: ArrayLike, width: int, what: str) -> NDArray[np.int8]:
     """Rows of ``width`` int8 values; raises DataError."""
-    rows = np.asarray(values)
+    rows = as_array(values, what)
     if rows.dtype != np.int8 or rows.ndim < 2 or rows[:1].size != min(1, len(rows)) * width:
         raise DataError(
             f"{what} must be int8 (n, {width}), but are {rows.dtype} {rows.shape}.",
@@ -25,32 +27,16 @@ def check_rows(values: ArrayLike, width: int, what: str) -> NDArray[np.int8]:
     return np.ascontiguousarray(rows.reshape(len(rows), width))
 
 
-def check_labels(labels: ArrayLike, count: int, classes: int) -> NDArray[np.uint8]:
-    """Labels (count,) below ``classes``; raises DataError."""
-    values = np.asarray(labels)
-    if values.shape != (count,) or values.dtype.kind not in "iu":
-        raise DataError(
-            f"Labels must be integers ({count},), but are {values.dtype} {values.shape}.",
-            "Give one for each window.",
-        )
-    wrong = (values < 0) | (values >= classes)
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        raise DataError(
-            f"Label {values[at]} of example {at} is not one of the model's {classes} classes.",
-            f"Labels go from 0 to {classes - 1}.",
-        )
-    return values.astype(np.uint8)
-
-
 def check_members(members: ArrayLike, count: int) -> NDArray[np.bool_]:
-    """Members (devices, count), some of each; raises DataError."""
-    chosen = np.asarray(members)
+    """Members (devices, count), some of each of one device or more; raises DataError."""
+    chosen = as_array(members, "Members")
     if chosen.dtype != np.bool_ or chosen.ndim != 2 or chosen.shape[1] != count:
         raise DataError(
             f"Members must be bool (devices, {count}), but are {chosen.dtype} {chosen.shape}.",
             "Give a row for each device: which examples it learns from.",
         )
+    if not len(chosen):
+        raise DataError("There are no devices.", "Give members of one or more.")
     empty = ~chosen.any(axis=1)
     if empty.any():
         raise DataError(
@@ -61,12 +47,15 @@ def check_members(members: ArrayLike, count: int) -> NDArray[np.bool_]:
 
 def check_checkpoints(epochs: Sequence[int]) -> tuple[int, ...]:
     """Ascending epochs; raises TwinError."""
-    checkpoints = tuple(int(e) for e in epochs)
+    try:
+        checkpoints = tuple(operator.index(e) for e in epochs)
+    except TypeError:  # no numbers, or not whole
+        checkpoints = ()
     ascending = all(a < b for a, b in pairwise(checkpoints))
     if not checkpoints or not ascending or checkpoints[0] < 0 or checkpoints[-1] > _MOST_EPOCHS:
         raise TwinError(
-            f"{list(epochs)} are no epochs to stop at.",
-            f"Give ascending whole numbers, 0 to {_MOST_EPOCHS}.",
+            f"{epochs!r} are no epochs to stop at.",
+            f"Give ascending whole numbers in a list, 0 to {_MOST_EPOCHS}.",
         )
     return checkpoints
 

@@ -41,7 +41,7 @@ def settings_array(settings: Settings, devices: int) -> NDArray[Any]:
     Args:
         settings: one for all devices, one for each, or a structured array (devices,) whose fields
             are called as in ``TrainSettings``; those that it lacks have their defaults.
-        devices: how many.
+        devices: how many, at least one.
 
     Returns:
         (devices,) of :func:`settings_dtype`.
@@ -49,14 +49,19 @@ def settings_array(settings: Settings, devices: int) -> NDArray[Any]:
     Raises:
         TwinError: a wrong number of settings, an unknown field, or a value out of range.
     """
+    if not isinstance(devices, int | np.integer) or devices < 1:
+        raise TwinError(f"There cannot be {devices!r} devices.", "Give 1 or more.")
     columns = _columns(settings, devices)
     out = np.zeros(devices, dtype=settings_dtype())
     for name, values in columns.items():
+        if values.dtype.kind not in "iufb":
+            raise _refuse(name, values, 0)
         with np.errstate(all="ignore"):
             out[name] = values.astype(out.dtype[name])
-        # What the field cannot hold would be another number.
+        # What the field cannot hold would be another number, or off.
         whole = out.dtype[name].kind == "u"
-        lost = out[name] != values if whole else ~np.isfinite(out[name])
+        vanished = (out[name] == 0) & (values != 0)
+        lost = out[name] != values if whole else ~np.isfinite(out[name]) | vanished
         if lost.any():
             raise _refuse(name, values, int(np.argmax(lost)))
     check_settings(out)
@@ -76,11 +81,6 @@ def _columns(settings: Settings, devices: int) -> dict[str, NDArray[Any]]:
     names = [field.name for field in fields(TrainSettings)]
     if isinstance(settings, TrainSettings):
         return {n: np.full(devices, getattr(settings, n)) for n in names}
-    if len(settings) != devices:
-        raise TwinError(
-            f"There are settings for {len(settings)} devices and members of {devices}.",
-            "Give one TrainSettings for all, or one for each.",
-        )
     if isinstance(settings, np.ndarray):
         given = settings.dtype.names
         if settings.ndim != 1 or given is None or not set(given) <= set(names):
@@ -88,7 +88,20 @@ def _columns(settings: Settings, devices: int) -> dict[str, NDArray[Any]]:
                 f"Settings cannot be of dtype {settings.dtype} and shape {settings.shape}.",
                 f"Make them with settings_array(); its fields are {', '.join(names)}.",
             )
-        default = TrainSettings()
+    elif not isinstance(settings, Sequence) or not all(
+        isinstance(s, TrainSettings) for s in settings
+    ):
+        raise TwinError(
+            f"Settings cannot be a {type(settings).__name__}.",
+            "Give one TrainSettings for all devices, one for each, or what settings_array() makes.",
+        )
+    if len(settings) != devices:
+        raise TwinError(
+            f"There are settings for {len(settings)} devices and members of {devices}.",
+            "Give one TrainSettings for all, or one for each.",
+        )
+    if isinstance(settings, np.ndarray):
+        default, given = TrainSettings(), settings.dtype.names or ()
         return {
             n: settings[n] if n in given else np.full(devices, getattr(default, n)) for n in names
         }
@@ -96,7 +109,7 @@ def _columns(settings: Settings, devices: int) -> dict[str, NDArray[Any]]:
 
 
 def _refuse(name: str, values: NDArray[Any], device: int) -> TwinError:
-    value = values[device].item()
+    value = values[device].item() if values.dtype.kind != "O" else values[device]
     return TwinError(
         f"The setting {name} of device {device} is out of range: {value}.",
         f"It may be {RANGES[name]}.",

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 3
+VERSION = 4
 MAGIC = 0x41494d54
 MAX_PAYLOAD = 1024
 WINDOW = 4
@@ -63,6 +63,9 @@ class Status(IntEnum):
     BUDGET_SPENT = 15
     NO_ENTROPY = 21
     ANSWER_TOO_LONG = 22
+    NOT_IN_RELEASE = 23
+    BUDGET_NEEDED = 24
+    POLICY_FORBIDDEN = 25
     BUNDLE_TRUNCATED = 16
     BUNDLE_VERSION = 17
     BUNDLE_CHECKSUM = 18
@@ -84,17 +87,20 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BAD_SLOT: ('slot {a} is outside what the sample store holds ({b})', "Store the windows first; `tinymia info` shows the store's capacity."),
     Status.BAD_LABEL: ("label {a} is not one of the model's {b} classes", ''),
     Status.BAD_WINDOW: ('a window of {a} bytes was sent, the model takes {b}', ''),
-    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 holdout, 16 patience, 17 jitter, 18 scaling, 19 rotation, 20 shift, 21 noise_multiplier.'),
+    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 holdout, 16 patience, 17 jitter, 18 scaling, 19 rotation, 20 shift, 21 noise_multiplier, 22 expected_members.'),
     Status.STEP_MISMATCH: ('training was asked to go on at epoch {a}, the board stands at {b}', 'Ask the board for its state and go on from there, or begin again.'),
     Status.NO_MEMBERS: ('no stored window is selected for training', ''),
     Status.BAD_POLICY: ('there is no output policy {a} with {b} levels', 'Rounding needs at least one level.'),
     Status.BAD_LAYER: ('training cannot start at layer {a} of {b}', 'It starts where a single tensor lies before the layer; `tinymia info` lists those layers.'),
     Status.STORE_TOO_LARGE: ('training like this leaves room for {b} windows, {a} are stored', 'Store fewer windows, train fewer layers, or leave out momentum, Adam or early stopping.'),
     Status.WHOLE_WINDOWS_NEEDED: ('augmentation changes whole windows, but the store keeps what layer {a} reads', 'Choose a raw layout before the windows are stored.'),
-    Status.PRIVACY_REQUIRED: ("the bundle's privacy budget allows DP-SGD only, with at least its noise and at most its share of the members in a step (setting {a})", 'Set noise_multiplier and batch as `tinymia info` shows the budget.'),
+    Status.PRIVACY_REQUIRED: ("the bundle's privacy budget allows DP-SGD only, with at least its noise and at most its sampling rate, batch / expected_members (setting {a})", 'Set noise_multiplier, batch and expected_members as `tinymia info` shows the budget.'),
     Status.BUDGET_SPENT: ('{a} more steps of DP-SGD were asked for, the privacy budget has {b} left', 'Stop here: more training on the same data would exceed the provisioned epsilon.'),
     Status.NO_ENTROPY: ("the chip's generator of random numbers failed", 'Reset the board; if it happens again, the chip or its clock is at fault.'),
     Status.ANSWER_TOO_LONG: ('answers of {a} bytes do not fit in a frame of {b}', 'Ask for fewer at once, or under another output policy (rounded, top1, label).'),
+    Status.NOT_IN_RELEASE: ('a release build does not answer request {a}, which would tell data or weights', 'Use an audit build to measure; a release build answers about fresh windows (`tinymia query`).'),
+    Status.BUDGET_NEEDED: ('a release build trains under a privacy budget only, and the bundle has none', 'Provision one: `tinymia export --budget-epsilon EPSILON --bundle FILE`.'),
+    Status.POLICY_FORBIDDEN: ("a release build answers under the bundle's output policy only: number {a}, with {b} levels", '`tinymia info` names it; `tinymia export --answers POLICY` writes another into a bundle.'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
     Status.BUNDLE_VERSION: ('the bundle on the board has format version {a}, the firmware reads {b}', 'Export it again with this version of tinymia.'),
     Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),
@@ -186,7 +192,7 @@ class HelloResponse:
 
 @dataclass(frozen=True)
 class InfoRequest:
-    """What the bundle is and where the memory goes. Sizes in bytes."""
+    """What the bundle is and where the memory goes. Sizes in bytes. `answer_policy` is the only one of a release build, where `secret_source` is CHIP."""
 
     TYPE: ClassVar[int] = Type.INFO
     FIXED: ClassVar[Struct] = Struct("<")
@@ -235,12 +241,14 @@ class InfoResponse:
     budget_steps: int
     budget_left: int
     secret_source: int
+    answer_policy: int
+    answer_levels: int
     TYPE: ClassVar[int] = Type.INFO
-    FIXED: ClassVar[Struct] = Struct("<IIIfiIfiHBIIIIIIIHIBBBIIffIIB")
+    FIXED: ClassVar[Struct] = Struct("<IIIfiIfiHBIIIIIIIHIBBBIIffIIBBH")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.bundle_crc, self.bundle_size, self.input_bytes, self.input_scale, self.input_zero_point, self.output_bytes, self.output_scale, self.output_zero_point, self.classes, self.has_tail, self.arena_used, self.arena_size, self.model_arena, self.tail_arena, self.store_arena, self.stack_used, self.stack_size, self.store_capacity, self.rx_overruns, self.layers, self.first_layer, self.raw, self.slot_bytes, self.trained_parameters, self.budget_noise, self.budget_rate, self.budget_steps, self.budget_left, self.secret_source)
+        fixed = self.FIXED.pack(self.bundle_crc, self.bundle_size, self.input_bytes, self.input_scale, self.input_zero_point, self.output_bytes, self.output_scale, self.output_zero_point, self.classes, self.has_tail, self.arena_used, self.arena_size, self.model_arena, self.tail_arena, self.store_arena, self.stack_used, self.stack_size, self.store_capacity, self.rx_overruns, self.layers, self.first_layer, self.raw, self.slot_bytes, self.trained_parameters, self.budget_noise, self.budget_rate, self.budget_steps, self.budget_left, self.secret_source, self.answer_policy, self.answer_levels)
         return fixed
 
     @classmethod
@@ -251,7 +259,7 @@ class InfoResponse:
 
 @dataclass(frozen=True)
 class StateRequest:
-    """Where training stands; enough to resume after an interruption."""
+    """Where training stands; enough to resume after an interruption. A release build tells the epoch and the settings only; what it keeps to itself is 0 here and in every other response."""
 
     TYPE: ClassVar[int] = Type.STATE
     FIXED: ClassVar[Struct] = Struct("<")
@@ -455,7 +463,7 @@ class SelectResponse:
 
 @dataclass(frozen=True)
 class BeginRequest:
-    """Goes back to the base network and sets how to train (see train/settings.h of the core); off is always 0."""
+    """Goes back to the base network and sets how to train; fields are the settings, off is always 0."""
 
     learning_rate: float
     batch: int
@@ -478,12 +486,13 @@ class BeginRequest:
     rotation: float
     shift: int
     noise_multiplier: float
+    expected_members: int
     TYPE: ClassVar[int] = Type.BEGIN
-    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffBHfffHf")
+    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffBHfffHfH")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.holdout, self.patience, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier)
+        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.holdout, self.patience, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members)
         return fixed
 
     @classmethod
@@ -607,7 +616,7 @@ class QueryResponse:
 
 @dataclass(frozen=True)
 class AskRequest:
-    """Answer for one fresh int8 window under a policy."""
+    """Answer for one fresh int8 window under a policy, of a complete model, too."""
 
     policy: int
     levels: int

@@ -145,6 +145,17 @@ bool ParseBudget(const uint8_t* data, uint32_t size, BundleView* view) {
   return true;
 }
 
+bool ParseAnswers(const uint8_t* data, uint32_t size, BundleView* view) {
+  AnswerRule rule;
+  if (size != sizeof rule) return false;
+  memcpy(&rule, data, sizeof rule);
+  const bool rounds = rule.policy == kRoundedAnswers;
+  if (rule.policy > kLabelAnswers || rule.reserved[0] != 0 || rule.reserved[1] != 0) return false;
+  if (rounds ? rule.levels - 1 >= UINT16_MAX : rule.levels != 0) return false;
+  view->answers = rule;
+  return true;
+}
+
 }  // namespace
 
 Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
@@ -162,6 +173,7 @@ Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
   view->crc = crc;
 
   uint32_t last = table_end;
+  bool has_answers = false;
   for (uint32_t i = 0; i < sections; ++i) {
     const uint8_t* row = data + kHeaderBytes + i * kRowBytes;
     const uint32_t offset = U32(row + 4);
@@ -178,6 +190,11 @@ Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
       if (!ParseLayers(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
     } else if (memcmp(row, "BUDG", 4) == 0) {
       if (!ParseBudget(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
+    } else if (memcmp(row, "POLI", 4) == 0) {
+      if (has_answers || !ParseAnswers(data + offset, bytes, view)) {
+        return {Status::kBundleMalformed, i, 0};
+      }
+      has_answers = true;
     }
   }
   if (view->model == nullptr) return {Status::kBundleMalformed, sections, 0};

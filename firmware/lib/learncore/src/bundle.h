@@ -1,5 +1,6 @@
-// A bundle in flash: the int8 model, its float layers if it can be personalised, and a privacy
-// budget if one is set. Layout: see host/tinymia/export/bundle.py, which writes it.
+// A bundle in flash: the int8 model, its float layers if it can be personalised, a privacy
+// budget if one is set, and a release build's output policy. Layout: see
+// host/tinymia/export/bundle.py, which writes it.
 #pragma once
 
 #include <stdint.h>
@@ -9,8 +10,8 @@
 
 namespace tinymia {
 
-// What training may spend: DP-SGD with at least this noise, at most this share of the members a
-// step, and no more steps.
+// What training may spend: DP-SGD with at least this noise, at most this sampling rate (the batch
+// over the expected members, both settings), and no more steps.
 struct Budget {
   float noise_multiplier;
   float max_rate;
@@ -19,11 +20,22 @@ struct Budget {
 };
 static_assert(sizeof(Budget) == 16, "the bundle's layout");
 
+// The only output policy of a release build, numbered as in the protocol.
+struct AnswerRule {
+  uint32_t policy;
+  uint32_t levels;  // of rounding, else 0
+  uint32_t reserved[2];
+};
+static_assert(sizeof(AnswerRule) == 16, "the bundle's layout");
+constexpr uint32_t kRoundedAnswers = 2;
+constexpr uint32_t kLabelAnswers = 3;  // tells least; what holds where nothing is said
+
 struct BundleView {
   const uint8_t* model = nullptr;  // .tflite, 16-byte aligned
   uint32_t model_size = 0;
   Graph graph;                     // count 0: nothing can be trained
   const Budget* budget = nullptr;  // nullptr: none is set
+  AnswerRule answers = {kLabelAnswers, 0, {0, 0}};
   uint32_t size = 0;
   uint32_t crc = 0;
 };

@@ -38,7 +38,7 @@ inline F Exp(F x) {
 // The same bits, for arguments up to 0.
 template <typename F>
 inline F ExpOfNegative(F x) {
-  return ExpInRange(Select(x < F(-87.0f), F(-87.0f), x));
+  return ExpInRange(Larger(F(-87.0f), x));
 }
 
 // For positive normal arguments; absolute error below 1e-7 near 1, relative error below 2e-7

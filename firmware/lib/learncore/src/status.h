@@ -21,10 +21,13 @@ enum class Status : uint8_t {
   kBadLayer = 11,  // training cannot start at layer {a} of {b}
   kStoreTooLarge = 12,  // training like this leaves room for {b} windows, {a} are stored
   kWholeWindowsNeeded = 13,  // augmentation changes whole windows, but the store keeps what layer {a} reads
-  kPrivacyRequired = 14,  // the bundle's privacy budget allows DP-SGD only, with at least its noise and at most its share of the members in a step (setting {a})
+  kPrivacyRequired = 14,  // the bundle's privacy budget allows DP-SGD only, with at least its noise and at most its sampling rate, batch / expected_members (setting {a})
   kBudgetSpent = 15,  // {a} more steps of DP-SGD were asked for, the privacy budget has {b} left
   kNoEntropy = 21,  // the chip's generator of random numbers failed
   kAnswerTooLong = 22,  // answers of {a} bytes do not fit in a frame of {b}
+  kNotInRelease = 23,  // a release build does not answer request {a}, which would tell data or weights
+  kBudgetNeeded = 24,  // a release build trains under a privacy budget only, and the bundle has none
+  kPolicyForbidden = 25,  // a release build answers under the bundle's output policy only: number {a}, with {b} levels
   kBundleTruncated = 16,  // the bundle on the board is truncated: it says {a} bytes, {b} are there
   kBundleVersion = 17,  // the bundle on the board has format version {a}, the firmware reads {b}
   kBundleChecksum = 18,  // the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})

@@ -8,7 +8,7 @@
 namespace tinymia {
 
 constexpr char kFirmwareVersion[] = "0.1.0";
-constexpr uint16_t kProtocolVersion = 3;
+constexpr uint16_t kProtocolVersion = 4;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;
 constexpr uint32_t kWindow = 4;
@@ -130,7 +130,7 @@ struct HelloResponse {
   }
 };
 
-// What the bundle is and where the memory goes. Sizes in bytes.
+// What the bundle is and where the memory goes. Sizes in bytes. `answer_policy` is the only one of a release build, where `secret_source` is CHIP.
 struct InfoResponse {
   uint32_t bundle_crc;
   uint32_t bundle_size;
@@ -161,7 +161,9 @@ struct InfoResponse {
   uint32_t budget_steps;
   uint32_t budget_left;
   uint8_t secret_source;
-  static constexpr uint32_t kFixed = 97;
+  uint8_t answer_policy;
+  uint16_t answer_levels;
+  static constexpr uint32_t kFixed = 100;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&bundle_crc, payload + 0, 4);
@@ -193,6 +195,8 @@ struct InfoResponse {
     memcpy(&budget_steps, payload + 88, 4);
     memcpy(&budget_left, payload + 92, 4);
     memcpy(&secret_source, payload + 96, 1);
+    memcpy(&answer_policy, payload + 97, 1);
+    memcpy(&answer_levels, payload + 98, 2);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -225,11 +229,13 @@ struct InfoResponse {
     memcpy(payload + 88, &budget_steps, 4);
     memcpy(payload + 92, &budget_left, 4);
     memcpy(payload + 96, &secret_source, 1);
+    memcpy(payload + 97, &answer_policy, 1);
+    memcpy(payload + 98, &answer_levels, 2);
     return kFixed;
   }
 };
 
-// Where training stands; enough to resume after an interruption.
+// Where training stands; enough to resume after an interruption. A release build tells the epoch and the settings only; what it keeps to itself is 0 here and in every other response.
 struct StateResponse {
   uint32_t epoch;
   uint64_t tail_hash;
@@ -363,7 +369,7 @@ struct SelectResponse {
   }
 };
 
-// Goes back to the base network and sets how to train (see train/settings.h of the core); off is always 0.
+// Goes back to the base network and sets how to train; fields are the settings, off is always 0.
 struct BeginRequest {
   float learning_rate;
   uint16_t batch;
@@ -386,7 +392,8 @@ struct BeginRequest {
   float rotation;
   uint16_t shift;
   float noise_multiplier;
-  static constexpr uint32_t kFixed = 68;
+  uint16_t expected_members;
+  static constexpr uint32_t kFixed = 70;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&learning_rate, payload + 0, 4);
@@ -410,6 +417,7 @@ struct BeginRequest {
     memcpy(&rotation, payload + 58, 4);
     memcpy(&shift, payload + 62, 2);
     memcpy(&noise_multiplier, payload + 64, 4);
+    memcpy(&expected_members, payload + 68, 2);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -434,6 +442,7 @@ struct BeginRequest {
     memcpy(payload + 58, &rotation, 4);
     memcpy(payload + 62, &shift, 2);
     memcpy(payload + 64, &noise_multiplier, 4);
+    memcpy(payload + 68, &expected_members, 2);
     return kFixed;
   }
 };
@@ -553,7 +562,7 @@ struct QueryResponse {
   }
 };
 
-// Answer for one fresh int8 window under a policy.
+// Answer for one fresh int8 window under a policy, of a complete model, too.
 struct AskRequest {
   uint8_t policy;
   uint16_t levels;

@@ -1,5 +1,7 @@
 #include "batches.h"
 
+#include <string.h>
+
 #include "../fmath.h"
 #include "../rng.h"
 
@@ -54,14 +56,24 @@ void Batches::Begin(const TrainSettings* settings, const SecretKey& key, const u
 }
 
 uint32_t Batches::steps() const {
-  const uint32_t n = training();
+  const uint32_t n = settings_->is_private() ? settings_->expected_members : training();
   return (n + settings_->batch - 1) / settings_->batch;
 }
 
 void Batches::StartEpoch(uint32_t epoch) {
+  const ShuffleDraw draw = StartUnshuffled(epoch);
+  Shuffle(draw.seed, epoch, draw.items, draw.count);
+}
+
+ShuffleDraw Batches::StartUnshuffled(uint32_t epoch, const uint16_t* again) {
   epoch_ = epoch;
   drawn_ = 0;
-  if (settings_->is_private()) return;
+  if (settings_->is_private()) return {0, order_, 0};
+  const ShuffleDraw draw = {settings_->seed, order_ + held_out_, training()};
+  if (again != nullptr) {
+    memcpy(order_, again, members_ * sizeof *order_);
+    return draw;
+  }
   uint32_t n = 0;
   for (uint32_t first = 0; first < slots_; first += 8) {
     // Few of what is stored are members: whole bytes are passed over.
@@ -72,7 +84,7 @@ void Batches::StartEpoch(uint32_t epoch) {
     }
   }
   if (held_out_ > 0) Shuffle(settings_->seed, 0, order_, n, Purpose::kHoldout);
-  Shuffle(settings_->seed, epoch, order_ + held_out_, n - held_out_);
+  return draw;
 }
 
 uint32_t Batches::StartStep(uint32_t step) {
@@ -85,10 +97,11 @@ uint32_t Batches::StartStep(uint32_t step) {
     return drawn_;
   }
   first_ = drawn_ = 0;
-  position_ = step * slots_;
-  const bool all = batch >= members_;
+  position_ = step << 16;
+  const uint32_t expected = settings_->expected_members;
+  const bool all = batch >= expected;
   const uint32_t below =
-      all ? 0 : static_cast<uint32_t>((static_cast<uint64_t>(batch) << 32) / members_);
+      all ? 0 : static_cast<uint32_t>((static_cast<uint64_t>(batch) << 32) / expected);
   SecretStream stream(key_, SecretUse::kPoisson, epoch_ * steps() + step);
   for (uint32_t i = 0; i < slots_; ++i) {
     if (IsMember(i) && (all || stream.Next() < below)) {

@@ -6,6 +6,7 @@
 
 #include "noise.h"
 #include "settings.h"
+#include "shuffle.h"
 
 namespace tinymia {
 
@@ -14,7 +15,8 @@ struct Example {
   uint16_t partner;  // mixed in with weight 1 - mix; the slot itself without mixup
   float mix;         // 1 without mixup
   // Keys its dropout and augmentation: the number of the example in its epoch; under Poisson
-  // sampling step * slots + slot, so that what becomes of an example does not depend on the others.
+  // sampling step * 2^16 + slot, so that what becomes of an example does not depend on the others,
+  // nor on how many there are.
   uint32_t position;
 };
 
@@ -28,17 +30,25 @@ class Batches {
   uint32_t members() const { return members_; }
   uint32_t held_out() const { return held_out_; }
   uint32_t training() const { return members_ - held_out_; }
-  uint32_t steps() const;  // in an epoch
+  // In an epoch; under Poisson sampling of the expected members, not of those that there are.
+  uint32_t steps() const;
 
   // The order starts from the slots in order, so it depends on no epoch before: with held-out
   // examples they are shuffled by Purpose::kHoldout first, where the first are held out (the same
   // in all epochs); then the others by Purpose::kOrder and the epoch.
   void StartEpoch(uint32_t epoch);
+  // The same but for the last shuffle, which is left to the caller. `again`: the order as this left
+  // it in an epoch before, which it does not depend on.
+  ShuffleDraw StartUnshuffled(uint32_t epoch, const uint16_t* again = nullptr);
   uint16_t HeldOutSlot(uint32_t i) const { return order_[i]; }
   // Number of examples of a step. Under Poisson sampling, where it may be 0, each member is in with
-  // probability floor(2^32 * batch / members) / 2^32, by one word of the stream of that step of all
-  // (epoch * steps + step) for each in the slots' order; all are if the batch is as large.
+  // probability floor(2^32 * batch / expected_members) / 2^32, by one word of the stream of that
+  // step of all (epoch * steps + step) for each in the slots' order; all are if the batch is as
+  // large as what is expected. So neither rate nor steps follow the number of members.
   uint32_t StartStep(uint32_t step);
+  const uint16_t* order() const { return order_; }
+  // Slots of the step's examples.
+  const uint16_t* InStep() const { return order_ + first_; }
   // The i-th example of the step.
   Example Get(uint32_t i) const {
     const uint16_t slot = order_[first_ + i];

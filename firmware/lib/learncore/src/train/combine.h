@@ -2,6 +2,8 @@
 // that have an example.
 #pragma once
 
+#include <stddef.h>
+
 #include "lanes.h"
 #include "noise.h"
 
@@ -41,6 +43,48 @@ struct AddPrivate {
     const F exact = IntToBits(BitsToInt(sum) + RoundToInt(whole));
     return Select(mask, Select(is_private, exact, first ? g : sum + g), sum);
   }
+};
+
+// The same over several examples that every lane has, see DenseGradientTogether.
+template <typename F>
+struct SetSums {  // the first of a batch
+  static constexpr bool kFresh = true;
+  F* to;
+  F Add(size_t, F sum, F g) const { return sum + g; }
+  void Finish(size_t i, F sum) const { to[i] = sum; }
+};
+
+template <typename F>
+struct AddSums {
+  static constexpr bool kFresh = false;
+  F* to;
+  F Start(size_t i) const { return to[i]; }
+  F Add(size_t, F sum, F g) const { return sum + g; }
+  void Finish(size_t i, F sum) const { to[i] = sum; }
+};
+
+// A whole batch, and the plain step behind it.
+template <typename F>
+struct DescendSums {
+  static constexpr bool kFresh = true;
+  F step;
+  F* parameters;
+  F Add(size_t, F sum, F g) const { return sum + g; }
+  void Finish(size_t i, F sum) const { parameters[i] = parameters[i] - step * sum; }
+};
+
+template <typename F>
+struct AddPrivateSums {
+  static constexpr bool kFresh = false;
+  F* to;
+  MaskOf<F> is_private;
+  F to_units;
+  bool first;  // of a batch
+  F Start(size_t i) const { return to[i]; }
+  F Add(size_t b, F sum, F g) const {
+    return AddPrivate<F, Always>{{}, is_private, to_units, first && b == 0}(sum, g);
+  }
+  void Finish(size_t i, F sum) const { to[i] = sum; }
 };
 
 }  // namespace tinymia

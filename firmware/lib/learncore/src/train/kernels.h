@@ -100,10 +100,8 @@ void ConvolutionGradient(const Layer& layer, const F* x, const F* dy, bool biase
 }
 
 // Squared norm of one example's gradient of the layer's bias and, unless biases_only, weights.
-// `scratch` has ScratchSize(layer) entries.
 template <typename F>
-F LayerGradientNorm2(const Layer& layer, const F* x, const F* dy, bool biases_only, F* scratch) {
-  (void)scratch;
+F LayerGradientNorm2(const Layer& layer, const F* x, const F* dy, bool biases_only) {
   if (layer.kind == LayerKind::kDense) return DenseGradientNorm2(layer, x, dy, biases_only);
   F norm2 = F(0.0f);
   const auto add = [](void* self, uint32_t, uint32_t, uint32_t n, const F* g) {
@@ -116,9 +114,8 @@ F LayerGradientNorm2(const Layer& layer, const F* x, const F* dy, bool biases_on
 
 // to[i] = combine(to[i], gradient[i]) over the layer's weights (unless biases_only), then bias.
 template <typename F, typename Combine>
-void LayerGradient(const Layer& layer, const F* x, const F* dy, bool biases_only, F* scratch, F* to,
+void LayerGradient(const Layer& layer, const F* x, const F* dy, bool biases_only, F* to,
                    Combine combine) {
-  (void)scratch;
   if (layer.kind == LayerKind::kDense) {
     DenseGradient(layer, x, dy, biases_only, to, combine);
     return;
@@ -135,8 +132,5 @@ void LayerGradient(const Layer& layer, const F* x, const F* dy, bool biases_only
   };
   ConvolutionGradient(layer, x, dy, biases_only, Sink<F>{merge, &target});
 }
-
-// Entries of scratch that the two above need: sums are held in registers, so none.
-inline uint32_t ScratchSize(const Layer&) { return 0; }
 
 }  // namespace tinymia

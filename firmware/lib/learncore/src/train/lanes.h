@@ -53,6 +53,12 @@ inline int32_t BitsToInt(float value) { return static_cast<int32_t>(FloatToBits(
 inline float IntToBits(int32_t value) { return BitsToFloat(static_cast<uint32_t>(value)); }
 inline float ToFloat(int32_t value) { return static_cast<float>(value); }  // to nearest even
 
+// The larger one; `b` where they are equal or one is no number.
+template <typename F>
+inline F Larger(F a, F b) {
+  return Select(a > b, a, b);
+}
+
 // One lane.
 inline float GetLane(float value, uint32_t) { return value; }
 inline int32_t GetLane(int32_t value, uint32_t) { return value; }
@@ -60,6 +66,22 @@ inline void SetLane(float* value, uint32_t, float x) { *value = x; }
 inline void SetLane(int32_t* value, uint32_t, int32_t x) { *value = x; }
 inline void SetLane(uint32_t* value, uint32_t, uint32_t x) { *value = x; }
 inline void SetLane(bool* value, uint32_t, bool x) { *value = x; }
+
+// A value that is used several times in a row. (The twin has compilers read vectors once only, not
+// at each use: instructions would take them from memory, and loads are what there is least of.)
+template <typename F>
+inline F InRegister(F x) {
+  return x;
+}
+
+// All lanes from as many floats.
+template <typename F>
+inline F FromLanes(const float* values) {
+  F x;
+  static_assert(sizeof x == sizeof *values * Lanes<F>::kCount, "nothing but its lanes");
+  memcpy(&x, values, sizeof x);
+  return x;
+}
 
 // What is hashed and answered: NaNs of one kind, since processors differ in theirs.
 inline float Canonical(float x) { return x == x ? x : BitsToFloat(0x7FC00000u); }

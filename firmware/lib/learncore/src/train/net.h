@@ -43,8 +43,10 @@ struct Watcher {
   uint32_t until;
 };
 
-// Examples of a batch that vectors take through a single dense layer side by side.
-constexpr uint32_t kTogether = 4;
+// Examples of a batch that vectors take through a single dense layer side by side: as many as a
+// processor's nearer caches hold.
+constexpr uint32_t kMostTogether = 32;
+constexpr uint32_t kBytesTogether = 128 * 1024;
 
 template <typename F>
 class Net {
@@ -60,7 +62,7 @@ class Net {
   uint32_t inputs() const { return graph_.layers[first_].inputs(); }
   uint32_t classes() const { return graph_.classes(); }
   uint32_t parameter_count() const { return count_; }
-  F* input() { return input_ + turn() * inputs(); }  // [inputs]: write it before Forward
+  F* input() { return input_ + turn() * stride_; }  // [inputs]: write it before Forward
   F* parameters() { return theta_; }
   const F* parameters() const { return theta_; }
   F* gradient() { return gradient_; }
@@ -75,13 +77,15 @@ class Net {
   F* delta() { return work_[graph_.count - 1].dy + turn() * classes(); }
 
   // Vectors only, where a single layer is trained: input(), logits() and delta() are those of
-  // example `turn` of kTogether.
-  bool together() const { return together_; }
+  // example `turn`, below together(). 0: one example after the other.
+  uint32_t together() const { return together_; }
   void Turn(uint32_t turn) { turn_ = turn; }
-  void ForwardTogether();
+  void ForwardTogether(uint32_t n);
   const F* logits() const { return work_[graph_.count - 1].y + turn() * classes(); }
-  template <typename Combine>  // combine(example, old, gradient)
-  void AccumulateTogether(F* to, Combine combine);
+  // Squared norms of the gradients of n examples.
+  void NormsTogether(uint32_t n, F* norms) const;
+  template <typename Sums>  // see DenseGradientTogether
+  void AccumulateTogether(uint32_t n, Sums sums);
 
   // From delta() down. Afterwards every layer's delta is ready for Accumulate. Returns the squared
   // norm of the gradient over all that is trained, if it is asked for.
@@ -109,7 +113,7 @@ class Net {
   bool biases_only() const { return trained_ == Trained::kBiases; }
   // What input number `number` is, and where its gradient goes (nullptr: nowhere).
   const F* Input(uint32_t number) const {
-    return number == first_number_ ? input_ + turn() * inputs() : work_[number - 1].y;
+    return number == first_number_ ? input_ + turn() * stride_ : work_[number - 1].y;
   }
   F* InputDelta(uint32_t number) {
     return number == first_number_ ? nullptr : work_[number - 1].dy;
@@ -119,8 +123,9 @@ class Net {
   uint32_t first_ = 0;
   uint32_t first_number_ = 0;  // number of the first layer's input
   Trained trained_ = Trained::kWeights;
-  bool together_ = false;
+  uint32_t together_ = 0;
   uint32_t turn_ = 0;
+  uint32_t stride_ = 0;  // between the inputs of two examples
   uint32_t count_ = 0;
   uint32_t moments_count_ = 0;
   Work* work_ = nullptr;  // [graph.count]; those before first_ are not used
@@ -132,7 +137,6 @@ class Net {
   F* best_ = nullptr;
   F* dropout_ = nullptr;
   F* dropped_ = nullptr;  // the last layer's inputs behind dropout
-  F* scratch_ = nullptr;
 };
 
 // Parameters that are not trained are read where they are; lanes share nothing, so each has a copy.
@@ -158,13 +162,19 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   gradient_ = needs.gradient ? arena->AllocArray<F>(count_) : nullptr;
   moments_ = needs.moments == 0 ? nullptr : arena->AllocArray<F>(count_ * needs.moments);
   best_ = needs.best ? arena->AllocArray<F>(count_) : nullptr;
-  together_ = Lanes<F>::kCount > 1 && first + 1 == graph.count && needs.gradient && !needs.dropout;
+  together_ = 0;
   turn_ = 0;
-  const uint32_t examples = together_ ? kTogether : 1;
-  input_ = arena->AllocArray<F>(inputs() * examples);
+  stride_ = inputs();
+  if (Lanes<F>::kCount > 1 && first + 1 == graph.count && needs.gradient) {
+    // (One more than a power of two: the same input of two examples lies in two sets of a cache.)
+    stride_ = inputs() + 1;
+    const uint32_t fit = kBytesTogether / (stride_ * static_cast<uint32_t>(sizeof(F)));
+    together_ = fit < 4 ? 4 : fit > kMostTogether ? kMostTogether : fit;
+  }
+  const uint32_t examples = together_ == 0 ? 1 : together_;
+  input_ = arena->AllocArray<F>(stride_ * examples);
   dropout_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
   dropped_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
-  uint32_t scratch = 0;
   uint32_t theta = 0;
   for (uint32_t i = first; i < graph.count; ++i) {
     const Layer& layer = graph.layers[i];
@@ -184,11 +194,8 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
       }
       theta += layer.bias_count + (biases_only() ? 0 : layer.weight_count);
     }
-    const uint32_t needed = ScratchSize(layer);
-    scratch = needed > scratch ? needed : scratch;
     if (work_ != nullptr) work_[i] = work;
   }
-  scratch_ = scratch == 0 ? nullptr : arena->AllocArray<F>(scratch);
 }
 
 template <typename F>
@@ -251,7 +258,7 @@ F Net<F>::Backward(bool norm, bool dropout) {
     const uint32_t at = turn() * layer.outputs();
     ActivationBackward(layer, work.y + at, work.dy + at);
     if (norm && layer.parametric()) {
-      norm2 = norm2 + LayerGradientNorm2(layer, x, work.dy + at, biases_only(), scratch_);
+      norm2 = norm2 + LayerGradientNorm2(layer, x, work.dy + at, biases_only());
     }
     F* dx = InputDelta(layer.input);
     F* dother = layer.kind == LayerKind::kAdd ? InputDelta(layer.other) : nullptr;
@@ -292,20 +299,25 @@ void Net<F>::Accumulate(F* to, Combine combine) {
     const Work& work = work_[i];
     const bool dropped = dropped_ != nullptr && i + 1 == graph_.count;
     const F* x = dropped ? dropped_ : Input(layer.input);
-    LayerGradient(layer, x, work.dy, biases_only(), scratch_, to + work.theta, combine);
+    LayerGradient(layer, x, work.dy, biases_only(), to + work.theta, combine);
   }
 }
 
 template <typename F>
-void Net<F>::ForwardTogether() {
+void Net<F>::ForwardTogether(uint32_t n) {
   const Work& work = work_[first_];
-  DenseForwardTogether<kTogether>(last(), input_, work.weights, work.bias, work.y);
+  DenseForwardTogether(last(), input_, stride_, n, work.weights, work.bias, work.y);
 }
 
 template <typename F>
-template <typename Combine>
-void Net<F>::AccumulateTogether(F* to, Combine combine) {
-  DenseGradientTogether<kTogether>(last(), input_, work_[first_].dy, biases_only(), to, combine);
+void Net<F>::NormsTogether(uint32_t n, F* norms) const {
+  DenseNormsTogether(last(), input_, stride_, n, work_[first_].dy, biases_only(), norms);
+}
+
+template <typename F>
+template <typename Sums>
+void Net<F>::AccumulateTogether(uint32_t n, Sums sums) {
+  DenseGradientTogether(last(), input_, stride_, n, work_[first_].dy, biases_only(), sums);
 }
 
 }  // namespace tinymia

@@ -67,6 +67,13 @@ void ExampleStore::Put(uint32_t slot, const int8_t* window, uint8_t label) {
   stored_ = slot + 1 > stored_ ? slot + 1 : stored_;
 }
 
+void ExampleStore::FillUpTo(uint32_t slot) {
+  for (; stored_ < slot; ++stored_) {
+    memset(slots_ + stored_ * slot_bytes_, 0, slot_bytes_);
+    labels_[stored_] = 0;
+  }
+}
+
 void ExampleStore::Select(const uint8_t* bitmap, uint32_t bytes) {
   const uint32_t room = (capacity_ + 7) / 8;
   memset(bitmap_, 0, room);

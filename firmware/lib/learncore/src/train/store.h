@@ -29,6 +29,7 @@ class ExampleStore {
 
   void Clear();
   void Put(uint32_t slot, const int8_t* window, uint8_t label);  // slot <= stored()
+  void FillUpTo(uint32_t slot);  // with empty windows, no members, where less is stored
   void Select(const uint8_t* bitmap, uint32_t bytes);
 
   // What the trained layers read; valid until the next call.
@@ -37,6 +38,8 @@ class ExampleStore {
   const int8_t* Augmented(const TrainSettings& settings, uint32_t slot, uint32_t epoch,
                           uint32_t position);
 
+  // What was stored.
+  const int8_t* Kept(uint32_t slot) const { return slots_ + slot * slot_bytes_; }
   uint8_t label(uint32_t slot) const { return labels_[slot]; }
   const uint8_t* bitmap() const { return bitmap_; }
   uint32_t stored() const { return stored_; }

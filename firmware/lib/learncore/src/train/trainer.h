@@ -42,6 +42,10 @@ class Trainer {
 
   // Class probabilities, [classes], for what the trained layers read.
   void Answer(const int8_t* features, F* probabilities);
+  // The same for n rows one behind the other, [n][classes]; n up to most_answers(). Valid until the
+  // next call.
+  const F* AnswerTogether(const int8_t* features, uint32_t n);
+  uint32_t most_answers() const { return net_.together() == 0 ? 1 : net_.together(); }
 
   uint32_t epoch() const { return epoch_; }
   uint32_t parameter_count() const { return net_.parameter_count(); }
@@ -49,6 +53,7 @@ class Trainer {
   const F* parameters() const { return net_.parameters(); }
   uint32_t steps_per_epoch(uint32_t lane) const { return lanes_[lane].batches.steps(); }
   uint64_t Hash(uint32_t lane) const;
+  void Hashes(uint64_t* hashes) const;  // of every lane
 
  private:
   struct Lane {
@@ -69,19 +74,30 @@ class Trainer {
   };
 
   void RunEpoch(TrainResult* results);
+  ShuffleDraw StartLane(uint32_t lane);
   void RunStep(uint32_t step, TrainResult* results);
   void LoadExamples(uint32_t i);
+  void LoadAlike(const int8_t* features);  // the same for all lanes
   void LoadInput(const Example* examples, bool partners, F* to);
   template <typename M>
   void Learn(M mask, bool first);
-  void LearnTogether(uint32_t i);
-  // From the logits to every layer's delta.
+  // What LoadExamples and Learn do for n examples from the i-th on, which every lane has. With a
+  // `step` they are the whole batch, and the parameters take it.
+  void LearnTogether(uint32_t i, uint32_t n, const F* step);
+  void LoadTogether(uint32_t i, uint32_t n);
+  // From the logits to their gradient.
   template <typename M>
-  void Examine(M mask, const F* logits);
+  void Judge(M mask, const F* logits);
+  // Clips every layer's delta, by the squared norm of the gradient.
+  template <typename M>
+  void Bound(M mask, F norm2);
   // From probabilities to the gradient of the logits; returns the target's own logit.
   F Subtract(const F* logits, F* delta) const;
-  // `delta` becomes the class probabilities; returns log(sum(exp(logits))).
-  F Softmax(const F* logits, F* delta) const;
+  // `to` becomes exp(logits - top), where `top` is the largest of them; returns the sum.
+  F Exponentials(const F* logits, F* to, F* top) const;
+  void Divide(F* values, F sum) const;
+  // `to` becomes the class probabilities; returns log(sum(exp(logits))).
+  F Softmax(const F* logits, F* to) const;
   void AddNoise(uint32_t step);  // and back from whole units to floats
   void CheckHeldOut(TrainResult* results);
   void CopyLane(const F* from, uint32_t lane, F* to);
@@ -91,9 +107,11 @@ class Trainer {
   Needs needs_;
   ExampleStore* store_ = nullptr;
   Lane* lanes_ = nullptr;
-  const int8_t** rows_ = nullptr;  // [kLanes] what the trained layers read
-  uint16_t* order_ = nullptr;      // [kLanes][slots]
-  F* mixed_ = nullptr;             // features of the partners, with mixup
+  const int8_t** rows_ = nullptr;   // [kLanes] what the trained layers read
+  uint16_t* order_ = nullptr;       // [kLanes][slots]
+  uint16_t* unshuffled_ = nullptr;  // the same as it starts in each epoch, in vectors
+  Targets* held_ = nullptr;         // of examples that are taken together, in vectors
+  F* mixed_ = nullptr;              // features of the partners, with mixup
   uint32_t slots_ = 0;
   uint32_t epoch_ = 0;
   // A plain step behind each example goes straight into the parameters: no gradient is kept.

@@ -3,8 +3,8 @@
 
 #include "../crc32.h"
 #include "../fmath.h"
-#include "../rng.h"
 #include "dropout.h"
+#include "pair.h"
 #include "rows.h"
 #include "trainer.h"
 
@@ -32,7 +32,9 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   lanes_ = arena->AllocArray<Lane>(kLanes);
   rows_ = arena->AllocArray<const int8_t*>(kLanes);
   order_ = arena->AllocArray<uint16_t>(kLanes * slots);
+  unshuffled_ = kLanes == 1 ? nullptr : arena->AllocArray<uint16_t>(kLanes * slots);
   net_.Plan(graph, first, settings[0].trained, needs_, arena);
+  held_ = net_.together() == 0 ? nullptr : arena->AllocArray<Targets>(net_.together());
   mixed_ = needs_.mixup ? arena->AllocArray<F>(net_.inputs()) : nullptr;
   if (arena->used() > arena->size()) return false;
   for (uint32_t l = 0; l < kLanes; ++l) {
@@ -93,14 +95,16 @@ void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
 template <typename F>
 void Trainer<F>::RunEpoch(TrainResult* results) {
   uint32_t most = 0;
+  ShuffleDraw draws[kLanes] = {};
   for (uint32_t l = 0; l < kLanes; ++l) {
     Lane& lane = lanes_[l];
     const TrainSettings& s = *lane.settings;
     SetLane(&rate_, l, s.learning_rate * RateFactor(s, epoch_));
     lane.steps = lane.stopped ? 0 : lane.batches.steps();
-    if (lane.steps != 0) lane.batches.StartEpoch(epoch_);
+    if (lane.steps != 0) draws[l] = StartLane(l);
     most = lane.steps > most ? lane.steps : most;
   }
+  ShuffleLanes(draws, epoch_, F());
   loss_ = F(0.0f);
   uint32_t before[kLanes];
   for (uint32_t l = 0; l < kLanes; ++l) before[l] = results[l].steps;
@@ -111,6 +115,19 @@ void Trainer<F>::RunEpoch(TrainResult* results) {
     results[l].loss = n == 0 ? 0.0f : GetLane(loss_, l) / static_cast<float>(n);
   }
   if (needs_.best) CheckHeldOut(results);
+}
+
+template <typename F>
+ShuffleDraw Trainer<F>::StartLane(uint32_t l) {
+  Batches& batches = lanes_[l].batches;
+  if constexpr (kLanes == 1) {
+    return batches.StartUnshuffled(epoch_);
+  } else {
+    uint16_t* unshuffled = unshuffled_ + l * slots_;
+    const ShuffleDraw draw = batches.StartUnshuffled(epoch_, epoch_ == 0 ? nullptr : unshuffled);
+    if (epoch_ == 0) memcpy(unshuffled, batches.order(), batches.members() * sizeof *unshuffled);
+    return draw;
+  }
 }
 
 template <typename F>
@@ -140,14 +157,20 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
       sum[i] = Select(updates & is_private_, F(0.0f), sum[i]);
     }
   }
-  for (uint32_t i = 0; i < most; ++i) {
-    if constexpr (kLanes > 1) {
-      if (net_.together() && i + kTogether <= fewest) {
-        LearnTogether(i);
-        i += kTogether - 1;
-        continue;
-      }
+  uint32_t i = 0;
+  bool updated = false;
+  if constexpr (kLanes > 1) {
+    const uint32_t together = any_direct_ ? 0 : net_.together();
+    updated =
+        most <= together && fewest == most && all_update && !needs_.privacy && update_.plain_only();
+    const F rate = rate_ / count;
+    while (together != 0 && i < fewest) {
+      const uint32_t n = fewest - i < together ? fewest - i : together;
+      LearnTogether(i, n, updated ? &rate : nullptr);
+      i += n;
     }
+  }
+  for (; i < most; ++i) {
     LoadExamples(i);
     if constexpr (kLanes > 1) {
       MaskOf<F> mask{};
@@ -168,6 +191,7 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
   if (needs_.privacy) AddNoise(step);
   for (uint32_t l = 0; l < kLanes; ++l) lanes_[l].updates += step < lanes_[l].steps ? 1 : 0;
   if constexpr (kLanes > 1) {
+    if (updated) return;
     if (!all_update) {
       update_.Apply(updates, rate_, count, &net_);
       return;
@@ -231,53 +255,40 @@ void Trainer<F>::LoadExamples(uint32_t i) {
 }
 
 template <typename F>
-F Trainer<F>::Softmax(const F* logits, F* to) const {
+inline F Trainer<F>::Exponentials(const F* logits, F* to, F* top) const {
   const uint32_t n = net_.classes();
-  F top = logits[0];
-  for (uint32_t k = 1; k < n; ++k) top = Select(logits[k] > top, logits[k], top);
+  F most = logits[0];
+  for (uint32_t k = 1; k < n; ++k) most = Larger(logits[k], most);
   F sum = F(0.0f);
-  for (uint32_t k = 0; k < n; ++k) {
-    const F e = ExpOfNegative(logits[k] - top);
-    to[k] = e;
-    sum = sum + e;
-  }
-#pragma GCC unroll 4
-  for (uint32_t k = 0; k < n; ++k) to[k] = to[k] / sum;
-  return Log(sum) + top;
+  ForTiles<kLanes == 1 ? 1 : 4>(n, [&](auto block, uint32_t k) {
+    const auto shifted = Neighbours(block, logits + k);
+    Store(ExpOfNegative(shifted - decltype(shifted)(most)), to + k);
+    for (uint32_t j = 0; j < decltype(block)::kSize; ++j) sum = sum + to[k + j];
+  });
+  *top = most;
+  return sum;
 }
 
-// What Learn does for kTogether examples that every lane has.
 template <typename F>
-void Trainer<F>::LearnTogether(uint32_t i) {
-  Targets targets[kTogether];
-  for (uint32_t b = 0; b < kTogether; ++b) {
-    net_.Turn(b);
-    LoadExamples(i + b);
-    targets[b] = targets_;
-  }
-  net_.ForwardTogether();
-  for (uint32_t b = 0; b < kTogether; ++b) {
-    net_.Turn(b);
-    targets_ = targets[b];
-    Examine(Always(), net_.logits());
-  }
-  net_.Turn(0);
-  if (needs_.privacy) {
-    net_.AccumulateTogether(net_.gradient(), [&](uint32_t b, F sum, F g) {
-      return AddPrivate<F, Always>{{}, is_private_, to_units_, i + b == 0}(sum, g);
-    });
-  } else if (i == 0) {
-    net_.AccumulateTogether(net_.gradient(),
-                            [](uint32_t b, F sum, F g) { return b == 0 ? g : sum + g; });
-  } else {
-    net_.AccumulateTogether(net_.gradient(), [](uint32_t, F sum, F g) { return sum + g; });
-  }
+inline void Trainer<F>::Divide(F* values, F sum) const {
+  const uint32_t n = net_.classes();
+#pragma GCC unroll 4
+  for (uint32_t k = 0; k < n; ++k) values[k] = values[k] / sum;
+}
+
+template <typename F>
+F Trainer<F>::Softmax(const F* logits, F* to) const {
+  F top;
+  const F sum = Exponentials(logits, to, &top);
+  Divide(to, sum);
+  return Log(sum) + top;
 }
 
 template <typename F>
 template <typename M>
 void Trainer<F>::Learn(M mask, bool first) {
-  Examine(mask, net_.Forward(needs_.dropout));
+  Judge(mask, net_.Forward(needs_.dropout));
+  Bound(mask, net_.Backward(needs_.clipping, needs_.dropout));
   if (all_direct_) {
     net_.Accumulate(net_.parameters(), Descend<F, M>{mask});
     return;
@@ -331,13 +342,16 @@ F Trainer<F>::Subtract(const F* logits, F* delta) const {
 
 template <typename F>
 template <typename M>
-void Trainer<F>::Examine(M mask, const F* logits) {
+void Trainer<F>::Judge(M mask, const F* logits) {
   F* delta = net_.delta();
   const F log_total = Softmax(logits, delta);
   const F loss = log_total - Subtract(logits, delta);
   loss_ = Select(mask, loss_ + loss, loss_);
+}
 
-  const F norm2 = net_.Backward(needs_.clipping, needs_.dropout);
+template <typename F>
+template <typename M>
+void Trainer<F>::Bound(M mask, F norm2) {
   F factor = F(1.0f);
   MaskOf<F> broken{};
   if (needs_.clipping) {
@@ -422,12 +436,17 @@ void Trainer<F>::CopyLane(const F* from, uint32_t lane, F* to) {
 }
 
 template <typename F>
-void Trainer<F>::Answer(const int8_t* features, F* probabilities) {
+void Trainer<F>::LoadAlike(const int8_t* features) {
   const Interpreter::TensorInfo& info = store_->cut().info;
   F* x = net_.input();
   for (uint32_t j = 0; j < net_.inputs(); ++j) {
     x[j] = F(static_cast<float>(features[j] - info.zero_point) * info.scale);
   }
+}
+
+template <typename F>
+void Trainer<F>::Answer(const int8_t* features, F* probabilities) {
+  LoadAlike(features);
   Softmax(net_.Forward(), probabilities);
 }
 
@@ -441,6 +460,10 @@ uint64_t Trainer<F>::Hash(uint32_t lane) const {
   return hash.value();
 }
 
-extern template class Trainer<float>;  // in trainer.cc
+}  // namespace tinymia
 
+#include "trainer_together.h"
+
+namespace tinymia {
+extern template class Trainer<float>;  // in trainer.cc
 }  // namespace tinymia

@@ -35,6 +35,8 @@ class Update {
     power2_ = F(1.0f);
   }
 
+  // Whether parameters[i] -= (rate / count) * gradient[i] is all that Apply does.
+  bool plain_only() const { return plain_only_; }
   // Lanes in `mask` take one step of `rate` along the mean of what net's gradient sums up over
   // `count` examples.
   template <typename M>

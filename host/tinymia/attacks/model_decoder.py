@@ -1,0 +1,329 @@
+"""The joint decoder by a model of the training: few shadow devices, or none, and any policy.
+
+:mod:`tinymia.attacks.joint` learns the way from answers to members as one linear map, and so needs
+shadow devices by the hundred. But how a head answers to its members is largely known beforehand:
+gradient descent filters their gradients (:mod:`tinymia.attacks.templates`). A few numbers are left
+for shadow devices to teach (:mod:`tinymia.attacks.response`), or for the recipe to tell
+(:mod:`tinymia.attacks.linearised`). What the device's policy lets through is turned into what it
+says of the weights by its likelihood, and that into membership bits by expectation propagation
+(:mod:`tinymia.attacks.posterior`).
+
+Related work. That windows' memberships depend on each other once the model is seen: Du et al.,
+Cascading and Proxy Membership Inference Attacks, NDSS 2026 (arXiv 2507.21412), who condition shadow
+models on members that are already found, one round after the other. Learning the inverse of
+training from shadow models: Salem et al., Updates-Leak, USENIX Security 2020, and Balle, Cherubin
+and Hayes, IEEE S&P 2022, whose reconstructor network maps weights to one unknown example. That
+dependent members are easier to find: Humphries et al., arXiv 2010.12112. None decodes a whole set
+at once by a model of its training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from tinymia.attacks.base import Adversary, Attack, AttackInfo
+from tinymia.attacks.heads import Doubles, Readout
+from tinymia.attacks.joint import bits_of
+from tinymia.attacks.knowing import phrase_of, suffix_of
+from tinymia.attacks.linearised import Linearised
+from tinymia.attacks.posterior import Locator, likelihood_of, log_odds
+from tinymia.attacks.response import Law, Prior, Response
+from tinymia.attacks.ridge import calibrate, ridge
+from tinymia.attacks.signals import remembered
+from tinymia.attacks.softmax import head_of, read_by_head
+from tinymia.attacks.templates import Habits, HeadTemplates, KernelTemplates, Templates
+from tinymia.attacks.wary import Wary
+from tinymia.errors import StudyError
+from tinymia.evidence import (
+    AnswerSettings,
+    Candidates,
+    Knowledge,
+    Lab,
+    OutputPolicy,
+    Reveals,
+    Run,
+    Scorer,
+    Scores,
+    Shadows,
+    Target,
+)
+from tinymia.evidence.types import Bools, Integers
+
+REFERENCE = "this project; cf. Du et al., NDSS 2026, and Balle et al., IEEE S&P 2022"
+_RETIMINGS = 2
+"""How often a device's length of training is estimated anew from where it was located."""
+_LEAST = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """What is decoded: windows that are members together, or single windows.
+
+    Attributes:
+        of: (n,) 0 to G - 1.
+        labels: (G,), the class of each unit's first window.
+    """
+
+    of: Integers
+    labels: Integers
+
+    @classmethod
+    def among(cls, candidates: Candidates, grouped: bool = True) -> Units:
+        """Those of a person's windows."""
+        of = bits_of(candidates) if grouped else np.arange(len(candidates))
+        return cls(of, candidates.labels[np.unique(of, return_index=True)[1]])
+
+    def members(self, shadows: Shadows) -> Bools:
+        """(s, G)."""
+        return shadows.member[:, np.unique(self.of, return_index=True)[1]]
+
+
+class Laws(Protocol):
+    """Laws of devices, see :class:`Response`, :class:`Wary` and :class:`Linearised`."""
+
+    readout: Readout
+
+    def at(self, matrix: Doubles | None) -> Law:
+        """The law of devices like this one; None: of most."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """Scores devices by their answers, or by their weights.
+
+    Attributes:
+        answer: under which policy they answer.
+        laws: of their training.
+        units: what is decoded.
+        retimings: how often the law is chosen anew from where a device's weights were located.
+    """
+
+    answer: AnswerSettings
+    laws: Laws
+    units: Units
+    retimings: int = 0
+
+    @cached_property
+    def _usual(self) -> Locator:
+        return Locator(self.laws.at(None))
+
+    def __call__(self, target: Target) -> Scores:
+        """(n,) log odds."""
+        answers = target.answers[:, 0]
+        if self.answer.policy is OutputPolicy.FULL:
+            return self.by_matrix(self.laws.readout.of_whole(answers[None])[0])
+        likelihood = likelihood_of(answers, self.answer, self.laws.readout.missed)
+        locator = self._usual
+        found = locator.locate(likelihood)
+        for _ in range(self.retimings):
+            locator = Locator(self.laws.at(locator.matrix(found[0])))
+            found = locator.locate(likelihood)
+        return log_odds(*locator.evidence(*found), locator.law.prior)[self.units.of]
+
+    def by_matrix(self, matrix: Doubles) -> Scores:
+        """(n,) log odds for a device whose matrix (k, q) is known."""
+        law = self.laws.at(matrix)
+        odds = log_odds(law.information, law.weighted @ law.whiten(matrix), law.prior)
+        return odds[self.units.of]
+
+
+@dataclass(frozen=True)
+class ModelDecoder:
+    """All membership bits from all that a device shows, by a model of its training.
+
+    Attributes:
+        knowledge: what the shadow devices are trained on.
+        grouped: whether the adversary knows which windows are members together.
+        weights: whether the trained weights are read instead of the answers.
+        headline: see :class:`AttackInfo`.
+    """
+
+    knowledge: Knowledge = Knowledge.SAME_PERSON
+    grouped: bool = True
+    weights: bool = False
+    headline: bool = False
+
+    @property
+    def info(self) -> AttackInfo:
+        """See :class:`AttackInfo`."""
+        what = f"joint-model{'-weights' * self.weights}{'' if self.grouped else '-windows'}"
+        return AttackInfo(
+            name=what + suffix_of(self.knowledge),
+            title=f"Joint decoder by a model of training{', of the weights' * self.weights}"
+            f"{'' if self.grouped else ', window by window'}{phrase_of(self.knowledge)}",
+            reference=REFERENCE,
+            adversary=Adversary.FLASH if self.weights else Adversary.JOINT,
+            # Those that stand for nobody are tried where there is most to see.
+            needs=Reveals.LABEL if self.headline else Reveals.ALL_PROBABILITIES,
+            knowledge=self.knowledge,
+            weights=self.weights,
+            headline=self.headline,
+            limits="It knows which windows were recorded together." if self.grouped else "",
+        )
+
+    def fit(self, lab: Lab, run: Run, person: str) -> Scorer:
+        """See :class:`Attack`.
+
+        Raises:
+            StudyError: there are fewer than four shadow devices.
+        """
+        if self.weights and lab.candidates(run, person).features is None:
+            return _deep_weights(lab, run, person, self.knowledge)
+        response, units = respond(lab, run, person, self.knowledge, grouped=self.grouped)
+        if response is None:
+            return lambda target: np.zeros(len(target.candidates))
+        if self.weights:
+            judge = Judge(AnswerSettings(), response, units)
+
+            def score(target: Target) -> Scores:
+                assert target.theta is not None, "the target's weights are not granted"
+                head = head_of(target.theta, target.candidates.classes)
+                return judge.by_matrix(response.readout.of_weights(head))
+
+            return score
+        if self.knowledge is Knowledge.SAME_PERSON:
+            return Judge(run.answer, response, units, _RETIMINGS if response.timed else 0)
+        return Judge(run.answer, Wary(response, units.labels), units, _RETIMINGS)
+
+
+def _deep_weights(lab: Lab, run: Run, person: str, knowledge: Knowledge) -> Scorer:
+    """Where there is no model of the training: a ridge regression, as ``joint-weights`` has it, of
+    weights in units of their spread over shadow devices."""
+    shadows = lab.shadows(run, person, knowledge)
+    assert shadows.theta is not None, "the lab gives no weights"
+    units = Units.among(lab.candidates(run, person))
+    theta = shadows.theta.astype(np.float64)
+    spread = theta.std(axis=0)
+    spread += 1e-6 * max(float(spread.max()), 1e-30)
+    member = units.members(shadows)
+    fitted = ridge(theta / spread, member.astype(np.float64))
+    calibration = calibrate(fitted.left_out, member)
+
+    def score(target: Target) -> Scores:
+        assert target.theta is not None, "the target's weights are not granted"
+        decoded = fitted.decode(target.theta.astype(np.float64) / spread)
+        return np.asarray(calibration.ratio(decoded)[units.of], np.float64)
+
+    return score
+
+
+def respond(
+    lab: Lab, run: Run, person: str, knowledge: Knowledge, *, grouped: bool = True
+) -> tuple[Response | None, Units]:
+    """The model of a run's devices, made once for all attacks; None where training moves nothing.
+
+    The adversary sees shadow devices' answers whole, whatever the attacked one's policy: they are
+    the adversary's own.
+
+    Args:
+        lab: candidates and shadow devices.
+        run: which run; how it answers matters where deep networks' answers are summarised.
+        person: whose devices.
+        knowledge: what the shadow devices are trained on.
+        grouped: whether it is known which windows are members together.
+
+    Raises:
+        StudyError: there are fewer than four shadow devices.
+    """
+    whole = run.answering(AnswerSettings())
+    candidates = lab.candidates(whole, person)
+    shadows = lab.shadows(whole, person, knowledge)
+    if len(shadows) < _LEAST:
+        raise StudyError(
+            f"{len(shadows)} shadow devices are too few for a model of the training.",
+            f"Give {_LEAST} at least; 64 find nearly all that there is to find.",
+        )
+    units = Units.among(candidates, grouped)
+    # Locating a device that hides something takes equations in all numbers of its matrix.
+    brief = candidates.features is None and run.answer.policy is not OutputPolicy.FULL
+    informed = knowledge is not Knowledge.UNDEFENDED
+
+    def make() -> Response | None:
+        return _response(whole, candidates, shadows, units, grouped, informed, brief)
+
+    key = "response", run.recipe, grouped, brief, informed, candidates.group.tobytes()
+    return remembered(shadows, key, make), units
+
+
+def _response(
+    run: Run,
+    candidates: Candidates,
+    shadows: Shadows,
+    units: Units,
+    grouped: bool,
+    informed: bool,
+    brief: bool,
+) -> Response | None:
+    answers, labels = shadows.answers[:, :, 0], candidates.labels
+    is_head = candidates.features is not None and candidates.head is not None
+    if is_head:
+        readout, start = _head(candidates)
+    else:
+        readout = Readout.of_answers(answers, brief)
+        start = readout.of_whole(candidates.base[None, :, 0])[0]
+    matrices = readout.of_whole(answers)
+    mean = matrices.mean(axis=0)
+    if not np.abs(matrices - mean).max() > 1e-5 * np.abs(matrices).max():
+        return None
+    templates: Templates
+    if is_head:
+        habits = Habits.of(run) if informed else Habits()
+        read = read_by_head(candidates)
+        templates = HeadTemplates(readout, read, labels, units.of, start, mean, habits)
+    else:
+        base = np.asarray(candidates.base[:, 0], np.float64)
+        templates = KernelTemplates(readout, matrices, labels, units.of, base)
+    member = units.members(shadows)
+    if grouped:
+        prior = Prior.learnt(member, units.labels)
+    else:
+        prior = Prior.independent(len(units.labels), float(member.mean()))
+    return Response(readout, templates, matrices, member, start, prior)
+
+
+def _head(candidates: Candidates) -> tuple[Readout, Doubles]:
+    """How a head's answers follow from its matrix, and the public head's."""
+    assert candidates.head is not None
+    readout = Readout.of_head(read_by_head(candidates), candidates.classes)
+    return readout, readout.of_weights(candidates.head)
+
+
+@dataclass(frozen=True)
+class UntrainedDecoder:
+    """The same by one who trains no shadow devices: the recipe tells what they would show."""
+
+    info: ClassVar[AttackInfo] = AttackInfo(
+        name="joint-untrained",
+        title="Joint decoder by the recipe",
+        reference="this project; cf. Koh and Liang, ICML 2017, and Mandt et al., JMLR 2017",
+        adversary=Adversary.NO_SHADOWS,
+        needs=Reveals.ALL_PROBABILITIES,
+        head_only=True,
+        calibrated=True,
+        limits="It knows the recipe and which windows were recorded together.",
+    )
+
+    def fit(self, lab: Lab, run: Run, person: str) -> Scorer:
+        """See :class:`Attack`; nothing is asked of the lab but the candidates."""
+        candidates = lab.candidates(run.answering(AnswerSettings()), person)
+        units = Units.among(candidates)
+        readout, start = _head(candidates)
+        read = read_by_head(candidates)
+        laws = Linearised(readout, read, candidates.labels, units.of, start, run)
+        return Judge(run.answer, laws, units, 1)
+
+
+ATTACKS: tuple[Attack, ...] = (
+    ModelDecoder(headline=True),
+    ModelDecoder(grouped=False),
+    ModelDecoder(Knowledge.HALF),
+    ModelDecoder(Knowledge.MISMATCHED),
+    ModelDecoder(Knowledge.UNDEFENDED),
+    ModelDecoder(weights=True, headline=True),
+    UntrainedDecoder(),
+)

@@ -1,0 +1,255 @@
+"""From a device's answers to its members: weights by their likelihood, then membership bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.attacks.heads import Doubles, Pairs, softmax
+from tinymia.attacks.response import Law, Prior
+from tinymia.evidence import AnswerSettings, OutputPolicy
+from tinymia.evidence.types import Integers
+
+Likelihood = Callable[[Doubles], tuple[float, Doubles, Doubles]]
+"""Of logits (n, C): minus the log-likelihood, its gradient (n, C), its curvature (n, C, C), which
+is positive semidefinite (Gauss and Newton's)."""
+
+SHARPNESS = 8.0
+"""Slope of a label's log-odds in its logit: a smooth stand-in for "this one is largest"."""
+_ROUNDING = 6e-8
+_FLOOR = 3e-3
+_SPIKE, _SLAB = 0.1, 0.3
+"""Spread of what a non-member and a member weigh: a member that was held out, or came last, weighs
+less than another."""
+_SWEEPS = 8
+
+
+def likelihood_of(
+    answers: NDArray[Any], answer: AnswerSettings, missed: Doubles | None
+) -> Likelihood:
+    """What answers under a policy that hides something say of the logits behind them.
+
+    Args:
+        answers: (n, C), as the device gave them, NaN where it hid.
+        answer: its policy.
+        missed: (n,), variance of each window's logits that the model leaves out; None: none.
+    """
+    shown = np.nan_to_num(np.asarray(answers, np.float64), nan=-1.0)
+    best: Integers = shown.argmax(axis=1)
+    left_out = np.zeros(len(shown)) if missed is None else missed
+    if answer.policy is OutputPolicy.LABEL:
+        return _of_label(best, left_out)
+    if answer.policy is OutputPolicy.TOP1:
+        return _of_top(best, shown[np.arange(len(best)), best], left_out)
+    assert answer.policy is OutputPolicy.ROUNDED, "whole answers are read, not guessed"
+    return _of_rounded(np.maximum(shown, 0.0), answer.levels, left_out)
+
+
+def _of_rounded(shown: Doubles, levels: int, missed: Doubles) -> Likelihood:
+    # Rounding to 1/levels is noise of variance 1/(12 levels^2), alike for all probabilities; a
+    # logit's noise changes probabilities as much as their covariance says.
+    noise = np.full(len(shown), 1 / (12.0 * levels**2))
+    noise += missed * (_covariances(shown) ** 2).sum(axis=(1, 2)) / shown.shape[1]
+    precision = 1 / noise
+
+    def value(logits: Doubles) -> tuple[float, Doubles, Doubles]:
+        found = softmax(logits)
+        error = shown - found
+        spread = _covariances(found)
+        pulled = np.einsum("ncd,nd->nc", spread, error)
+        return (
+            float(precision @ (error**2).sum(axis=1)) / 2,
+            -precision[:, None] * pulled,
+            precision[:, None, None] * np.matmul(spread, spread),
+        )
+
+    return value
+
+
+def _of_top(best: Integers, shown: Doubles, missed: Doubles) -> Likelihood:
+    at = np.arange(len(best))
+    shown = np.clip(shown, 1e-6, 1.0)
+    rest = np.maximum(1 - shown, _ROUNDING)
+    wanted = np.log(shown / rest)
+    # Near 1 a float32 probability is coarse; elsewhere a floor keeps the equations well-behaved.
+    weight = 1 / ((_ROUNDING / (shown * rest)) ** 2 + _FLOOR**2 + 2 * missed)
+
+    def value(logits: Doubles) -> tuple[float, Doubles, Doubles]:
+        others = logits.copy()
+        others[at, best] = -np.inf
+        top = others.max(axis=1, keepdims=True)
+        powers = np.exp(others - top)
+        total = powers.sum(axis=1, keepdims=True)
+        error = logits[at, best] - top[:, 0] - np.log(total[:, 0]) - wanted
+        slope = -powers / total
+        slope[at, best] = 1.0
+        return (
+            float((weight * error**2).sum()) / 2,
+            (weight * error)[:, None] * slope,
+            weight[:, None, None] * slope[:, :, None] * slope[:, None, :],
+        )
+
+    return value
+
+
+def _of_label(best: Integers, missed: Doubles) -> Likelihood:
+    at = np.arange(len(best))
+    sharpness = 1 / np.sqrt(1 / SHARPNESS**2 + 2 * missed)[:, None]
+
+    def value(logits: Doubles) -> tuple[float, Doubles, Doubles]:
+        found = softmax(sharpness * logits)
+        gradient = found.copy()
+        gradient[at, best] -= 1.0
+        loss = -float(np.log(np.maximum(found[at, best], 1e-300)).sum())
+        return loss, sharpness * gradient, sharpness[:, :, None] ** 2 * _covariances(found)
+
+    return value
+
+
+def _covariances(probabilities: Doubles) -> Doubles:
+    spread = -probabilities[:, :, None] * probabilities[:, None, :]
+    classes = np.arange(probabilities.shape[1])
+    spread[:, classes, classes] += probabilities
+    return np.asarray(spread)
+
+
+class Locator:
+    """Finds a device's matrix from what it said, under a law; reused for all devices of one.
+
+    Args:
+        law: of the devices.
+    """
+
+    def __init__(self, law: Law) -> None:
+        readout = law.readout
+        self.law = law
+        self._back = np.linalg.inv(law.left), np.linalg.inv(law.right)
+        self._offset = readout.logits(law.centre)
+        self._classes = readout.basis.T @ self._back[0]
+        self._rows = readout.rows @ self._back[1].T
+        self._pairs = Pairs(self._rows)
+        self._shape = readout.shape
+
+    def locate(self, likelihood: Likelihood, sweeps: int = 15) -> tuple[Doubles, Doubles]:
+        """The likeliest whitened matrix (p,), by damped Gauss-Newton steps, and the curvature of
+        the answers' log-likelihood there (p, p)."""
+        from scipy.linalg import cho_factor, cho_solve
+
+        marginal = self.law.marginal
+        place = np.zeros(len(marginal))
+        value, slope, curve = likelihood(self._logits(place))
+        for _ in range(sweeps):
+            curvature = self._curvature(curve)
+            gradient = (self._classes.T @ slope.T @ self._rows).ravel() + marginal @ place
+            factor = cho_factor(curvature + marginal, check_finite=False)
+            step = cho_solve(factor, gradient, check_finite=False)
+            before = value + place @ marginal @ place / 2
+            length = 1.0
+            while True:
+                there = place - length * step
+                value, slope, curve = likelihood(self._logits(there))
+                gain = before - (value + there @ marginal @ there / 2)
+                if gain >= 0 or length < 1e-3:
+                    break
+                length *= 0.4
+            place = there
+            if gain < 0.1:
+                break
+        return place, self._curvature(curve)
+
+    def on_boundaries(
+        self, rows: Doubles, one: Integers, other: Integers, spread: Doubles
+    ) -> tuple[Doubles, Doubles]:
+        """As :meth:`locate`, from places at which two classes are known to be equally likely.
+
+        Args:
+            rows: (m, q), what the head reads there, on the readout's axes.
+            one, other: (m,), the classes.
+            spread: (m,), of the difference of their logits about 0.
+        """
+        from scipy.linalg import cho_factor, cho_solve
+
+        readout, law = self.law.readout, self.law
+        classes = self._classes[one] - self._classes[other]
+        places = rows @ self._back[1].T
+        apart = (readout.basis.T[one] - readout.basis.T[other]) @ law.centre
+        gap = (apart * rows).sum(axis=1)
+        equations = (classes[:, :, None] * places[:, None, :]).reshape(len(rows), -1)
+        equations /= spread[:, None]
+        curvature = equations.T @ equations
+        factor = cho_factor(curvature + law.marginal, check_finite=False)
+        return cho_solve(factor, -equations.T @ (gap / spread), check_finite=False), curvature
+
+    def matrix(self, place: Doubles) -> Doubles:
+        """(k, q) of a whitened place (p,)."""
+        left, right = self._back
+        return np.asarray(left @ place.reshape(self._shape) @ right + self.law.centre)
+
+    def evidence(self, place: Doubles, curvature: Doubles) -> tuple[Doubles, Doubles]:
+        """What the answers tell of the members: precision (G, G), and its product with the best
+        guess (G,), both of m - share; the matrix is integrated out."""
+        from scipy.linalg import cho_factor, cho_solve
+
+        law = self.law
+        factor = cho_factor(curvature + law.precision, check_finite=False)
+        lost = cho_solve(factor, law.weighted.T, check_finite=False)
+        information = law.information - law.weighted @ lost
+        return (
+            (information + information.T) / 2,
+            lost.T @ (curvature @ place + law.marginal @ place),
+        )
+
+    def _logits(self, place: Doubles) -> Doubles:
+        moved = self._rows @ place.reshape(self._shape).T
+        return np.asarray(self._offset + moved @ self._classes.T)
+
+    def _curvature(self, curve: Doubles) -> Doubles:
+        return self._pairs.sum(np.matmul(np.matmul(self._classes.T, curve), self._classes))
+
+
+def log_odds(information: Doubles, pull: Doubles, prior: Prior) -> Doubles:
+    """Log posterior odds of each unit's membership, given Gaussian evidence on all.
+
+    Expectation propagation (Minka, UAI 2001) with a site for each unit: it weighs about 0 or about
+    1, see ``_SPIKE`` and ``_SLAB``.
+
+    Args:
+        information: (G, G), precision of the evidence on m - share.
+        pull: (G,), its product with the best guess.
+        prior: of the members.
+
+    Returns:
+        (G,).
+    """
+    units = len(pull)
+    precision = information + prior.ties
+    shift = pull + precision @ np.full(units, prior.share)
+    site = np.full(units, 1 / prior.variance)
+    push = site * prior.share
+    odds = np.zeros(units)
+    start = np.log(prior.share / (1 - prior.share))
+    for _ in range(_SWEEPS):
+        total = precision.copy()
+        total[np.diag_indices(units)] += site
+        inverse = np.linalg.inv(total)
+        spread = np.diag(inverse)
+        away = 1 / np.maximum(1 / spread - site, 1e-6)  # variance without the unit's own site
+        place = away * (inverse @ (shift + push) / spread - push)
+        zero, one = away + _SPIKE**2, away + _SLAB**2
+        new = start + (np.log(zero / one) + place**2 / zero - (place - 1) ** 2 / one) / 2
+        chance = 1 / (1 + np.exp(-np.clip(new, -30, 30)))
+        at_zero, at_one = place * _SPIKE**2 / zero, (place * _SLAB**2 + away) / one
+        mean = (1 - chance) * at_zero + chance * at_one
+        second = (1 - chance) * (away * _SPIKE**2 / zero + at_zero**2)
+        second += chance * (away * _SLAB**2 / one + at_one**2)
+        variance = np.maximum(second - mean**2, 1e-9)
+        change = float(np.abs(new - odds).max())
+        odds = new
+        if change < 1e-2:
+            break
+        site = 0.4 * site + 0.6 * np.maximum(1 / variance - 1 / away, 1e-8)
+        push = 0.4 * push + 0.6 * (mean / variance - place / away)
+    return np.asarray(odds)

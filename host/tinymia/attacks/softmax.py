@@ -1,0 +1,139 @@
+"""What a softmax head's trained weights say of its loss: gradients, and Hessians without a group.
+
+With features x (a 1 behind them, for the bias), probabilities p and the true class one-hot y, the
+loss's gradient is (p - y) x' and its Hessian (diag(p) - p p') (x) x x'; the latter is U U' with
+U = (diag(sqrt p) - p sqrt(p)') (x) x.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.evidence import Candidates, Run
+
+Floats = NDArray[np.float64]
+
+
+def read_by_head(candidates: Candidates) -> Floats:
+    """(n, d + 1) float64: features and a 1.
+
+    Raises:
+        AssertionError: more than the head is trained.
+    """
+    assert candidates.features is not None, "more than the head is trained"
+    return np.column_stack([candidates.features, np.ones(len(candidates))]).astype(np.float64)
+
+
+def head_of(theta: NDArray[np.float32], classes: int) -> Floats:
+    """(classes, d + 1) float64 of the weights row by row and the biases behind them."""
+    split = len(theta) - classes
+    rows = theta[:split].reshape(classes, -1)
+    return np.column_stack([rows, theta[split:]]).astype(np.float64)
+
+
+def probabilities(head: Floats, read: Floats) -> Floats:
+    """(n, classes) float64, rows that sum to 1."""
+    logits = read @ head.T
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float64)
+
+
+def residuals(probs: Floats, labels: NDArray[np.int64]) -> Floats:
+    """(n, classes): p - y, the loss's gradient by the logits."""
+    left = probs.copy()
+    left[np.arange(len(labels)), labels] -= 1.0
+    return left
+
+
+def early_stopping(run: Run, windows: int) -> float:
+    """Damping of a mean Hessian that training as short as this amounts to.
+
+    T steps of gradient descent of rate r shrink an eigendirection as a ridge of strength 1 / (r T)
+    does (Ali, Kolter and Tibshirani, AISTATS 2019). Half of the windows are taken for members.
+
+    Args:
+        run: its rate, batch and epochs.
+        windows: number of candidates.
+    """
+    steps = max(run.epochs, 1) * max(windows / 2 / max(run.training.batch, 1), 1.0)
+    return 1.0 / (max(run.training.learning_rate, 1e-12) * steps)
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """Inverse Hessians of the mean loss of all candidates but one group, plus a damping.
+
+    The sum over the others is divided by the number of all candidates, n. Parameters stand class
+    by class, P of them.
+
+    Attributes:
+        inverse: (P, P), of the Hessian that has all candidates.
+        root: (n, P, classes), U of each window over the square root of n.
+        solved: (n, P, classes), the inverse times that.
+    """
+
+    inverse: Floats
+    root: Floats
+    solved: Floats
+
+    def overlap(self, group: NDArray[np.intp]) -> Floats:
+        """V' A^-1 V of a group's roots V side by side: (m * classes, m * classes)."""
+        v, w = _beside(self.root[group]), _beside(self.solved[group])
+        return np.asarray(v.T @ w, dtype=np.float64)
+
+    def without(self, group: NDArray[np.intp], solved: Floats) -> Floats:
+        """Some columns times the inverse Hessian that lacks a group's windows.
+
+        By Woodbury's identity: (A - V V')^-1 B = C + W (I - V' W)^-1 V' C, C = A^-1 B, W = A^-1 V.
+
+        Args:
+            group: indices of the windows that are left out.
+            solved: (P, k), C.
+
+        Returns:
+            (P, k) float64.
+        """
+        inner = self.overlap(group)
+        right = np.linalg.solve(np.eye(len(inner)) - inner, _beside(self.root[group]).T @ solved)
+        return np.asarray(solved + _beside(self.solved[group]) @ right, dtype=np.float64)
+
+    def leverage(self, group: NDArray[np.intp]) -> Floats:
+        """V' (A - V V')^-1 V, as :meth:`without` has it: (m * classes, m * classes)."""
+        inner = self.overlap(group)
+        return np.asarray(np.linalg.solve(np.eye(len(inner)) - inner, inner), dtype=np.float64)
+
+
+def curvature(probs: Floats, read: Floats, damping: float) -> Curvature:
+    """Of a head that gives these probabilities.
+
+    Args:
+        probs: (n, classes).
+        read: (n, d + 1).
+        damping: above 0, so that every inverse exists.
+    """
+    (count, classes), width = probs.shape, read.shape[1]
+    hessian = np.empty((classes, width, classes, width))
+    for k in range(classes):
+        for m in range(k + 1):
+            weight = probs[:, k] * ((k == m) - probs[:, m]) / count
+            block = read.T @ (weight[:, None] * read)
+            hessian[k, :, m] = hessian[m, :, k] = block
+    size = classes * width
+    inverse = np.linalg.inv(hessian.reshape(size, size) + damping * np.eye(size))
+    root = np.sqrt(probs / count)
+    spread = root[:, :, None] * (np.eye(classes) - np.sqrt(probs[:, :, None] * probs[:, None, :]))
+    kept = (inverse.reshape(-1, width) @ read.T).reshape(size, classes, count)
+    flat = spread[:, :, None, :] * read[:, None, :, None]
+    return Curvature(
+        inverse,
+        np.asarray(flat.reshape(count, size, classes)),
+        np.asarray(kept.transpose(2, 0, 1) @ spread),
+    )
+
+
+def _beside(blocks: Floats) -> Floats:
+    """(m, P, classes) to (P, m * classes)."""
+    return blocks.transpose(1, 0, 2).reshape(blocks.shape[1], -1)

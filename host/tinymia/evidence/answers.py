@@ -1,0 +1,105 @@
+"""What the device reveals of an answer, and the same on the host for whole answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.errors import StudyError
+
+
+class OutputPolicy(StrEnum):
+    """What the device reveals of an answer.
+
+    ``FULL``: every class probability. ``ROUNDED``: every class probability, rounded. ``TOP1``: the
+    most likely class and its probability alone. ``LABEL``: the most likely class alone.
+    """
+
+    FULL = "full"
+    ROUNDED = "rounded"
+    TOP1 = "top1"
+    LABEL = "label"
+
+
+class Reveals(IntEnum):
+    """How much of an answer is known, in ascending order; a policy with more satisfies less."""
+
+    LABEL = 0
+    TOP_PROBABILITY = 1
+    ALL_PROBABILITIES = 2
+
+
+REVEALED = {
+    OutputPolicy.FULL: Reveals.ALL_PROBABILITIES,
+    OutputPolicy.ROUNDED: Reveals.ALL_PROBABILITIES,
+    OutputPolicy.TOP1: Reveals.TOP_PROBABILITY,
+    OutputPolicy.LABEL: Reveals.LABEL,
+}
+
+
+@dataclass(frozen=True)
+class AnswerSettings:
+    """How a device answers.
+
+    Attributes:
+        policy: what it reveals.
+        levels: steps of a probability under ``ROUNDED``: 100 rounds to 1/100.
+
+    Raises:
+        StudyError: levels outside 1 to 65535.
+    """
+
+    policy: OutputPolicy = OutputPolicy.FULL
+    levels: int = 100
+
+    def __post_init__(self) -> None:
+        if not 0 < self.levels < 65536:
+            raise StudyError("The levels must be in [1, 65535].", "100 rounds to two digits.")
+
+    @property
+    def reveals(self) -> Reveals:
+        """How much of an answer is known."""
+        return REVEALED[self.policy]
+
+    @property
+    def title(self) -> str:
+        """For people, e.g. "rounded to 1/100"."""
+        return {
+            OutputPolicy.FULL: "full answers",
+            OutputPolicy.ROUNDED: f"rounded to 1/{self.levels}",
+            OutputPolicy.TOP1: "top class and its probability",
+            OutputPolicy.LABEL: "label only",
+        }[self.policy]
+
+
+def reveal(probabilities: NDArray[np.float32], answer: AnswerSettings) -> NDArray[np.float32]:
+    """What a device with these settings would have said instead of whole answers.
+
+    The same float32 operations as ``policy.h`` of the core, so equal to the board's in every bit.
+
+    Args:
+        probabilities: (..., classes) float32, whole answers.
+        answer: the policy.
+
+    Returns:
+        (..., classes) float32. Under TOP1 all but the most likely class are NaN; under LABEL that
+        one is 1 and the others 0.
+    """
+    whole = np.asarray(probabilities, dtype=np.float32)
+    if answer.policy is OutputPolicy.FULL:
+        return whole
+    if answer.policy is OutputPolicy.ROUNDED:
+        steps = whole * np.float32(answer.levels) + np.float32(0.5)
+        counted = np.where(steps >= 1, steps, np.float32(0)).astype(np.uint16)
+        return np.asarray(counted / np.float32(answer.levels), dtype=np.float32)
+    best = np.nan_to_num(whole, nan=-1.0).argmax(axis=-1)[..., None]
+    if answer.policy is OutputPolicy.LABEL:
+        label = np.zeros_like(whole)
+        np.put_along_axis(label, best, np.float32(1), -1)
+        return label
+    shown = np.full_like(whole, np.nan)
+    np.put_along_axis(shown, best, np.take_along_axis(whole, best, -1), -1)
+    return shown

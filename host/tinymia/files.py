@@ -1,0 +1,61 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tinymia.errors import DataError, TinymiaError
+
+
+def write_whole(
+    path: str | Path, data: bytes, what: str = "", error: type[TinymiaError] = DataError
+) -> Path:
+    """Write a file, and its folder, so that no reader ever sees half of it, and none is left.
+
+    What is there already is replaced; a device or a pipe is written to.
+
+    Args:
+        path: where it goes; a link is followed.
+        data: its content.
+        what: it is, for the message ("the bundle").
+        error: what is raised.
+
+    Returns:
+        The path.
+
+    Raises:
+        TinymiaError: of that class, naming the file: the disk is full, the folder read-only, ...
+    """
+    target = Path(path)
+    final = Path(os.path.realpath(target))
+    part = final.with_name(f".{final.name}.{os.getpid()}.part")
+    try:
+        if final.exists() and not final.is_file() and not final.is_dir():
+            final.write_bytes(data)
+            return target
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_bytes(data)
+            part.replace(final)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+    except OSError as failure:
+        named = f"{what} {target}" if what else str(target)
+        raise error(f"Cannot write {named}: {failure.strerror}.") from failure
+    return target
+
+
+def npz(arrays: Mapping[str, Any]) -> bytes:
+    """The bytes of a compressed .npz file; NumPy's own writer leaves half of one on a full disk."""
+    import numpy as np
+
+    out = io.BytesIO()
+    np.savez_compressed(out, **arrays)
+    return out.getvalue()

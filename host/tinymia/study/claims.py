@@ -1,0 +1,74 @@
+"""The DP claim of a study's own defence, held against what thousands of devices show."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinymia.errors import StudyError
+from tinymia.evidence import Run, digest
+from tinymia.experiments.epsilon import Finding, devices_of
+from tinymia.export.bundle import Bundle
+from tinymia.study.epsilon_devices import check_claim, design_of
+from tinymia.study.lanes import twin_identity
+from tinymia.study.settings import StudySettings
+from tinymia.study.store import Store
+
+_KIND = "epsilon"
+
+
+def claim_of_run(
+    store: Store,
+    bundle: Bundle,
+    private: Run,
+    settings: StudySettings,
+    delta: float,
+    begin: Callable[[int], None],
+    advance: Callable[[int], None],
+) -> Finding:
+    """Check the claim of a run with DP-SGD, or read what was found before.
+
+    Args:
+        store: has and takes the finding.
+        bundle: what is fine-tuned.
+        private: the run.
+        settings: of the study.
+        delta: at which epsilon is stated.
+        begin: told how many devices there are.
+        advance: told of devices that are trained.
+
+    Raises:
+        StudyError: what is stored is damaged.
+    """
+    import cattrs
+
+    design = design_of(
+        private.training,
+        settings.members,
+        private.epochs,
+        devices=settings.epsilon_devices,
+        seed=settings.seed + 1,
+    )
+    converter = cattrs.Converter()
+    key = digest(
+        {"design": converter.unstructure(design), "delta": delta, "twin": twin_identity(bundle)}
+    )
+    begin(devices_of(design))
+    if store.has(_KIND, key):
+        advance(devices_of(design))
+        try:
+            content: dict[str, Any] = json.loads(store.load(_KIND, key)["json"].tobytes())
+            return converter.structure(content, Finding)
+        except Exception as error:  # cattrs groups what is wrong in several types
+            raise StudyError(
+                f"The stored finding {key} is damaged.", "Give --fresh and run the command again."
+            ) from error
+    # Time is none of the findings: two runs give the same results.
+    found = replace(check_claim(bundle, design, delta, progress=advance), seconds=0.0)
+    text = json.dumps(converter.unstructure(found)).encode()
+    store.save(_KIND, key, {"json": np.frombuffer(text, np.uint8)})
+    return found

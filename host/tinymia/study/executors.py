@@ -1,0 +1,115 @@
+"""Where cells are worked on: in this thread, or in processes side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, cast
+
+from tinymia.errors import StudyError
+
+Cell = TypeVar("Cell")
+Result = TypeVar("Result")
+
+
+class Executor(Protocol):
+    """Runs the same work on many cells."""
+
+    def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
+        """The results in the order of the cells, each as soon as those before it are there.
+
+        Args:
+            work: a callable that can be pickled, where the executor has processes.
+            cells: likewise.
+
+        Raises:
+            TinymiaError: what the first cell raised that failed; no further ones are begun.
+        """
+        ...
+
+
+class Here:
+    """One cell after the other in this thread."""
+
+    def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
+        """See :class:`Executor`."""
+        return map(work, cells)
+
+
+class Processes:
+    """Cells side by side in processes of their own, each with one thread of linear algebra.
+
+    One thread, so that sums have one order and results do not depend on how many processors there
+    are.
+
+    Args:
+        workers: 0: one a processor that this process may use.
+    """
+
+    def __init__(self, workers: int = 0) -> None:
+        self.workers = workers or len(os.sched_getaffinity(0))
+
+    def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
+        """See :class:`Executor`."""
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool
+
+        if not cells:
+            return
+        # Not forked: threads of the twin or of a simulator's line do not survive that.
+        context = multiprocessing.get_context("spawn")
+        names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+        before = {name: os.environ.get(name) for name in names}
+        os.environ.update(dict.fromkeys(names, "1"))
+        workers = min(self.workers, len(cells))
+        pool = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_begin, initargs=(work,)
+        )
+        try:
+            for done in pool.map(_call, cells):
+                yield cast("Result", done)
+        except BrokenProcessPool as error:
+            raise StudyError(
+                "A worker process ended before its work was done; perhaps memory ran out.",
+                "What is finished is kept: run the same command again, with fewer --boards.",
+            ) from error
+        except BaseException:
+            # Who was interrupted does not wait for what is under way.
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+_work: Callable[[Any], Any] | None = None
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    """In a worker: keep the work, which is large, instead of sending it with each cell."""
+    import multiprocessing
+    import signal
+    import threading
+
+    def follow() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    # Killed, the parent cannot end its workers, and these would wait for work for ever.
+    threading.Thread(target=follow, daemon=True).start()
+    global _work  # noqa: PLW0603 - there is one work in a worker process
+    _work = work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
+
+
+def _call(cell: Any) -> Any:
+    assert _work is not None
+    return _work(cell)

@@ -1,0 +1,91 @@
+"""Whose devices are audited: their windows, and which are members in each repetition."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.data.dataset import PersonalDataset
+from tinymia.data.splits import (
+    MAX_SLOTS,
+    Draw,
+    Pool,
+    assert_disjoint,
+    draw,
+    draw_cross_arm,
+    model_pool,
+)
+from tinymia.export.bundle import Bundle
+from tinymia.study.settings import StudySettings
+
+
+@dataclass(frozen=True, eq=False)
+class Person:
+    """One audited person.
+
+    Attributes:
+        pool: their windows.
+        draws: members and non-members, one for each repetition.
+        windows: (n, ...) int8, the pool's windows as the model takes them.
+    """
+
+    pool: Pool
+    draws: tuple[Draw, ...]
+    windows: NDArray[np.int8]
+
+    @property
+    def name(self) -> str:
+        """Of the person."""
+        return self.pool.person
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """(n,) int64, true classes."""
+        return self.pool.windows.y
+
+    @cached_property
+    def digest(self) -> str:
+        """Of windows and labels: what a device was trained on and asked about."""
+        content = hashlib.sha256(self.windows.tobytes())
+        content.update(np.ascontiguousarray(self.labels, np.int64).tobytes())
+        return content.hexdigest()[:16]
+
+
+def drawn(pool: Pool, settings: StudySettings, seed: int, number: int) -> Draw:
+    """One draw by the study's rule."""
+    how = draw_cross_arm if settings.split == "cross-arm" else draw
+    return how(pool, seed, number, settings.members)
+
+
+def plan(
+    settings: StudySettings,
+    dataset: PersonalDataset,
+    people: Sequence[str],
+    bundle: Bundle,
+    max_slots: int = MAX_SLOTS,
+) -> list[Person]:
+    """Each person's windows and draws, with the proof that members and non-members are apart.
+
+    Args:
+        settings: of the study.
+        dataset: the recordings.
+        people: who is audited.
+        bundle: says how long a window is, and how it is quantised.
+        max_slots: windows that the board's sample store holds.
+
+    Raises:
+        DataError: too few windows, or a draw that shares samples.
+    """
+    found = []
+    for person in people:
+        pool = model_pool(dataset, person, bundle.meta, max_slots=max_slots)
+        draws = tuple(drawn(pool, settings, settings.seed, r) for r in range(settings.repetitions))
+        for one in draws:
+            assert_disjoint(pool, one)
+        found.append(Person(pool, draws, bundle.quantize(pool.windows.x)))
+    return found

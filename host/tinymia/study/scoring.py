@@ -1,0 +1,218 @@
+"""Attacks on a study's devices, a person and run at a time, in processes side by side."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import tinymia.attacks
+from tinymia.attacks.base import Adversary, Attack
+from tinymia.attacks.registry import attacks_for
+from tinymia.evidence import AnswerSettings, Knowledge, Reveals, Run, Scores, Target, digest, reveal
+from tinymia.experiments.membership.devices import score
+from tinymia.export.bundle import Bundle
+from tinymia.study.devices import load_device
+from tinymia.study.lab import Public, TwinLab, shadow_key
+from tinymia.study.lanes import Lanes
+from tinymia.study.people import Person
+from tinymia.study.settings import StudySettings, is_deep
+from tinymia.study.store import Store
+
+KIND = "scores"
+_LESS_KNOWN = (Knowledge.HALF, Knowledge.MISMATCHED, Knowledge.UNDEFENDED)
+"""Not tried again under each further policy in the quick run."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One person's devices of one run, under every answer policy of the study.
+
+    Attributes:
+        run: under the study's own policy.
+        person: whose devices.
+        devices: their names in the store, one a repetition.
+    """
+
+    run: Run
+    person: str
+    devices: tuple[str, ...]
+
+
+@dataclass
+class Scoring:
+    """The work on a cell; sent to each worker once.
+
+    Attributes:
+        settings: of the study.
+        bundle: bytes of what was fine-tuned.
+        people: by name.
+        public: other people's windows.
+        counts: shadow devices by (recipe, epochs) of a run.
+        folder: of the study's store.
+        answers: policies, the study's own first.
+        views: answers to each window that attacked devices gave.
+    """
+
+    settings: StudySettings
+    bundle: bytes
+    people: Mapping[str, Person]
+    public: Public
+    counts: Mapping[tuple[str, int], int]
+    folder: Path
+    answers: Sequence[AnswerSettings]
+    views: int
+
+    def __call__(self, cell: Cell) -> Cell:
+        """Score what the store does not have yet; returns the cell."""
+        lab = self.lab
+        for answer in self.answers:
+            self._score(lab, cell, answer)
+        lab.forget()
+        return cell
+
+    @functools.cached_property
+    def lab(self) -> TwinLab:
+        """Shadow devices, in the process that asks first."""
+        lanes = Lanes(Bundle.from_bytes(self.bundle), threads=1, most_views=self.views)
+        return TwinLab(
+            self.settings, lanes, self.people, self.public, self.counts, Store(self.folder)
+        )
+
+    def finished(self, cell: Cell) -> bool:
+        """Whether every score of a cell is there, of today's attacks."""
+        store = Store(self.folder)
+        return all(
+            not self._missing(store, self.key(cell, answer), self.attacks(cell.run, answer))
+            for answer in self.answers
+        )
+
+    def attacks(self, run: Run, answer: AnswerSettings) -> list[Attack]:
+        """What is tried on a run's devices: on the base model what needs no shadow devices."""
+        found = attacks_for(run.answering(answer), views=self._views(run), head=not is_deep(run))
+        if run.is_base:
+            found = [a for a in found if a.info.adversary is Adversary.NO_SHADOWS]
+        if answer == self.answers[0]:
+            return found
+        # Weights are the same whatever is answered: see `scores`.
+        found = [a for a in found if not a.info.weights]
+        if self.settings.every_attack:
+            return found
+        # Whoever sees more than a label has more than what needs no more.
+        label = answer.reveals is Reveals.LABEL
+        return [
+            a for a in found if a.info.headline or (label and a.info.knowledge not in _LESS_KNOWN)
+        ]
+
+    def scores(self, cell: Cell, answer: AnswerSettings) -> dict[str, Scores]:
+        """By attack: (repetitions, n) float64; raises StudyError where they are not there."""
+        store = Store(self.folder)
+        found = store.load(KIND, self.key(cell, answer))
+        scored = {
+            attack.info.name: found[attack.info.name]
+            for attack in self.attacks(cell.run, answer)
+            if attack.info.name in found
+        }
+        if answer != self.answers[0]:
+            own = self.attacks(cell.run, self.answers[0])
+            weights = [attack.info.name for attack in own if attack.info.weights]
+            if weights:
+                main = store.load(KIND, self.key(cell, self.answers[0]))
+                scored |= {name: main[name] for name in weights if name in main}
+        return scored
+
+    def key(self, cell: Cell, answer: AnswerSettings) -> str:
+        """Of a cell's scores under a policy: everything that they depend on but the attacks."""
+        return digest(
+            {
+                "devices": cell.devices,
+                "run": cell.run.answering(answer).key,
+                "shadows": shadow_key(self.settings, self.public.digest),
+                "count": self.counts[cell.run.recipe, cell.run.epochs],
+                "views": self._views(cell.run),
+                "lab": lab_digest(),
+            }
+        )
+
+    def _views(self, run: Run) -> int:
+        return 1 if is_deep(run) else self.views
+
+    def _missing(self, store: Store, key: str, attacks: Sequence[Attack]) -> list[Attack]:
+        """Attacks that were not tried, or are other code now."""
+        if not store.has(KIND, key):
+            return list(attacks)
+        tried = store.load(KIND, key)
+        return [
+            attack
+            for attack in attacks
+            if tried.get(_code(attack.info.name), np.empty(0)).tobytes() != code_of(attack)
+        ]
+
+    def _score(self, lab: TwinLab, cell: Cell, answer: AnswerSettings) -> None:
+        store, key, run = Store(self.folder), self.key(cell, answer), cell.run.answering(answer)
+        missing = self._missing(store, key, self.attacks(cell.run, answer))
+        if not missing:
+            return
+        found = score(lab, run, cell.person, self._targets(lab, store, cell, run), missing)
+        before = store.load(KIND, key) if store.has(KIND, key) else {}
+        # One that could not be tried is marked, too: it is not tried again.
+        marks = {_code(a.info.name): np.frombuffer(code_of(a), np.uint8) for a in missing}
+        store.save(KIND, key, {**before, **found, **marks})
+
+    def _targets(self, lab: TwinLab, store: Store, cell: Cell, run: Run) -> list[Target]:
+        candidates = lab.candidates(run, cell.person)
+        targets = []
+        for repetition, name in enumerate(cell.devices):
+            device = load_device(store, "devices", name)
+            lab.devices[run.recipe, run.epochs, cell.person, repetition] = device.theta
+            answers = device.answers
+            # A board that answered under the study's policy has nothing left to hide.
+            if self.answers[0].reveals is AnswerSettings().reveals:
+                answers = reveal(answers, run.answer)
+            theta = device.theta if len(device.theta) else None
+            targets.append(Target(cell.person, repetition, candidates, answers, theta))
+        return targets
+
+
+def _code(name: str) -> str:
+    return f"code of {name}"
+
+
+def code_of(attack: Attack) -> bytes:
+    """Digest of what an attack declares and of the attacks' code, 16 bytes.
+
+    Of all of it: attacks are made of parts in other files.
+    """
+    return hashlib.sha256(_attacks_digest() + repr(attack.info).encode()).digest()[:16]
+
+
+@functools.cache
+def _attacks_digest() -> bytes:
+    content = hashlib.sha256()
+    for path in sorted(Path(str(tinymia.attacks.__file__)).parent.glob("*.py")):
+        content.update(path.read_bytes())
+    return content.digest()
+
+
+@functools.cache
+def lab_digest() -> str:
+    """Digest of the code that makes shadow devices and shared signals."""
+    import tinymia.attacks.signals
+    import tinymia.study.lab
+    import tinymia.study.lanes
+    import tinymia.study.views
+
+    modules = (
+        tinymia.attacks.signals,
+        tinymia.study.lab,
+        tinymia.study.lanes,
+        tinymia.study.views,
+    )
+    content = hashlib.sha256()
+    for module in modules:
+        content.update(Path(str(module.__file__)).read_bytes())
+    return content.hexdigest()[:16]

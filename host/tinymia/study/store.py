@@ -1,0 +1,183 @@
+"""What is already measured, on disk, named by what it is of: whole files, each of which says so.
+
+A name is the digest of everything that the content depends on. So a study can grow (what is new is
+run, what is there is read), several studies can share a folder, and nothing foreign can be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.errors import StudyError
+
+VERSION = 1
+_FOLDER = "store"
+_LOCK = ".tinymia.lock"
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class Store:
+    """Arrays by kind and key, a file each.
+
+    Files are renamed when they are whole, but not forced onto the disk: after a loss of power one
+    may be damaged, which reading it says.
+
+    Args:
+        folder: of the study; what is measured lies in a folder of its own in it.
+
+    Raises:
+        StudyError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / _FOLDER
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether this is there; raises StudyError when the folder cannot be asked."""
+        path = self._path(kind, key)
+        try:
+            return path.exists()
+        except OSError as error:
+            raise StudyError(f"Cannot read {path}: {error.strerror}.") from error
+
+    def save(self, kind: str, key: str, arrays: Arrays) -> None:
+        """Store arrays under a name, whole or not at all.
+
+        Raises:
+            StudyError: the disk does not take it; what was stored before is as it was.
+        """
+        path = self._path(kind, key)
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        mark = json.dumps({"version": VERSION, "kind": kind, "key": key})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                _write(file, {**arrays, "_of": np.frombuffer(mark.encode(), np.uint8)})
+            part.replace(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise StudyError(
+                f"Cannot write {path}: {error.strerror}.",
+                "What is finished is kept: make room and run the same command again.",
+            ) from error
+
+    def load(self, kind: str, key: str) -> dict[str, NDArray[Any]]:
+        """What was stored under a name.
+
+        Raises:
+            StudyError: it is not there, damaged, or of something else than its name says.
+        """
+        path = self._path(kind, key)
+        try:
+            with np.load(path, allow_pickle=False) as content:
+                found = {name: content[name] for name in content.files}
+            mark = json.loads(found.pop("_of").tobytes())
+        except (
+            OSError,
+            EOFError,
+            KeyError,
+            TypeError,
+            ValueError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise StudyError(
+                f"The stored file {path} is damaged.", "Delete it and run the command again."
+            ) from error
+        if mark != {"version": VERSION, "kind": kind, "key": key}:
+            raise StudyError(
+                f"The stored file {path} is of something else than its name says.",
+                "Delete it and run the command again.",
+            )
+        return found
+
+    def clear(self) -> None:
+        """Remove everything that was stored, and nothing else; raises StudyError."""
+        try:
+            for path in sorted(self.folder.glob("*/*")):
+                if path.suffix in (".npz", ".part"):
+                    path.unlink()
+        except OSError as error:
+            raise StudyError(f"Cannot empty {self.folder}: {error.strerror}.") from error
+
+    def _path(self, kind: str, key: str) -> Path:
+        return self.folder / kind / f"{key}.npz"
+
+
+def _write(file: object, arrays: Arrays) -> None:
+    """An uncompressed .npz.
+
+    ``np.savez`` itself leaves a half-closed archive behind on a full disk, whose destructor
+    complains a second time.
+    """
+    archive = zipfile.ZipFile(file, "w", zipfile.ZIP_STORED)  # type: ignore[call-overload]
+    try:
+        for name, array in arrays.items():
+            # Of a fixed time, so that equal content makes equal files.
+            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
+            with archive.open(entry, "w", force_zip64=True) as part:
+                write: Callable[..., None] = np.lib.format.write_array
+                write(part, np.asanyarray(array), allow_pickle=False)
+        archive.close()
+    except OSError:
+        archive.fp = None  # nothing is written on the way out
+        raise
+
+
+class Lock:
+    """A folder that one process at a time works in; use as a context manager.
+
+    Args:
+        folder: made when it is not there.
+
+    Raises:
+        StudyError: on entering, when another process works there, or it cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> Lock:
+        from filelock import FileLock, Timeout
+
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(self.folder.resolve() / _LOCK)
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise StudyError(
+                f"{self.folder} is in use: another command works there now.",
+                "Wait for it, or choose another --out.",
+            ) from None
+        except OSError as error:
+            raise StudyError(
+                f"Cannot write to {self.folder}: {error.strerror}.", "Choose another --out."
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[Store]:
+    """The store of a folder that nobody else works in meanwhile; raises StudyError."""
+    with Lock(folder):
+        yield Store(folder)

@@ -1,0 +1,109 @@
+"""A defence that is named is on: on the device, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinymia.defenses import Defense, TrainingSize
+from tinymia.defenses.augmentation import Augmentation
+from tinymia.defenses.base import with_defences
+from tinymia.defenses.clipping import Clipping
+from tinymia.defenses.dp_sgd import DpSgd
+from tinymia.defenses.dropout import Dropout
+from tinymia.defenses.early_stopping import EarlyStopping
+from tinymia.defenses.l2 import L2
+from tinymia.defenses.label_smoothing import LabelSmoothing
+from tinymia.defenses.mixup import Mixup
+from tinymia.defenses.registry import KINDS
+from tinymia.errors import StudyError
+from tinymia.export.bundle import Bundle, Tail
+from tinymia.twin.fleet import Twin
+from tinymia.twin.settings import settings_array
+from tinymia.wire.settings import TrainSettings, check_settings
+
+BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
+STRENGTHS: dict[str, Callable[[float], Defense]] = {
+    "clip": Clipping,
+    "smooth": LabelSmoothing,
+    "l2": L2,
+    "dropout": Dropout,
+    "mixup": Mixup,
+    "dp noise": lambda x: DpSgd(noise=x),
+    "dp clip": lambda x: DpSgd(clip=x),
+    "jitter": lambda x: Augmentation(x, 0, 0, 0),
+    "scaling": lambda x: Augmentation(0, x, 0, 0),
+    "rotation": lambda x: Augmentation(0, 0, x, 0),
+}
+
+
+SIZE = TrainingSize(80, 8, 50)
+
+
+def applied(defence: Defense) -> TrainSettings:
+    return with_defences(TrainSettings(), (defence,), SIZE)
+
+
+@pytest.mark.parametrize("name", STRENGTHS)
+@pytest.mark.parametrize("value", [0, 1e-46, 1e-40, 1e-26, 9e-7, -1.0, np.nan, np.inf, 1e39])
+def test_what_would_be_off_is_refused(name: str, value: float) -> None:
+    """1e-46 is above 0 for Python and 0 for a board; below 1e-6 nothing would come of it."""
+    with pytest.raises(StudyError) as error:
+        STRENGTHS[name](value)
+    assert error.value.hint
+
+
+@pytest.mark.parametrize("name", STRENGTHS)
+def test_the_least_that_is_taken_is_on_at_the_board(name: str) -> None:
+    least = 0.01 if name == "dp noise" else 1e-6
+    settings = applied(STRENGTHS[name](least))
+    assert settings != TrainSettings()
+    check_settings(settings)
+    rows = settings_array([settings], 1)
+    base = settings_array(TrainSettings(), 1)
+    assert any(rows[n] != base[n] for n in rows.dtype.names or () if n != "expected_members")
+
+
+def test_every_defence_as_it_comes_is_taken_by_a_board() -> None:
+    for kind in KINDS:
+        check_settings(applied(kind.make()))
+    assert applied(EarlyStopping()).patience > 0
+
+
+def test_the_expected_number_is_the_one_that_was_asked_for() -> None:
+    account = DpSgd().account(SIZE)
+    assert (account.rate, account.steps) == (0.1, 500)
+    assert applied(DpSgd()).expected_members == 80
+    assert account.added.best < account.replaced.best
+
+
+def test_the_least_clip_norm_bounds_gradients_of_every_size() -> None:
+    """Squared norms of gradients near it do not underflow: one example moves no more than it."""
+    bundle = Bundle.load(BUNDLE)
+    assert bundle.tail is not None
+    clip = 1e-6
+    rng = np.random.default_rng(1)
+    sizes = []
+    for gap in np.linspace(0, 40, 11):  # the gradient of a certain example is about exp(-gap)
+        bias = np.zeros(bundle.tail.classes, np.float32)
+        bias[0] = gap
+        tail = Tail(np.zeros(bundle.tail.shape, np.float32), bias)
+        twin = Twin(replace(bundle, tail=tail))
+        windows = rng.integers(-128, 128, (40, twin.slot_bytes)).astype(np.int8)
+        out = twin.fine_tune(
+            windows,
+            np.zeros(40, int),
+            np.eye(40, dtype=np.bool_),
+            TrainSettings(batch=1, learning_rate=1.0, clip_norm=clip),
+            epochs=(1,),
+            embedded=True,
+        )
+        moved = np.linalg.norm(out.parameters[:, : -bundle.tail.classes].astype(float), axis=1)
+        assert moved.max() <= clip * 1.001
+        sizes.append(moved.max())
+    assert max(sizes) > 0.9 * clip  # clipped
+    assert 0 < min(sizes) < 0.1 * clip  # too small to be

@@ -1,0 +1,128 @@
+"""What is measured is kept under a name that says what it is of; one command works at a time."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tinymia.errors import StudyError
+from tinymia.study import store as module
+from tinymia.study.store import Lock, Store, locked
+
+ARRAYS = {"a": np.arange(5), "b": np.array([[True], [False]]), "empty": np.zeros((0, 3), np.int8)}
+
+
+def test_the_store_gives_back_what_it_took(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    assert not store.has("devices", "k")
+    store.save("devices", "k", ARRAYS)
+    assert store.has("devices", "k")
+    assert not store.has("scores", "k")
+    found = store.load("devices", "k")
+    assert set(found) == set(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert found[name].dtype == array.dtype
+        assert np.array_equal(found[name], array)
+
+
+def test_equal_content_makes_equal_files(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        Store(tmp_path / folder).save("devices", "k", ARRAYS)
+    files = [next((tmp_path / f).rglob("*.npz")).read_bytes() for f in ("one", "two")]
+    assert files[0] == files[1]
+
+
+def test_a_foreign_file_cannot_be_read(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save("devices", "k", ARRAYS)
+    path = next(tmp_path.rglob("*.npz"))
+    path.rename(path.with_name("other.npz"))
+    with pytest.raises(StudyError, match="something else than its name says"):
+        store.load("devices", "other")
+
+
+@pytest.mark.parametrize("length", [0, 40, 100, 600])
+def test_a_damaged_file_is_named(length: int, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save("devices", "k", ARRAYS)
+    path = next(tmp_path.rglob("*.npz"))
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(StudyError, match=r"k\.npz is damaged") as caught:
+        store.load("devices", "k")
+    assert "Delete it" in caught.value.hint
+
+
+def test_a_full_disk_is_one_error_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import gc
+
+    class Full:
+        def __init__(self, file: object) -> None:
+            self.file, self.left = file, 700
+
+        def write(self, data: bytes) -> int:
+            self.left -= len(data)
+            if self.left < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return self.file.write(data)  # type: ignore[attr-defined,no-any-return]
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.file, name)
+
+    plain = module._write
+    monkeypatch.setattr(module, "_write", lambda file, arrays: plain(Full(file), arrays))
+    store = Store(tmp_path)
+    with pytest.raises(StudyError, match="No space left") as caught:
+        store.save("devices", "k", {"a": np.arange(4000)})
+    del caught
+    gc.collect()
+    assert "ignored" not in capfd.readouterr().err
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_clear_removes_what_was_stored_and_nothing_else(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save("devices", "k", ARRAYS)
+    (store.folder / "devices" / "k.npz.7.part").write_text("")
+    mine = store.folder / "devices" / "notes.txt"
+    mine.write_text("mine")
+    store.clear()
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == [mine]
+
+
+def test_two_commands_in_one_folder(tmp_path: Path) -> None:
+    """The second says so, however the path is spelt; when the first has ended it may."""
+    (tmp_path / "out").mkdir()
+    spelt = tmp_path / "out" / ".." / "out"
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from tinymia.errors import StudyError\n"
+        "from tinymia.study.store import Lock\n"
+        "try:\n"
+        "    with Lock(Path(sys.argv[1])): print('free')\n"
+        "except StudyError as error: print(error.message)\n"
+    )
+
+    def other() -> str:
+        return subprocess.run(
+            [sys.executable, "-c", code, str(spelt)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    with locked(tmp_path / "out"):
+        assert "is in use" in other()
+    assert other() == "free\n"
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StudyError, match="Cannot write to"), Lock(tmp_path / "file" / "out"):
+        pass

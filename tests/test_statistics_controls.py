@@ -3,9 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from tinymia.experiments.base import Figure
+from tinymia.experiments.membership.controls import corrected
+from tinymia.experiments.membership.types import Control
 from tinymia.statistics.cells import Cell, pairs
-from tinymia.statistics.controls import holds_half, shuffled_level
-from tinymia.statistics.intervals import Estimate, Resampler
+from tinymia.statistics.controls import shuffled_level
+from tinymia.statistics.intervals import Resampler
 from tinymia.statistics.pooled import PooledScores
 
 
@@ -76,7 +79,21 @@ def test_a_group_that_is_both_is_refused():
         shuffled_level([mixed, *cells[1:]], sampler)
 
 
-def test_the_untouched_device():
-    assert holds_half(Estimate(0.51, 0.49, 0.53)) is True
-    assert holds_half(Estimate(0.55, 0.52, 0.58)) is False
-    assert holds_half(Estimate(0.55, None, None)) is None
+def row(value: float, half: float) -> Control:
+    figure = Figure(value, value - half, value + half)
+    return Control("untouched", "untouched", "loss", figure, "0.5", None)
+
+
+def test_negative_controls_are_judged_together():
+    # Student's t with 3 degrees of freedom: 0.51 +- 0.0099 alone has p just below 0.05.
+    alone = corrected([row(0.51, 0.0099)], people=4)
+    assert [one.holds for one in alone] == [False]
+    many = corrected([row(0.51, 0.0099), *(row(0.5, 0.01) for _ in range(9))], people=4)
+    assert [one.holds for one in many] == [True] * 10
+    clear = corrected([row(0.6, 0.01), *(row(0.5, 0.01) for _ in range(9))], people=4)
+    assert [one.holds for one in clear] == [False] + [True] * 9
+
+
+def test_a_control_without_an_interval_cannot_be_told():
+    bare = Control("untouched", "untouched", "loss", Figure(0.5), "0.5", None)
+    assert corrected([bare], people=1) == [bare]

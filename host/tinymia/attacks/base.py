@@ -13,11 +13,13 @@ from tinymia.evidence.answers import REVEALED
 class Adversary(StrEnum):
     """Who attacks, from the weakest to the strongest; verdicts are given for each.
 
-    ``NO_SHADOWS``: queries the device and has the public base model.
+    ``NO_SHADOWS``: queries the device, has the public base model, and judges each window by the
+    answers to it.
     ``OTHER_PEOPLE``: also trains shadow devices, on windows of other people.
     ``CANDIDATES``: also holds the windows in question and trains on them, and judges each by the
     answers to it.
-    ``JOINT``: the same, and judges all windows at once by all answers.
+    ``JOINT``: the same, and judges all windows at once by all answers; the recipe of the
+    training can replace the shadow devices.
     ``FLASH``: also reads the trained weights out of the device.
     """
 
@@ -31,7 +33,7 @@ class Adversary(StrEnum):
     def words(self) -> str:
         """For people."""
         return {
-            Adversary.NO_SHADOWS: "queries only, no shadow devices",
+            Adversary.NO_SHADOWS: "one answer at a time, no shadow devices",
             Adversary.OTHER_PEOPLE: "shadow devices on other people's data",
             Adversary.CANDIDATES: "candidate windows, one at a time",
             Adversary.JOINT: "candidate windows, jointly",
@@ -73,6 +75,11 @@ class AttackInfo:
     calibrated: bool = False
     headline: bool = False
     limits: str = ""
+
+    @property
+    def sees_one(self) -> bool:
+        """Whether it sees the same under every policy: weights, or labels that it asks for."""
+        return self.weights or (self.oracle and self.needs is Reveals.LABEL)
 
     def runs_under(self, policy: OutputPolicy) -> bool:
         """Whether it can run on what the policy reveals."""

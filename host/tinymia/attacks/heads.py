@@ -8,7 +8,7 @@ held as a matrix (C - 1, q): contrasts of classes by axes of the windows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -147,17 +147,22 @@ class Pairs:
     """Sums over windows of M_i (x) x_i x_i', for ever new M and the same x: symmetric halves."""
 
     def __init__(self, rows: Doubles) -> None:
-        self._upper = np.triu_indices(rows.shape[1])
-        self._products = np.ascontiguousarray(rows[:, self._upper[0]] * rows[:, self._upper[1]])
-        self._width = rows.shape[1]
+        upper, self._place = _halves(rows.shape[1])
+        self._products = np.ascontiguousarray(rows[:, upper[0]] * rows[:, upper[1]])
 
     def sum(self, blocks: Doubles) -> Doubles:
         """(k q, k q) of symmetric blocks (n, k, k)."""
-        count, k, _ = blocks.shape
-        halves = blocks.reshape(count, k * k).T @ self._products
-        width = self._width
-        full = np.empty((k * k, width, width))
-        full[:, self._upper[0], self._upper[1]] = halves
-        full[:, self._upper[1], self._upper[0]] = halves
-        turned = full.reshape(k, k, width, width).transpose(0, 2, 1, 3)
-        return np.asarray(turned.reshape(k * width, k * width))
+        k, width = blocks.shape[1], len(self._place)
+        upper, place = _halves(k)
+        halves = blocks[:, upper[0], upper[1]].T @ self._products
+        full = halves.take(self._place.ravel(), axis=1).reshape(-1, width, width)[place]
+        return np.asarray(full.transpose(0, 2, 1, 3).reshape(k * width, k * width))
+
+
+@cache
+def _halves(size: int) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], NDArray[np.intp]]:
+    """Indices of a symmetric matrix's upper half, and where each element (size, size) is in it."""
+    upper = np.triu_indices(size)
+    place = np.empty((size, size), np.intp)
+    place[upper] = place[upper[::-1]] = np.arange(len(upper[0]))
+    return upper, place

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinymia.attacks.heads import Doubles, Readout, softmax
 from tinymia.attacks.response import Law, Prior
+from tinymia.attacks.symmetric import inverse
 from tinymia.attacks.templates import Habits, filtered, pulls, sums_by
 from tinymia.evidence import Run
 from tinymia.evidence.types import Integers
@@ -138,7 +139,7 @@ class Linearised:
         both = forces.rates[:, None] + forces.rates
         noise = factor * forces.jitter * filtered(time, both)
         level = _EVEN * np.trace(noise) / len(noise) + 1e-300
-        return np.linalg.inv(noise + level * np.eye(len(noise)))
+        return inverse(noise + level * np.eye(len(noise)))
 
     def _effects(self, forces: _Forces, time: float) -> Doubles:
         return forces.units * (filtered(time, forces.rates) / (SHARE * len(self._labels)))

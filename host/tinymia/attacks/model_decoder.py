@@ -301,11 +301,12 @@ class UntrainedDecoder:
         name="joint-untrained",
         title="Joint decoder by the recipe",
         reference="this project; cf. Koh and Liang, ICML 2017, and Mandt et al., JMLR 2017",
-        adversary=Adversary.NO_SHADOWS,
+        adversary=Adversary.JOINT,
         needs=Reveals.ALL_PROBABILITIES,
         head_only=True,
         calibrated=True,
-        limits="It knows the recipe and which windows were recorded together.",
+        limits="It trains no shadow devices; it knows the recipe, and which windows were recorded "
+        "together.",
     )
 
     def fit(self, lab: Lab, run: Run, person: str) -> Scorer:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.heads import Doubles, Pairs, softmax
 from tinymia.attacks.response import Law, Prior
+from tinymia.attacks.symmetric import inverse, solver
 from tinymia.evidence import AnswerSettings, OutputPolicy
 from tinymia.evidence.types import Integers
 
@@ -136,16 +137,13 @@ class Locator:
     def locate(self, likelihood: Likelihood, sweeps: int = 15) -> tuple[Doubles, Doubles]:
         """The likeliest whitened matrix (p,), by damped Gauss-Newton steps, and the curvature of
         the answers' log-likelihood there (p, p)."""
-        from scipy.linalg import cho_factor, cho_solve
-
         marginal = self.law.marginal
         place = np.zeros(len(marginal))
         value, slope, curve = likelihood(self._logits(place))
         for _ in range(sweeps):
             curvature = self._curvature(curve)
             gradient = (self._classes.T @ slope.T @ self._rows).ravel() + marginal @ place
-            factor = cho_factor(curvature + marginal, check_finite=False)
-            step = cho_solve(factor, gradient, check_finite=False)
+            step = solver(curvature + marginal)(gradient)
             before = value + place @ marginal @ place / 2
             length = 1.0
             while True:
@@ -170,8 +168,6 @@ class Locator:
             one, other: (m,), the classes.
             spread: (m,), of the difference of their logits about 0.
         """
-        from scipy.linalg import cho_factor, cho_solve
-
         readout, law = self.law.readout, self.law
         classes = self._classes[one] - self._classes[other]
         places = rows @ self._back[1].T
@@ -180,8 +176,7 @@ class Locator:
         equations = (classes[:, :, None] * places[:, None, :]).reshape(len(rows), -1)
         equations /= spread[:, None]
         curvature = equations.T @ equations
-        factor = cho_factor(curvature + law.marginal, check_finite=False)
-        return cho_solve(factor, -equations.T @ (gap / spread), check_finite=False), curvature
+        return solver(curvature + law.marginal)(-equations.T @ (gap / spread)), curvature
 
     def matrix(self, place: Doubles) -> Doubles:
         """(k, q) of a whitened place (p,)."""
@@ -191,11 +186,8 @@ class Locator:
     def evidence(self, place: Doubles, curvature: Doubles) -> tuple[Doubles, Doubles]:
         """What the answers tell of the members: precision (G, G), and its product with the best
         guess (G,), both of m - share; the matrix is integrated out."""
-        from scipy.linalg import cho_factor, cho_solve
-
         law = self.law
-        factor = cho_factor(curvature + law.precision, check_finite=False)
-        lost = cho_solve(factor, law.weighted.T, check_finite=False)
+        lost = solver(curvature + law.precision)(law.weighted.T)
         information = law.information - law.weighted @ lost
         return (
             (information + information.T) / 2,
@@ -234,10 +226,10 @@ def log_odds(information: Doubles, pull: Doubles, prior: Prior) -> Doubles:
     for _ in range(_SWEEPS):
         total = precision.copy()
         total[np.diag_indices(units)] += site
-        inverse = np.linalg.inv(total)
-        spread = np.diag(inverse)
+        covariance = inverse(total)
+        spread = np.diag(covariance)
         away = 1 / np.maximum(1 / spread - site, 1e-6)  # variance without the unit's own site
-        place = away * (inverse @ (shift + push) / spread - push)
+        place = away * (covariance @ (shift + push) / spread - push)
         zero, one = away + _SPIKE**2, away + _SLAB**2
         new = start + (np.log(zero / one) + place**2 / zero - (place - 1) ** 2 / one) / 2
         chance = 1 / (1 + np.exp(-np.clip(new, -30, 30)))

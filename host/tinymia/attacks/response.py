@@ -9,6 +9,7 @@ import numpy as np
 
 from tinymia.attacks.heads import Doubles, Readout
 from tinymia.attacks.matrix_normal import applied, shrinkage, whiteners
+from tinymia.attacks.symmetric import inverse
 from tinymia.attacks.templates import Templates
 from tinymia.evidence.types import Bools, Integers
 
@@ -117,7 +118,7 @@ class Law:
     @cached_property
     def marginal(self) -> Doubles:
         """(p, p): precision of the whitened matrix where the members are not known."""
-        inner = np.linalg.inv(self.information + self.prior.precision)
+        inner = inverse(self.information + self.prior.precision)
         return np.asarray(self.precision - self.weighted.T @ inner @ self.weighted)
 
 
@@ -258,7 +259,7 @@ class Response:
         even = shrinkage(rest)
         noise = rest.T @ rest * ((1 - even) / len(rest))
         noise[np.diag_indices_from(noise)] += even * float((rest**2).mean()) + 1e-12
-        self._precision = np.linalg.inv(noise)
+        self._precision = inverse(noise)
         self._usual = self._law(0.0)
 
     def _law(self, distance: float) -> Law:

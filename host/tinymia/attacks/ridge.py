@@ -65,10 +65,11 @@ def ridge(signals: Floats, bits: Floats) -> Ridge:
     turned = vectors.T @ y
     # The mean of the other devices' bits; a device's own deviation is from that.
     others = y * (-1.0 / (count - 1))
+    squared = vectors**2
     best: tuple[float, float, Floats] | None = None
     for part in STRENGTHS:
         kept = values / (values + part * largest)
-        left = np.maximum(1.0 - 1.0 / count - (vectors**2) @ kept, _LEAST_LEFT)
+        left = np.maximum(1.0 - 1.0 / count - squared @ kept, _LEAST_LEFT)
         miss = (y - vectors @ (kept[:, None] * turned)) / left[:, None]
         error = float(np.mean(miss**2))
         if best is None or error < best[0]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymia.attacks.symmetric import inverse
 from tinymia.evidence import Candidates, Run
 
 Floats = NDArray[np.float64]
@@ -67,22 +68,33 @@ class Curvature:
     """Inverse Hessians of the mean loss of all candidates but one group, plus a damping.
 
     The sum over the others is divided by the number of all candidates, n. Parameters stand class
-    by class, P of them.
+    by class, P of them. A window's part of the Hessian is V V' with V = S (x) x, whose large
+    products are never written down.
 
     Attributes:
         inverse: (P, P), of the Hessian that has all candidates.
-        root: (n, P, classes), U of each window over the square root of n.
-        solved: (n, P, classes), the inverse times that.
+        read: (n, d + 1), x of each window.
+        root: (n, classes, classes), S of each window over the square root of n.
+        reached: (P, classes, n), the inverse times each window's x, class by class.
     """
 
     inverse: Floats
+    read: Floats
     root: Floats
-    solved: Floats
+    reached: Floats
+
+    def times(self, rows: Floats) -> Floats:
+        """The inverse times r (x) x of each window: (P, n) of r (n, classes)."""
+        return np.asarray(np.einsum("pcn,nc->pn", self.reached, rows))
 
     def overlap(self, group: NDArray[np.intp]) -> Floats:
-        """V' A^-1 V of a group's roots V side by side: (m * classes, m * classes)."""
-        v, w = _beside(self.root[group]), _beside(self.solved[group])
-        return np.asarray(v.T @ w, dtype=np.float64)
+        """V' A^-1 V of a group's V side by side: (m * classes, m * classes)."""
+        x, s = self.read[group], self.root[group]
+        (m, width), classes = x.shape, s.shape[1]
+        kept = self.reached[:, :, group].reshape(classes, width, classes * m)
+        inner = np.matmul(x, kept).reshape(classes, m, classes, m).transpose(1, 3, 0, 2)
+        found = s.transpose(0, 2, 1)[:, None] @ inner @ s
+        return np.asarray(found.transpose(0, 2, 1, 3).reshape(m * classes, m * classes))
 
     def without(self, group: NDArray[np.intp], solved: Floats) -> Floats:
         """Some columns times the inverse Hessian that lacks a group's windows.
@@ -96,9 +108,15 @@ class Curvature:
         Returns:
             (P, k) float64.
         """
+        x, s = self.read[group], self.root[group]
+        m, classes = s.shape[:2]
         inner = self.overlap(group)
-        right = np.linalg.solve(np.eye(len(inner)) - inner, _beside(self.root[group]).T @ solved)
-        return np.asarray(solved + _beside(self.solved[group]) @ right, dtype=np.float64)
+        seen = np.matmul(x, solved.reshape(classes, x.shape[1], -1)).transpose(1, 0, 2)
+        pulled = np.matmul(s.transpose(0, 2, 1), seen).reshape(m * classes, -1)
+        right = np.linalg.solve(np.eye(len(inner)) - inner, pulled)
+        turned = np.matmul(s, right.reshape(m, classes, -1)).transpose(1, 0, 2)
+        kept = self.reached[:, :, group].reshape(len(self.inverse), classes * m)
+        return np.asarray(solved + kept @ turned.reshape(classes * m, -1), dtype=np.float64)
 
     def leverage(self, group: NDArray[np.intp]) -> Floats:
         """V' (A - V V')^-1 V, as :meth:`without` has it: (m * classes, m * classes)."""
@@ -122,18 +140,8 @@ def curvature(probs: Floats, read: Floats, damping: float) -> Curvature:
             block = read.T @ (weight[:, None] * read)
             hessian[k, :, m] = hessian[m, :, k] = block
     size = classes * width
-    inverse = np.linalg.inv(hessian.reshape(size, size) + damping * np.eye(size))
+    inverted = inverse(hessian.reshape(size, size) + damping * np.eye(size))
     root = np.sqrt(probs / count)
     spread = root[:, :, None] * (np.eye(classes) - np.sqrt(probs[:, :, None] * probs[:, None, :]))
-    kept = (inverse.reshape(-1, width) @ read.T).reshape(size, classes, count)
-    flat = spread[:, :, None, :] * read[:, None, :, None]
-    return Curvature(
-        inverse,
-        np.asarray(flat.reshape(count, size, classes)),
-        np.asarray(kept.transpose(2, 0, 1) @ spread),
-    )
-
-
-def _beside(blocks: Floats) -> Floats:
-    """(m, P, classes) to (P, m * classes)."""
-    return blocks.transpose(1, 0, 2).reshape(blocks.shape[1], -1)
+    reached = (inverted.reshape(-1, width) @ read.T).reshape(size, classes, count)
+    return Curvature(inverted, read, spread, reached)

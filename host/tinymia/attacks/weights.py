@@ -152,12 +152,12 @@ def inverse_hessian(
         (n,) float64.
     """
     count = len(probs)
-    gradients = _outer(residuals(probs, candidates.labels), read)
-    total = gradients.sum(axis=0)
+    errors = residuals(probs, candidates.labels)
+    total = (errors.T @ read).ravel()
     curved = curvature(probs, read, damping)
     true = probs[np.arange(count), candidates.labels]
     scores = -np.log(np.maximum(true, np.finfo(np.float64).tiny))
-    every, all_of_them = curved.inverse @ gradients.T, curved.inverse @ total
+    every, all_of_them = curved.times(errors), curved.inverse @ total
     for group in np.unique(candidates.group):
         chosen = np.flatnonzero(candidates.group == group)
         own = every[:, chosen]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.statistics.cells import Cell, Floats, grain
-from tinymia.statistics.intervals import LEVEL, Estimate, Replicates, Resampler
+from tinymia.statistics.intervals import LEVEL, Replicates, Resampler
 from tinymia.statistics.pooled import PooledScores
 
 SHUFFLES = 200
@@ -102,8 +102,3 @@ def _groups(cell: Cell) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
     if not np.array_equal(member[group], cell.member):
         raise ValueError("windows of one group must be members together, or not at all")
     return member, group.astype(np.int64)
-
-
-def holds_half(auc: Estimate) -> bool | None:
-    """Negative control: whether the AUC's interval holds 0.5; None without an interval."""
-    return None if auc.low is None else not auc.excludes(0.5)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.base import Adversary, Attack
 from tinymia.attacks.registry import headline_of
-from tinymia.evidence import Knowledge, Run, Target, digest, reveal
-from tinymia.experiments.membership.controls import STRANGER, PersonControls
+from tinymia.evidence import AnswerSettings, Knowledge, Run, Target, digest, reveal
+from tinymia.experiments.membership.controls import FINDER, PersonControls
+from tinymia.study.lab import TwinLab
 from tinymia.study.people import Person
 from tinymia.study.scoring import Scoring, code_of, lab_digest
 from tinymia.study.store import Store
@@ -18,9 +19,25 @@ from tinymia.study.store import Store
 MEMORISED_EPOCHS = 500
 _MEMORISED = 8
 """Devices of a person that are trained on one window each."""
-_CALIBRATION = 64
-"""Further shadow devices of a person, on which no attack is fitted: they set thresholds."""
+_SHADOWS_EACH = 2
+"""Shadow devices for each window, trained on it alone."""
+_CALIBRATION = 160
+"""Further shadow devices of a person, on which no attack is fitted: they set thresholds. Of 160,
+100 or more lack any one window that at most a third of devices learn: enough for 1 %."""
 _KIND = "controls"
+
+
+class OneEach(TwinLab):
+    """Shadow devices that are trained on one window each, each window as often as any other."""
+
+    def draws(self, person: str, count: int, purpose: str = "draws") -> NDArray[np.bool_]:
+        """(count, n) members."""
+        n = len(self.people[person].labels)
+        rng = self._generator(f"{purpose} of one", person)
+        member = np.zeros((count, n), np.bool_)
+        rounds = [rng.permutation(n) for _ in range(-(-count // n))]
+        member[np.arange(count), np.concatenate(rounds)[:count]] = True
+        return member
 
 
 @dataclass
@@ -53,7 +70,7 @@ class Controlling:
                 "lab": lab_digest(),
                 "bundle": digest(self.scoring.bundle.hex()),
                 "attacks": [code_of(attack).hex() for attack in self.headlines()],
-                "sizes": (MEMORISED_EPOCHS, _MEMORISED, _CALIBRATION),
+                "sizes": (MEMORISED_EPOCHS, _MEMORISED, _SHADOWS_EACH, _CALIBRATION),
             }
         )
 
@@ -84,17 +101,8 @@ class Controlling:
             return np.stack(rows)
 
         arrays: dict[str, NDArray[np.generic]] = {}
-        n = len(person.labels)
-        one = np.zeros((_MEMORISED, n), np.bool_)
-        one[np.arange(_MEMORISED), np.linspace(0, n - 1, _MEMORISED).astype(int)] = True
-        stranger = next((a for a in fitted if fitted[a][0].info.adversary is STRANGER), None)
-        if stranger is not None:
-            long = replace(run, epochs=MEMORISED_EPOCHS)
-            done = lab.lanes.train(
-                long, person.windows, person.labels, one, range(_MEMORISED), person.windows
-            )
-            arrays["memorised"] = scores(stranger, done.answers, done.theta)
-            arrays["memorised_member"] = one
+        found, one = self._memorised(person)
+        arrays["memorised"], arrays["memorised_member"] = found, one
         untouched = lab.lanes.answers_of_base(run, person.windows)[None]
         nothing = np.zeros((1, 0), np.float32)
         for attack, (made, _) in fitted.items():
@@ -109,6 +117,27 @@ class Controlling:
         lab.forget()
         return name
 
+    def _memorised(self, person: Person) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Scores (devices, n) and members of devices that learnt one window, answering whole."""
+        lab, n = self.scoring.lab, len(person.labels)
+        one = np.zeros((_MEMORISED, n), np.bool_)
+        one[np.arange(_MEMORISED), np.linspace(0, n - 1, _MEMORISED).astype(int)] = True
+        long = replace(self.run, epochs=MEMORISED_EPOCHS, answer=AnswerSettings())
+        done = lab.lanes.train(
+            long, person.windows, person.labels, one, range(_MEMORISED), person.windows
+        )
+        counts = {(long.recipe, long.epochs): _SHADOWS_EACH * n}
+        alike = OneEach(lab.settings, lab.lanes, lab.people, lab.public, counts, lab.store)
+        attack = headline_of(FINDER, long.answer.policy)
+        assert attack is not None
+        scorer = attack.fit(alike, long, person.name)
+        candidates = alike.candidates(long, person.name)
+        rows = [
+            scorer(Target(person.name, at, candidates, answers))
+            for at, answers in enumerate(done.answers)
+        ]
+        return np.stack(rows), one
+
     def load(self, person: Person) -> PersonControls:
         """What was found; raises StudyError where it is not there."""
         found = Store(self.scoring.folder).load(_KIND, self.key(person.name))
@@ -116,8 +145,8 @@ class Controlling:
         calibration = {a: found[f"calibration {a}"] for a in self._names(found, "calibration ")}
         return PersonControls(
             person.name,
-            found.get("memorised"),
-            found.get("memorised_member"),
+            found["memorised"],
+            found["memorised_member"],
             untouched,
             found["calibration_member"],
             calibration,

@@ -169,7 +169,7 @@ class TwinLab:
             (count, n) bool, who was a member, and the devices with whole answers.
         """
         who = self.people[person]
-        member = self._draws(person, count, "calibration")
+        member = self.draws(person, count, "calibration")
         seeds = self._seeds(person, count, "calibration seeds")
         return member, self.lanes.train(run, who.windows, who.labels, member, seeds, who.windows)
 
@@ -249,7 +249,7 @@ class TwinLab:
         if knowledge is Knowledge.MISMATCHED:
             run = mismatched(run)
         who = self.people[person]
-        member = self._draws(person, count)
+        member = self.draws(person, count)
         windows, labels, learnt = who.windows, who.labels, member
         asked = np.ones(len(labels), np.bool_)
         if knowledge is Knowledge.HALF:
@@ -304,7 +304,7 @@ class TwinLab:
             Population(public.labels, member, base, done.answers[:, n:]),
         )
 
-    def _draws(self, person: str, count: int, purpose: str = "draws") -> NDArray[np.bool_]:
+    def draws(self, person: str, count: int, purpose: str = "draws") -> NDArray[np.bool_]:
         """(count, n) members of shadow devices, by the rule of the attacked ones' draws."""
         pool = self.people[person].pool
         seed = int(self._generator(purpose, person).integers(2**32))

@@ -98,8 +98,8 @@ class Scoring:
             found = [a for a in found if a.info.adversary is Adversary.NO_SHADOWS]
         if answer == self.answers[0]:
             return found
-        # Weights are the same whatever is answered: see `scores`.
-        found = [a for a in found if not a.info.weights]
+        # What is the same whatever is answered is scored once: see `scores`.
+        found = [a for a in found if not a.info.sees_one]
         if self.settings.every_attack:
             return found
         # Whoever sees more than a label has more than what needs no more.
@@ -119,10 +119,10 @@ class Scoring:
         }
         if answer != self.answers[0]:
             own = self.attacks(cell.run, self.answers[0])
-            weights = [attack.info.name for attack in own if attack.info.weights]
-            if weights:
+            shared = [attack.info.name for attack in own if attack.info.sees_one]
+            if shared:
                 main = store.load(KIND, self.key(cell, self.answers[0]))
-                scored |= {name: main[name] for name in weights if name in main}
+                scored |= {name: main[name] for name in shared if name in main}
         return scored
 
     def key(self, cell: Cell, answer: AnswerSettings) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,12 @@ from tinymia.experiments.membership.figures import absent, figure
 from tinymia.experiments.membership.types import Control, Leak
 from tinymia.statistics.cells import Cell, pairs
 from tinymia.statistics.controls import shuffled_level
-from tinymia.statistics.intervals import Resampler
+from tinymia.statistics.intervals import LEVEL, Resampler, t_quantile
+from tinymia.statistics.multiplicity import holm, two_sided
 from tinymia.statistics.pooled import PooledScores
 
-STRANGER = Adversary.NO_SHADOWS
-"""Who is to find a window that was memorised: that takes no shadow devices."""
+FINDER = Adversary.CANDIDATES
+"""Who is to find a window that was memorised."""
 FOUND = 0.95
 """AUC that a memorised window must give."""
 
@@ -32,7 +33,7 @@ class PersonControls:
     Attributes:
         person: who.
         memorised: (devices, n) scores of devices that were trained on one window for many epochs,
-            by the weakest adversary; None where that has no attack.
+            by ``FINDER``, whose shadow devices were, too.
         memorised_member: (devices, n) bool.
         untouched: (n,) scores of a device that was not trained, by attack.
         calibration_member: (s, n) bool, of shadow devices that no attack was fitted on.
@@ -40,8 +41,8 @@ class PersonControls:
     """
 
     person: str
-    memorised: NDArray[np.float64] | None
-    memorised_member: NDArray[np.bool_] | None
+    memorised: NDArray[np.float64]
+    memorised_member: NDArray[np.bool_]
     untouched: Mapping[str, Scores]
     calibration_member: NDArray[np.bool_]
     calibration: Mapping[str, NDArray[np.float64]]
@@ -109,17 +110,40 @@ def controls(
                 holds,
             )
         )
-    memorised = [one for one in found if one.memorised is not None]
-    if memorised:
-        rows.append(_memorised(memorised))
+    rows = corrected(rows, sampler.people)
+    if found:
+        rows.append(_memorised(found))
     return rows
+
+
+def corrected(rows: Sequence[Control], people: int) -> list[Control]:
+    """Negative controls, judged together: of twenty intervals one misses 0.5 by chance alone."""
+    at = [i for i, row in enumerate(rows) if row.figure.low is not None]
+    if not at:
+        return list(rows)
+    p = holm(np.array([_p_value(rows[i].figure, people) for i in at]))
+    judged = list(rows)
+    for i, adjusted in zip(at, p.tolist(), strict=True):
+        judged[i] = replace(
+            rows[i],
+            expected=f"0.5, by an interval corrected for the {len(at)} checks of this kind (Holm)",
+            holds=adjusted > 1 - LEVEL,
+        )
+    return judged
+
+
+def _p_value(figure: Figure, people: int) -> float:
+    """Two-sided, of 0.5, from the interval, which is Student's about an AUC near 0.5."""
+    assert figure.value is not None
+    assert figure.low is not None
+    assert figure.high is not None
+    error = (figure.high - figure.low) / 2 / t_quantile(people)
+    return float(two_sided(np.array([figure.value - 0.5]), np.array([error]), people)[0])
 
 
 def _memorised(found: Sequence[PersonControls]) -> Control:
     pairs, people = [], []
     for one in found:
-        assert one.memorised is not None
-        assert one.memorised_member is not None
         for row, member in zip(one.memorised, one.memorised_member, strict=True):
             pairs.append((row[member], row[~member]))
             people.append(one.person)
@@ -130,7 +154,7 @@ def _memorised(found: Sequence[PersonControls]) -> Control:
     return Control(
         "memorised",
         "devices trained on a single window for many epochs",
-        STRANGER.value,
+        FINDER.value,
         made,
         f"at least {FOUND:g}: the window ranks above nearly all others",
         None if value is None else value >= FOUND,

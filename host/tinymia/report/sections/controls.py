@@ -20,7 +20,7 @@ def view(results: Results) -> View | None:
     if facts is None or not facts.finding.controls:
         return None
     found = facts.finding.controls
-    # The one that memorised is judged by an adversary, not by one attack.
+    # The one that memorised is judged by an adversary, whose attack it names.
     titles = {row.adversary.value: row.title for row in facts.finding.adversaries}
     titles |= {attack.name: attack.title for attack in facts.finding.attacks}
     rows = []

@@ -1,0 +1,56 @@
+"""Symmetric positive definite matrices, at half the price that a general solver takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def inverse(matrix: Floats) -> Floats:
+    """Inverse by Cholesky's factor; what rounding has made indefinite is inverted as any other.
+
+    Args:
+        matrix: (n, n), C order, symmetric.
+
+    Raises:
+        numpy.linalg.LinAlgError: it is singular.
+    """
+    from scipy.linalg import lapack
+
+    # LAPACK reads columns first: the transpose is the same symmetric matrix without a copy.
+    factor, failed = lapack.dpotrf(matrix.T, lower=1, clean=0)
+    half, failed = (factor, failed) if failed else lapack.dpotri(factor, lower=1, overwrite_c=1)
+    if failed:
+        return np.asarray(np.linalg.inv(matrix))
+    lower = np.tril(half)
+    whole: Floats = lower + lower.T
+    whole[np.diag_indices_from(whole)] /= 2
+    return whole
+
+
+def solver(matrix: Floats) -> Callable[[Floats], Floats]:
+    """What solves equations in a matrix, by Cholesky's factor.
+
+    Args:
+        matrix: (n, n), C order, symmetric; it is overwritten.
+
+    Returns:
+        From right sides (n,) or (n, m) to solutions.
+
+    Raises:
+        numpy.linalg.LinAlgError: the matrix is not positive definite.
+    """
+    from scipy.linalg import lapack
+
+    factor, failed = lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
+    if failed:
+        raise np.linalg.LinAlgError("The matrix is not positive definite.")
+
+    def solve(right: Floats) -> Floats:
+        return np.asarray(lapack.dpotrs(factor, right, lower=1)[0], dtype=np.float64)
+
+    return solve

@@ -297,7 +297,7 @@ def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:
     Raises:
         StudyError: with file, key and, for an unknown one, what was probably meant.
     """
-    import tomllib
+    from tinymia.compat import tomllib
 
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))

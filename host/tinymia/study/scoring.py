@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,7 +210,7 @@ def parts_of(module: str) -> tuple[str, ...]:
 
 @functools.cache
 def _source(module: str) -> bytes:
-    return Path(str(importlib.import_module(module).__file__)).read_bytes()
+    return Path(str(sys.modules[module].__file__)).read_bytes()
 
 
 @functools.cache

@@ -234,7 +234,7 @@ class PersonalDataset:
 
     def counts(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Titles and rows of a table of everybody."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for name in self.people:
             own = [self.signals[r] for r in np.flatnonzero(self.person == name).tolist()]
             windows = sum(len(signal) // WINDOW for signal in own)

@@ -7,7 +7,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ def decoded(raw: bytes, what: str) -> str:
     except UnicodeDecodeError as error:
         row = raw[: len(mark) + error.start].count(b"\n") + 1
         raise DataError(
-            f"{what}, row {row}: this is not UTF-8 text (byte {raw[len(mark) + error.start]:#04x}).",
+            f"{what}, row {row}: byte {raw[len(mark) + error.start]:#04x} is not UTF-8 text.",
             "Save it as UTF-8.",
         ) from error
 
@@ -129,7 +129,7 @@ def numbers(
         picked = [[cells[c] for c in columns] for cells in rows]
         found = np.array(picked, np.float64).reshape(len(rows), len(columns))
         if np.isfinite(found).all():
-            return cast("NDArray[np.float64]", found)
+            return found
     except (IndexError, ValueError):
         pass
     for at, cells in enumerate(rows, row):
@@ -150,12 +150,11 @@ def numbers(
     raise DataError(f"{path} cannot be read as numbers.")
 
 
-def matrix(path: Path, columns: Sequence[int] | None = None, width: int = 0) -> NDArray[np.float64]:
+def matrix(path: Path, width: int = 0) -> NDArray[np.float64]:
     """Numbers parted by blanks, (rows, columns) float64; NaN is let through.
 
     Args:
         path: the file.
-        columns: which ones; None: all.
         width: how many columns there must be; 0: as many as in the first row.
 
     Raises:
@@ -163,9 +162,9 @@ def matrix(path: Path, columns: Sequence[int] | None = None, width: int = 0) -> 
     """
     text = read_text(path)
     try:
-        found = np.loadtxt(io.StringIO(text), ndmin=2, usecols=columns, comments=None)
-        if not width or columns is not None or found.shape[1] == width:
-            return np.asarray(found, np.float64)
+        found = np.loadtxt(text.splitlines(), np.float64, ndmin=2)
+        if found.size and found.shape[1] == (width or found.shape[1]):
+            return found
     except ValueError:
         pass
     for at, line in enumerate(text.splitlines(), 1):

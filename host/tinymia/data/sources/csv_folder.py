@@ -150,7 +150,8 @@ def load_folder(path: Path | None) -> PersonalDataset:
     digest = hashlib.sha256(read_bytes(manifest.path))
     channels: tuple[str, ...] = tuple(manifest.cell(2, "columns").split())
     read: dict[tuple[str, tuple[str, ...]], NDArray[np.float32]] = {}
-    signals, people, labels, names, arms = [], [], [], [], []
+    signals, people, labels, arms = [], [], [], []
+    names: list[str] = []
     for row in range(2, len(manifest.rows) + 1):
         if not any(manifest.rows[row - 1]):
             continue

@@ -17,7 +17,7 @@ from tinymia.errors import DataError
 KEYS = ("label", "person", "group")
 _PARQUET = (".parquet", ".pq")
 
-HELP = """A CSV or Parquet file, a row for each example. Its first row (or schema) names the columns:
+HELP = """A CSV or Parquet file, a row for each example. Its first row (or schema) names columns:
   label      the class
   person     (optional) whose it is; without it rows are dealt to devices at random
   group      (optional) rows of one group are members together or not at all

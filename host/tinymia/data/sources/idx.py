@@ -115,7 +115,9 @@ def load_idx(path: Path | None, name: str = "", labels: tuple[str, ...] = ()) ->
     files = _pictures(path)
     if not files:
         raise DataError(f"There are no IDX images at {path}.", HELP)
-    digest, images, classes = hashlib.sha256(), [], []
+    digest = hashlib.sha256()
+    images: list[NDArray[Any]] = []
+    classes = []
     for file in files:
         beside = _labels_beside(file)
         x, y = read_idx(file), read_idx(beside)

@@ -29,7 +29,7 @@ RECORDINGS = """An .npz file of personal recordings (numpy.savez; no pickled obj
 and may hold
   arm            (recordings,) text, e.g. left / right; needed for the cross-arm split only
   label_names    (classes,) text: the order of the classes; default: sorted"""
-EXAMPLES = """An .npz file of examples that stand alone (images, spectrograms, feature rows, windows) holds
+EXAMPLES = """An .npz file of examples that stand alone (images, spectrograms, features) holds
   x              (examples, ...) numbers, in raw units; channels, if any, on the last axis
   y              (examples,) text, or int: indices into label_names
 and may hold

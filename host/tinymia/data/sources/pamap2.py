@@ -1,6 +1,7 @@
 """PAMAP2: nine people with sensors on hand, chest and ankle, in the layout as published.
 
-A. Reiss and D. Stricker, "Introducing a New Benchmarked Dataset for Activity Monitoring", ISWC 2012.
+A. Reiss and D. Stricker, "Introducing a New Benchmarked Dataset for Activity Monitoring", ISWC
+2012.
 """
 
 from __future__ import annotations
@@ -48,10 +49,10 @@ ACTIVITIES = {
 }
 
 HELP = f"""The folder PAMAP2_Dataset/Protocol (or Optional) of the UCI Machine Learning Repository
-("PAMAP2 Physical Activity Monitoring", archive.ics.uci.edu), unpacked: subject101.dat and so on, {WIDTH}
-columns each. Read are acceleration (16 g, m/s^2) and turn rate (rad/s) of hand, chest and ankle at
-100 Hz, 18 channels. Up to {BRIDGED} missing samples in a row are interpolated, longer gaps end a
-recording; what lies between activities (0) is left out."""
+("PAMAP2 Physical Activity Monitoring", archive.ics.uci.edu), unpacked: subject101.dat and so on,
+{WIDTH} columns each. Read are acceleration (16 g, m/s^2) and turn rate (rad/s) of hand, chest and
+ankle at 100 Hz, 18 channels. Up to {BRIDGED} missing samples in a row are interpolated, longer gaps
+end a recording; what lies between activities (0) is left out."""
 
 
 def _bridged(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -29,13 +29,14 @@ MOST = 8000
 """Clips that are read at most: whole speakers, those with most clips first."""
 _FILE = re.compile(r"([0-9a-f]+)_nohash_(\d+)\.wav$")
 
-HELP = f"""A folder with a folder for each word, which holds HASH_nohash_N.wav files (16 kHz, 16 bits, mono):
-speech_commands_v0.02.tar.gz as TensorFlow's data set page and arXiv:1804.03209 name it, unpacked.
-Folders whose names begin with _ (background noise) are not read. Clips are cut or filled with zeros
-to one second. Speakers are the people; of more than {MOST:,} clips the speakers with most are read."""
+HELP = f"""A folder with a folder for each word, which holds HASH_nohash_N.wav files (16 kHz, 16
+bits, mono): speech_commands_v0.02.tar.gz, which arXiv:1804.03209 says where to get, unpacked.
+Folders whose names begin with _ (background noise) are not read. Clips are cut or filled with zeros to one
+second. Speakers are the people; of more than {MOST:,} clips those of the speakers with most are
+read."""
 MEL_HELP = f"""{HELP}
-Each clip becomes the logarithm of {BANDS} mel bands of Hann windows of {LENGTH} samples, every {HOP}
-samples: (49, {BANDS}) float32, see `tinymia.data.spectrogram.log_mel`."""
+Each clip becomes the logarithm of {BANDS} mel bands of Hann windows of {LENGTH} samples, every
+{HOP} samples: (49, {BANDS}) float32, see `tinymia.data.spectrogram.log_mel`."""
 
 
 def clip_of(path: Path) -> NDArray[np.int16]:
@@ -91,9 +92,7 @@ def load_speech_commands(path: Path | None, mel: bool = False) -> ExampleSet:
     """
     assert path is not None
     files = _files(path)
-    total = sum(
-        1 for folder in path.iterdir() if folder.is_dir() for _ in folder.glob("*_nohash_*")
-    )
+    total = sum(1 for _ in path.glob("[!_.]*/*_nohash_*.wav"))
     notes: tuple[str, ...] = ()
     if total > len(files):
         notes = (f"{len(files):,} of {total:,} clips were read, of the speakers with most",)

@@ -29,9 +29,9 @@ CHANNELS = ("ax", "ay", "az")
 HELP = """Of the WISDM Lab (Fordham University, www.cis.fordham.edu/wisdm/dataset.php) the file
 WISDM_ar_v1.1_raw.txt (36 people; user,activity,time,x,y,z;), or of the UCI Machine Learning
 Repository ("WISDM Smartphone and Smartwatch Activity and Biometrics Dataset") a folder of
-data_*_accel_phone.txt or data_*_accel_watch.txt files (wisdm-dataset/raw/phone/accel), activity_key.txt
-above it. m/s^2 at 20 Hz. Rows that cannot be read end a recording and are counted; more than 1 %
-are refused."""
+data_*_accel_phone.txt or data_*_accel_watch.txt files (wisdm-dataset/raw/phone/accel), with
+activity_key.txt above it. m/s^2 at 20 Hz. Rows that cannot be read end a recording and are counted;
+more than 1 % are refused."""
 
 _FILE = re.compile(r"data_\d+_accel_(phone|watch)\.txt$")
 

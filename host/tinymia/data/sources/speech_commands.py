@@ -31,9 +31,9 @@ _FILE = re.compile(r"([0-9a-f]+)_nohash_(\d+)\.wav$")
 
 HELP = f"""A folder with a folder for each word, which holds HASH_nohash_N.wav files (16 kHz, 16
 bits, mono): speech_commands_v0.02.tar.gz, which arXiv:1804.03209 says where to get, unpacked.
-Folders whose names begin with _ (background noise) are not read. Clips are cut or filled with zeros to one
-second. Speakers are the people; of more than {MOST:,} clips those of the speakers with most are
-read."""
+Folders whose names begin with _ (background noise) are not read. Clips are cut or filled with zeros
+to one second. Speakers are the people; of more than {MOST:,} clips those of the speakers with most
+are read."""
 MEL_HELP = f"""{HELP}
 Each clip becomes the logarithm of {BANDS} mel bands of Hann windows of {LENGTH} samples, every
 {HOP} samples: (49, {BANDS}) float32, see `tinymia.data.spectrogram.log_mel`."""

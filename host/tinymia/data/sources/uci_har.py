@@ -29,10 +29,11 @@ SIGNALS = (
     "body_gyro_z",
 )
 
-HELP = f"""The folder `UCI HAR Dataset` of the UCI Machine Learning Repository ("Human Activity
+HELP = """The folder `UCI HAR Dataset` of the UCI Machine Learning Repository ("Human Activity
 Recognition Using Smartphones", archive.ics.uci.edu), unpacked: activity_labels.txt and, in train
-and test, subject_*.txt, y_*.txt and `Inertial Signals`. Read are {", ".join(SIGNALS)}
-(g, rad/s) at 50 Hz; the overlapping windows are put together to recordings again."""
+and test, subject_*.txt, y_*.txt and `Inertial Signals`. Read are total_acc_x, _y, _z (g) and
+body_gyro_x, _y, _z (rad/s) at 50 Hz; the overlapping windows are put together to recordings
+again."""
 
 
 def _whole(path: Path, count: int | None = None) -> NDArray[np.int64]:

@@ -66,7 +66,8 @@ def runs(x: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
 
 def whole(x: NDArray[Any]) -> NDArray[np.uint64]:
     """(n, ...) numbers to one hash an example, of all its values in their order."""
-    flat = np.ascontiguousarray(x.reshape(len(x), -1), np.float32) + np.float32(0)
+    with np.errstate(over="ignore"):  # whoever holds the numbers refuses what float32 cannot
+        flat = np.ascontiguousarray(x.reshape(len(x), -1), np.float32) + np.float32(0)
     bits = flat.view(np.uint32)
     place = _mix(np.arange(flat.shape[1], dtype=np.uint64))
     total = np.zeros(len(x), np.uint64)

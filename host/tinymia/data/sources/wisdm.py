@@ -54,7 +54,7 @@ class _Reader:
         for row, line in enumerate(text.splitlines(), 1):
             for record in filter(None, (part.strip() for part in line.split(";"))):
                 self.rows += 1
-                cells = [cell.strip() for cell in record.rstrip(",").split(",")]
+                cells = [cell.strip() for cell in record.removesuffix(",").split(",")]
                 problem = self._take(cells)
                 if problem:
                     self.wrong += 1

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RUN_SAMPLES = 16
-RUN_VALUES = 64
-"""A run has at least so many samples and values, or is the whole example."""
+RUN_SAMPLES, FEW_CHANNELS, LONGER = 16, 4, 24
+"""A run has 16 samples, or 24 of fewer than four channels, or is the whole of a shorter example."""
 WAVEFORM = 1024
 """Values from which an example without a second axis is taken for samples, not for features."""
 
@@ -52,7 +51,7 @@ def runs(x: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
     """
     rows = x.reshape(len(x), x.shape[1], -1)
     length = rows.shape[1]
-    size = min(max(RUN_SAMPLES, -(-RUN_VALUES // max(1, rows.shape[2]))), length)
+    size = min(RUN_SAMPLES if rows.shape[2] >= FEW_CHANNELS else LONGER, length)
     sample = _samples(rows)
     count = length - size + 1
     total = np.zeros((len(x), count), np.uint64)
@@ -82,12 +81,11 @@ def marks(x: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Everything by which examples are known again: their runs, and each as a whole.
 
     Returns:
-        (m,) uint64, and (m,) int64: the example that each is of. A constant example has none.
+        (m,) uint64, and (m,) int64: the example that each is of. One that never moves has none.
     """
-    flat = x.reshape(len(x), -1)
-    moving = np.flatnonzero((flat != flat[:, :1]).any(axis=1))
+    moving = np.flatnonzero((x != x[:, :1]).reshape(len(x), -1).any(axis=1))
     found, owner = [whole(x)[moving]], [moving]
-    if x.ndim > 2 or flat.shape[1] >= WAVEFORM:
+    if x.ndim > 2 or x.shape[1] >= WAVEFORM:
         hashes, telling = runs(x)
         found.append(hashes[telling])
         owner.append(np.nonzero(telling)[0])

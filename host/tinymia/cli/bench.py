@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tinymia.data.dataset import PersonalDataset
+    from tinymia.data.base import Dataset
     from tinymia.export.bundle import Bundle
 
 # Other projects' figures for the same 64 to 7 head on a Cortex-M4F, from their own code at -O2, in
@@ -195,7 +195,7 @@ def _twin(bundle: Bundle) -> None:
     show(listed)
 
 
-def _attacks(bundle: Bundle, dataset: PersonalDataset, person: str) -> None:
+def _attacks(bundle: Bundle, dataset: Dataset, person: str) -> None:
     import tempfile
 
     from tinymia.study import attack_bench as bench

@@ -6,11 +6,36 @@ from collections.abc import Collection
 from typing import Any
 
 from tinymia.errors import ModelError
-from tinymia.export.graph import Graph, read_graph
+from tinymia.export.graph import Graph, OperatorInfo, read_graph, sentence
 from tinymia.export.tflite_file import open_graph, schema
 
 _ALIGNMENT = 16  # of constants, as the schema asks for; devices read them in place
 _LONGEST_NAME = 32
+
+
+def between(graph: Graph, source: int, target: int) -> list[OperatorInfo]:
+    """The operators that compute one tensor from another, in their order.
+
+    Raises:
+        ModelError: the target hangs on another input, too, or on nothing.
+    """
+    return _between(graph, source, target)[0]
+
+
+def _between(graph: Graph, source: int, target: int) -> tuple[list[OperatorInfo], set[int]]:
+    """These operators, and the numbers of those whose shape is computed."""
+    needed, kept, open_shape = {target}, [], set()
+    for op in reversed(graph.operators):
+        if source in op.outputs or not needed & set(op.outputs):
+            continue
+        kept.append(op)
+        read = [t for t in op.inputs if t >= 0]
+        if op.name == "RESHAPE" and len(read) > 1 and graph.tensors[read[1]].data is None:
+            open_shape.add(op.number)
+            read = read[:1]
+        needed.update(read)
+    _check_sources(graph, source, needed)
+    return kept[::-1], open_shape
 
 
 def cut(tflite: bytes, source: int, target: int) -> bytes:
@@ -26,23 +51,10 @@ def cut(tflite: bytes, source: int, target: int) -> bytes:
         target: of the one that becomes the output.
 
     Raises:
-        ModelError: the file is damaged, or the target hangs on another input, too.
+        ModelError: the file is damaged, or the target hangs on another input, too, or on nothing.
     """
-    graph = read_graph(tflite)
-    needed, kept, dropped = {target}, set(), set()
-    for op in reversed(graph.operators):
-        if source in op.outputs or not needed & set(op.outputs):
-            continue
-        kept.add(op.number)
-        read = [t for t in op.inputs if t >= 0]
-        if op.name == "RESHAPE" and len(read) > 1 and graph.tensors[read[1]].data is None:
-            dropped.add(op.number)
-            read = read[:1]
-        needed.update(read)
-    _check_sources(graph, source, needed)
-    if target != source and not kept:
-        raise ModelError(f"No operator computes {graph.tensors[target]}.", "Convert it anew.")
-    return _written(tflite, kept, dropped, source, target)
+    kept, open_shape = _between(read_graph(tflite), source, target)
+    return _written(tflite, [op.number for op in kept], open_shape, source, target)
 
 
 def prefix(tflite: bytes, operators: int) -> bytes:
@@ -72,7 +84,7 @@ def _check_sources(graph: Graph, source: int, needed: set[int]) -> None:
         info = graph.tensors[tensor]
         if info.data is None and graph.writer(tensor) is None:
             raise ModelError(
-                f"{str(info).capitalize()} is neither computed nor a constant, and another input"
+                f"{sentence(str(info))} is neither computed nor a constant, and another input"
                 " than the one that is kept.",
                 "Convert a model of one input and without variables.",
             )

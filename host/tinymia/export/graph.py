@@ -42,7 +42,9 @@ class TensorInfo:
 
     def __str__(self) -> str:
         sides = "x".join(map(str, self.shape)) or "one number"
-        name = f" {self.name!r}" if self.name else ""
+        # Converters write the whole path, and that of all that was fused.
+        short = "/".join(self.name.split(";")[0].split("/")[-2:])
+        name = f" {short!r}" if short else ""
         return f"tensor {self.number}{name} ({self.type}, {sides})"
 
     @property
@@ -69,7 +71,8 @@ class TensorInfo:
         size = self.elements * np.dtype(dtype).itemsize
         if self.data is None or self.data.size != size:
             return None
-        return self.data.view(dtype).reshape(self.shape)
+        found: NDArray[Any] = self.data.view(dtype).reshape(self.shape)
+        return found
 
 
 @dataclass(frozen=True)
@@ -200,7 +203,7 @@ def _activation(table: Any) -> str:
     read = kind()
     read.Init(options.Bytes, options.Pos)
     names = {v: k for k, v in vars(reader.ActivationFunctionType).items() if k.isupper()}
-    return names.get(read.FusedActivationFunction(), "another")
+    return str(names.get(read.FusedActivationFunction(), "another"))
 
 
 def _macs(
@@ -212,21 +215,25 @@ def _macs(
     if len(inputs) < 2 or inputs[1] < 0 or not outputs:
         return 0
     source, weights, out = tensors[inputs[0]], tensors[inputs[1]].shape, tensors[outputs[0]]
-    if name == "CONV_2D" and len(weights) == 4:
-        return out.elements * prod(weights[1:])
-    if name == "DEPTHWISE_CONV_2D" and len(weights) == 4:
-        return out.elements * weights[1] * weights[2]
-    if name == "FULLY_CONNECTED" and len(weights) == 2:
-        return out.elements * weights[1]
-    if name == "TRANSPOSE_CONV" and len(weights) == 4 and len(inputs) > 2:
-        return tensors[inputs[2]].elements * prod(weights[:3])
-    if name == "BATCH_MATMUL" and source.shape:
-        return out.elements * source.shape[-1]
-    if name in ("SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM"):
-        used = {t for t in inputs if t >= 0 and len(tensors[t].shape) == 2}
-        steps = source.elements // source.shape[-1] if source.shape else 1
-        return steps * sum(tensors[t].elements for t in used if tensors[t].data is not None)
-    return 0
+    count = 0
+    if name in ("CONV_2D", "FULLY_CONNECTED"):
+        count = out.elements * prod(weights[1:])
+    elif name == "DEPTHWISE_CONV_2D":
+        count = out.elements * prod(weights[1:3])
+    elif name == "TRANSPOSE_CONV" and len(inputs) > 2:
+        count = tensors[inputs[2]].elements * prod(weights[:3])
+    elif name == "BATCH_MATMUL" and source.shape:
+        count = out.elements * source.shape[-1]
+    elif name in ("SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM") and source.shape:
+        matrices = {t for t in inputs if t >= 0 and len(tensors[t].shape) == 2}
+        size = sum(tensors[t].elements for t in matrices if tensors[t].data is not None)
+        count = source.elements // source.shape[-1] * size
+    return count
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]
 
 
 def _array(values: Any) -> NDArray[Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import tinymia
 from tinymia.errors import BundleError, ModelError
 from tinymia.export.bundle import META_FORMAT_VERSION, Bundle
-from tinymia.export.cut import cut
-from tinymia.export.front import front_layers
-from tinymia.export.graph import Graph, read_graph
+from tinymia.export.cut import between, cut
+from tinymia.export.front import front_layers, last_untrainable
+from tinymia.export.graph import Graph, OperatorInfo, read_graph
 from tinymia.export.layers import Layers, dense, join, last_layers, resolve
 from tinymia.export.tail import Found, find_tail
 
@@ -58,6 +58,8 @@ class Imported:
         found: how it was taken apart.
         trainable: layers with weights that a device could train, the tail among them.
         kept: those of them that are in the bundle.
+        blocked: the operator of the file that cannot be trained, nor what lies before it; None:
+            there is none.
     """
 
     bundle: Bundle
@@ -66,6 +68,7 @@ class Imported:
     found: Found
     trainable: int
     kept: int
+    blocked: OperatorInfo | None
 
 
 def import_tflite(tflite: bytes, wanted: Wanted) -> Imported:
@@ -91,14 +94,17 @@ def import_tflite(tflite: bytes, wanted: Wanted) -> Imported:
         )
     if len(set(wanted.labels)) != classes or not all(wanted.labels):
         raise BundleError("Two labels are the same, or one is empty.", "Give each class a name.")
+    operators = between(graph, found.source.number, found.embedding.number)
     backbone = cut(tflite, found.source.number, found.embedding.number)
+    last = last_untrainable(backbone)
     whole = join(front_layers(backbone), dense(found.tail.weights, found.tail.bias))
     front, kept = _front(whole, wanted.train)
     meta = _meta(tflite, found, wanted)
     bundle = Bundle(backbone, found.tail, meta, front)
     bundle.to_bytes()  # which checks it
     trainable = sum(r.parametric for r in whole.records)
-    return Imported(bundle, tflite, graph, found, trainable, kept)
+    blocked = None if last is None else operators[last]
+    return Imported(bundle, tflite, graph, found, trainable, kept, blocked)
 
 
 def _front(whole: Layers, train: str) -> tuple[Layers | None, int]:
@@ -120,6 +126,15 @@ def _meta(tflite: bytes, found: Found, wanted: Wanted) -> dict[str, Any]:
             raise ModelError(f"The {what}, {tensor}, has no scale.", "Convert it to int8 anew.")
         blocks[what] = dict(zip(("scale", "zero_point"), tensor.quantization, strict=True))
     shape = _shape(found.source.shape, wanted)
+    for name, values in (("mean", wanted.mean), ("std", wanted.std)):
+        if values and len(values) not in (1, shape[-1]):
+            raise BundleError(
+                f"{len(values)} numbers were given as --{name}, but an example of"
+                f" {_sides(shape)} has {shape[-1]} channels.",
+                "Give one number, or one for each value of the last axis.",
+            )
+    if min(wanted.std, default=1.0) <= 0:
+        raise BundleError("--std must be positive.", "It divides the examples.")
     meta: dict[str, Any] = {
         "format_version": META_FORMAT_VERSION,
         "name": wanted.name,

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from tinymia.errors import ModelError
 from tinymia.export.bundle import Tail
-from tinymia.export.graph import Graph, OperatorInfo, TensorInfo
+from tinymia.export.graph import ALIASES, Graph, OperatorInfo, TensorInfo, sentence
 
-_BEHIND = frozenset(
-    "SOFTMAX LOG_SOFTMAX LOGISTIC DEQUANTIZE QUANTIZE RESHAPE SQUEEZE EXPAND_DIMS".split()
-)
+_ANSWERS = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC")
 _ENDS = ("QUANTIZE", "DEQUANTIZE")
+_BEHIND = (*_ANSWERS, *_ENDS, *ALIASES)
 _FULL_INTEGER = (
     "Convert with full-integer quantisation (a representative data set, TFLITE_BUILTINS_INT8, int8"
     " input and output), or import the Keras model with --representative."
@@ -64,8 +63,9 @@ def find_tail(graph: Graph, *, cut_ends: bool = True) -> Found:
     embedding, weights, bias = _parameters(graph, operator)
     logits = graph.tensors[operator.outputs[0]]
     if logits.elements != len(weights):
+        times = logits.elements // len(weights)
         raise ModelError(
-            f"{_begin(graph, operator)} answers {logits.elements // len(weights)} times an example.",
+            f"{_begin(graph, operator)} answers {times} times an example.",
             "A tail answers once: convert with a batch of 1 and pool over time or place before it.",
         )
     if len(weights) == 1:
@@ -87,12 +87,8 @@ def find_tail(graph: Graph, *, cut_ends: bool = True) -> Found:
     return Found(source, embedding, operator, Tail(weights, bias), logits, answers, ends)
 
 
-_ANSWERS = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC")
-
-
 def _begin(graph: Graph, operator: OperatorInfo) -> str:
-    text = graph.describe(operator)
-    return text[0].upper() + text[1:] + ","
+    return sentence(graph.describe(operator)) + ","
 
 
 def _one(graph: Graph, numbers: tuple[int, ...], what: str) -> TensorInfo:
@@ -125,9 +121,7 @@ def _source(graph: Graph, cut_ends: bool) -> tuple[TensorInfo, OperatorInfo | No
             "Convert with int8 input.",
         )
     if not cut_ends:
-        raise ModelError(
-            f"The model's input is {given}, which {readers[0]} makes int8.", _LEAVE_ON
-        )
+        raise ModelError(f"The model's input is {given}, which {readers[0]} makes int8.", _LEAVE_ON)
     return inside[0], readers[0]
 
 
@@ -217,4 +211,6 @@ def _spread(matrix: TensorInfo) -> bool:
     """Whether there is one scale, or one a row."""
     counts: tuple[Any, ...] = (1, matrix.shape[0])
     right = len(matrix.scales) in counts and len(matrix.zero_points) in (0, *counts)
-    return right and bool((matrix.scales > 0).all()) and (len(matrix.scales) == 1 or not matrix.axis)
+    return (
+        right and bool((matrix.scales > 0).all()) and (len(matrix.scales) == 1 or not matrix.axis)
+    )

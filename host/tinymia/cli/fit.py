@@ -16,8 +16,8 @@ def fit_table(fits: list[Fit], ways: list[Depth]) -> Table:
     """A row a board: flash for the bundle, arena, and the windows that each training leaves."""
     shown = [ways[0], ways[-1]] if len(ways) > 1 else ways
     columns = ["board", "flash for a bundle", "fits", "arena"]
-    columns += [f"windows beside {way.title}" if way.depth else way.title for way in shown]
-    listed = table("", columns)
+    columns += [f"windows, {way.depth}" if way.depth else way.title for way in shown]
+    listed = table("Windows that are stored beside training:" if ways[0].depth else "", columns)
     for fit in fits:
         room = fit.room
         flash = "yes" if not fit.flash_short else f"no: {thousands(fit.flash_short)} bytes short"

@@ -224,7 +224,7 @@ def _trained(imported: Imported, train: str) -> str:
     )
     if imported.blocked is not None:
         op = imported.blocked
-        bias = "" if len(op.inputs) > 2 or not op.macs else ", which has no bias"
+        bias = "" if max(op.inputs[2:], default=-1) >= 0 or not op.macs else ", which has no bias"
         text += f"; what lies before {op}{bias} cannot be trained"
     return text
 

@@ -87,6 +87,20 @@ def find_tail(graph: Graph, *, cut_ends: bool = True) -> Found:
     return Found(source, embedding, operator, Tail(weights, bias), logits, answers, ends)
 
 
+def without_ends(graph: Graph) -> tuple[int, int]:
+    """The int8 tensors behind and before conversions at the ends; the ends where there are none.
+
+    Raises:
+        ModelError: there are several inputs or outputs, a batch, or the input is not int8 at all.
+    """
+    source, _ = _source(graph, True)
+    target = _one(graph, graph.outputs, "output").number
+    last = graph.writer(target)
+    if last is not None and last.name in _ENDS:
+        target = last.inputs[0]
+    return source.number, target
+
+
 def _begin(graph: Graph, operator: OperatorInfo) -> str:
     return sentence(graph.describe(operator)) + ","
 

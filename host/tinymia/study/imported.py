@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinymia.errors import ModelError
 from tinymia.export.convert import run
 from tinymia.export.cut import between, output_at
-from tinymia.export.graph import TensorInfo, read_graph, sentence
+from tinymia.export.graph import TensorInfo, read_graph
 from tinymia.export.importing import Imported
 from tinymia.study.memory import refused
 from tinymia.twin import Twin
@@ -57,9 +57,8 @@ def check_loads(imported: Imported) -> None:
     found = refused(imported.bundle.model, read_graph(imported.bundle.model))
     if found is None:
         return
-    said = found.error.message.removeprefix("The board refused: ").rstrip(".")
     if found.operator is None:
-        raise ModelError(f"The firmware refuses the model's input or output: {said}.")
+        raise ModelError(f"{found.words(imported.graph)}.")
     # In the file it has another number.
     graph, taken = imported.graph, imported.found
     kept = between(graph, taken.source.number, taken.embedding.number)
@@ -69,7 +68,7 @@ def check_loads(imported: Imported) -> None:
         hint = "Converters leave it behind where the batch is open: convert with a batch of 1."
     elif operator.name in ("QUANTIZE", "DEQUANTIZE"):
         hint = "Convert with full-integer quantisation, so that no part of it runs in float."
-    raise ModelError(f"{sentence(graph.describe(operator))}: {said}.", hint)
+    raise ModelError(f"{found.words(graph, operator)}.", hint)
 
 
 def check_import(imported: Imported, samples: NDArray[np.int8] | None = None) -> Checked:

@@ -14,7 +14,7 @@ from tinymia.errors import DeviceError, TinymiaError
 from tinymia.export.bundle import Bundle, pack_sections
 from tinymia.export.cut import prefix
 from tinymia.export.depth import depth_title
-from tinymia.export.graph import ALIASES, Graph, OperatorInfo
+from tinymia.export.graph import ALIASES, Graph, OperatorInfo, sentence
 from tinymia.export.layers import canonical
 from tinymia.wire.protocol import Status
 
@@ -123,6 +123,24 @@ class Refused:
 
     operator: OperatorInfo | None
     error: BoardRefusedError
+
+    def words(self, graph: Graph, operator: OperatorInfo | None = None) -> str:
+        """Where and why, as a sentence without a full stop.
+
+        Args:
+            graph: whose words are used.
+            operator: the same one there, if it is another graph.
+        """
+        said = self.error.message.removeprefix("The board refused: ").rstrip(".")
+        at = operator or self.operator
+        if at is not None:
+            return f"{sentence(graph.describe(at))}: {said}"
+        wrong = [
+            str(graph.tensors[t])
+            for t in (*graph.inputs, *graph.outputs)
+            if graph.tensors[t].type != "int8"
+        ]
+        return f"{sentence(', '.join(wrong) or 'the input or output')}: {said}"
 
 
 def refused(tflite: bytes, graph: Graph) -> Refused | None:

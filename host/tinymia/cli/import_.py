@@ -98,7 +98,8 @@ def command(
     out: Path | None,
     tflite: Path | None,
 ) -> None:
-    """Make a bundle of MODEL: an int8 .tflite file, a Keras file or a SavedModel's folder.
+    """Make a bundle of MODEL: an int8 .tflite file, a Keras file, a SavedModel's folder, or another
+    bundle of which a device is to train fewer layers.
 
     The last dense layer becomes the float32 tail that a device trains, what lies before it stays
     the int8 model that it is. The bundle is held against the file: its embeddings must be the same
@@ -108,6 +109,7 @@ def command(
     Examples:
       tinymia import kws.tflite --labels-file words.txt --out kws.bundle
       tinymia import har.tflite --labels sit,walk,run --rate 50 --channels ax,ay,az --train head
+      tinymia import large.bundle --train head --out small.bundle
       tinymia import cnn.keras --representative images.npz --std 255 --labels 0,1,2,3,4,5,6,7,8,9
     """
     from tinymia.errors import BundleError, ModelError
@@ -116,6 +118,13 @@ def command(
     from tinymia.files import write_whole
     from tinymia.study.imported import check_import, check_loads
 
+    if _is_bundle(model):
+        if out is None:
+            raise click.UsageError("MODEL is a bundle: give --out.")
+        _shorten(model, train, out)
+        return
+    stem = model.stem or "model"
+    where = out or Path(f"{stem}.bundle")
     examples = normalized(load_examples(representative), mean, std) if representative else None
     if is_keras(model):
         if examples is None:
@@ -133,7 +142,6 @@ def command(
     if labels_file is not None:
         labels = tuple(_read(labels_file, BundleError).decode("utf-8", "replace").split("\n"))
         labels = tuple(line.strip() for line in labels if line.strip())
-    stem = model.stem if model.stem else "model"
     wanted = Wanted(
         labels,
         train=train,
@@ -149,9 +157,32 @@ def command(
     imported = import_tflite(file, wanted)
     check_loads(imported)
     checked = check_import(imported, _codes(imported, examples))
-    where = out or Path(f"{stem}.bundle")
     imported.bundle.save(where)
     _say(imported, checked, where, train)
+
+
+def _is_bundle(path: Path) -> bool:
+    from tinymia.export.bundle import MAGIC
+
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:  # said where it is read
+        return False
+
+
+def _shorten(path: Path, train: str, where: Path) -> None:
+    from tinymia.export.bundle import Bundle
+    from tinymia.export.importing import with_fewer_layers
+
+    bundle = Bundle.load(path)
+    made = with_fewer_layers(bundle, train)
+    made.save(where)
+    click.echo(f"bundle     {where} ({made.bundle_id})")
+    for i in range(len(made.layers)):
+        click.echo(f"{'trained' if not i else '':10} {made.layers.describe(i)}")
+    before, now = len(bundle.to_bytes()), len(made.to_bytes())
+    click.echo(f"size       {thousands(now)} bytes, {thousands(before - now)} fewer than before")
 
 
 def _read(path: Path, kind: type[Exception]) -> bytes:

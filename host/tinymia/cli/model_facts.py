@@ -11,6 +11,7 @@ from tinymia.cli.fit import fit_table
 from tinymia.cli.options import progress, show, table, thousands
 
 if TYPE_CHECKING:
+    from tinymia.export.bundle import Bundle
     from tinymia.export.graph import Graph
     from tinymia.study.memory import Depth, Live
     from tinymia.study.model_info import ModelInfo
@@ -58,6 +59,7 @@ def _head(path: Path, known: ModelInfo) -> list[tuple[str, str]]:
     if bundle is not None and known.given:
         rows.append(("bundle", f"{path}, {bundle.meta['name']} ({bundle.bundle_id})"))
         rows.append(("classes", ", ".join(bundle.labels)))
+        rows += [("learnt", note) for note in _learnt(bundle)]
     else:
         rows.append(("file", f"{path}, {thousands(path.stat().st_size)} bytes"))
     rows += [
@@ -75,6 +77,20 @@ def _head(path: Path, known: ModelInfo) -> list[tuple[str, str]]:
     else:
         rows.append(("flash", f"{thousands(len(known.flash))} bytes, the model alone"))
     return rows
+
+
+def _learnt(bundle: Bundle) -> list[str]:
+    """Whose device trained what, the oldest first."""
+    from tinymia.export.personal import requantized
+    from tinymia.export.provenance import personalizations
+
+    found = [
+        f"from {note.get('person', 'somebody')}, from layer {note.get('first_layer', '?')} on,"
+        f" after bundle {note.get('base', '?')}"
+        for note in personalizations(bundle)
+    ]
+    cost = requantized(bundle)
+    return [*found, *([cost] if cost else [])]
 
 
 def _scale(quantization: tuple[float, int] | None) -> str:

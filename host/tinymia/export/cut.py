@@ -123,7 +123,9 @@ def _written(
         if data is None or len(data) == 0:
             tensor.buffer = 0
             continue
-        if tensor.buffer not in placed:  # tensors may share one
+        # Tensors may share one. Weights get their own: they are written back one by one.
+        quantized = tensor.quantization is not None and tensor.quantization.scale is not None
+        if quantized or tensor.buffer not in placed:
             placed[tensor.buffer] = len(buffers)
             buffers.append(_Buffer(data))
         tensor.buffer = placed[tensor.buffer]

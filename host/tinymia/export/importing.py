@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -105,6 +105,15 @@ def import_tflite(tflite: bytes, wanted: Wanted) -> Imported:
     trainable = sum(r.parametric for r in whole.records)
     blocked = None if last is None else operators[last]
     return Imported(bundle, tflite, graph, found, trainable, kept, blocked)
+
+
+def with_fewer_layers(bundle: Bundle, train: str) -> Bundle:
+    """The bundle without the float layers that a device need not train; answers stay the same.
+
+    Raises:
+        BundleError: the bundle cannot be trained, or not from there.
+    """
+    return replace(bundle, front=_front(bundle.layers, train)[0])
 
 
 def _front(whole: Layers, train: str) -> tuple[Layers | None, int]:

@@ -516,6 +516,7 @@ def test_what_cannot_be_imported(make: Callable[[], bytes], says: str, hint: str
         ({"shape": (5, 5)}, "5 x 5 does not fit the model's input of 40 x 3"),
         ({"mean": (0.0, 1.0)}, "2 numbers were given as --mean"),
         ({"std": (0.0,)}, "--std must be positive"),
+        ({"channels": ("x", "y", "x")}, "Two channels have one name"),
         ({"rate_hz": -1.0}, "rate_hz must be positive"),
         ({"train": "last:3"}, "cannot be trained from its last 3"),
         ({"train": "everything"}, "does not say what to train"),
@@ -579,7 +580,10 @@ def _said(bundle: Bundle, **changed: Any) -> dict[str, Any]:
         ({"embedding__zero_point": 3}, r"embedding\.zero_point 3, but its model has -128"),
         ({"embedding__scale": 2.0}, r"embedding\.scale 2\.0, but its model has"),
         ({"input__shape": [8, 9, 1]}, r"input\.shape \[8, 9, 1\], 72 values, .* takes 64"),
-        ({"window": {"length": 9, "channels": 1}}, r"window \[9, 1\], 9 values, .* takes 64"),
+        (
+            {"window": {"length": 9, "channels": 1}, "input__shape": [9, 1]},
+            r"window \[9, 1\], 9 values, .* takes 64",
+        ),
     ],
 )
 def test_metadata_that_contradicts_the_model(changed: dict[str, Any], says: str) -> None:
@@ -720,7 +724,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
         ((path, "--labels", "a,b,c,d", "--std", "nan"), "must be finite"),
         ((path, "--labels", "a,b,c,d", "--shape", "4by3"), "no shape"),
         ((path, "--labels", "a,b,c,d", "--representative", wrong), "no array of examples"),
-        ((path, "--labels", "a,b,c,d", "--representative", "watch"), "300 values, .* takes 120"),
+        ((path, "--labels", "a,b,c,d", "--representative", "watch"), "240 values, .* takes 120"),
         ((tmp_path / "none.keras", "--labels", "a,b"), "--representative"),
         ((SHIPPED / "har-watch.bundle", "--train", "head"), "give --out"),
     ):

@@ -125,16 +125,19 @@ def command(
         return
     stem = model.stem or "model"
     where = out or Path(f"{stem}.bundle")
-    examples = normalized(load_examples(representative), mean, std) if representative else None
+
+    def examples_of(shape: tuple[int, ...]) -> NDArray[np.float32]:
+        return normalized(load_examples(str(representative), shape), mean, std)
+
     if is_keras(model):
-        if examples is None:
+        if representative is None:
             raise ModelError(
                 f"{model} is a float model: its scales must be set on examples.",
                 "Give some with --representative: an .npz file or a data set's name.",
             )
         from tinymia.export.keras_file import keras_to_int8
 
-        file = keras_to_int8(model, examples)
+        file = keras_to_int8(model, examples_of)
         if tflite is not None:
             write_whole(tflite, file, "the model", ModelError)
     else:
@@ -156,7 +159,11 @@ def command(
     )
     imported = import_tflite(file, wanted)
     check_loads(imported)
-    checked = check_import(imported, _codes(imported, examples))
+    examples = None
+    if representative is not None:
+        source = imported.found.source.shape
+        examples = _codes(imported, examples_of(source[1:] or source))
+    checked = check_import(imported, examples)
     imported.bundle.save(where)
     _say(imported, checked, where, train)
 
@@ -192,14 +199,12 @@ def _read(path: Path, kind: type[Exception]) -> bytes:
         raise kind(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
 
 
-def _codes(imported: Imported, examples: NDArray[np.float32] | None) -> NDArray[np.int8] | None:
+def _codes(imported: Imported, examples: NDArray[np.float32]) -> NDArray[np.int8]:
     """Examples as the model takes them, quantised: (n, values) int8."""
     import numpy as np
 
     from tinymia.errors import DataError
 
-    if examples is None:
-        return None
     rows = examples.reshape(len(examples), -1)
     source = imported.found.source
     if rows.shape[1] != source.elements or source.quantization is None:

@@ -142,6 +142,8 @@ def _meta(tflite: bytes, found: Found, wanted: Wanted) -> dict[str, Any]:
                 f" {_sides(shape)} has {shape[-1]} channels.",
                 "Give one number, or one for each value of the last axis.",
             )
+    if len(set(wanted.channels)) != len(wanted.channels) or not all(wanted.channels or ("-",)):
+        raise BundleError("Two channels have one name, or one has none.", "Name each channel.")
     if min(wanted.std, default=1.0) <= 0:
         raise BundleError("--std must be positive.", "It divides the examples.")
     meta: dict[str, Any] = {
@@ -151,7 +153,7 @@ def _meta(tflite: bytes, found: Found, wanted: Wanted) -> dict[str, Any]:
         "labels": list(wanted.labels),
         "classes": len(wanted.labels),
         "input": {**blocks["input"], "shape": list(shape)},
-        "normalization": {"mean": list(wanted.mean or (0.0,)), "std": list(wanted.std or (1.0,))},
+        "normalization": _normalization(wanted),
         "embedding": {**blocks["embedding"], "dim": found.tail.dim},
         "provenance": {
             "imported": {
@@ -170,6 +172,14 @@ def _meta(tflite: bytes, found: Found, wanted: Wanted) -> dict[str, Any]:
         if wanted.channels:
             meta["window"]["channel_names"] = list(wanted.channels)
     return meta
+
+
+def _normalization(wanted: Wanted) -> dict[str, list[float]]:
+    """As many means as standard deviations."""
+    mean, std = wanted.mean or (0.0,), wanted.std or (1.0,)
+    count = max(len(mean), len(std))
+    each = {"mean": mean, "std": std}
+    return {k: list(v) if len(v) == count else [v[0]] * count for k, v in each.items()}
 
 
 def _shape(tensor: tuple[int, ...], wanted: Wanted) -> tuple[int, ...]:

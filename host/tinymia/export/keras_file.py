@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +26,30 @@ def is_keras(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES or (path / "saved_model.pb").exists()
 
 
-def load_examples(what: str) -> NDArray[np.float32]:
-    """Examples (n, ...) float32 in raw units: an .npy or .npz file's, or a data set's windows.
+def load_examples(what: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Examples (n, ...) float32 in raw units: an .npy or .npz file's, or a data set's.
+
+    Args:
+        what: path or name.
+        shape: of an example, as the model takes it: recordings are cut into windows as long.
 
     Raises:
         DataError: there are none, or they are no finite numbers.
     """
     path = Path(what)
     if path.suffix not in (".npy", ".npz"):
-        windows: NDArray[np.float32] = data.load(what).windows().x
-        return windows
+        return _of_dataset(what, shape)
     try:
         with path.open("rb") as file:
             found = np.load(file, allow_pickle=False)
             if not isinstance(found, np.ndarray):
                 arrays = {name: found[name] for name in found.files}
+                if "signals" in arrays:
+                    return _of_dataset(what, shape)
                 many = [a for a in arrays.values() if a.ndim > 1]
                 found = many[0] if len(many) == 1 else arrays.get("x")
+    except DataError:
+        raise
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
     # NumPy and zipfile raise several types for a damaged archive; all mean the same to a user.
@@ -54,6 +61,14 @@ def load_examples(what: str) -> NDArray[np.float32]:
     if not np.isfinite(examples).all():
         raise DataError(f"{path} holds NaN or infinity.", "Drop those examples.")
     return examples
+
+
+def _of_dataset(what: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    found = data.load(what)
+    examples = getattr(found, "x", None)  # of a set of examples; else there are recordings
+    if examples is None:
+        examples = found.windows(shape[0]).x
+    return np.asarray(examples, np.float32)
 
 
 def normalized(
@@ -71,12 +86,15 @@ def normalized(
     return np.asarray(centred / np.asarray(std or (1.0,), np.float32), np.float32)
 
 
-def keras_to_int8(path: Path, examples: NDArray[np.float32]) -> bytes:
+def keras_to_int8(
+    path: Path, examples_of: Callable[[tuple[int, ...]], NDArray[np.float32]]
+) -> bytes:
     """Convert a Keras file or a SavedModel to a complete int8 .tflite of one example.
 
     Args:
         path: the file or folder.
-        examples: (n, ...) float32, as the model takes them; they set the quantisation.
+        examples_of: gives, for the shape of an example, examples (n, ...) float32 as the model
+            takes them; they set the quantisation.
 
     Raises:
         ModelError: it cannot be read or converted, or takes other examples.
@@ -94,13 +112,18 @@ def keras_to_int8(path: Path, examples: NDArray[np.float32]) -> bytes:
             f"{path} cannot be loaded: {' '.join(first) or type(error).__name__}.",
             "Save it with model.save('model.keras') or model.export('folder').",
         ) from error
-    fixed = [n for n in shape if n is not None]
-    if examples[0].size != np.prod(fixed) or len(fixed) < len(shape):
-        sides = " x ".join("?" if n is None else str(n) for n in shape)
+    fixed = tuple(n for n in shape if n is not None)
+    sides = " x ".join("?" if n is None else str(n) for n in shape)
+    if len(fixed) < len(shape) or not fixed:
+        raise ModelError(
+            f"The model takes examples of {sides or 'one number'}.", "Only the batch may be open."
+        )
+    examples = examples_of(fixed)
+    if examples[0].size != np.prod(fixed):
         raise ModelError(
             f"The model takes examples of {sides}, but those given are"
             f" {' x '.join(map(str, examples.shape[1:]))}.",
-            "Give examples as the model takes them; only the batch may be open.",
+            "Give --representative with examples as the model takes them.",
         )
     count = min(CALIBRATION, len(examples))
     chosen = examples[np.arange(count) * len(examples) // count]

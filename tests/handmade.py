@@ -43,8 +43,13 @@ def build(
     ops: Sequence[Op],
     inputs: Sequence[int] = (0,),
     outputs: Sequence[int] | None = None,
+    *,
+    old: bool = False,
 ) -> bytes:
-    """The file; the last tensor is the output unless `outputs` says otherwise."""
+    """The file; the last tensor is the output unless `outputs` says otherwise.
+
+    `old`: as TensorFlow before 2.4 wrote it, with the operator codes of one byte alone.
+    """
     import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
 
@@ -77,7 +82,7 @@ def build(
     model.operatorCodes = []
     for code in codes:
         entry = schema.OperatorCodeT()
-        entry.builtinCode = code
+        entry.builtinCode = 0 if old else code
         entry.deprecatedBuiltinCode = min(code, 127)
         entry.version = 1
         model.operatorCodes.append(entry)

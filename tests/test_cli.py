@@ -137,11 +137,11 @@ def test_a_number_out_of_range_is_exit_status_2(arguments: tuple[str, ...]) -> N
     assert "is not in the range" in done.stderr
 
 
-@pytest.mark.parametrize("lost", ["name", "rate_hz"])
+@pytest.mark.parametrize("lost", ["name", "length"])
 def test_a_bundle_that_lacks_metadata_is_refused(lost: str, tmp_path: Path) -> None:
     sections = split_sections(BUNDLE.read_bytes())
     meta = json.loads(sections["META"])
-    (meta["window"] if lost == "rate_hz" else meta).pop(lost)
+    (meta["window"] if lost == "length" else meta).pop(lost)
     sections["META"] = json.dumps(meta).encode()
     (tmp_path / "b.bundle").write_bytes(pack_sections(list(sections.items())))
     done = tinymia("build", "--bundle", str(tmp_path / "b.bundle"))

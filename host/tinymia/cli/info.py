@@ -36,7 +36,8 @@ def command(target: str, bundle_path: Path | None) -> None:
       tinymia info --target serial:/dev/ttyACM0
     """
     bundle = load_bundle(bundle_path)
-    with connection(target, bundle) as opened:
+    # Who names no bundle asks what is on the board.
+    with connection(target, bundle, any_bundle=bundle_path is None) as opened:
         board = opened.board
         who = board.identity
         rows = [

@@ -75,12 +75,10 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
         dataset.check_model(bundle.meta)
         raw = model_pool(dataset, options["person"], bundle.meta).windows.x
     windows = bundle.quantize(raw[: options["limit"]])
-    with connection(target, bundle) as opened:
-        opened.board.require_bundle()
-        with progress("Asking", len(windows)) as advance:
-            answers, _ = opened.board.ask(
-                windows, named[options["policy"]], options["levels"], progress=advance
-            )
+    with connection(target, bundle) as opened, progress("Asking", len(windows)) as advance:
+        answers, _ = opened.board.ask(
+            windows, named[options["policy"]], options["levels"], progress=advance
+        )
     click.echo(",".join(["window", "answer", *bundle.labels]))
     for index, row in enumerate(answers):
         best = bundle.labels[int(np.nanargmax(row))]  # NaN where the policy hides a class

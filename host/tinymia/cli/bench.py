@@ -95,7 +95,6 @@ def _board(
 
     with connection(target, bundle) as opened, progress("Training", bench.count(bundle)) as advance:
         board, unit = opened.board, opened.unit
-        board.require_bundle()
         board.layout(len(bundle.layers) - 1)
         rest = bench.board_cost(board, windows, labels)
         options = bench.option_costs(board, bundle, windows[member], labels[member], advance)

@@ -28,6 +28,7 @@ enum class Status : uint8_t {
   kNotInRelease = 23,  // a release build does not answer request {a}, which would tell data or weights
   kBudgetNeeded = 24,  // a release build trains under a privacy budget only, and the bundle has none
   kPolicyForbidden = 25,  // a release build answers under the bundle's output policy only: number {a}, with {b} levels
+  kBadPart = 26,  // a part of a window was sent for byte {a}, byte {b} comes next
   kBundleTruncated = 16,  // the bundle on the board is truncated: it says {a} bytes, {b} are there
   kBundleVersion = 17,  // the bundle on the board has format version {a}, the firmware reads {b}
   kBundleChecksum = 18,  // the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})

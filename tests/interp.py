@@ -18,6 +18,8 @@ UNSUPPORTED_OP = 34
 UNSUPPORTED_TYPE = 35
 UNSUPPORTED_SHAPE = 36
 ARENA_TOO_SMALL = 37
+ENDS = 38
+BIAS_SCALE = 39
 
 EMULATE_DSP = "-DTINYMIA_DSP_EMULATION=1"
 
@@ -42,6 +44,8 @@ class ShimInfo(ctypes.Structure):
         ("arena_used", ctypes.c_uint32),
         ("input", TensorInfo),
         ("output", TensorInfo),
+        ("a", ctypes.c_uint32),
+        ("b", ctypes.c_uint32),
     ]
 
 
@@ -85,6 +89,7 @@ class Interpreter:
         )
         self.status = int(self._info.status)
         self.arena_used = int(self._info.arena_used)
+        self.where = (int(self._info.a), int(self._info.b))
         self.input: TensorInfo = self._info.input
         self.output: TensorInfo = self._info.output
 

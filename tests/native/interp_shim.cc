@@ -14,6 +14,7 @@ struct ShimInfo {
   uint32_t arena_used;
   Interpreter::TensorInfo input;
   Interpreter::TensorInfo output;
+  uint32_t a, b;  // of the refusal
 };
 
 uint32_t shim_interpreter_size() { return sizeof(Interpreter); }
@@ -27,6 +28,8 @@ void shim_load(void* interpreter, const uint8_t* model, uint32_t size, uint8_t* 
   info->arena_used = memory.used();
   info->input = it->input_info();
   info->output = it->output_info();
+  info->a = it->refusal().a;
+  info->b = it->refusal().b;
 }
 
 // The place behind the first `operators` operators: what lies there, and a status.

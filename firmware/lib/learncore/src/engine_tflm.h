@@ -25,6 +25,7 @@ class TflmEngine {
   // As Interpreter::Load, but places between operators take memory, so `cuts` asks for them. TFLM
   // does not tell how much it needs: on kArenaTooSmall arena->used() is only more than there is.
   Status Load(const uint8_t* data, uint32_t size, Arena* arena, bool cuts = true);
+  const Refusal& refusal() const { return refusal_; }
 
   const TensorInfo& input_info() const { return parts_.input_info(); }
   const TensorInfo& output_info() const { return parts_.output_info(); }
@@ -42,6 +43,7 @@ class TflmEngine {
   Status Begin(const uint8_t* data, uint32_t size, Arena* arena, bool cuts);
 
   Interpreter parts_;
+  Refusal refusal_;
   bool cuts_ = false;
   const uint8_t* model_ = nullptr;
   void* objects_ = nullptr;

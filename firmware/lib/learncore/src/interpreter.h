@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "kernels/kernel.h"
+#include "refusal.h"
 #include "status.h"
 
 namespace tinymia {
@@ -25,6 +26,8 @@ class Interpreter {
   // when the arena cannot even hold the planner's table. After any error Invoke does nothing.
   // `cuts`: whether FindCut will be asked for places between operators. They cost nothing here.
   Status Load(const uint8_t* data, uint32_t size, Arena* arena, bool cuts = true);
+  // What the last Load refused, and where in the file.
+  const Refusal& refusal() const { return refusal_; }
 
   const TensorInfo& input_info() const { return input_info_; }
   const TensorInfo& output_info() const { return output_info_; }
@@ -59,6 +62,7 @@ class Interpreter {
   const int8_t* output_ = nullptr;
   TensorInfo input_info_ = {};
   TensorInfo output_info_ = {};
+  Refusal refusal_;
 };
 
 }  // namespace tinymia

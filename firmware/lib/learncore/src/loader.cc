@@ -53,17 +53,15 @@ Status Loader::ReadEnds(LoadedGraph* graph) {
 
 Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op,
                                Arena* persistent, Node* node) {
-  PrepareContext context(&model_, &op, persistent, base_, node);
+  PrepareContext context(this, index, &model_, &op, persistent, base_, node);
   Status status = kernel.prepare(&context);
   if (status != Status::kOk) return status;
   if (model_.status() != Status::kOk) return model_.status();
-  for (const Ref input : node->inputs) {
-    if (input == kNoRef) continue;
-    status = MarkRead(input, index);
+  if (op.outputs.count != context.outputs_used()) return Status::kModelUnsupportedShape;
+  for (uint32_t i = 0; i < op.outputs.count; ++i) {
+    status = MarkWritten(static_cast<uint32_t>(model_.Int32At(op.outputs, i)), index);
     if (status != Status::kOk) return status;
   }
-  status = MarkWritten(node->output, index);
-  if (status != Status::kOk) return status;
   if (kernel.eval == nullptr) {
     slots_[node->output].state = Slot::kShared;
     slots_[node->output].source = static_cast<uint16_t>(node->inputs[0]);
@@ -86,17 +84,23 @@ Status Loader::PrepareOperators(Arena* persistent, Node* nodes, LoadedGraph* gra
     Operator op;
     status = model_.ReadOperator(i, &op);
     if (status != Status::kOk) break;
+    at_ = i;
+    code_ = op.code;
+    if (model_.Folded(i, op)) continue;
+    const uint32_t found = FindKernel(op.code);
+    if (found == kNoKernel) return Status::kModelUnsupportedOp;
     Node node;
-    node.kernel = FindKernel(op.code);
-    if (node.kernel == kNoKernel) return Status::kModelUnsupportedOp;
-    const Kernel& kernel = *KernelAt(node.kernel);
+    node.kernel = static_cast<uint16_t>(found);
+    const Kernel& kernel = *KernelAt(found);
     status = PrepareOperator(i, kernel, op, persistent, &node);
     if (kernel.eval == nullptr) continue;
     if (nodes != nullptr) nodes[graph->node_count] = node;
     ++graph->node_count;
   }
   if (status != Status::kOk) return status;
-  if (slots_[output].state == Slot::kUnused) return Status::kModelMalformed;
+  at_ = kNowhere;
+  // Nothing computes it, or it is a constant in another shape: no answer to a window.
+  if (Root(output)->state != Slot::kPlanned) return Status::kModelMalformed;
   return MarkRead(output, model_.operator_count());
 }
 
@@ -104,6 +108,20 @@ Ref Loader::Resolve(uint32_t tensor, uint32_t block) {
   if (tensor == kNoRef) return kNoRef;
   const Slot* slot = Root(tensor);
   return slot->state == Slot::kFile ? slot->offset | kInModel : slot->offset + block;
+}
+
+Refusal Loader::Explain(Status status) const {
+  switch (status) {
+    case Status::kOk:
+    case Status::kArenaTooSmall:
+      return {status, 0, 0};
+    case Status::kModelEnds:
+      return {status, model_.input_count(), model_.output_count()};
+    case Status::kModelUnsupportedOp:
+      return {status, at_, static_cast<uint32_t>(code_)};
+    default:
+      return {status, at_, model_.last_tensor()};
+  }
 }
 
 Status Loader::Run(LoadedGraph* graph) {
@@ -141,7 +159,14 @@ Status Loader::Run(LoadedGraph* graph) {
   }
   for (uint32_t i = 0; i < graph->node_count; ++i) {
     nodes[i].inputs[0] = Resolve(nodes[i].inputs[0], block);
-    nodes[i].inputs[1] = Resolve(nodes[i].inputs[1], block);
+    if (nodes[i].operand_count == 0) {
+      nodes[i].inputs[1] = Resolve(nodes[i].inputs[1], block);
+    } else {
+      Ref* operands = static_cast<Ref*>(static_cast<void*>(base_ + nodes[i].inputs[1]));
+      for (uint32_t k = 0; k < nodes[i].operand_count; ++k) {
+        operands[k] = Resolve(operands[k], block);
+      }
+    }
     nodes[i].output = Resolve(nodes[i].output, block);
     nodes[i].scratch = Resolve(nodes[i].scratch, block);
   }

@@ -28,6 +28,9 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   model_arena_ = arena_.used();
   if (loaded == Status::kArenaTooSmall) return {loaded, arena_.used(), arena_.size()};
   if (loaded != Status::kOk) return engine_.refusal();
+  if (engine_.input_count() != 1 || engine_.output_count() != 1) {
+    return {Status::kModelEnds, engine_.input_count(), engine_.output_count()};
+  }
   answer_ = arena_.AllocArray<float>(answers());
   arena_.Alloc(0, 8);
   fixed_ = arena_.used();

@@ -27,6 +27,8 @@ class TflmEngine {
   Status Load(const uint8_t* data, uint32_t size, Arena* arena, bool cuts = true);
   const Refusal& refusal() const { return refusal_; }
 
+  uint32_t input_count() const { return parts_.input_count(); }
+  uint32_t output_count() const { return parts_.output_count(); }
   const TensorInfo& input_info() const { return parts_.input_info(); }
   const TensorInfo& output_info() const { return parts_.output_info(); }
   int8_t* input() { return input_; }

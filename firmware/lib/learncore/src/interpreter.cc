@@ -30,9 +30,28 @@ Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool 
   model_size_ = size;
   input_ = context_.Mutable<int8_t>(graph.input);
   output_ = context_.Const<int8_t>(graph.output);
+  input_count_ = graph.input_count;
+  output_count_ = graph.output_count;
+  ends_ = graph.ends;
   input_info_ = Describe(graph.input_tensor);
   output_info_ = Describe(graph.output_tensor);
   return status;
+}
+
+Interpreter::TensorInfo Interpreter::EndInfo(uint32_t i) const {
+  Tensor tensor;
+  TfliteModel model(context_.model, model_size_);
+  if (i >= input_count_ + output_count_ || model.Open() != Status::kOk) return TensorInfo();
+  const bool is_input = i < input_count_;
+  model.ReadTensor(is_input ? model.input_tensor(i) : model.output_tensor(i - input_count_),
+                   &tensor);
+  return Describe(tensor);
+}
+
+int8_t* Interpreter::End(uint32_t i) {
+  if (i >= input_count_ + output_count_) return nullptr;
+  if (ends_ != kNoRef) return context_.Mutable<int8_t>(context_.Const<Ref>(ends_)[i]);
+  return i == 0 ? input_ : const_cast<int8_t*>(output_);
 }
 
 void Interpreter::Invoke() { RunNodes(node_count_); }

@@ -37,6 +37,12 @@ class Interpreter {
   // Valid after Invoke, up to the next write to the input.
   const int8_t* output() const { return output_; }
 
+  // All inputs, then all outputs; those above are the first of each.
+  uint32_t input_count() const { return input_count_; }
+  uint32_t output_count() const { return output_count_; }
+  TensorInfo EndInfo(uint32_t i) const;
+  int8_t* End(uint32_t i);
+
   void Invoke();
 
   // A place between two operators: the tensor that is computed there, and how far to run for it.
@@ -58,6 +64,9 @@ class Interpreter {
   const Node* nodes_ = nullptr;
   uint32_t node_count_ = 0;
   uint32_t model_size_ = 0;
+  uint32_t input_count_ = 0;
+  uint32_t output_count_ = 0;
+  Ref ends_ = kNoRef;
   int8_t* input_ = nullptr;
   const int8_t* output_ = nullptr;
   TensorInfo input_info_ = {};

@@ -38,17 +38,33 @@ Status Loader::MarkWritten(uint32_t tensor, uint32_t index) {
 }
 
 Status Loader::ReadEnds(LoadedGraph* graph) {
-  Status status = model_.ReadTensor(model_.input_tensor(), &graph->input_tensor);
-  if (status == Status::kOk) {
-    status = model_.ReadTensor(model_.output_tensor(), &graph->output_tensor);
-  }
-  if (status != Status::kOk) return status;
-  const Tensor* const ends[] = {&graph->input_tensor, &graph->output_tensor};
-  for (const Tensor* tensor : ends) {
+  graph->input_count = model_.input_count();
+  graph->output_count = model_.output_count();
+  const uint32_t count = graph->input_count + graph->output_count;
+  for (uint32_t i = count; i-- > 0;) {  // backwards: the first ones stay
+    const bool is_input = i < graph->input_count;
+    Tensor* tensor = is_input ? &graph->input_tensor : &graph->output_tensor;
+    const int32_t index =
+        is_input ? model_.input_tensor(i) : model_.output_tensor(i - graph->input_count);
+    const Status status = model_.ReadTensor(index, tensor);
+    if (status != Status::kOk) return status;
     if (tensor->type != TensorType::kInt8) return Status::kModelUnsupportedType;
     if (tensor->constant() || !(tensor->scale > 0)) return Status::kModelMalformed;
   }
   return Status::kOk;
+}
+
+void Loader::ListEnds(Arena* persistent, LoadedGraph* graph) {
+  const uint32_t count = graph->input_count + graph->output_count;
+  if (count == 2) return;
+  ends_ = persistent->AllocArray<Ref>(count);
+  if (ends_ == nullptr) return;
+  graph->ends = static_cast<Ref>(static_cast<uint8_t*>(static_cast<void*>(ends_)) - base_);
+  for (uint32_t i = 0; i < count; ++i) {
+    ends_[i] =
+        static_cast<Ref>(i < graph->input_count ? model_.input_tensor(i)
+                                                : model_.output_tensor(i - graph->input_count));
+  }
 }
 
 Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op,
@@ -77,9 +93,10 @@ Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel, const Opera
 }
 
 Status Loader::PrepareOperators(Arena* persistent, Node* nodes, LoadedGraph* graph) {
-  const uint32_t input = static_cast<uint32_t>(model_.input_tensor());
-  const uint32_t output = static_cast<uint32_t>(model_.output_tensor());
-  Status status = MarkWritten(input, 0);
+  Status status = Status::kOk;
+  for (uint32_t i = 0; status == Status::kOk && i < graph->input_count; ++i) {
+    status = MarkWritten(static_cast<uint32_t>(model_.input_tensor(i)), 0);
+  }
   for (uint32_t i = 0; status == Status::kOk && i < model_.operator_count(); ++i) {
     Operator op;
     status = model_.ReadOperator(i, &op);
@@ -99,9 +116,14 @@ Status Loader::PrepareOperators(Arena* persistent, Node* nodes, LoadedGraph* gra
   }
   if (status != Status::kOk) return status;
   at_ = kNowhere;
-  // Nothing computes it, or it is a constant in another shape: no answer to a window.
-  if (Root(output)->state != Slot::kPlanned) return Status::kModelMalformed;
-  return MarkRead(output, model_.operator_count());
+  for (uint32_t i = 0; i < graph->output_count; ++i) {
+    const uint32_t output = static_cast<uint32_t>(model_.output_tensor(i));
+    // Nothing computes it, or it is a constant in another shape: no answer to a window.
+    if (Root(output)->state != Slot::kPlanned) return Status::kModelMalformed;
+    status = MarkRead(output, model_.operator_count());
+    if (status != Status::kOk) return status;
+  }
+  return Status::kOk;
 }
 
 Ref Loader::Resolve(uint32_t tensor, uint32_t block) {
@@ -146,6 +168,7 @@ Status Loader::Run(LoadedGraph* graph) {
 
   Arena persistent(base_, table_offset);
   Node* nodes = persistent.AllocArray<Node>(model_.operator_count());
+  ListEnds(&persistent, graph);
   status = PrepareOperators(&persistent, nodes, graph);
   if (status != Status::kOk) return status;
   const uint32_t planned = PlanSlots(slots_, slot_count);
@@ -169,6 +192,9 @@ Status Loader::Run(LoadedGraph* graph) {
     }
     nodes[i].output = Resolve(nodes[i].output, block);
     nodes[i].scratch = Resolve(nodes[i].scratch, block);
+  }
+  for (uint32_t i = 0; ends_ != nullptr && i < graph->input_count + graph->output_count; ++i) {
+    ends_[i] = Resolve(ends_[i], block);
   }
   graph->nodes = nodes;
   graph->arena_base = base_;

@@ -18,6 +18,9 @@ struct LoadedGraph {
   uint8_t* arena_base = nullptr;
   Ref input = kNoRef;
   Ref output = kNoRef;
+  uint32_t input_count = 1;
+  uint32_t output_count = 1;
+  Ref ends = kNoRef;  // of all inputs and then outputs, if there is more than one of each
   Tensor input_tensor;
   Tensor output_tensor;
 };
@@ -40,12 +43,14 @@ class Loader {
   Status PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op,
                          Arena* persistent, Node* node);
   Status MarkWritten(uint32_t tensor, uint32_t index);
+  void ListEnds(Arena* persistent, LoadedGraph* graph);
   Slot* Root(uint32_t tensor);
   Ref Resolve(uint32_t tensor, uint32_t block);
 
   TfliteModel model_;
   Arena* arena_;
   uint8_t* base_ = nullptr;
+  Ref* ends_ = nullptr;
   Slot* slots_ = nullptr;  // one for every tensor, then one for every operator's scratch
   uint32_t tensor_count_ = 0;
   uint32_t at_ = kNowhere;  // the operator that is read

@@ -34,13 +34,14 @@ Status TfliteModel::Open() {
   graph_count_ = graphs.count;
   input_count_ = inputs.count;
   output_count_ = outputs.count;
-  if (inputs.count != 1 || outputs.count != 1) return buffer_.Fail(Status::kModelEnds);
+  if (inputs.count - 1 >= kMaxEnds || outputs.count - 1 >= kMaxEnds) {
+    return buffer_.Fail(Status::kModelEnds);
+  }
   if (operators_.count > kMaxOperators || tensors_.count > kMaxTensors) {
     return buffer_.Fail(Status::kModelUnsupportedShape);
   }
-  input_ = Int32At(inputs, 0);
-  output_ = Int32At(outputs, 0);
-  return FoldEnds();
+  const FbVector ends[2] = {inputs, outputs};
+  return FoldEnds(ends);
 }
 
 FbTable TfliteModel::TensorTable(int32_t index) {
@@ -66,42 +67,40 @@ bool TfliteModel::SameNumbers(int32_t outer, int32_t inner) {
          (from.type == TensorType::kUint8 && same_scale && from.zero_point == to.zero_point + 128);
 }
 
-Status TfliteModel::FoldEnds() {
-  const int32_t input = input_;
-  const int32_t output = output_;
-  const bool int8_input = TypeOf(input) == TensorType::kInt8;
-  const bool int8_output = TypeOf(output) == TensorType::kInt8;
-  if (!buffer_.ok() || (int8_input && int8_output)) return status();
-  uint32_t readers = 0;
-  for (uint32_t i = 0; i < operators_.count; ++i) {
+Status TfliteModel::FoldEnds(const FbVector* ends) {
+  bool all_int8 = true;
+  for (uint32_t side = 0; side < 2; ++side) {
+    for (uint32_t e = 0; e < ends[side].count; ++e) {
+      ends_[side][e] = Int32At(ends[side], e);
+      all_int8 = all_int8 && TypeOf(ends_[side][e]) == TensorType::kInt8;
+    }
+  }
+  for (uint32_t i = 0; !all_int8 && buffer_.ok() && i < operators_.count; ++i) {
     Operator op;
     if (ReadOperator(i, &op) != Status::kOk) return status();
-    for (uint32_t k = 0; k < op.inputs.count; ++k) {
-      readers += Int32At(op.inputs, k) == input ? 1 : 0;
+    const bool quantizes = op.code == BuiltinOp::kQuantize || op.code == BuiltinOp::kDequantize;
+    if (!quantizes || op.inputs.count != 1 || op.outputs.count != 1) continue;
+    const int32_t tensors[2] = {Int32At(op.inputs, 0), Int32At(op.outputs, 0)};
+    for (uint32_t side = 0; side < 2; ++side) {
+      const int32_t outer = tensors[side];
+      const int32_t inner = tensors[1 - side];
+      for (uint32_t e = 0; e < ends[side].count; ++e) {
+        if (ends_[side][e] != outer || TypeOf(outer) == TensorType::kInt8) continue;
+        if (!SameNumbers(outer, inner) || folded_count_ == 2 * kMaxEnds) break;
+        // (Another reader of this input finds that nothing computes it, and is refused.)
+        ends_[side][e] = inner;
+        folded_[folded_count_++] = static_cast<uint16_t>(i);
+        break;
+      }
     }
-    if (op.inputs.count != 1 || op.outputs.count != 1) continue;
-    const int32_t from = Int32At(op.inputs, 0);
-    const int32_t to = Int32At(op.outputs, 0);
-    if (!int8_input && from == input && op.code == BuiltinOp::kQuantize && SameNumbers(from, to)) {
-      folded_[0] = i;
-      input_ = to;
-    } else if (!int8_output && to == output &&
-               (op.code == BuiltinOp::kQuantize || op.code == BuiltinOp::kDequantize) &&
-               SameNumbers(to, from)) {
-      folded_[1] = i;
-      output_ = from;
-    }
-    if (!buffer_.ok()) return status();
-  }
-  if (readers != 1) {
-    input_ = input;
-    folded_[0] = kNone;
   }
   return status();
 }
 
 bool TfliteModel::Folded(uint32_t index, const Operator& op) {
-  if (index == folded_[0] || index == folded_[1]) return true;
+  for (uint32_t i = 0; i < folded_count_; ++i) {
+    if (folded_[i] == index) return true;
+  }
   for (uint32_t i = 0; i < op.outputs.count; ++i) {
     const TensorType type = TypeOf(Int32At(op.outputs, i));
     if (type != TensorType::kInt32 && type != TensorType::kInt64) return false;

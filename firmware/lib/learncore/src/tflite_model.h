@@ -121,9 +121,9 @@ class TfliteModel {
   uint32_t operator_count() const { return operators_.count; }
   // The int8 ends. A float input is taken behind its QUANTIZE, a float output before its
   // DEQUANTIZE, and uint8 ends that are int8 with 128 added, too.
-  int32_t input_tensor() const { return input_; }
-  int32_t output_tensor() const { return output_; }
-  bool ends_folded() const { return folded_[0] != kNone || folded_[1] != kNone; }
+  int32_t input_tensor(uint32_t i = 0) const { return ends_[0][i]; }
+  int32_t output_tensor(uint32_t i = 0) const { return ends_[1][i]; }
+  bool ends_folded() const { return folded_count_ > 0; }
   // Whether nothing is left of an operator: such an end, or arithmetic on shapes, which are all
   // known. Who needs its values as numbers refuses them, since they are no constants.
   bool Folded(uint32_t index, const Operator& op);
@@ -150,11 +150,11 @@ class TfliteModel {
   Status status() const { return buffer_.status(); }
 
  private:
-  static constexpr uint32_t kNone = 0xFFFFFFFF;
+  static constexpr uint32_t kMaxEnds = 8;  // inputs, and outputs
 
   FbTable TensorTable(int32_t index);
   TensorType TypeOf(int32_t index);
-  Status FoldEnds();
+  Status FoldEnds(const FbVector* ends);
   bool SameNumbers(int32_t outer, int32_t inner);
   Status ReadShape(const FbTable& table, Tensor* tensor);
   Status ReadQuantization(const FbTable& table, Tensor* tensor);
@@ -168,10 +168,10 @@ class TfliteModel {
   uint32_t graph_count_ = 0;
   uint32_t input_count_ = 0;
   uint32_t output_count_ = 0;
-  uint32_t folded_[2] = {kNone, kNone};  // operators at the ends
+  uint32_t folded_count_ = 0;
+  uint16_t folded_[2 * kMaxEnds];  // operators at the ends
+  int32_t ends_[2][kMaxEnds];
   uint32_t last_tensor_ = 0xFFFF;
-  int32_t input_ = -1;
-  int32_t output_ = -1;
 };
 
 }  // namespace tinymia

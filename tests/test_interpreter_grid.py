@@ -267,10 +267,7 @@ def _transpose_conv(rng: Draw) -> bytes:
     filters, kh, kw = (int(n) for n in rng.integers(1, 5, 3))
     sh, sw = (int(n) for n in rng.integers(1, 4, 2))
     same = bool(rng.integers(0, 2))
-    if same:
-        size = (height * sh, width * sw)
-    else:
-        size = ((height - 1) * sh + kh, (width - 1) * sw + kw)
+    size = (height * sh, width * sw) if same else ((height - 1) * sh + kh, (width - 1) * sw + kw)
     scales = [_scale(rng) for _ in range(filters)]
     source = _data(rng, (batch, height, width, channels))
     bias = [float(source.scale) * s for s in scales]  # type: ignore[arg-type]

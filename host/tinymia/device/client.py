@@ -15,6 +15,7 @@ from tinymia.errors import DataError, DeviceError
 from tinymia.wire import protocol
 from tinymia.wire.answers import answer_bytes, decode_answers
 from tinymia.wire.arrays import as_array, check_labels
+from tinymia.wire.refusals import explain
 from tinymia.wire.settings import RANGES, TrainSettings, check_settings, setting_name
 
 _SECONDS_TO_COMPUTE = 3.0  # before a board that trains says so
@@ -27,12 +28,12 @@ class BoardRefusedError(DeviceError):
     """The board refused a request; ``status`` says why."""
 
     def __init__(self, status: int, a: int, b: int) -> None:
-        text, hint = protocol.STATUS_TEXT.get(status, (f"unknown error code {status}", ""))
+        text, hint = explain(status, a, b)
         if status == protocol.Status.BAD_SETTING:
             name = setting_name(a)
             text = f"the training setting {name} is out of range"
             hint = f"It may be {RANGES.get(name, 'something else')}."
-        super().__init__(f"The board refused: {text.format(a=a, b=b)}.", hint)
+        super().__init__(f"The board refused: {text}.", hint)
         self.status = status
         self.a = a
         self.b = b

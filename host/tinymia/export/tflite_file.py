@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tinymia.errors import ModelError
 from tinymia.export.tensorflow import load_tensorflow
+from tinymia.wire.refusals import operator_name
 
 _HINT = "Copy the file again, or rebuild it with `tinymia train`."
 
@@ -56,6 +57,7 @@ def _walk(model: Any, graph: Any, size: int) -> None:
         model.Buffers(i).DataAsNumpy()
     for i in range(model.OperatorCodesLength()):
         model.OperatorCodes(i).BuiltinCode()
+        model.OperatorCodes(i).DeprecatedBuiltinCode()
     for t in range(tensors):
         tensor = graph.Tensors(t)
         elements = int(np.prod(tensor.ShapeAsNumpy(), dtype=np.int64))
@@ -79,15 +81,19 @@ def _walk(model: Any, graph: Any, size: int) -> None:
 
 
 def builtin_code(model: Any, graph: Any, operator: int) -> int:
-    """Number of the operator's kind in the schema's BuiltinOperator."""
-    return int(model.OperatorCodes(graph.Operators(operator).OpcodeIndex()).BuiltinCode())
+    """Number of the operator's kind in the schema's BuiltinOperator.
+
+    Files older than TensorFlow 2.4 have only the byte-wide field, newer ones may have both: the
+    larger is meant, as on the board (`TfliteModel::ReadOperator`).
+    """
+    code = model.OperatorCodes(graph.Operators(operator).OpcodeIndex())
+    return max(int(code.BuiltinCode()), int(code.DeprecatedBuiltinCode()))
 
 
 def operators(tflite: bytes) -> list[str]:
     """Names of a model's operators, in order."""
-    names = {v: k for k, v in vars(schema().BuiltinOperator).items() if not k.startswith("_")}
     model, graph = open_graph(tflite)
-    return [names[builtin_code(model, graph, o)] for o in range(graph.OperatorsLength())]
+    return [operator_name(builtin_code(model, graph, o)) for o in range(graph.OperatorsLength())]
 
 
 def weights(tflite: bytes | bytearray) -> list[tuple[NDArray[Any], ...]]:

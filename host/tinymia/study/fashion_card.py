@@ -44,7 +44,7 @@ which makes a true positive rate at 0.1 % false positives mean something.
 
 Operators: {operators}.
 Trained with TensorFlow {tensorflow}, seed {seed}: {epochs} epochs of Adam with cosine decay from
-{rate:g}, batch {batch}; {calibration} pictures set the int8 ranges. What a device needs to train it:
+{rate:g}, batch {batch}; {calibration} pictures set the int8 ranges. To train it, a device needs:
 
 | trained | parameters | bytes of arena, with room for eight pictures |
 |---|---|---|

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from tinymia.data.base import Dataset
     from tinymia.export.bundle import Bundle
 
-# Other projects' figures for the same 64 to 7 head on a Cortex-M4F, from their own code at -O2, in
+# Other projects' figures for a 64 to 7 head on a Cortex-M4F, from their own code at -O2, in
 # instructions. They were measured once and are not measured here.
+_PEERS_SHAPE = (7, 64)
 _PEERS = (
     ("AIfES 2.2, no clipping", 55_219),
     ("a plain fused loop, clipping", 7_255),
@@ -94,7 +95,6 @@ def _board(
 
     with connection(target, bundle) as opened, progress("Training", bench.count(bundle)) as advance:
         board, unit = opened.board, opened.unit
-        board.require_bundle()
         board.layout(len(bundle.layers) - 1)
         rest = bench.board_cost(board, windows, labels)
         options = bench.option_costs(board, bundle, windows[member], labels[member], advance)
@@ -123,19 +123,19 @@ def _board(
     columns = ("", *batches, "more than plain", "parameters", "bytes of RAM")
     listed = table(f"\nTraining: {unit} an example, order and update included", columns)
     listed.columns[0].no_wrap = True
-    plain = options[0].steps[bench.BATCHES[-1]]
+    plain = options[0].steps.get(bench.BATCHES[-1])
     for option in options:
         steps = [option.steps.get(batch) for batch in bench.BATCHES]
-        more = "" if steps[-1] is None else f"{steps[-1] - plain:+,.0f}"
+        more = "" if steps[-1] is None or plain is None else f"{steps[-1] - plain:+,.0f}"
         cells = ["does not fit" if s is None else thousands(s) for s in steps]
-        listed.add_row(
-            option.name, *cells, more, thousands(option.trained), thousands(option.workspace)
-        )
-    if unit == "instructions":
+        sizes = ["" if s is None else thousands(s) for s in (option.trained, option.workspace)]
+        listed.add_row(option.name, *cells, more, *sizes)
+    same_head = bundle.tail is not None and bundle.tail.shape == _PEERS_SHAPE
+    if unit == "instructions" and same_head:
         for name, steps_there in _PEERS:
             listed.add_row(f"({name})", thousands(steps_there))
     show(listed)
-    if unit == "instructions":
+    if unit == "instructions" and same_head:
         show("In brackets: other projects, measured once on a Cortex-M4F, not in this run.")
 
 

@@ -80,7 +80,6 @@ def command(config: Path | None, **flags: Any) -> None:
     layout = recipe.Layout(first, settings.augments)
     with connection(asked["target"], bundle, interruption(asked, _note)) as opened:
         board = opened.board
-        board.require_bundle()
         room = recipe.room(board, layout, settings)
         kept = recipe.windows_that_fit(drawn.member, drawn.nonmember, room)
         windows, labels = codes[kept], pool.windows.y[kept]

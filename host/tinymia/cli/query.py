@@ -85,12 +85,10 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
         force=options["force"],
         warn=lambda text: click.echo(f"note: {text}", err=True),
     )
-    with connection(target, bundle) as opened:
-        opened.board.require_bundle()
-        with progress("Asking", len(windows)) as advance:
-            answers, _ = opened.board.ask(
-                windows, named[options["policy"]], options["levels"], progress=advance
-            )
+    with connection(target, bundle) as opened, progress("Asking", len(windows)) as advance:
+        answers, _ = opened.board.ask(
+            windows, named[options["policy"]], options["levels"], progress=advance
+        )
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(["window", "answer", *bundle.labels])
     for index, row in enumerate(answers):

@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 
 from tinymia.data.base import fitted, input_shape
 from tinymia.errors import BundleError, DataError
+from tinymia.export.agree import check_model
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
 from tinymia.files import write_whole
@@ -56,7 +57,7 @@ MAX_BYTES = 64 * 1024 * 1024
 
 _BUDGET = struct.Struct("<ffII")
 _ANSWERS = struct.Struct("<II8s")
-_REBUILD = "Copy the file again, or rebuild it with `tinymia train`."
+_REBUILD = "Copy the file again, or make it anew (`tinymia train`, `tinymia import`)."
 
 
 @dataclass(frozen=True)
@@ -367,6 +368,7 @@ def _aligned(size: int) -> int:
 def encode(bundle: Bundle) -> bytes:
     """The bytes of a bundle file (see the module's description)."""
     check_meta(bundle.meta, None if bundle.tail is None else bundle.tail.shape)
+    check_model(bundle.meta, bundle.model)
     meta = json.dumps(
         bundle.meta, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
     )
@@ -470,6 +472,7 @@ def decode(data: bytes) -> Bundle:
     check_meta(meta, None if tail is None else tail.shape)
     if sections["MODL"][4:8] != b"TFL3":
         raise BundleError("The bundle's MODL section is not a .tflite file.", _REBUILD)
+    check_model(meta, sections["MODL"])
     budget = Budget.from_bytes(sections["BUDG"]) if "BUDG" in sections else None
     answers = AnswerRule.from_bytes(sections["POLI"]) if "POLI" in sections else None
     bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers)

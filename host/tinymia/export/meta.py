@@ -11,7 +11,7 @@ from tinymia.errors import BundleError
 
 FORMAT_VERSION = 1
 
-_REBUILD = "Copy the file again, or rebuild it with `tinymia train`."
+_REBUILD = "Copy the file again, or make it anew (`tinymia train`, `tinymia import`)."
 
 
 def _need(holds: bool, what: str) -> None:

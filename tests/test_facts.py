@@ -152,6 +152,20 @@ def test_a_window_needs_neither_rate_nor_names(base: Bundle, watch: PersonalData
     assert again.input_shape == (50, 6)
 
 
+def test_a_shape_alone_tells_how_recordings_are_cut(base: Bundle, watch: PersonalDataset) -> None:
+    """A model that was imported without rate and names."""
+    for shape in ([50, 1, 6], [50, 6]):
+        bundle = with_meta(base, window=None, input=base.meta["input"] | {"shape": shape})
+        watch.check_model(bundle.meta)
+        pool = watch.pool("p07", bundle.meta)
+        codes = bundle.quantize(pool.windows.x)
+        assert codes.shape == (len(pool), *shape)
+        assert codes.tobytes() == base.quantize(pool.windows.x).tobytes()
+    for shape in ([6, 50], [300], [10, 5, 6]):
+        with pytest.raises(DataError, match="holds recordings of 6 channels"):
+            watch.check_model(picture_meta(shape))
+
+
 # --- examples ---
 
 

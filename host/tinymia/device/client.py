@@ -22,7 +22,6 @@ from tinymia.errors import DataError, DeviceError
 from tinymia.wire import protocol
 from tinymia.wire.answers import answer_bytes, check_probabilities, decode_answers
 from tinymia.wire.arrays import as_array, check_labels
-<<<<<<< HEAD
 from tinymia.wire.settings import TrainSettings, check_settings
 
 __all__ = [
@@ -35,10 +34,6 @@ __all__ = [
     "Trained",
     "WrongResponseError",
 ]
-=======
-from tinymia.wire.refusals import explain
-from tinymia.wire.settings import RANGES, TrainSettings, check_settings, setting_name
->>>>>>> ops
 
 _SECONDS_TO_COMPUTE = 3.0  # before a board that trains says so
 
@@ -46,24 +41,6 @@ Progress = Callable[[int], None]
 """Called with the number of items just done."""
 
 
-<<<<<<< HEAD
-=======
-class BoardRefusedError(DeviceError):
-    """The board refused a request; ``status`` says why."""
-
-    def __init__(self, status: int, a: int, b: int) -> None:
-        text, hint = explain(status, a, b)
-        if status == protocol.Status.BAD_SETTING:
-            name = setting_name(a)
-            text = f"the training setting {name} is out of range"
-            hint = f"It may be {RANGES.get(name, 'something else')}."
-        super().__init__(f"The board refused: {text}.", hint)
-        self.status = status
-        self.a = a
-        self.b = b
-
-
->>>>>>> ops
 @dataclass(frozen=True)
 class Begun:
     """A board's word before training.

@@ -65,10 +65,10 @@ def load_examples(what: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def _of_dataset(what: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     found = data.load(what)
-    examples = getattr(found, "x", None)  # of a set of examples; else there are recordings
-    if examples is None:
-        examples = found.windows(shape[0]).x
-    return np.asarray(examples, np.float32)
+    if isinstance(found, data.PersonalDataset):
+        return found.windows(shape[0]).x
+    assert isinstance(found, data.ExampleSet)
+    return np.asarray(found.x, np.float32)
 
 
 def normalized(

@@ -603,3 +603,20 @@ def test_labels_with_commas_are_quoted(base: Bundle, tmp_path: Path) -> None:
     )
     assert said.exit_code == 0, said.output
     assert said.stdout.splitlines()[0].startswith('window,answer,"a,""b""",ABD')
+
+
+def test_the_models_own_rate_holds_where_none_is_given(tmp_path: Path) -> None:
+    from tinymia.cli.catalogue import PERSONALIZE, chosen
+
+    meta = picture_meta([8, 8], training={"learning_rate": 0.05, "batch": 4, "said_by": "card"})
+    plain = chosen(PERSONALIZE, {}, None)
+    assert (plain.training.learning_rate, plain.training.batch) == (0.2, 8)
+    of_model = plain.of_model(meta).training
+    assert (of_model.learning_rate, of_model.batch) == (0.05, 4)
+    assert plain.of_model(picture_meta([8, 8])).training == plain.training
+    (flag,) = (option.name for option in PERSONALIZE if option.key == "learning_rate")
+    given = chosen(PERSONALIZE, {flag: 0.1}, None).of_model(meta).training
+    assert (given.learning_rate, given.batch) == (0.1, 4)
+    (tmp_path / "c.toml").write_text("[training]\nbatch = 16\n")
+    filed = chosen(PERSONALIZE, {}, tmp_path / "c.toml").of_model(meta).training
+    assert (filed.learning_rate, filed.batch) == (0.05, 16)

@@ -204,6 +204,34 @@ def test_examples_are_drawn_one_by_one_in_equal_shares() -> None:
     )
 
 
+def test_a_study_of_examples_is_planned_and_told() -> None:
+    from tinymia.study import describe
+    from tinymia.study.lab import public_of
+    from tinymia.study.people import plan
+    from tinymia.study.settings import StudySettings
+
+    bundle = picture_bundle([8, 8, 1])
+    settings = StudySettings(members=40, repetitions=3)
+    dataset = replace(pictures(people=5), notes=("They name no people",))
+    people = plan(settings, dataset, ["p0", "p3"], bundle)
+    assert [person.windows.shape for person in people] == [(120, 8, 8, 1)] * 2
+    split = describe.split(settings, people)
+    assert (split.block, split.gap_samples, split.nearest_samples) == (1, 0, None)
+    assert "none is in both, by content" in split.note
+    told = describe.notes(bundle, dataset, people)
+    assert told[0] == "They name no people."
+    assert "could not be checked" in told[-1]
+    public = public_of(dataset, bundle, ["p0", "p3"])
+    assert public.windows.shape == (360, 8, 8, 1)
+    assert public.block_length == 1
+    assert public_of(dataset, bundle, dataset.people).windows.shape == (0, 8, 8, 1)
+    # Of many people there are a few examples each, within the store's size.
+    crowd = replace(dataset, person=np.array([f"q{i:03d}" for i in np.arange(600) % 200]))
+    assert 300 <= len(public_of(crowd, bundle, ["q000"])) <= 500
+    with pytest.raises(DataError, match="beyond"):
+        plan(settings, replace(dataset, x=dataset.x * 15), ["p0"], bundle)
+
+
 def test_groups_are_members_together() -> None:
     dataset = pictures(group=5)
     pool = dataset.blocks("p0")

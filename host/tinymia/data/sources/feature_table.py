@@ -97,8 +97,7 @@ def _parquet(path: Path) -> _Read:
     except ImportError as error:
         raise DataError(
             f"Reading {path} needs the package `pyarrow`: {str(error).rstrip('.')}.",
-            "Install it with `pip install pyarrow` (`'pyarrow<20'` beside NumPy 1), or save the table"
-            " as CSV.",
+            "`pip install pyarrow` (`'pyarrow<20'` beside NumPy 1), or save the table as CSV.",
         ) from error
     read_bytes(path)
     try:

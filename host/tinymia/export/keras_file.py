@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia import data
+from tinymia.data.dataset import PersonalDataset
 from tinymia.errors import DataError, ModelError
 from tinymia.export.convert import to_int8
 from tinymia.export.tensorflow import load_tensorflow, quiet
@@ -65,10 +66,11 @@ def load_examples(what: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def _of_dataset(what: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     found = data.load(what)
-    if isinstance(found, data.PersonalDataset):
+    if isinstance(found, PersonalDataset):
         return found.windows(shape[0]).x
-    assert isinstance(found, data.ExampleSet)
-    return np.asarray(found.x, np.float32)
+    meta = {"input": {"shape": list(shape)}, "labels": list(found.label_names)}
+    examples = np.concatenate([found.pool(person, meta).windows.x for person in found.people])
+    return np.asarray(examples, np.float32)
 
 
 def normalized(

@@ -505,6 +505,15 @@ def test_a_picture_that_is_there_twice_is_kept_once() -> None:
     assert not set(pool.windows.recording.tolist()) & set(range(50, 60))
 
 
+def test_clips_of_sound_that_overlap_are_found() -> None:
+    rng = np.random.default_rng(4)
+    sound = rng.integers(-3000, 3000, 40_000).astype(np.int16)
+    x = np.stack([sound[at : at + 8000] for at in (0, 8000, 15_500, 30_000)])
+    x[3, 2000:6000] = 0
+    assert content.repeats(x, np.arange(4)).tolist() == [False, False, True, False]
+    assert not content.repeats(x[[0, 1, 3]], np.arange(3)).any()
+
+
 def test_a_sensor_that_lies_still_repeats_nothing() -> None:
     x = np.zeros((40, 50, 3), np.float32)
     x[..., 2] = 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -201,10 +201,12 @@ class Chosen:
     Attributes:
         values: by section and key.
         flags: (section, key) of what was given by flag.
+        given: of what was given by flag or file.
     """
 
     values: dict[str, dict[str, Any]]
     flags: frozenset[tuple[str, str]]
+    given: frozenset[tuple[str, str]] = frozenset()
 
     def __getitem__(self, section: str) -> dict[str, Any]:
         return self.values[section]
@@ -213,6 +215,15 @@ class Chosen:
     def training(self) -> TrainingOptions:
         """The options of training; raises StudyError."""
         return TrainingOptions(**{k: v for k, v in self["training"].items() if k != "seed"})
+
+    def of_model(self, meta: Mapping[str, Any]) -> Chosen:
+        """With what a bundle's ``meta`` says of its training, where nothing was given."""
+        facts = {
+            key: value
+            for key, value in meta.get("training", {}).items()
+            if key in ("learning_rate", "batch") and ("training", key) not in self.given
+        }
+        return replace(self, values=self.values | {"training": self["training"] | facts})
 
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
@@ -288,7 +299,7 @@ def choose(
             given.add(key)
         chosen = flag if flag is not None else filed.get(key, option.default)
         values.setdefault(option.section, {})[option.key] = chosen
-    return Chosen(values, frozenset(given))
+    return Chosen(values, frozenset(given), frozenset({*given, *filed}))
 
 
 def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:

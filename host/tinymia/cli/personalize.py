@@ -64,6 +64,7 @@ def command(config: Path | None, **flags: Any) -> None:
     asked, seed = options["personalize"], options["training"]["seed"]
     defences = _defences(options)
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
+    options = options.of_model(bundle.meta)
     first, parameters = resolve(bundle, options.training.train)
     size = TrainingSize(asked["members"], options.training.batch, asked["epochs"])
     settings = with_defences(

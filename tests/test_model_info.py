@@ -126,6 +126,17 @@ def test_a_board_says_the_same_of_its_memory() -> None:
     assert fit.flash_short == 0
 
 
+def test_a_cortex_m_computes_what_the_twin_does() -> None:
+    """A file that was written here: its constants are read in place, by words of memory."""
+    from tinymia.twin import Twin
+
+    bundle = keyword_bundle()
+    windows = np.random.default_rng(6).integers(-128, 128, (3, 490)).astype(np.int8)
+    image = image_for(bundle.to_bytes(), "keywords-test")
+    with connect("qemu:netduinoplus2", image.elf) as opened:
+        np.testing.assert_array_equal(opened.board.infer(windows)[0], Twin(bundle).embed(windows))
+
+
 def test_rooms_of_boards_that_were_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
     from tinymia.study import memory
 

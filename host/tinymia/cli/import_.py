@@ -143,7 +143,7 @@ def command(
     else:
         file = _read(model, ModelError)
     if labels_file is not None:
-        labels = tuple(_read(labels_file, BundleError).decode("utf-8", "replace").split("\n"))
+        labels = tuple(_read(labels_file, BundleError).decode("utf-8-sig", "replace").splitlines())
         labels = tuple(line.strip() for line in labels if line.strip())
     wanted = Wanted(
         labels,

@@ -14,6 +14,7 @@ from tinymia.data.splits import Draw, Pool
 from tinymia.device.client import Board, BoardRefusedError, TrainSettings
 from tinymia.device.connect import Connection
 from tinymia.device.frames import encode_frame
+from tinymia.device.responses import understood
 from tinymia.device.targets import open_target
 from tinymia.errors import DataError
 from tinymia.export.bundle import Bundle
@@ -168,14 +169,14 @@ def test_slots_and_labels_are_checked_on_both_sides(
     flat = windows.reshape(2, -1).view(np.uint8)
     bad_label = protocol.PutRequest(0, 1, np.append(np.uint8(9), flat[0]))
     with pytest.raises(BoardRefusedError, match="label 9"):
-        board._check(board.link.request(bad_label))
+        understood(bad_label, board.link.request(bad_label), None)
     gap = protocol.PutRequest(5, 1, np.append(np.uint8(0), flat[0]))
     with pytest.raises(BoardRefusedError, match=r"slot 5 .*\(0\)"):
-        board._check(board.link.request(gap))
+        understood(gap, board.link.request(gap), None)
     for count, size, found in ((0, 301, 0), (9, 4, 0), (2, 301, 149), (1, 302, 301)):
         wrong = protocol.PutRequest(0, count, np.zeros(size, np.uint8))
         with pytest.raises(BoardRefusedError, match=f"a window of {found} bytes was sent"):
-            board._check(board.link.request(wrong))
+            understood(wrong, board.link.request(wrong), None)
     board.store(windows, np.array([0, 1]))
     with pytest.raises(BoardRefusedError, match="slot 2"):
         board.query(np.array([0, 1, 2]))

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tinymia.files import cache_dir
+
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "firmware" / "lib" / "learncore" / "src"
 NATIVE = ROOT / "tests" / "native"
@@ -30,7 +32,8 @@ SANITIZE = (
     "-fno-omit-frame-pointer",
 )
 
-_CACHE = Path(os.environ.get("TINYMIA_TEST_CACHE", tempfile.gettempdir())) / "tinymia-corelib"
+# This user's own: what lies in a folder of all users may be another's.
+_CACHE = Path(os.environ.get("TINYMIA_TEST_CACHE") or cache_dir() / "tests")
 
 
 def core_sources() -> list[Path]:
@@ -38,12 +41,20 @@ def core_sources() -> list[Path]:
     return sorted(CORE.rglob("*.cc"))
 
 
-def _build(name: str, suffix: str, sources: Sequence[Path], flags: Sequence[str]) -> Path:
+def program(name: str, sources: Sequence[Path], flags: Sequence[str], compiler: str) -> Path:
+    """Builds a program of these sources by a compiler of one's own choice."""
+    return _build(name, "", sources, flags, compiler)
+
+
+def _build(
+    name: str, suffix: str, sources: Sequence[Path], flags: Sequence[str], compiler: str = ""
+) -> Path:
     """Compiles to a file whose name holds a hash of all that goes into it; reuses it if there."""
-    compiler = os.environ.get("CXX", "g++")
+    compiler = compiler or os.environ.get("CXX", "g++")
     digest = hashlib.sha256("\0".join([compiler, name, suffix, *flags]).encode())
     headers = [*CORE.rglob("*.h"), *NATIVE.rglob("*.h")]
-    for path in sorted([*sources, *headers]):
+    headers += [h for folder in {s.parent for s in sources} for h in folder.glob("*.h")]
+    for path in sorted({*sources, *headers}):
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
     target = _CACHE / f"{name}-{digest.hexdigest()[:16]}{suffix}"
     if target.exists():

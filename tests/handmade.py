@@ -8,11 +8,16 @@ from typing import Any
 
 import numpy as np
 
-FLOAT32, INT32, INT8 = 0, 2, 9
+FLOAT32, INT32, UINT8, INT64, INT8 = 0, 2, 3, 4, 9
 
 ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED = 0, 1, 3, 4, 9
 MAX_POOL_2D, RELU, RELU6, RESHAPE, SOFTMAX, PAD, MEAN = 17, 19, 21, 22, 25, 34, 40
 SQUEEZE, PADV2, EXPAND_DIMS = 43, 60, 70
+CONCATENATION, DEQUANTIZE, LOGISTIC, MUL, TANH, GATHER = 2, 6, 14, 18, 28, 36
+RESIZE_BILINEAR, TRANSPOSE, SUB, STRIDED_SLICE, SPLIT, PRELU = 23, 39, 41, 45, 49, 54
+MAXIMUM, MINIMUM, SLICE, TRANSPOSE_CONV, SHAPE, REDUCE_MAX = 55, 57, 65, 67, 77, 82
+PACK, UNPACK, RESIZE_NEAREST_NEIGHBOR, LEAKY_RELU, SPLIT_V = 83, 88, 97, 98, 102
+QUANTIZE, HARD_SWISH, BATCH_MATMUL = 114, 117, 126
 
 
 @dataclass
@@ -70,7 +75,9 @@ def build(
             out.quantization.quantizedDimension = tensor.axis
         if tensor.data is not None:
             buffer = schema.BufferT()
-            kind = {INT32: np.int32, INT8: np.int8, FLOAT32: np.float32}[tensor.type]
+            kind = {INT32: np.int32, INT8: np.int8, FLOAT32: np.float32, INT64: np.int64}[
+                tensor.type
+            ]
             raw = np.asarray(tensor.data, kind).tobytes()
             buffer.data = np.frombuffer(raw, np.uint8)
             out.buffer = len(model.buffers)

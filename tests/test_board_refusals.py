@@ -18,7 +18,7 @@ from tinymia.device.build import build
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.device.elf import symbols
-from tinymia.errors import BundleError, DataError, DeviceError, StudyError
+from tinymia.errors import BundleError, DataError, DeviceError
 from tinymia.export.bundle import Budget, Bundle, pack_sections, split_sections
 from tinymia.export.layers import dense
 from tinymia.study.recipe import check_bundle
@@ -184,7 +184,7 @@ def test_a_board_with_another_bundle(elf: Path, good: bytes, tmp_path: Path) -> 
     sections = split_sections(good)
     other = pack_sections([("MODL", sections["MODL"]), ("LAYR", sections["LAYR"])])
     image = bake(elf, other, tmp_path / "image.elf")
-    with connect(TARGET, image) as opened, pytest.raises(StudyError, match="another bundle"):
+    with connect(TARGET, image) as opened, pytest.raises(DeviceError, match="another bundle"):
         check_bundle(opened.board, Bundle.from_bytes(good))
 
 

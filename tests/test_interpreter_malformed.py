@@ -14,7 +14,9 @@ import handmade as hm
 from corelib import SANITIZE, build_program
 from interp import (
     ARENA_TOO_SMALL,
+    BIAS_SCALE,
     EMULATE_DSP,
+    ENDS,
     MALFORMED,
     OK,
     TRUNCATED,
@@ -35,6 +37,8 @@ STATUSES = {
     UNSUPPORTED_TYPE,
     UNSUPPORTED_SHAPE,
     ARENA_TOO_SMALL,
+    ENDS,
+    BIAS_SCALE,
 }
 
 

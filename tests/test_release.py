@@ -204,6 +204,7 @@ def anything(rng: np.random.Generator, windows: Array) -> Iterator[Any]:
         if kind == 0:
             yield protocol.StateRequest()
             yield protocol.InfoRequest()
+            yield protocol.PartRequest(0, bytes_of[slot % 80][:150])
         elif kind == 1:
             yield protocol.SelectRequest(rng.integers(0, 256, 200).astype(np.uint8))
             epoch = 0

@@ -89,6 +89,7 @@ void TextCommands::Greet() {
 }
 
 void TextCommands::Run() {
+  session_->ForgetParts();
   if (Word("name")) {
     Say("m-name-dut-[tinymia ");
     Say(hal::BoardName());

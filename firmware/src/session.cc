@@ -23,12 +23,14 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   arena_.Reset();
   Refusal refusal = ParseBundle(data, room, &bundle_);
   if (refusal.status != Status::kOk) return refusal;
-  refusal.status =
+  const Status loaded =
       engine_.Load(bundle_.model, bundle_.model_size, &arena_, bundle_.graph.count != 0);
   model_arena_ = arena_.used();
-  if (refusal.status == Status::kArenaTooSmall)
-    return {refusal.status, arena_.used(), arena_.size()};
-  if (refusal.status != Status::kOk) return refusal;
+  if (loaded == Status::kArenaTooSmall) return {loaded, arena_.used(), arena_.size()};
+  if (loaded != Status::kOk) return engine_.refusal();
+  if (engine_.input_count() != 1 || engine_.output_count() != 1) {
+    return {Status::kModelEnds, engine_.input_count(), engine_.output_count()};
+  }
   answer_ = arena_.AllocArray<float>(answers());
   arena_.Alloc(0, 8);
   fixed_ = arena_.used();
@@ -68,13 +70,15 @@ bool TellsAll(Type type) {
 }  // namespace
 
 uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply reply) {
+  came_ = parts_;
+  parts_ = 0;
   const bool needs_bundle = type != Type::kHello && type != Type::kEcho;
   if (needs_bundle && refusal_.status != Status::kOk) return reply.Fail(refusal_);
   if (kRelease && TellsAll(type)) {
     return reply.Fail(Status::kNotInRelease, static_cast<uint32_t>(type));
   }
-  const bool needs_tail =
-      needs_bundle && type != Type::kInfo && type != Type::kInfer && type != Type::kAsk;
+  const bool needs_tail = needs_bundle && type != Type::kInfo && type != Type::kInfer &&
+                          type != Type::kAsk && type != Type::kPart;
   if (needs_tail && bundle_.graph.count == 0) return reply.Fail(Status::kNoTail);
 
 #define TINYMIA_SERVE(NAME, METHOD)             \
@@ -103,6 +107,7 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
       memcpy(reply.Open(0), payload, size);
       return reply.OkEmpty() + size;
       TINYMIA_SERVE(Put, Put)
+      TINYMIA_SERVE(Part, Part)
       TINYMIA_SERVE(Infer, Infer)
       TINYMIA_SERVE(Select, Select)
       TINYMIA_SERVE(Layout, Layout)
@@ -230,12 +235,39 @@ uint32_t Session::Clear(Reply reply) {
   return reply.OkEmpty();
 }
 
+uint32_t Session::Part(PartRequest request, Reply reply) {
+  const uint32_t window = WindowSize();
+  // A first part begins a window anew.
+  const uint32_t came = request.offset == 0 ? 0 : came_;
+  if (request.offset != came) return reply.Fail(Status::kBadPart, request.offset, came);
+  if (request.data_bytes == 0 || request.data_bytes > window - came) {
+    return reply.Fail(Status::kBadWindow, came + request.data_bytes, window);
+  }
+  memcpy(engine_.input() + came, request.data, request.data_bytes);
+  parts_ = came + request.data_bytes;
+  PartResponse response = {};
+  response.came = parts_;
+  return reply.Ok(response);
+}
+
+const int8_t* Session::WindowOf(const uint8_t* data, uint32_t bytes, Reply reply,
+                                uint32_t* refused) {
+  const uint32_t window = WindowSize();
+  if (bytes == window) return static_cast<const int8_t*>(static_cast<const void*>(data));
+  if (bytes == 0 && came_ == window) return engine_.input();
+  *refused = reply.Fail(Status::kBadWindow, bytes == 0 ? came_ : bytes, window);
+  return nullptr;
+}
+
 uint32_t Session::Put(PutRequest request, Reply reply) {
-  const uint32_t window = static_cast<uint32_t>(engine_.input_info().bytes);
+  const uint32_t window = WindowSize();
   const uint32_t count = request.count;
   // Divided, not multiplied: a large count of large windows must not wrap.
   const uint32_t each = count == 0 ? 0 : request.data_bytes / count;  // a label and a window
-  if (count == 0 || each != window + 1 || request.data_bytes % count != 0) {
+  const auto* windows = static_cast<const int8_t*>(static_cast<const void*>(request.data + count));
+  if (count == 1 && each == 1 && came_ == window) {
+    windows = engine_.input();
+  } else if (count == 0 || each != window + 1 || request.data_bytes % count != 0) {
     return reply.Fail(Status::kBadWindow, each == 0 ? 0 : each - 1, window);
   }
   // A gap before the first slot would leave slots that were never filled. A release build fills
@@ -253,7 +285,6 @@ uint32_t Session::Put(PutRequest request, Reply reply) {
   }
   StartWork();
   store_.FillUpTo(request.slot);
-  const auto* windows = static_cast<const int8_t*>(static_cast<const void*>(request.data + count));
   for (uint32_t i = 0; i < count; ++i) {
     store_.Put(request.slot + i, windows + i * window, request.data[i]);
     PassItem();
@@ -267,15 +298,15 @@ uint32_t Session::Put(PutRequest request, Reply reply) {
 }
 
 uint32_t Session::Infer(InferRequest request, Reply reply) {
-  const uint32_t window = static_cast<uint32_t>(engine_.input_info().bytes);
-  if (request.window_bytes != window)
-    return reply.Fail(Status::kBadWindow, request.window_bytes, window);
+  uint32_t refused = 0;
+  const int8_t* window = WindowOf(request.window, request.window_bytes, reply, &refused);
+  if (window == nullptr) return refused;
   InferResponse response = {};
   response.output_bytes = static_cast<uint32_t>(engine_.output_info().bytes);
   if (response.output_bytes > Reply::Room(InferResponse::kFixed)) {
     return reply.Fail(Status::kAnswerTooLong, response.output_bytes, kMaxPayload);
   }
-  memcpy(engine_.input(), request.window, window);
+  if (window != engine_.input()) memcpy(engine_.input(), window, WindowSize());
   const uint32_t start = hal::Ticks();
   engine_.Invoke();
   response.ticks = hal::Ticks() - start;

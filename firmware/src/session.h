@@ -28,6 +28,7 @@ class Session {
   uint32_t window_bytes() const;  // of the model's input; 0: there is no usable bundle
   uint32_t bundle_crc() const { return bundle_.crc; }
   void Predict(const int8_t* window);
+  void ForgetParts() { parts_ = 0; }                     // of a window: Predict overwrites them
   uint32_t answers() const;                              // numbers of a prediction
   float answer(uint32_t k) const { return answer_[k]; }  // valid until the next request
 
@@ -67,6 +68,7 @@ class Session {
   uint32_t State(Reply reply) const;
   uint32_t Clear(Reply reply);
   uint32_t Put(PutRequest request, Reply reply);
+  uint32_t Part(PartRequest request, Reply reply);
   uint32_t Infer(InferRequest request, Reply reply);
   uint32_t Select(SelectRequest request, Reply reply);
   uint32_t Layout(LayoutRequest request, Reply reply);
@@ -75,6 +77,11 @@ class Session {
   uint32_t Query(QueryRequest request, Reply reply);
   uint32_t Ask(AskRequest request, Reply reply);
   uint32_t ReadTail(TailRequest request, Reply reply) const;
+
+  uint32_t WindowSize() const { return static_cast<uint32_t>(engine_.input_info().bytes); }
+  // The window that a request holds or, where it holds none, the one that came in parts before it,
+  // which lies in the engine's input. nullptr: it is not whole, and `reply` tells `*refused` so.
+  const int8_t* WindowOf(const uint8_t* data, uint32_t bytes, Reply reply, uint32_t* refused);
 
   // Items until the first look: seldom enough to cost nothing, often enough to keep to the beat.
   static constexpr uint32_t kFirstLook = 16;
@@ -104,6 +111,8 @@ class Session {
   uint64_t said_busy_ = 0;   // ticks of the work then
   uint32_t look_every_ = 1;  // items
   uint32_t until_look_ = 0;
+  uint32_t parts_ = 0;  // bytes in the engine's input that came in parts
+  uint32_t came_ = 0;   // of them before the request that runs
   uint32_t first_layer_ = 0;
   float* answer_ = nullptr;  // [answers()]
   uint32_t model_arena_ = 0;

@@ -66,7 +66,7 @@ void Session::Predict(const int8_t* window) {
     trainer_.Answer(store_.FeaturesOf(window), answer_);
     return;
   }
-  memcpy(engine_.input(), window, window_bytes());
+  if (window != engine_.input()) memcpy(engine_.input(), window, WindowSize());
   engine_.Invoke();
   const Engine::TensorInfo& out = engine_.output_info();
   for (uint32_t k = 0; k < answers(); ++k) {
@@ -105,17 +105,16 @@ uint32_t Session::Query(QueryRequest request, Reply reply) {
 uint32_t Session::Ask(AskRequest request, Reply reply) {
   const Refusal refusal = CheckPolicy(request.policy, request.levels);
   if (refusal.status != Status::kOk) return reply.Fail(refusal);
-  const uint32_t window = static_cast<uint32_t>(engine_.input_info().bytes);
-  if (request.window_bytes != window)
-    return reply.Fail(Status::kBadWindow, request.window_bytes, window);
+  uint32_t refused = 0;
+  const int8_t* window = WindowOf(request.window, request.window_bytes, reply, &refused);
+  if (window == nullptr) return refused;
   AskResponse response = {};
   response.answer_bytes = AnswerBytes(request.policy);
   if (response.answer_bytes > Reply::Room(AskResponse::kFixed)) {
     return reply.Fail(Status::kAnswerTooLong, response.answer_bytes, kMaxPayload);
   }
-  const auto* values = static_cast<const int8_t*>(static_cast<const void*>(request.window));
   const uint32_t start = hal::Ticks();
-  Predict(values);
+  Predict(window);
   WriteAnswer(request.policy, request.levels, reply.Open(AskResponse::kFixed));
   if (!kRelease) response.ticks = hal::Ticks() - start;
   return reply.Ok(response);

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and where they may go."""
 
 from __future__ import annotations
 
@@ -50,6 +50,23 @@ def write_whole(
         named = f"{what} {target}" if what else str(target)
         raise error(f"Cannot write {named}: {failure.strerror}.") from failure
     return target
+
+
+def cache_dir() -> Path:
+    """The folder of this user for what can be made again; it need not exist yet.
+
+    ``TINYMIA_CACHE`` names it, else it is ``tinymia`` in ``XDG_CACHE_HOME`` or ``~/.cache``.
+    """
+    named = os.environ.get("TINYMIA_CACHE")
+    if named:
+        return Path(named).absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "tinymia"
+
+
+def may_write(folder: Path) -> bool:
+    """Whether this user may make files in a folder, or make the folder where there is none yet."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def npz(arrays: Mapping[str, Any]) -> bytes:

@@ -99,6 +99,7 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         out=Path(asked["out"]),
         boards=asked["boards"],
         fresh=fresh,
+        force=asked["force"],
         outputs=OUTPUTS,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
         interruption=interruption(asked, lambda _: None),

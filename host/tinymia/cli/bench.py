@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tinymia.data.dataset import PersonalDataset
+    from tinymia.data.base import Dataset
     from tinymia.export.bundle import Bundle
 
 # Other projects' figures for a 64 to 7 head on a Cortex-M4F, from their own code at -O2, in
@@ -110,7 +110,6 @@ def _board(
 
     with connection(target, bundle) as opened, progress("Training", bench.count(bundle)) as advance:
         board, unit = opened.board, opened.unit
-        board.require_bundle()
         board.layout(len(bundle.layers) - 1)
         rest = bench.board_cost(board, windows, labels)
         options = bench.option_costs(board, bundle, windows[member], labels[member], advance)
@@ -211,7 +210,7 @@ def _twin(bundle: Bundle) -> None:
     show(listed)
 
 
-def _attacks(bundle: Bundle, dataset: PersonalDataset, person: str) -> None:
+def _attacks(bundle: Bundle, dataset: Dataset, person: str) -> None:
     import tempfile
 
     from tinymia.study import attack_bench as bench

@@ -159,7 +159,7 @@ def _training() -> tuple[Option, ...]:
     # What means something else here than to a device, which declares the rest.
     own = {
         "train": "what is trained: head (the last layer), last:K, biases, biases:K or all",
-        "learning_rate": "of the head; deeper training takes a fixed part of it, see the README",
+        "learning_rate": "of the head; deeper training takes a part of it, see host/README.md",
         "schedule_epochs": "until the rate is zero; 0: the whole run",
     }
     declared = {s.name: s for s in SETTINGS}
@@ -297,7 +297,7 @@ def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:
     Raises:
         StudyError: with file, key and, for an unknown one, what was probably meant.
     """
-    import tomllib
+    from tinymia.compat import tomllib
 
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))

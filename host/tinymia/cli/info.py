@@ -54,7 +54,8 @@ def command(file: Path | None, profiled: bool, target: str, bundle_path: Path | 
     if profiled:
         raise click.UsageError("--profile needs FILE: what to run.")
     bundle = load_bundle(bundle_path)
-    with connection(target, bundle) as opened:
+    # Who names no bundle asks what is on the board.
+    with connection(target, bundle, any_bundle=bundle_path is None) as opened:
         board = opened.board
         who = board.identity
         rows = [

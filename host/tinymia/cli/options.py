@@ -54,8 +54,8 @@ def data_option(function: F) -> F:
         "dataset",
         default="watch",
         show_default=True,
-        metavar="NAME|FILE.npz",
-        help="Data set: the shipped smartwatch recordings, or a file of your own.",
+        metavar="NAME|PATH",
+        help="Data: the shipped smartwatch recordings, or what `tinymia data --sources` lists.",
     )(function)
 
 
@@ -68,13 +68,26 @@ def load_bundle(path: Path | None) -> Bundle:
 
 @contextmanager
 def connection(
-    target: str, bundle: Bundle, interruption: Interruption | None = None
+    target: str,
+    bundle: Bundle,
+    interruption: Interruption | None = None,
+    *,
+    any_bundle: bool = False,
 ) -> Iterator[Connection]:
-    """An open board; a simulator gets an image with this bundle."""
+    """An open board with this bundle; a simulator gets it.
+
+    Args:
+        target: where it is.
+        bundle: what it carries.
+        interruption: see :func:`~tinymia.device.connect.connect`.
+        any_bundle: a board that is there already may have another one, or none that it can use.
+    """
     from tinymia.device.connect import connect, supply
 
-    load = supply(target, bundle.to_bytes(), bundle.bundle_id)
-    with connect(target, load, interruption=interruption) as opened:
+    data = bundle.to_bytes()
+    load = supply(target, data, bundle.bundle_id)
+    carries = b"" if any_bundle else data
+    with connect(target, load, interruption=interruption, carries=carries) as opened:
         yield opened
 
 

@@ -27,12 +27,15 @@ def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
       tinymia train har-watch --out /tmp/har --seed 2
     """
     from tinymia.errors import ModelError
+    from tinymia.files import may_write
     from tinymia.models.har_watch import NAME
     from tinymia.study.model_card import publish
 
     if model != NAME:
         raise ModelError(f"There is no model {model!r}.", f"Known: {NAME}.")
     folder = out or Path(__file__).resolve().parents[3] / "models" / NAME
+    if not may_write(folder):  # said before the minutes that training takes
+        raise ModelError(f"You may not write to {folder}.", "Give --out FOLDER.")
     at, stage = 0, ""
     with progress("Training", None) as advance:
 

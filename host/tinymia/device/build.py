@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinymia.device.checkout import DEFAULT_ENV, firmware_dir
+from tinymia.device.checkout import DEFAULT_ENV, firmware_dir, mirror, project, workspace
 from tinymia.device.elf import ImageInfo, image_info
 from tinymia.device.process import run_to_end, tell
 from tinymia.device.registry import provide
@@ -37,7 +37,7 @@ class BuildResult(ImageInfo):
     """An image and what it takes of the chip; see :class:`ImageInfo` for the figures.
 
     Attributes:
-        elf: the image, inside ``firmware/.pio``.
+        elf: the image, in the project's workspace.
         env: the PlatformIO environment.
     """
 
@@ -75,7 +75,7 @@ def build(
     code, output = run_pio(["run", "-e", env], folder, seconds=seconds, verbose=verbose)
     if code != 0:
         raise DeviceError(*_explain(env, output))
-    elf = folder / ".pio" / "build" / env / ("program" if native else "firmware.elf")
+    elf = workspace(folder) / "build" / env / ("program" if native else "firmware.elf")
     return BuildResult(**vars(image_info(elf)), elf=elf, env=env)
 
 
@@ -101,14 +101,17 @@ def run_pio(
                 "Install the project's dependencies: `pip install -e .` in the repository.",
             )
     deadline = time.monotonic() + seconds
-    command = [sys.executable, "-m", "platformio", "--no-ansi", *arguments, "-d", str(firmware)]
-    with _locked(firmware / ".pio" / "tinymia.lock", deadline):
+    where = project(firmware)
+    command = [sys.executable, "-m", "platformio", "--no-ansi", *arguments, "-d", str(where)]
+    with _locked(where / ".pio" / "tinymia.lock", deadline):
+        if where != firmware:
+            mirror(firmware, where)
         try:
             return run_to_end(
                 "PlatformIO",
                 command,
                 seconds=max(deadline - time.monotonic(), 1.0),
-                env=_environment(firmware) | (extra_env or {}),
+                env=_environment(where) | (extra_env or {}),
                 say=tell if verbose else None,
             )
         except TimeoutError:
@@ -129,11 +132,11 @@ def last_lines(output: str, pattern: str = "") -> str:
     return "\n".join(chosen)
 
 
-def _environment(firmware: Path) -> dict[str, str]:
+def _environment(folder: Path) -> dict[str, str]:
     """The caller's environment with settings that keep PlatformIO off the network."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("PLATFORMIO_")}
     return kept | {
-        "PLATFORMIO_CORE_DIR": str(firmware / ".pio" / "core"),
+        "PLATFORMIO_CORE_DIR": str(folder / ".pio" / "core"),
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
         "PLATFORMIO_SETTING_CHECK_PLATFORMIO_INTERVAL": "36500",
         "PYTHONWARNINGS": "ignore",
@@ -159,8 +162,15 @@ def _explain(env: str, output: str) -> tuple[str, str]:
 
 @contextmanager
 def _locked(path: Path, deadline: float) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = path.open("w")
+    except OSError as error:
+        raise DeviceError(
+            f"The firmware cannot be built in {path.parent}: {error.strerror}.",
+            "Name a folder that you may write to in the environment variable TINYMIA_CACHE.",
+        ) from error
+    with handle:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -11,31 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.device.link import Link, LinkStats, Port, Request
+from tinymia.device.responses import (
+    BoardRefusedError,
+    WrongResponseError,
+    greeting,
+    printable,
+    understood,
+)
 from tinymia.errors import DataError, DeviceError
 from tinymia.wire import protocol
-from tinymia.wire.answers import answer_bytes, decode_answers
+from tinymia.wire.answers import answer_bytes, check_probabilities, decode_answers
 from tinymia.wire.arrays import as_array, check_labels
-from tinymia.wire.settings import RANGES, TrainSettings, check_settings, setting_name
+from tinymia.wire.settings import TrainSettings, check_settings
+
+__all__ = [
+    "Begun",
+    "Board",
+    "BoardRefusedError",
+    "Identity",
+    "Progress",
+    "TrainSettings",
+    "Trained",
+    "WrongResponseError",
+]
 
 _SECONDS_TO_COMPUTE = 3.0  # before a board that trains says so
 
 Progress = Callable[[int], None]
 """Called with the number of items just done."""
-
-
-class BoardRefusedError(DeviceError):
-    """The board refused a request; ``status`` says why."""
-
-    def __init__(self, status: int, a: int, b: int) -> None:
-        text, hint = protocol.STATUS_TEXT.get(status, (f"unknown error code {status}", ""))
-        if status == protocol.Status.BAD_SETTING:
-            name = setting_name(a)
-            text = f"the training setting {name} is out of range"
-            hint = f"It may be {RANGES.get(name, 'something else')}."
-        super().__init__(f"The board refused: {text.format(a=a, b=b)}.", hint)
-        self.status = status
-        self.a = a
-        self.b = b
 
 
 @dataclass(frozen=True)
@@ -129,12 +132,8 @@ class Board:
 
     def hello(self) -> protocol.HelloResponse:
         """Start a new session with the same board; what it has stored and trained stays."""
-        payload = self.link.hello()
-        try:
-            self.greeting = protocol.HelloResponse.unpack(payload)
-        except struct.error as error:
-            raise DeviceError("The board's greeting is damaged.", "Flash it again.") from error
-        self.link.window = max(1, min(self.greeting.window, protocol.WINDOW))
+        self.greeting = greeting(self.link.hello())
+        self.link.window = min(self.greeting.window, protocol.WINDOW)
         self.link.max_payload = min(self.greeting.max_payload, protocol.MAX_PAYLOAD)
         self._info = None
         return self.greeting
@@ -153,8 +152,8 @@ class Board:
         """Board, firmware and build id."""
         g = self.greeting
         return Identity(
-            board=_text(g.board),
-            firmware=_text(g.firmware),
+            board=printable(g.board),
+            firmware=printable(g.firmware),
             build_id=g.build_id.hex(),
             protocol=g.version,
             unit=_UNITS.get(g.tick_source, "ticks"),
@@ -185,7 +184,7 @@ class Board:
 
     def clear(self) -> None:
         """Empty the store and go back to the base tail."""
-        self._check(self.link.request(protocol.ClearRequest()))
+        self._call(protocol.ClearRequest(), protocol.ClearResponse)
 
     def store(
         self,
@@ -205,11 +204,11 @@ class Board:
             Ticks that the backbone took for all of them.
 
         Raises:
-            DataError: shapes do not match the model, a window fits in no frame, a label is not one
-                of the model's classes, or there are more windows than slots.
+            DataError: shapes do not match the model, a label is not one of the model's classes, or
+                there are more windows than slots.
             BoardRefusedError: the board's bundle has no tail.
         """
-        flat = self._windows(windows, protocol.PutRequest.FIXED.size + 1)
+        flat = self._windows(windows)
         known = check_labels(labels, len(flat), self.info().classes)
         capacity = self.info().store_capacity
         if len(flat) > capacity:
@@ -218,21 +217,22 @@ class Board:
                 "Choose fewer windows, or a board with more RAM.",
             )
         each = (self.link.max_payload - protocol.PutRequest.FIXED.size) // (flat.shape[1] + 1)
+        whole, each = each > 0, max(each, 1)
         starts = range(0, len(flat), each)
-        requests = (
-            protocol.PutRequest(
-                s,
-                len(flat[s : s + each]),
-                np.frombuffer(
-                    known[s : s + each].tobytes() + flat[s : s + each].tobytes(),
-                    np.uint8,
-                ),
-            )
-            for s in starts
-        )
+
+        def requests() -> Iterator[Request]:
+            for s in starts:
+                data = known[s : s + each].tobytes()
+                if whole:
+                    data += flat[s : s + each].tobytes()
+                else:
+                    yield from self._parts(flat[s])
+                count = len(flat[s : s + each])
+                yield protocol.PutRequest(s, count, np.frombuffer(data, np.uint8))
+
         ticks = 0
         for start, response in zip(
-            starts, self._stream(requests, protocol.PutResponse), strict=True
+            starts, self._stream(requests(), protocol.PutResponse), strict=True
         ):
             ticks += response.ticks
             if progress is not None:
@@ -327,9 +327,10 @@ class Board:
         alone are trained), then bias; see :meth:`Layers.with_trained`."""
         total = self.info(fresh=True).trained_parameters
         most = (self.link.max_payload - 1) // 4
-        requests = [
-            protocol.TailRequest(first, min(most, total - first)) for first in range(0, total, most)
-        ]
+        requests = (  # at least one, which is refused where nothing can be trained
+            protocol.TailRequest(first, min(most, total - first))
+            for first in range(0, max(total, 1), most)
+        )
         parts = [r.values for r in self._stream(requests, protocol.TailResponse)]
         return np.asarray(np.concatenate(parts), dtype=np.float32)
 
@@ -377,7 +378,7 @@ class Board:
         requests = (protocol.QueryRequest(policy, levels, group) for group in groups)
         parts, ticks = [], 0
         for group, r in zip(groups, self._stream(requests, protocol.QueryResponse), strict=True):
-            parts.append(decode_answers(r.answers.tobytes(), len(group), policy, levels, classes))
+            parts.append(self._answers("QUERY", r.answers, len(group), policy, levels))
             ticks += r.ticks
             if progress is not None:
                 progress(len(group))
@@ -392,12 +393,11 @@ class Board:
         progress: Progress | None = None,
     ) -> tuple[NDArray[np.float32], int]:
         """Answers for fresh windows (n, ...) int8, through backbone and tail; as :meth:`query`."""
-        flat = self._windows(windows, protocol.AskRequest.FIXED.size)
-        classes = self.info().classes
-        requests = (protocol.AskRequest(policy, levels, w.view(np.uint8)) for w in flat)
+        flat, classes = self._windows(windows), self.info().classes
+        requests = self._each(flat, lambda w: protocol.AskRequest(policy, levels, w))
         parts, ticks = [], 0
         for r in self._stream(requests, protocol.AskResponse):
-            parts.append(decode_answers(r.answer.tobytes(), 1, policy, levels, classes))
+            parts.append(self._answers("ASK", r.answer, 1, policy, levels))
             ticks += r.ticks
             if progress is not None:
                 progress(1)
@@ -408,15 +408,14 @@ class Board:
     ) -> tuple[NDArray[np.int8], int]:
         """Raw int8 outputs (n, outputs) of the bundle's model, and the ticks that they took."""
         flat = self._windows(windows)
-        out = np.empty((len(flat), self.info().output_bytes), np.int8)
-        requests = (protocol.InferRequest(w.view(np.uint8)) for w in flat)
-        ticks = 0
-        for row, r in enumerate(self._stream(requests, protocol.InferResponse)):
-            out[row] = r.output.view(np.int8)
+        requests = self._each(flat, protocol.InferRequest)
+        rows, ticks = [], 0
+        for r in self._stream(requests, protocol.InferResponse):
+            rows.append(r.output.view(np.int8))
             ticks += r.ticks
             if progress is not None:
                 progress(1)
-        return out, ticks
+        return np.stack(rows) if rows else np.zeros((0, self.info().output_bytes), np.int8), ticks
 
     def echo(self, data: Iterable[bytes]) -> Iterator[bytes]:
         """Sends blocks and yields what comes back; measures the line."""
@@ -426,11 +425,8 @@ class Board:
 
     # --- plumbing ---
 
-    def _windows(self, windows: NDArray[np.int8], beside: int = 0) -> NDArray[np.int8]:
-        """(n, ...) int8 as (n, input bytes); DataError when it does not fit the model.
-
-        A window travels in one frame, with ``beside`` other bytes of payload.
-        """
+    def _windows(self, windows: NDArray[np.int8]) -> NDArray[np.int8]:
+        """(n, ...) int8 as (n, input bytes); DataError when it does not fit the model."""
         windows = as_array(windows, "Windows")
         if windows.dtype != np.int8 or windows.ndim < 2:
             raise DataError(
@@ -443,13 +439,24 @@ class Board:
                 f"A window has {flat.shape[1]} values, the board's model takes"
                 f" {self.info().input_bytes}."
             )
-        if flat.shape[1] + beside > self.link.max_payload:
-            raise DataError(
-                f"A window of {flat.shape[1]} values does not fit in a frame of the line"
-                f" ({self.link.max_payload - beside} at most).",
-                "Use a model with shorter windows or fewer channels.",
-            )
         return flat
+
+    def _each(
+        self, flat: NDArray[np.int8], request: Callable[[NDArray[np.uint8]], Request]
+    ) -> Iterator[Request]:
+        """A request for each window, behind the window's parts where it fits in no frame."""
+        nothing = np.zeros(0, np.uint8)
+        fits = flat.shape[1] + len(request(nothing).pack()) <= self.link.max_payload
+        for window in flat:
+            if not fits:
+                yield from self._parts(window)
+            yield request(window.view(np.uint8) if fits else nothing)
+
+    def _parts(self, window: NDArray[np.int8]) -> Iterator[Request]:
+        """A window in as few parts as frames allow; who takes it follows."""
+        most = self.link.max_payload - protocol.PartRequest.FIXED.size
+        for at in range(0, len(window), most):
+            yield protocol.PartRequest(at, window[at : at + most].view(np.uint8))
 
     def _call(self, message: Request, kind: type[_Response], seconds: float = 0.0) -> _Response:
         return next(iter(self._stream([message], kind, seconds)))
@@ -457,31 +464,47 @@ class Board:
     def _stream(
         self, messages: Iterable[Request], kind: type[_Response], seconds: float = 0.0
     ) -> Iterator[_Response]:
-        for payload in self.link.stream(messages, seconds):
-            body = self._check(payload)
-            try:
-                yield kind.unpack(body)  # type: ignore[attr-defined]
-            except (struct.error, ValueError) as error:
-                raise DeviceError(
-                    f"The board sent a {kind.__name__} of the wrong length.",
-                    "Build and flash the firmware of this package.",
-                ) from error
+        """The responses of one kind, in order; others are checked, and that is all.
 
-    def _check(self, payload: bytes) -> bytes:
-        """The payload behind its status; raises what the status says."""
-        if not payload:
-            raise DeviceError("The board sent an empty response.", "Flash its firmware again.")
-        if payload[0] != protocol.Status.OK:
-            a, b = struct.unpack_from("<II", payload.ljust(9, b"\0"), 1)
-            self.link.settle()
-            raise BoardRefusedError(payload[0], a, b)
-        return payload[1:]
+        Raises:
+            BoardRefusedError: the board refused a request.
+            WrongResponseError: it said something that does not fit what it was asked.
+        """
+        asked: deque[Request] = deque()
+
+        def noted() -> Iterator[Request]:
+            for message in messages:
+                asked.append(message)
+                yield message
+
+        for payload in self.link.stream(noted(), seconds):
+            try:
+                response = understood(asked.popleft(), payload, self._info)
+            except BoardRefusedError:
+                self.link.settle()
+                raise
+            if isinstance(response, kind):
+                yield response
+
+    def _answers(
+        self,
+        message: str,
+        data: NDArray[np.uint8],
+        n: int,
+        policy: protocol.Policy,
+        levels: int,
+    ) -> NDArray[np.float32]:
+        """Answers (n, classes) as they came."""
+        info = self.info()
+        try:
+            answers = decode_answers(data.tobytes(), n, policy, levels, info.classes)
+            if info.has_tail:  # a complete model may end in anything
+                check_probabilities(answers)
+        except ValueError as error:
+            raise WrongResponseError(message, str(error)) from None
+        return answers
 
 
 def _begin_request(s: TrainSettings) -> protocol.BeginRequest:
     """The request, whose fields are called as the settings are."""
     return protocol.BeginRequest(**asdict(s))
-
-
-def _text(raw: bytes) -> str:
-    return raw.split(b"\0")[0].decode("ascii", "replace")

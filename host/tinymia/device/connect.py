@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from tinymia.device.checkout import firmware_dir
+from tinymia.device.checkout import workspace
 from tinymia.device.client import Board
 from tinymia.device.recover import RESUME, Interruption, SteadyBoard
 from tinymia.device.target import Target
@@ -18,11 +19,13 @@ from tinymia.device.targets import (
     open_target,
     takes_bundle,
 )
+from tinymia.errors import DeviceError
 
 if TYPE_CHECKING:
     from tinymia.device.build import BuildResult
 
 DEFAULT_TARGET = "qemu:netduinoplus2"
+_HEADER = 32  # bytes of a bundle before those that its checksum is of
 
 
 @dataclass
@@ -63,6 +66,7 @@ def connect(
     patience: float | None = None,
     interruption: Interruption | None = None,
     wait_for_work: bool = True,
+    carries: bytes = b"",
 ) -> Connection:
     """Open a target and greet its board.
 
@@ -77,10 +81,11 @@ def connect(
         wait_for_work: see there.
         interruption: what to do when the line is lost or the board restarts; None: the request
             that meets it raises, see :class:`~tinymia.device.recover.SteadyBoard`.
+        carries: the bundle that the board must have; empty: any, or none.
 
     Raises:
         DeviceError: no such port, no answer, another protocol version, or a line that does not
-            carry every byte.
+            carry every byte; there is another bundle on the board, or one that it refuses.
         TwinError: the extension behind ``twin:`` is missing or out of date.
     """
     elf = load if isinstance(load, Path) else None
@@ -101,10 +106,27 @@ def connect(
             )
         if target.foreign_line:
             board.check_line()
+        if carries:
+            check_carried(board, carries)
         return Connection(target, board)
     except BaseException:
         target.close()
         raise
+
+
+def check_carried(board: Board, bundle: bytes) -> None:
+    """Raise DeviceError unless the board carries this very bundle, given as its file's bytes."""
+    board.require_bundle()
+    info = board.info()
+    size, crc = len(bundle), zlib.crc32(bundle[_HEADER:])
+    if (info.bundle_size, info.bundle_crc) != (size, crc):
+        raise DeviceError(
+            f"There is another bundle on the board: {info.bundle_size:,} bytes with CRC"
+            f" {info.bundle_crc:08x}, {info.input_bytes:,} inputs and {info.classes} classes; this"
+            f" one has {size:,} bytes and CRC {crc:08x}.",
+            "Say which one it is with --bundle, or put this one on it: `tinymia build --bundle"
+            " FILE`, then `tinymia flash`.",
+        )
 
 
 @dataclass(frozen=True)
@@ -117,9 +139,7 @@ class Image:
 
 def images_dir() -> Path:
     """Where baked images go; PlatformIO empties its own build folder now and then."""
-    folder = firmware_dir() / ".pio" / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return workspace() / "images"
 
 
 def image_for(
@@ -176,6 +196,7 @@ __all__ = [
     "Connection",
     "Image",
     "Interruption",
+    "check_carried",
     "connect",
     "image_for",
     "is_twin",

@@ -179,6 +179,10 @@ class Link:
             raise DeviceError("What answers on this port is not tinymia firmware.")
         if echoed != nonce:
             return None
+        if payload[0] != protocol.Status.OK:
+            raise DeviceError(
+                f"The board refuses to be greeted (status {payload[0]}).", "Flash it again."
+            )
         if version != protocol.VERSION:
             older = "an older" if version < protocol.VERSION else "a newer"
             raise DeviceError(

@@ -79,6 +79,7 @@ class SteadyBoard(Board):
         self._busy = False
         super().__init__(target.serial, patience=patience, watch=target.alive, nonce=nonce)
         self._first = self.identity
+        self._carried: tuple[int, int] | None = None  # size and checksum of its bundle, once told
         self._layout: tuple[int, bool] | None = None
         self._kept: NDArray[np.int8] | None = None  # None: what an earlier session has left
         self._kept_labels: NDArray[np.integer[Any]] = np.zeros(0, np.int64)
@@ -169,7 +170,9 @@ class SteadyBoard(Board):
 
     def info(self, fresh: bool = False) -> protocol.InfoResponse:
         """See :meth:`Board.info`."""
-        return self._steadily(lambda: Board.info(self, fresh))
+        info = self._steadily(lambda: Board.info(self, fresh))
+        self._carried = info.bundle_size, info.bundle_crc
+        return info
 
     def state(self) -> protocol.StateResponse:
         """See :meth:`Board.state`."""
@@ -280,6 +283,14 @@ class SteadyBoard(Board):
                 f"Another board came back: {now.board} with build {now.build_id[:12]} instead of"
                 f" {was.board} with {was.build_id[:12]}.",
                 "Plug the same board in, with the same firmware, and run the same command again.",
+            )
+        if self._carried is None:
+            return
+        info = Board.info(self)
+        if (info.bundle_size, info.bundle_crc) != self._carried:
+            raise DeviceError(
+                "The board came back with another bundle.",
+                "Put the first one on it again, and run the same command again.",
             )
 
     def _rebuild(self, found: _State) -> None:

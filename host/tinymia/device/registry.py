@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinymia.device.boards import BoardFile, read
+from tinymia.device.checkout import workspace
 from tinymia.errors import DeviceError
 
 _SECONDS = 5.0
@@ -30,7 +31,7 @@ def provide(env: str, firmware: Path) -> float:
             would try for minutes and then say nothing.
     """
     board = read(firmware).get(env)
-    if board is None or not board.platform or _installed(board, firmware / ".pio" / "core"):
+    if board is None or not board.platform or _installed(board, workspace(firmware) / "core"):
         return 0.0
     if reachable(_endpoints()):
         return _DOWNLOAD

@@ -19,7 +19,7 @@ import serial
 
 from tinymia.device.boards import BoardFile
 from tinymia.device.build import last_lines
-from tinymia.device.checkout import firmware_dir
+from tinymia.device.checkout import workspace
 from tinymia.device.elf import flat
 from tinymia.device.process import run_to_end
 from tinymia.device.serial_target import list_ports
@@ -154,7 +154,7 @@ def find_bossac() -> str:
     if on_path:
         return on_path
     arduino = Path.home() / ".arduino15" / "packages" / "arduino" / "tools" / "bossac"
-    packages = firmware_dir() / ".pio" / "core" / "packages"
+    packages = workspace() / "core" / "packages"
     found = [*sorted(arduino.glob("*arduino*/bossac")), *packages.glob("tool-bossac*/bossac")]
     return str(found[-1]) if found else ""
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia import data
+from tinymia.data.dataset import PersonalDataset
 from tinymia.errors import DataError, ModelError
 from tinymia.export.convert import to_int8
 from tinymia.export.tensorflow import load_tensorflow, quiet
@@ -68,9 +69,10 @@ def load_examples(what: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
 
 def _of_dataset(what: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
     found = data.load(what)
-    examples = getattr(found, "x", None)  # of a set of examples; else there are recordings
-    if examples is None:
-        examples = found.windows(shape[0]).x
+    if isinstance(found, PersonalDataset):
+        return found.windows(shape[0]).x
+    meta = {"input": {"shape": list(shape)}, "labels": list(found.label_names)}
+    examples = np.concatenate([found.pool(person, meta).windows.x for person in found.people])
     return np.asarray(examples, np.float32)
 
 

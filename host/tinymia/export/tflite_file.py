@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.errors import ModelError
+from tinymia.wire.refusals import operator_name
 
 _HINT = "Copy the file again, or convert it anew."
 _SCHEMAS = (
@@ -82,6 +83,7 @@ def _walk(model: Any, graph: Any, size: int) -> None:
         model.Buffers(i).DataAsNumpy()
     for i in range(model.OperatorCodesLength()):
         model.OperatorCodes(i).BuiltinCode()
+        model.OperatorCodes(i).DeprecatedBuiltinCode()
     for t in range(tensors):
         tensor = graph.Tensors(t)
         elements = int(np.prod(tensor.ShapeAsNumpy(), dtype=np.int64))
@@ -107,8 +109,8 @@ def _walk(model: Any, graph: Any, size: int) -> None:
 def builtin_code(model: Any, graph: Any, operator: int) -> int:
     """Number of the operator's kind in the schema's BuiltinOperator.
 
-    Files older than TensorFlow 2.4 have only the field of one byte, newer ones may have both: the
-    larger one is meant.
+    Files older than TensorFlow 2.4 have only the byte-wide field, newer ones may have both: the
+    larger is meant, as on the board (`TfliteModel::ReadOperator`).
     """
     code = model.OperatorCodes(graph.Operators(operator).OpcodeIndex())
     return max(int(code.BuiltinCode()), int(code.DeprecatedBuiltinCode()))
@@ -116,9 +118,8 @@ def builtin_code(model: Any, graph: Any, operator: int) -> int:
 
 def operators(tflite: bytes) -> list[str]:
     """Names of a model's operators, in order."""
-    names = {v: k for k, v in vars(schema().BuiltinOperator).items() if not k.startswith("_")}
     model, graph = open_graph(tflite)
-    return [names[builtin_code(model, graph, o)] for o in range(graph.OperatorsLength())]
+    return [operator_name(builtin_code(model, graph, o)) for o in range(graph.OperatorsLength())]
 
 
 def weights(tflite: bytes | bytearray) -> list[tuple[NDArray[Any], ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.device.client import Begun, Board
+from tinymia.device.connect import check_carried
 from tinymia.errors import DeviceError, StudyError
 from tinymia.evidence import AnswerSettings, OutputPolicy, Run
 from tinymia.export.bundle import Bundle
@@ -180,12 +180,5 @@ def windows_that_fit(
 
 
 def check_bundle(board: Board, bundle: Bundle) -> None:
-    """Raise unless the board carries this very bundle."""
-    board.require_bundle()
-    data = bundle.to_bytes()
-    info = board.info()
-    if info.bundle_size != len(data) or info.bundle_crc != zlib.crc32(data[32:]):
-        raise StudyError(
-            "The board carries another bundle than the one that is audited.",
-            "Bake and flash it: `tinymia build --bundle FILE`, `tinymia flash`.",
-        )
+    """Raise DeviceError unless the board carries this very bundle."""
+    check_carried(board, bundle.to_bytes())

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 4
+VERSION = 5
 MAGIC = 0x41494d54
 MAX_PAYLOAD = 1024
 WINDOW = 4
@@ -66,6 +66,7 @@ class Status(IntEnum):
     NOT_IN_RELEASE = 23
     BUDGET_NEEDED = 24
     POLICY_FORBIDDEN = 25
+    BAD_PART = 26
     BUNDLE_TRUNCATED = 16
     BUNDLE_VERSION = 17
     BUNDLE_CHECKSUM = 18
@@ -77,6 +78,8 @@ class Status(IntEnum):
     MODEL_UNSUPPORTED_TYPE = 35
     MODEL_UNSUPPORTED_SHAPE = 36
     ARENA_TOO_SMALL = 37
+    MODEL_ENDS = 38
+    MODEL_BIAS_SCALE = 39
 
 
 STATUS_TEXT: dict[int, tuple[str, str]] = {
@@ -101,17 +104,20 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.NOT_IN_RELEASE: ('a release build does not answer request {a}, which would tell data or weights', 'Use an audit build to measure; a release build answers about fresh windows (`tinymia query`).'),
     Status.BUDGET_NEEDED: ('a release build trains under a privacy budget only, and the bundle has none', 'Provision one: `tinymia export --budget-epsilon EPSILON --bundle FILE`.'),
     Status.POLICY_FORBIDDEN: ("a release build answers under the bundle's output policy only: number {a}, with {b} levels", '`tinymia info` names it; `tinymia export --answers POLICY` writes another into a bundle.'),
+    Status.BAD_PART: ('a part of a window was sent for byte {a}, byte {b} comes next', 'Send the parts of a window one behind the other, with no other request between them.'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
     Status.BUNDLE_VERSION: ('the bundle on the board has format version {a}, the firmware reads {b}', 'Export it again with this version of tinymia.'),
     Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),
     Status.BUNDLE_MALFORMED: ('the bundle on the board is malformed (section {a})', 'Export it again.'),
     Status.TAIL_MISMATCH: ('the tail takes {a} inputs, the backbone gives {b}', 'Export the bundle again.'),
-    Status.MODEL_TRUNCATED: ('the model in the bundle is truncated', 'Export it again.'),
-    Status.MODEL_MALFORMED: ('the model in the bundle is not a valid .tflite file', 'Export it again.'),
-    Status.MODEL_UNSUPPORTED_OP: ('the model uses an operator that the firmware does not have', ''),
-    Status.MODEL_UNSUPPORTED_TYPE: ('the model is not full-integer int8', 'Convert it with int8 inputs, outputs and weights.'),
-    Status.MODEL_UNSUPPORTED_SHAPE: ('the model uses a tensor shape that the firmware does not have', ''),
+    Status.MODEL_TRUNCATED: ('the model in the bundle is truncated (operator {a}, tensor {b}; 65535: neither)', 'Export it again.'),
+    Status.MODEL_MALFORMED: ('the model in the bundle is not a valid .tflite file (operator {a}, tensor {b}; 65535: neither)', 'Export it again.'),
+    Status.MODEL_UNSUPPORTED_OP: ('operator {a} of the model is number {b} of the .tflite schema, which the firmware does not have, or not in this variant', ''),
+    Status.MODEL_UNSUPPORTED_TYPE: ('operator {a} of the model has a tensor, number {b}, that is not int8, or a quantisation that the firmware does not have (65535: none)', 'Convert it with int8 inputs, outputs and weights.'),
+    Status.MODEL_UNSUPPORTED_SHAPE: ('operator {a} of the model has a tensor, number {b}, of a shape that the firmware does not have (65535: none)', ''),
     Status.ARENA_TOO_SMALL: ('the bundle needs {a} bytes of arena, the board has {b}', 'Use a smaller model or a board with more RAM.'),
+    Status.MODEL_ENDS: ('the model has {a} inputs and {b} outputs, the firmware takes one of each', 'Convert a model with one input and one output.'),
+    Status.MODEL_BIAS_SCALE: ('operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights', 'Convert it again: the file contradicts itself.'),
 }
 
 
@@ -132,6 +138,7 @@ class Type(IntEnum):
     TAIL = 12
     ECHO = 13
     LAYOUT = 14
+    PART = 15
     BUSY = 125
     RESEND = 126
 
@@ -337,7 +344,7 @@ class ClearResponse:
 
 @dataclass(frozen=True)
 class PutRequest:
-    """Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows. Ticks of several windows or examples are u64, a sum that the board's 32-bit counter could not hold; those of one window fit in u32."""
+    """Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows; with a count of 1 and the label alone, the window that came in parts. Ticks of several windows or examples are u64, a sum that the board's 32-bit counter could not hold; those of one window fit in u32."""
 
     slot: int
     count: int
@@ -380,7 +387,7 @@ class PutResponse:
 
 @dataclass(frozen=True)
 class InferRequest:
-    """Runs the model in the bundle on one int8 window; `output` is its raw int8 output."""
+    """Runs the model in the bundle on one int8 window (empty: the one that came in parts); `output` is its raw int8 output."""
 
     window: NDArray[Any]  # <u1
     TYPE: ClassVar[int] = Type.INFER
@@ -616,7 +623,7 @@ class QueryResponse:
 
 @dataclass(frozen=True)
 class AskRequest:
-    """Answer for one fresh int8 window under a policy, of a complete model, too."""
+    """Answer for one fresh int8 window under a policy, of a complete model, too. Empty: for the window that came in parts."""
 
     policy: int
     levels: int
@@ -780,6 +787,47 @@ class LayoutResponse:
 
     @classmethod
     def unpack(cls, payload: bytes) -> "LayoutResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class PartRequest:
+    """A part of a window that fits in no frame, from byte `offset` on; parts follow each other, and the request that takes the window follows the last. Any other request forgets them. `came`: bytes of the window that are there."""
+
+    offset: int
+    data: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.PART
+    FIXED: ClassVar[Struct] = Struct("<I")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.offset)
+        return fixed + np.asarray(self.data, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "PartRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
+
+
+@dataclass(frozen=True)
+class PartResponse:
+    """Response to PART."""
+
+    came: int
+    TYPE: ClassVar[int] = Type.PART
+    FIXED: ClassVar[Struct] = Struct("<I")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.came)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "PartResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         return cls(*cls.FIXED.unpack(payload))
 

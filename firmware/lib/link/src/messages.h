@@ -8,7 +8,7 @@
 namespace tinymia {
 
 constexpr char kFirmwareVersion[] = "0.1.0";
-constexpr uint16_t kProtocolVersion = 4;
+constexpr uint16_t kProtocolVersion = 5;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;
 constexpr uint32_t kWindow = 4;
@@ -49,6 +49,7 @@ enum class Type : uint8_t {
   kTail = 12,
   kEcho = 13,
   kLayout = 14,
+  kPart = 15,
   kBusy = 125,
   kResend = 126,
 };
@@ -267,7 +268,7 @@ struct StateResponse {
 
 // Empties the sample store and goes back to the base network.
 
-// Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows. Ticks of several windows or examples are u64, a sum that the board's 32-bit counter could not hold; those of one window fit in u32.
+// Stores labelled windows from `slot` on: `data` is one label u8 a window, then the int8 windows; with a count of 1 and the label alone, the window that came in parts. Ticks of several windows or examples are u64, a sum that the board's 32-bit counter could not hold; those of one window fit in u32.
 struct PutRequest {
   uint16_t slot;
   uint16_t count;
@@ -306,7 +307,7 @@ struct PutResponse {
   }
 };
 
-// Runs the model in the bundle on one int8 window; `output` is its raw int8 output.
+// Runs the model in the bundle on one int8 window (empty: the one that came in parts); `output` is its raw int8 output.
 struct InferRequest {
   uint8_t* window;  // u8[], unaligned, inside the frame
   uint32_t window_bytes;
@@ -562,7 +563,7 @@ struct QueryResponse {
   }
 };
 
-// Answer for one fresh int8 window under a policy, of a complete model, too.
+// Answer for one fresh int8 window under a policy, of a complete model, too. Empty: for the window that came in parts.
 struct AskRequest {
   uint8_t policy;
   uint16_t levels;
@@ -702,6 +703,39 @@ struct LayoutResponse {
     memcpy(payload + 4, &capacity, 2);
     memcpy(payload + 6, &trained, 4);
     memcpy(payload + 10, &workspace, 4);
+    return kFixed;
+  }
+};
+
+// A part of a window that fits in no frame, from byte `offset` on; parts follow each other, and the request that takes the window follows the last. Any other request forgets them. `came`: bytes of the window that are there.
+struct PartRequest {
+  uint32_t offset;
+  uint8_t* data;  // u8[], unaligned, inside the frame
+  uint32_t data_bytes;
+  static constexpr uint32_t kFixed = 4;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size < kFixed) return false;
+    memcpy(&offset, payload + 0, 4);
+    data = payload + kFixed;
+    data_bytes = size - kFixed;
+    return true;
+  }
+  // The open array is filled in place by the caller, behind the fixed fields.
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &offset, 4);
+    return kFixed + data_bytes;
+  }
+};
+struct PartResponse {
+  uint32_t came;
+  static constexpr uint32_t kFixed = 4;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&came, payload + 0, 4);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &came, 4);
     return kFixed;
   }
 };

@@ -22,18 +22,32 @@ bool QuantizedPoint(float value, const Tensor& output, int64_t* point) {
   return true;
 }
 
-Status PrepareBias(PrepareContext* context, uint32_t channels, Requantization* result) {
-  if (!context->HasInput(2)) return Status::kOk;
-  Tensor bias;
-  const Status status = context->ReadInt32(2, &bias);
+Status PrepareBias(PrepareContext* context, uint32_t operand, uint32_t channels, Tensor* read,
+                   Requantization* result) {
+  if (!context->HasInput(operand)) return Status::kOk;
+  const Status status = context->ReadInt32(operand, read);
   if (status != Status::kOk) return status;
+  const Tensor& bias = *read;
   if (bias.elements != channels) return Status::kModelUnsupportedShape;
+  if (bias.scales.count > 1 && bias.scales.count != channels) return Status::kModelMalformed;
   result->bias = kInModel | bias.data_pos;
   for (uint32_t i = 0; i < channels; ++i) {
     const int32_t value = context->model()->Int32At(bias, i);
     if (value > kMaxFastBias || value < -kMaxFastBias) result->fast = false;
   }
   return context->model()->status();
+}
+
+// Sums are added to the bias as they are. The reference checks that for fully connected layers with
+// one scale only, and takes a missing one for 0 there.
+bool BiasFits(TfliteModel* model, const Tensor& bias, uint32_t channel, double scale,
+              const Tensor& output, bool strict) {
+  if (!bias.constant() || (bias.scales.count == 0 && !strict)) return true;
+  const float stated = bias.scales.count == 0
+                           ? 0.0f
+                           : model->FloatAt(bias.scales, bias.scales.count > 1 ? channel : 0);
+  const double difference = scale - static_cast<double>(stated);
+  return (difference < 0 ? -difference : difference) / static_cast<double>(output.scale) <= 0.02;
 }
 
 }  // namespace
@@ -66,7 +80,8 @@ Status FusedRange(int32_t activation, const Tensor& output, ActivationRange* ran
 
 Status PrepareRequantization(PrepareContext* context, const Tensor& input, const Tensor& filter,
                              const Tensor& output, int32_t channel_dimension, uint32_t depth,
-                             int32_t activation, bool shared_scale, Requantization* result) {
+                             int32_t activation, bool shared_scale, Requantization* result,
+                             uint32_t bias_operand) {
   TfliteModel* model = context->model();
   const uint32_t channels = static_cast<uint32_t>(filter.dims[channel_dimension]);
   const bool per_channel = filter.scales.count > 1;
@@ -77,6 +92,7 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
   }
   if (depth > kMaxDepth) return Status::kModelUnsupportedShape;
   // Weights are symmetric: the sums below have no term for a weight's zero point.
+  if (filter.zero_points.count > filter.scales.count) return Status::kModelMalformed;
   const uint8_t* zero_points = model->data() + filter.zero_points.pos;
   for (uint32_t i = 0; i < filter.zero_points.count * 8; ++i) {
     if (zero_points[i] != 0) return Status::kModelUnsupportedType;
@@ -85,21 +101,29 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
   result->output_zero_point = output.zero_point;
   Status status = FusedRange(activation, output, &result->range);
   if (status != Status::kOk) return status;
-  status = PrepareBias(context, channels, result);
-  if (status != Status::kOk) return status;
 
   FixedMultiplier* multipliers = context->Allocate<FixedMultiplier>(channels, &result->channels);
+  // The arena is told to be too small. Going on would take a time that the file sets, not the
+  // arena.
+  if (multipliers == nullptr) return Status::kOk;
+  Tensor bias;
+  status = PrepareBias(context, bias_operand, channels, &bias, result);
+  if (status != Status::kOk) return status;
   for (uint32_t i = 0; i < channels; ++i) {
     const float filter_scale = model->FloatAt(filter.scales, per_channel ? i : 0);
-    double scale = static_cast<double>(input.scale) * static_cast<double>(filter_scale);
+    const double product = static_cast<double>(input.scale) * static_cast<double>(filter_scale);
+    double scale = product;
     // The reference multiplies in single precision here, and only here.
     if (shared_scale && !per_channel) scale = static_cast<double>(input.scale * filter_scale);
     FixedMultiplier multiplier;
     if (!QuantizeMultiplier(scale / static_cast<double>(output.scale), &multiplier)) {
       return Status::kModelMalformed;
     }
+    if (!BiasFits(model, bias, i, product, output, shared_scale && !per_channel)) {
+      return Status::kModelBiasScale;
+    }
     if (multiplier.shift >= 0 || multiplier.shift < -kMaxFastShift) result->fast = false;
-    if (multipliers != nullptr) multipliers[i] = multiplier;
+    multipliers[i] = multiplier;
   }
   return model->status();
 }

@@ -26,12 +26,13 @@ struct Requantization {
   bool full_range() const { return range.min == INT8_MIN && range.max == INT8_MAX; }
 };
 
-// Checks `bias` (optional operand 2) and the filter's quantisation, and computes the multipliers.
-// `depth` is the number of products in one sum.
+// Checks `bias` (optional operand `bias_operand`) and the filter's quantisation, and computes the
+// multipliers. `depth` is the number of products in one sum.
 // With `shared_scale` a filter with one scale is treated as fully connected layers do.
 Status PrepareRequantization(PrepareContext* context, const Tensor& input, const Tensor& filter,
                              const Tensor& output, int32_t channel_dimension, uint32_t depth,
-                             int32_t activation, bool shared_scale, Requantization* result);
+                             int32_t activation, bool shared_scale, Requantization* result,
+                             uint32_t bias_operand = 2);
 
 // Reads int32 biases wherever they lie: not every writer of .tflite files aligns them.
 class BiasReader {

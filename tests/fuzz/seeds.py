@@ -104,7 +104,20 @@ def lines() -> dict[str, bytes]:
         frame(t.ECHO, b"abcd"),
         frame(t.CLEAR, b""),
     ]
+    wrong = [
+        frame(t.PART, protocol.PartRequest(0, np.zeros(25, np.uint8)).pack()),
+        frame(t.PART, protocol.PartRequest(0, np.zeros(1000, np.uint8)).pack()),
+        frame(t.PART, protocol.PartRequest(2**32 - 1, window).pack()),
+        frame(t.PUT, protocol.PutRequest(0, 1, np.zeros(1, np.uint8)).pack()),
+        frame(t.PUT, protocol.PutRequest(0, 65535, window).pack()),
+        frame(t.SELECT, b"\xff" * 1000),
+        frame(t.QUERY, protocol.QueryRequest(1, 1, np.full(500, 65535)).pack()),
+        frame(t.TAIL, protocol.TailRequest(2**32 - 1, 65535).pack()),
+        frame(t.LAYOUT, b"\xff\xff"),
+        frame(t.ECHO, bytes(1024)),
+    ]
     return {
+        "wrong": b"\1" + b"".join(wrong),
         "job": b"\1" + b"".join(job),
         "late": b"\1" + bytes([t.STATE | 0x20, 0, 0, t.STATE | 0x40, 0, 0, t.STATE | 0x60, 0, 0]),
         "raw": b"\0\3\1\2\0\0abc\0" + bytes(range(256)),

@@ -121,7 +121,7 @@ def _board(
     batches = [f"batch {batch}" for batch in bench.BATCHES]
     columns = ("", *batches, "more than plain", "parameters", "bytes of RAM")
     listed = table(f"\nTraining: {unit} an example, order and update included", columns)
-    listed.columns[0].no_wrap = True
+
     plain = options[0].steps[bench.BATCHES[-1]]
     for option in options:
         steps = [option.steps.get(batch) for batch in bench.BATCHES]

@@ -60,6 +60,10 @@ def command(config: Path | None, **flags: Any) -> None:
 
     options = chosen(PERSONALIZE, flags, config)
     asked, seed = options["personalize"], options["training"]["seed"]
+    if asked["person"] is None:
+        raise StudyError(
+            "Say whose windows to train on.", "Give --person; `tinymia data` lists them."
+        )
     defences = _defences(options)
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
     first, parameters = resolve(bundle, options.training.train)

@@ -27,6 +27,15 @@ and may hold
   label_names    (classes,) text: the order of the classes; default: sorted"""
 
 
+def _is_text(text: str) -> bool:
+    """Whether it can be written to a file: no halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Windows:
     """Windows of equal length, and where each one comes from.
@@ -128,8 +137,15 @@ class PersonalDataset:
                     f"(first at sample {first}).",
                     "Repair or cut that part out.",
                 )
+        self._check_names()
         if self.labels.min() < 0 or self.labels.max() >= len(self.label_names):
             raise DataError("A label lies outside `label_names`.")
+
+    def _check_names(self) -> None:
+        for name in ("person", "recording_id", "arm", "channel_names", "label_names"):
+            wrong = [text for text in map(str, getattr(self, name)) if not _is_text(text)]
+            if wrong:
+                raise DataError(f"`{name}` holds {wrong[0]!r}, which is no text.")
 
     @cached_property
     def people(self) -> tuple[str, ...]:

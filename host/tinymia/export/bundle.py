@@ -274,9 +274,15 @@ class Bundle:
         """
         length, channels = self._window_shape()
         try:
-            x = np.asarray(windows, dtype=np.float32)
+            given = np.asarray(windows)
+            if given.dtype.kind not in "biuf":
+                raise TypeError(f"{given.dtype} is no real number")
+            with np.errstate(over="ignore"):  # what becomes infinite is refused below
+                x = np.asarray(given, dtype=np.float32)
         except (TypeError, ValueError) as error:
-            raise DataError("Windows must be a numeric array (n, length, channels).") from error
+            raise DataError(
+                f"Windows must be an array of real numbers (n, length, channels): {error}."
+            ) from error
         if x.ndim != 3 or x.shape[1:] != (length, channels):
             raise DataError(
                 f"Windows have the shape {x.shape}, but this model takes (n, {length}, {channels})"
@@ -287,7 +293,7 @@ class Bundle:
         bad = ~np.isfinite(x).all(axis=(1, 2))
         if bad.any():
             raise DataError(
-                f"{int(bad.sum())} of {len(x)} windows hold NaN or infinite values "
+                f"{int(bad.sum())} of {len(x)} windows hold NaN, infinite or too large values "
                 f"(the first is window {int(np.argmax(bad))}).",
                 "Drop or repair them before they are sent.",
             )

@@ -6,17 +6,23 @@ from pathlib import Path
 
 import click
 
-from tinymia.cli.options import progress
+from tinymia.cli.options import FilePath, progress
 
 
 @click.command()
 @click.argument("model", default="har-watch")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Folder for bundle, .tflite and card.  [default: models/MODEL of the checkout]",
 )
-@click.option("--seed", default=1, show_default=True, help="Of weights, batches and augmentation.")
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 2**32 - 1),
+    help="Of weights, batches and augmentation.",
+)
 @click.option("--compare", is_flag=True, help="Also train every candidate again (minutes).")
 def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
     """Train and quantise MODEL on the public people; write bundle, .tflite and card.

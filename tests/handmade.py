@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-FLOAT32, INT32, UINT8, INT64, INT8 = 0, 2, 3, 4, 9
+FLOAT32, INT32, UINT8, INT64, INT16, INT8 = 0, 2, 3, 4, 7, 9
 
 ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED = 0, 1, 3, 4, 9
 MAX_POOL_2D, RELU, RELU6, RESHAPE, SOFTMAX, PAD, MEAN = 17, 19, 21, 22, 25, 34, 40
@@ -17,7 +17,7 @@ CONCATENATION, DEQUANTIZE, LOGISTIC, MUL, TANH, GATHER = 2, 6, 14, 18, 28, 36
 RESIZE_BILINEAR, TRANSPOSE, SUB, STRIDED_SLICE, SPLIT, PRELU = 23, 39, 41, 45, 49, 54
 MAXIMUM, MINIMUM, SLICE, TRANSPOSE_CONV, SHAPE, REDUCE_MAX = 55, 57, 65, 67, 77, 82
 PACK, UNPACK, RESIZE_NEAREST_NEIGHBOR, LEAKY_RELU, SPLIT_V = 83, 88, 97, 98, 102
-QUANTIZE, HARD_SWISH, BATCH_MATMUL = 114, 117, 126
+QUANTIZE, HARD_SWISH, BATCH_MATMUL, UNIDIRECTIONAL_SEQUENCE_LSTM = 114, 117, 126, 44
 
 
 @dataclass
@@ -30,6 +30,7 @@ class Tensor:
     zero_point: int = 0
     data: Any = None
     axis: int = 0
+    variable: bool = False
 
 
 @dataclass
@@ -68,6 +69,7 @@ def build(
             out.quantization.scale = scales
             out.quantization.zeroPoint = [tensor.zero_point] * len(scales)
             out.quantization.quantizedDimension = tensor.axis
+        out.isVariable = tensor.variable
         if tensor.data is not None:
             buffer = schema.BufferT()
             kind = {INT32: np.int32, INT8: np.int8, FLOAT32: np.float32, INT64: np.int64}[

@@ -168,9 +168,8 @@ Status TfliteModel::ReadData(const FbTable& table, Tensor* tensor) {
   return status();
 }
 
-Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
+Status TfliteModel::ReadKind(const FbTable& table, Tensor* tensor) {
   *tensor = Tensor();
-  const FbTable table = TensorTable(index);
   if (ReadShape(table, tensor) != Status::kOk) return status();
   tensor->type = static_cast<TensorType>(table.Scalar<int8_t>(1, 0));
   uint32_t element_bytes = 4;
@@ -178,6 +177,9 @@ Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
     case TensorType::kInt8:
     case TensorType::kUint8:
       element_bytes = 1;
+      break;
+    case TensorType::kInt16:
+      element_bytes = 2;
       break;
     case TensorType::kInt32:
     case TensorType::kFloat32:
@@ -187,8 +189,19 @@ Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
   }
   tensor->bytes = tensor->elements * element_bytes;
   if (tensor->bytes > kMaxTensorBytes) return buffer_.Fail(Status::kModelUnsupportedShape);
-  if (ReadQuantization(table, tensor) != Status::kOk) return status();
-  return ReadData(table, tensor);
+  return ReadQuantization(table, tensor);
+}
+
+Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
+  const FbTable table = TensorTable(index);
+  return ReadKind(table, tensor) == Status::kOk ? ReadData(table, tensor) : status();
+}
+
+Status TfliteModel::ReadVariable(int32_t index, Tensor* tensor) {
+  const FbTable table = TensorTable(index);
+  if (ReadKind(table, tensor) != Status::kOk) return status();
+  const bool variable = table.Scalar<uint8_t>(5, 0) != 0;
+  return variable ? status() : buffer_.Fail(Status::kModelMalformed);
 }
 
 Status TfliteModel::ReadOperator(uint32_t index, Operator* op) {

@@ -8,7 +8,14 @@
 
 namespace tinymia {
 
-enum class TensorType : int8_t { kFloat32 = 0, kInt32 = 2, kUint8 = 3, kInt64 = 4, kInt8 = 9 };
+enum class TensorType : int8_t {
+  kFloat32 = 0,
+  kInt32 = 2,
+  kUint8 = 3,
+  kInt64 = 4,
+  kInt16 = 7,
+  kInt8 = 9
+};
 
 enum class BuiltinOp : int32_t {
   kAdd = 0,
@@ -37,6 +44,7 @@ enum class BuiltinOp : int32_t {
   kMean = 40,
   kSub = 41,
   kSqueeze = 43,
+  kUnidirectionalSequenceLstm = 44,
   kStridedSlice = 45,
   kSplit = 49,
   kPrelu = 54,
@@ -78,6 +86,7 @@ enum class OptionsType : uint8_t {
   kTransposeConv = 49,
   kPack = 59,
   kUnpack = 64,
+  kUnidirectionalSequenceLstm = 71,
   kResizeNearestNeighbor = 74,
   kLeakyRelu = 75,
   kBatchMatmul = 101,
@@ -131,6 +140,8 @@ class TfliteModel {
   // Reads and checks one tensor: shape, type, size, the first scale and zero point, constant data.
   // Further scales are checked by who reads them: there may be many, and a tensor is read often.
   Status ReadTensor(int32_t index, Tensor* tensor);
+  // The same of a variable, which has no data.
+  Status ReadVariable(int32_t index, Tensor* tensor);
   // What was asked for last: where a refusal comes from.
   uint32_t last_tensor() const { return last_tensor_; }
   Status ReadOperator(uint32_t index, Operator* op);
@@ -158,6 +169,7 @@ class TfliteModel {
   bool SameNumbers(int32_t outer, int32_t inner);
   Status ReadShape(const FbTable& table, Tensor* tensor);
   Status ReadQuantization(const FbTable& table, Tensor* tensor);
+  Status ReadKind(const FbTable& table, Tensor* tensor);
   Status ReadData(const FbTable& table, Tensor* tensor);
 
   FlatBuffer buffer_;

@@ -56,6 +56,11 @@ Status PrepareContext::ListOutput(uint32_t i, Tensor* tensor) {
   return status;
 }
 
+Status PrepareContext::ReadState(uint32_t i, Tensor* tensor) {
+  if (i >= op_->inputs.count) return Status::kModelMalformed;
+  return model_->ReadVariable(model_->Int32At(op_->inputs, i), tensor);
+}
+
 Status PrepareContext::ReadInt32(uint32_t i, Tensor* tensor) {
   const Status status = ReadInput(i, tensor);
   if (status != Status::kOk) return status;

@@ -94,6 +94,8 @@ class PrepareContext {
   }
   Status ListInput(uint32_t i, Tensor* tensor);
   Status ListOutput(uint32_t i, Tensor* tensor);
+  // A variable tensor: what its kernel keeps from one step to the next.
+  Status ReadState(uint32_t i, Tensor* tensor);
   // A constant int32 tensor.
   Status ReadInt32(uint32_t i, Tensor* tensor);
 

@@ -40,6 +40,7 @@ extern const Kernel kSubKernel;
 extern const Kernel kTanhKernel;
 extern const Kernel kTransposeConvKernel;
 extern const Kernel kTransposeKernel;
+extern const Kernel kUnidirectionalSequenceLstmKernel;
 extern const Kernel kUnpackKernel;
 
 namespace {
@@ -82,6 +83,7 @@ const Kernel* const kKernels[] = {
     &kSubKernel,
     &kTanhKernel,
     &kTransposeConvKernel,
+    &kUnidirectionalSequenceLstmKernel,
     &kTransposeKernel,
     &kUnpackKernel,
 };

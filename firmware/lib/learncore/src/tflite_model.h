@@ -6,6 +6,9 @@
 #include "flatbuffer.h"
 #include "status.h"
 
+// What runs once, when a model is loaded: small rather than quick.
+#define TINYMIA_AT_LOAD __attribute__((cold))
+
 namespace tinymia {
 
 enum class TensorType : int8_t {

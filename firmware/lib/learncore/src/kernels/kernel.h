@@ -15,6 +15,9 @@ namespace tinymia {
 
 class Loader;
 
+// QuantizeMultiplier, once in the image.
+bool ToFixed(double value, FixedMultiplier* multiplier);
+
 // Where data lies: an offset into the arena, or with the top bit set into the model file. Offsets
 // instead of pointers make the arena's layout, hence its size, the same on host and target.
 using Ref = uint32_t;

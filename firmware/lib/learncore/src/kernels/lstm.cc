@@ -61,8 +61,9 @@ bool ExactLog2(float value, int32_t* result) {
   return (bits & 0x807fffffu) == 0 && *result > -127 && *result < 128;
 }
 
-Status ReadWeights(PrepareContext* context, uint32_t operand, int32_t rows, int32_t columns,
-                   float input_scale, Ref* ref, FixedMultiplier* multiplier) {
+TINYMIA_AT_LOAD Status ReadWeights(PrepareContext* context, uint32_t operand, int32_t rows,
+                                   int32_t columns, float input_scale, Ref* ref,
+                                   FixedMultiplier* multiplier) {
   constexpr float kGateScale = 1.0f / 4096;
   Tensor weights;
   const Status status = context->ReadInput(operand, &weights);
@@ -76,12 +77,12 @@ Status ReadWeights(PrepareContext* context, uint32_t operand, int32_t rows, int3
   }
   *ref = kInModel | weights.data_pos;
   const double product = static_cast<double>(input_scale * weights.scale);
-  return QuantizeMultiplier(product / static_cast<double>(kGateScale), multiplier)
-             ? Status::kOk
-             : Status::kModelMalformed;
+  return ToFixed(product / static_cast<double>(kGateScale), multiplier) ? Status::kOk
+                                                                        : Status::kModelMalformed;
 }
 
-Status ReadBias(PrepareContext* context, uint32_t operand, int32_t units, Ref* ref) {
+TINYMIA_AT_LOAD Status ReadBias(PrepareContext* context, uint32_t operand, int32_t units,
+                                Ref* ref) {
   Tensor bias;
   const Status status = context->ReadInt32(operand, &bias);
   if (status != Status::kOk) return status;
@@ -90,7 +91,8 @@ Status ReadBias(PrepareContext* context, uint32_t operand, int32_t units, Ref* r
   return Status::kOk;
 }
 
-Status PrepareCell(PrepareContext* context, float hidden_scale, const Tensor& cell, LstmParams* p) {
+TINYMIA_AT_LOAD Status PrepareCell(PrepareContext* context, float hidden_scale, const Tensor& cell,
+                                   LstmParams* p) {
   int32_t power = 0;
   if (cell.type != TensorType::kInt16 || cell.zero_point != 0 || !ExactLog2(cell.scale, &power)) {
     return Status::kModelUnsupportedType;
@@ -98,9 +100,9 @@ Status PrepareCell(PrepareContext* context, float hidden_scale, const Tensor& ce
   p->cell_shift = power + 12;
   if (p->cell_shift < -15 || p->cell_shift > 12) return Status::kModelUnsupportedType;
   constexpr double kOne = 1.0 / 32768;  // scale of what the gates give
-  if (!QuantizeMultiplier(kOne, &p->forget) ||
-      !QuantizeMultiplier(kOne * kOne / static_cast<double>(cell.scale), &p->update) ||
-      !QuantizeMultiplier(kOne * kOne / static_cast<double>(hidden_scale), &p->hidden)) {
+  if (!ToFixed(kOne, &p->forget) ||
+      !ToFixed(kOne * kOne / static_cast<double>(cell.scale), &p->update) ||
+      !ToFixed(kOne * kOne / static_cast<double>(hidden_scale), &p->hidden)) {
     return Status::kModelMalformed;
   }
   const float clip = context->options().Scalar<float>(1, 0.0f);
@@ -111,7 +113,7 @@ Status PrepareCell(PrepareContext* context, float hidden_scale, const Tensor& ce
   return clip > 0 && p->clip == 0 ? Status::kModelUnsupportedType : Status::kOk;
 }
 
-Status Prepare(PrepareContext* context) {
+TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
   constexpr int32_t kSchemaTanh = 4;
   Tensor input, output, hidden, cell;
   Status status = context->UseInput(0, 0, &input);

@@ -14,7 +14,7 @@ constexpr uint32_t kMaxTensorBytes = 1 << 23;  // sums of so many int8 fit in 32
 
 }  // namespace
 
-TINYMIA_AT_LOAD Status TfliteModel::Open() {
+TINYMIA_AT_LOAD Status TfliteModel::Open(uint32_t graph_index) {
   if (buffer_.size() < 8) return buffer_.Fail(Status::kModelTruncated);
   if (buffer_.size() > kMaxFileBytes) return buffer_.Fail(Status::kModelUnsupportedShape);
   if (memcmp(buffer_.data() + 4, "TFL3", 4) != 0) return buffer_.Fail(Status::kModelMalformed);
@@ -25,7 +25,7 @@ TINYMIA_AT_LOAD Status TfliteModel::Open() {
   codes_ = model.Vector(1, 4);
   const FbVector graphs = model.Vector(2, 4);
   buffers_ = model.Vector(4, 4);
-  const FbTable graph = TableAt(&buffer_, graphs, 0);
+  const FbTable graph = TableAt(&buffer_, graphs, graph_index);
   tensors_ = graph.Vector(0, 4);
   const FbVector inputs = graph.Vector(1, 4);
   const FbVector outputs = graph.Vector(2, 4);
@@ -34,11 +34,12 @@ TINYMIA_AT_LOAD Status TfliteModel::Open() {
   graph_count_ = graphs.count;
   input_count_ = inputs.count;
   output_count_ = outputs.count;
-  if (inputs.count - 1 >= kMaxEnds || outputs.count - 1 >= kMaxEnds) {
-    return buffer_.Fail(Status::kModelEnds);
-  }
   if (operators_.count > kMaxOperators || tensors_.count > kMaxTensors) {
     return buffer_.Fail(Status::kModelUnsupportedShape);
+  }
+  if (graph_index != 0) return status();
+  if (inputs.count - 1 >= kMaxEnds || outputs.count - 1 >= kMaxEnds) {
+    return buffer_.Fail(Status::kModelEnds);
   }
   const FbVector ends[2] = {inputs, outputs};
   return FoldEnds(ends);
@@ -104,6 +105,10 @@ TINYMIA_AT_LOAD Status TfliteModel::FoldEnds(const FbVector* ends) {
 TINYMIA_AT_LOAD bool TfliteModel::Folded(uint32_t index, const Operator& op) {
   for (uint32_t i = 0; i < folded_count_; ++i) {
     if (folded_[i] == index) return true;
+  }
+  if (op.code == BuiltinOp::kCallOnce || op.code == BuiltinOp::kVarHandle ||
+      op.code == BuiltinOp::kAssignVariable) {
+    return true;
   }
   for (uint32_t i = 0; i < op.outputs.count; ++i) {
     const TensorType type = TypeOf(Int32At(op.outputs, i));

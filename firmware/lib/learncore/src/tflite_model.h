@@ -68,6 +68,10 @@ enum class BuiltinOp : int32_t {
   kQuantize = 114,
   kHardSwish = 117,
   kBatchMatmul = 126,
+  kCallOnce = 129,
+  kVarHandle = 142,
+  kReadVariable = 143,
+  kAssignVariable = 144,
 };
 
 // Members of the schema's BuiltinOptions union.
@@ -93,6 +97,8 @@ enum class OptionsType : uint8_t {
   kResizeNearestNeighbor = 74,
   kLeakyRelu = 75,
   kBatchMatmul = 101,
+  kCallOnce = 103,
+  kVarHandle = 111,
 };
 
 struct Tensor {
@@ -123,10 +129,11 @@ class TfliteModel {
  public:
   TfliteModel(const uint8_t* data, uint32_t size) : buffer_(data, size) {}
 
-  // Checks the file's outer structure. To be called first.
-  Status Open();
+  // Checks the file's outer structure. To be called first. Of graphs but the first, the ends are
+  // not read.
+  Status Open(uint32_t graph = 0);
 
-  uint32_t graph_count() const { return graph_count_; }  // only the first one is read
+  uint32_t graph_count() const { return graph_count_; }
   uint32_t input_count() const { return input_count_; }
   uint32_t output_count() const { return output_count_; }
   uint32_t tensor_count() const { return tensors_.count; }
@@ -161,6 +168,7 @@ class TfliteModel {
     return buffer_.Read<int32_t>(tensor.data_pos + 4 * index);
   }
   const uint8_t* data() const { return buffer_.data(); }
+  uint32_t size() const { return buffer_.size(); }
   Status status() const { return buffer_.status(); }
 
  private:

@@ -76,6 +76,8 @@ class PrepareContext {
   TfliteModel* model() { return model_; }
   const FbTable& options() const { return op_->options; }
   OptionsType options_type() const { return op_->options_type; }
+  uint32_t index() const { return index_; }  // of the operator in the file
+  int32_t InputIndex(uint32_t i) { return model_->Int32At(op_->inputs, i); }
   uint32_t input_count() const { return op_->inputs.count; }
   uint32_t output_count() const { return op_->outputs.count; }
   uint32_t outputs_used() const { return outputs_used_; }

@@ -24,6 +24,7 @@ extern const Kernel kPadKernel;
 extern const Kernel kPadV2Kernel;
 extern const Kernel kPreluKernel;
 extern const Kernel kQuantizeKernel;
+extern const Kernel kReadVariableKernel;
 extern const Kernel kReduceMaxKernel;
 extern const Kernel kRelu6Kernel;
 extern const Kernel kReluKernel;
@@ -68,6 +69,7 @@ const Kernel* const kKernels[] = {
     &kPadV2Kernel,
     &kPreluKernel,
     &kQuantizeKernel,
+    &kReadVariableKernel,
     &kReduceMaxKernel,
     &kRelu6Kernel,
     &kReluKernel,

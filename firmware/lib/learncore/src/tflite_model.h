@@ -92,6 +92,7 @@ class TfliteModel {
     return buffer_.Read<int32_t>(tensor.data_pos + 4 * index);
   }
   const uint8_t* data() const { return buffer_.data(); }
+  uint32_t size() const { return buffer_.size(); }
   Status status() const { return buffer_.status(); }
 
  private:

@@ -11,6 +11,7 @@ struct FullyConnectedParams {
   Ref weights;
   int32_t input_zero_point;
   int32_t batches, depth, rows;
+  bool more_follows;  // the weights are not the end of the file
 };
 
 Status Prepare(PrepareContext* context) {
@@ -41,7 +42,8 @@ Status Prepare(PrepareContext* context) {
   status = PrepareRequantization(context, input, filter, output, 0, depth,
                                  options.Scalar<int8_t>(0, 0), true, &p.requantization);
   if (status != Status::kOk) return status;
-  context->RequestScratch(ColumnBytes(depth));
+  p.more_follows = context->model()->size() - filter.data_pos - filter.bytes >= 3;
+  context->RequestScratch(ColumnBytes(depth, batches));
   context->SaveParams(p);
   return Status::kOk;
 }
@@ -54,16 +56,18 @@ void Eval(const EvalContext& context, const Node& node) {
   const GemmLayer layer = {
       context.Const<int8_t>(p.weights),
       BiasReader(context, p.requantization.bias),
-      context.Const<FixedMultiplier>(p.requantization.channels),
+      ScaleReader(context, p.requantization),
       &p.requantization,
       p.rows,
       p.depth,
+      p.more_follows,
   };
   for (int32_t done = 0; done < p.batches;) {
     const ColumnBlock block = NextBlock(done, p.batches);
     for (int32_t lane = 0; lane < block.lanes; ++lane) {
       const int8_t* row = input + (block.start + lane) * p.depth;
-      PackColumn(row, p.depth, p.input_zero_point, lane, block.lanes, columns);
+      ColumnPacker column(columns, lane, block.lanes, p.depth, p.input_zero_point);
+      column.Pack(row, p.depth);
     }
     MultiplyColumns(layer, columns, block.lanes, output + block.start * p.rows, p.rows);
     done = block.start + block.lanes;

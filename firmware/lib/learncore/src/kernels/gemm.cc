@@ -6,11 +6,18 @@ namespace tinymia {
 
 #if !defined(TINYMIA_DSP)
 
-void PackColumn(const int8_t* from, int32_t depth, int32_t zero_point, int32_t lane, int32_t lanes,
-                int16_t* columns) {
-  (void)lanes;
-  int16_t* to = columns + lane * depth;
-  for (int32_t i = 0; i < depth; ++i) to[i] = static_cast<int16_t>(from[i] - zero_point);
+ColumnPacker::ColumnPacker(int16_t* columns, int32_t lane, int32_t /*lanes*/, int32_t depth,
+                           int32_t zero_point)
+    : to_(columns + lane * depth), step_(0), zero_point_(zero_point) {}
+
+void ColumnPacker::Pack(const int8_t* from, int32_t count) {
+  for (int32_t i = 0; i < count; ++i) to_[i] = static_cast<int16_t>(from[i] - zero_point_);
+  to_ += count;
+}
+
+void ColumnPacker::Zeros(int32_t count) {
+  for (int32_t i = 0; i < count; ++i) to_[i] = 0;
+  to_ += count;
 }
 
 void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t lanes, int8_t* output,
@@ -24,7 +31,7 @@ void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t lan
       int32_t sum = 0;
       for (int32_t i = 0; i < depth; ++i) sum += weights[i] * column[i];
       output[c * output_stride + r] =
-          Requantize(WrapAdd(sum, bias), layer.multipliers[r], *layer.requantization);
+          Requantize(WrapAdd(sum, bias), layer.scales[r], *layer.requantization);
     }
   }
 }

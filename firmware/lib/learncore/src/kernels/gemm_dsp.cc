@@ -24,93 +24,77 @@ uint32_t LoadWeights(const int8_t* row, int32_t count) {
 }
 
 int8_t Finish(const GemmLayer& layer, int32_t r, int32_t sum) {
-  const Requantization& q = *layer.requantization;
-  if (!q.fast) return Requantize(WrapAdd(sum, layer.bias[r]), layer.multipliers[r], q);
-  const FastMultiplier fast(layer.multipliers[r], q.output_zero_point);
-  const int32_t value = SaturateToInt8(fast.Apply(sum + layer.bias[r]));
-  if (q.full_range()) return static_cast<int8_t>(value);
-  return static_cast<int8_t>(Clamp(value, q.range.min, q.range.max));
+  return Requantize(WrapAdd(sum, layer.bias[r]), layer.scales[r], *layer.requantization);
 }
 
-// Rows [first, layer.rows) of a block, one by one: those that MultiplyRows cannot do.
-void MultiplyRemainingRows(const GemmLayer& layer, int32_t first, const int16_t* columns,
-                           int8_t* output, int32_t stride) {
-  for (int32_t r = first; r < layer.rows; ++r) {
-    const int8_t* row = layer.weights + r * layer.depth;
-    int32_t sums[kBlock] = {};
-    const int16_t* column = columns;
-    for (int32_t i = 0; i < layer.depth; i += 4) {
-      const uint32_t weights = LoadWeights(row + i, layer.depth - i);
-      const uint32_t even = Sxtb16(weights);
-      const uint32_t odd = Sxtb16Odd(weights);
-      for (int32_t c = 0; c < kBlock; ++c, column += 4) {
-        sums[c] = Smlad(LoadWord(column + 2), odd, Smlad(LoadWord(column), even, sums[c]));
-      }
+// One row of a block: what MultiplyRows cannot do.
+void MultiplyRow(const GemmLayer& layer, int32_t r, const int16_t* columns, int8_t* output,
+                 int32_t stride) {
+  const int8_t* row = layer.weights + r * layer.depth;
+  int32_t sums[kBlock] = {};
+  const int16_t* column = columns;
+  for (int32_t i = 0; i < layer.depth; i += 4) {
+    const uint32_t weights = LoadWeights(row + i, layer.depth - i);
+    const uint32_t even = Sxtb16(weights);
+    const uint32_t odd = Sxtb16Odd(weights);
+    for (int32_t c = 0; c < kBlock; ++c, column += 4) {
+      sums[c] = Smlad(LoadWord(column + 2), odd, Smlad(LoadWord(column), even, sums[c]));
     }
-    for (int32_t c = 0; c < kBlock; ++c) output[c * stride + r] = Finish(layer, r, sums[c]);
   }
+  for (int32_t c = 0; c < kBlock; ++c) output[c * stride + r] = Finish(layer, r, sums[c]);
 }
 
 void MultiplyBlock(const GemmLayer& layer, const int16_t* columns, int8_t* output, int32_t stride) {
   const Requantization& q = *layer.requantization;
-  // The last group of a row may reach into the next row, so the last row is not for MultiplyRows.
-  const int32_t quick = !q.fast ? 0 : (layer.depth & 3) == 0 ? layer.rows : layer.rows - 1;
-  if (quick > 0) {
+  const int32_t packed = static_cast<int32_t>(PackedDepth(static_cast<uint32_t>(layer.depth)));
+  // The last group of a row may reach into what follows.
+  const int32_t rows = packed == layer.depth || layer.more_follows ? layer.rows : layer.rows - 1;
+  if (rows > 0) {
     static const int32_t kNoBias = 0;
-    const int32_t groups = (layer.depth + 3) >> 2;
-    BlockRows rows;
-    rows.bias = layer.bias.bytes() == nullptr ? static_cast<const void*>(&kNoBias)
-                                              : static_cast<const void*>(layer.bias.bytes());
-    rows.bias_step = layer.bias.bytes() == nullptr ? 0 : 4;
-    rows.multipliers = layer.multipliers;
-    rows.output = output;
-    rows.columns = columns;
-    rows.groups = groups;
-    rows.doubled_zero_point = q.output_zero_point * 2 + 1;
-    rows.stride = stride;
-    rows.weights_back = 4 * groups - layer.depth;
-    rows.rows = quick;
-    rows.min = q.range.min;
-    rows.max = q.range.max;
-    rows.weights = layer.weights;
-    rows.clamp = q.full_range() ? 0 : 1;
-    MultiplyRows(&rows);
+    const bool biased = layer.bias.bytes() != nullptr;
+    BlockRows block;
+    block.bias = biased ? static_cast<const void*>(layer.bias.bytes()) : &kNoBias;
+    block.scales = layer.scales.first();
+    block.output = output;
+    block.bias_step = biased ? 4 : 0;
+    block.scale_step = layer.scales.step() * static_cast<int32_t>(sizeof(ChannelScale));
+    block.stride = stride;
+    block.output_end = output + rows;
+    block.weights_back = packed - layer.depth;
+    block.columns = columns;
+    block.entry = nullptr;
+    block.columns_end = columns + packed * kBlock;
+    block.doubled_zero_point = q.output_zero_point * 2 + 1;
+    block.min = q.range.min;
+    block.max = q.range.max;
+    block.finish = !q.full_range() ? 2 : q.cuts_negative() ? 0 : 1;
+    block.weights = layer.weights;
+    MultiplyRows(&block);
   }
-  MultiplyRemainingRows(layer, quick, columns, output, stride);
+  for (int32_t r = q.quick ? rows : 0; r < layer.rows; ++r) {
+    if (r < rows && layer.scales[r].quick()) continue;
+    MultiplyRow(layer, r, columns, output, stride);
+  }
 }
 
-// One column against four rows at a time.
+bool Aligned(const void* at) { return (reinterpret_cast<uintptr_t>(at) & 3) == 0; }
+
+// One column against rows [r, ...), as many as can be done two by two; returns how many.
+int32_t MultiplyPairs(const GemmLayer& layer, const int16_t* column, int8_t* output) {
+  const int32_t depth = layer.depth;
+  if ((depth & 3) != 0 || !Aligned(layer.weights)) return 0;
+  int32_t r = 0;
+  for (; r + 2 <= layer.rows; r += 2) {
+    const uint64_t sums = MultiplyTwoRows(layer.weights + r * depth, depth, column);
+    output[r] = Finish(layer, r, static_cast<int32_t>(sums & 0xffffffffu));
+    output[r + 1] = Finish(layer, r + 1, static_cast<int32_t>(sums >> 32));
+  }
+  return r;
+}
+
 void MultiplyOne(const GemmLayer& layer, const int16_t* column, int8_t* output) {
   const int32_t depth = layer.depth;
-  const int32_t whole = depth & ~3;
-  int32_t r = 0;
-  for (; r + 4 <= layer.rows; r += 4) {
-    const int8_t* row = layer.weights + r * depth;
-    const int16_t* x = column;
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    for (const int8_t* end = row + whole; row != end; row += 4, x += 4) {
-      const uint32_t even = LoadWord(x);
-      const uint32_t odd = LoadWord(x + 2);
-      const uint32_t w0 = LoadWord(row);
-      s0 = Smlad(odd, Sxtb16Odd(w0), Smlad(even, Sxtb16(w0), s0));
-      const uint32_t w1 = LoadWord(row + depth);
-      s1 = Smlad(odd, Sxtb16Odd(w1), Smlad(even, Sxtb16(w1), s1));
-      const uint32_t w2 = LoadWord(row + 2 * depth);
-      s2 = Smlad(odd, Sxtb16Odd(w2), Smlad(even, Sxtb16(w2), s2));
-      const uint32_t w3 = LoadWord(row + 3 * depth);
-      s3 = Smlad(odd, Sxtb16Odd(w3), Smlad(even, Sxtb16(w3), s3));
-    }
-    int32_t sums[4] = {s0, s1, s2, s3};
-    for (int32_t i = 0; i < 4; ++i, row += depth) {
-      if (whole != depth) {
-        const uint32_t weights = LoadWeights(row, depth - whole);
-        sums[i] = Smlad(LoadWord(x), Sxtb16(weights), sums[i]);
-        sums[i] = Smlad(LoadWord(x + 2), Sxtb16Odd(weights), sums[i]);
-      }
-      output[r + i] = Finish(layer, r + i, sums[i]);
-    }
-  }
-  for (; r < layer.rows; ++r) {
+  for (int32_t r = MultiplyPairs(layer, column, output); r < layer.rows; ++r) {
     const int8_t* row = layer.weights + r * depth;
     int32_t sum = 0;
     for (int32_t i = 0; i < depth; i += 4) {
@@ -122,24 +106,54 @@ void MultiplyOne(const GemmLayer& layer, const int16_t* column, int8_t* output) 
   }
 }
 
+// Packs groups of four bytes, added to `offset`, kStep halfwords apart.
+template <int32_t kStep>
+int16_t* PackGroups(const int8_t* from, int32_t groups, uint32_t offset, int16_t* to) {
+  const int8_t* end = from + 4 * groups;
+  const int8_t* quarters = from + (4 * groups & ~15);
+  for (; from != quarters; from += 16) {
+    const uint32_t a = LoadWord(from);
+    StorePair<kStep>(&to, Sxtab16(offset, a), Sxtab16Odd(offset, a));
+    const uint32_t b = LoadWord(from + 4);
+    StorePair<kStep>(&to, Sxtab16(offset, b), Sxtab16Odd(offset, b));
+    const uint32_t c = LoadWord(from + 8);
+    StorePair<kStep>(&to, Sxtab16(offset, c), Sxtab16Odd(offset, c));
+    const uint32_t d = LoadWord(from + 12);
+    StorePair<kStep>(&to, Sxtab16(offset, d), Sxtab16Odd(offset, d));
+  }
+  for (; from != end; from += 4) {
+    const uint32_t a = LoadWord(from);
+    StorePair<kStep>(&to, Sxtab16(offset, a), Sxtab16Odd(offset, a));
+  }
+  return to;
+}
+
 }  // namespace
 
-void PackColumn(const int8_t* from, int32_t depth, int32_t zero_point, int32_t lane, int32_t lanes,
-                int16_t* columns) {
-  const uint32_t offset = (static_cast<uint32_t>(-zero_point) & 0xffff) * 0x10001u;
-  int16_t* to = columns + 4 * lane;
-  const int32_t step = 4 * lanes;
-  for (const int8_t* end = from + (depth & ~3); from != end; from += 4, to += step) {
-    const uint32_t word = LoadWord(from);
-    StorePair(to, Sxtab16(offset, word), Sxtab16Odd(offset, word));
-  }
-  const int32_t rest = depth & 3;
+ColumnPacker::ColumnPacker(int16_t* columns, int32_t lane, int32_t lanes, int32_t /*depth*/,
+                           int32_t zero_point)
+    : to_(columns + 4 * lane), step_(4 * lanes), zero_point_(zero_point) {}
+
+void ColumnPacker::Pack(const int8_t* from, int32_t count) {
+  const uint32_t offset = (static_cast<uint32_t>(-zero_point_) & 0xffff) * 0x10001u;
+  const int32_t groups = count >> 2;
+  to_ = step_ == 4 ? PackGroups<4>(from, groups, offset, to_)
+                   : PackGroups<4 * kBlock>(from, groups, offset, to_);
+  const int32_t rest = count & 3;
   if (rest == 0) return;
+  from += count - rest;
   // Element i of a group goes to place 0, 2, 1, 3.
-  to[0] = static_cast<int16_t>(from[0] - zero_point);
-  to[2] = rest > 1 ? static_cast<int16_t>(from[1] - zero_point) : static_cast<int16_t>(0);
-  to[1] = rest > 2 ? static_cast<int16_t>(from[2] - zero_point) : static_cast<int16_t>(0);
-  to[3] = 0;
+  to_[0] = static_cast<int16_t>(from[0] - zero_point_);
+  to_[2] = rest > 1 ? static_cast<int16_t>(from[1] - zero_point_) : static_cast<int16_t>(0);
+  to_[1] = rest > 2 ? static_cast<int16_t>(from[2] - zero_point_) : static_cast<int16_t>(0);
+  to_[3] = 0;
+}
+
+void ColumnPacker::Zeros(int32_t count) {
+  for (int32_t i = 0; i < count; i += 4) {
+    memset(to_, 0, 4 * sizeof(int16_t));
+    to_ += step_;
+  }
 }
 
 void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t lanes, int8_t* output,

@@ -10,10 +10,9 @@ constexpr int32_t kActRelu6 = 3;
 
 // Beyond this many products a sum of int8 x 9-bit products may overflow 32 bits.
 constexpr uint32_t kMaxDepth = 65536;
-// With at most this many products and this bias, twice the sum fits in 32 bits.
-constexpr uint32_t kMaxFastDepth = 16384;
-constexpr int32_t kMaxFastBias = 1 << 29;
-constexpr int32_t kMaxFastShift = 20;
+// With at most this many products and this bias, a sum has less than 31 bits.
+constexpr uint32_t kMaxBoundedDepth = 16384;
+constexpr int32_t kMaxBoundedBias = 1 << 29;
 
 bool QuantizedPoint(float value, const Tensor& output, int64_t* point) {
   int32_t steps = 0;
@@ -22,7 +21,9 @@ bool QuantizedPoint(float value, const Tensor& output, int64_t* point) {
   return true;
 }
 
-Status PrepareBias(PrepareContext* context, uint32_t channels, Requantization* result) {
+// Whether a sum of `depth` products and the bias stays far from overflow is told in `bounded`.
+Status PrepareBias(PrepareContext* context, uint32_t channels, Requantization* result,
+                   bool* bounded) {
   if (!context->HasInput(2)) return Status::kOk;
   Tensor bias;
   const Status status = context->ReadInt32(2, &bias);
@@ -31,9 +32,18 @@ Status PrepareBias(PrepareContext* context, uint32_t channels, Requantization* r
   result->bias = kInModel | bias.data_pos;
   for (uint32_t i = 0; i < channels; ++i) {
     const int32_t value = context->model()->Int32At(bias, i);
-    if (value > kMaxFastBias || value < -kMaxFastBias) result->fast = false;
+    if (value > kMaxBoundedBias || value < -kMaxBoundedBias) *bounded = false;
   }
   return context->model()->status();
+}
+
+ChannelScale Encode(const FixedMultiplier& multiplier, bool bounded) {
+  // Zero, too, is at least 2^30 here: no sum has more than 31 bits, and all are shifted out.
+  if (multiplier.multiplier == 0) return {0x80000000u, 31};
+  const uint32_t doubled = static_cast<uint32_t>(multiplier.multiplier) * 2;
+  // The zero point is added before the last bit is shifted out, which must not overflow.
+  if (multiplier.shift == -1 && !bounded) return {doubled, ChannelScale::kSlowHalf};
+  return {doubled, -1 - multiplier.shift};
 }
 
 }  // namespace
@@ -81,16 +91,18 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
   for (uint32_t i = 0; i < filter.zero_points.count * 8; ++i) {
     if (zero_points[i] != 0) return Status::kModelUnsupportedType;
   }
-  result->fast = depth <= kMaxFastDepth;
   result->output_zero_point = output.zero_point;
   Status status = FusedRange(activation, output, &result->range);
   if (status != Status::kOk) return status;
-  status = PrepareBias(context, channels, result);
+  bool bounded = depth <= kMaxBoundedDepth;
+  status = PrepareBias(context, channels, result, &bounded);
   if (status != Status::kOk) return status;
 
-  FixedMultiplier* multipliers = context->Allocate<FixedMultiplier>(channels, &result->channels);
-  for (uint32_t i = 0; i < channels; ++i) {
-    const float filter_scale = model->FloatAt(filter.scales, per_channel ? i : 0);
+  const uint32_t scales = per_channel ? channels : 1;
+  result->channel_step = per_channel ? 1 : 0;
+  ChannelScale* encoded = context->Allocate<ChannelScale>(scales, &result->channels);
+  for (uint32_t i = 0; i < scales; ++i) {
+    const float filter_scale = model->FloatAt(filter.scales, i);
     double scale = static_cast<double>(input.scale) * static_cast<double>(filter_scale);
     // The reference multiplies in single precision here, and only here.
     if (shared_scale && !per_channel) scale = static_cast<double>(input.scale * filter_scale);
@@ -98,8 +110,9 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
     if (!QuantizeMultiplier(scale / static_cast<double>(output.scale), &multiplier)) {
       return Status::kModelMalformed;
     }
-    if (multiplier.shift >= 0 || multiplier.shift < -kMaxFastShift) result->fast = false;
-    if (multipliers != nullptr) multipliers[i] = multiplier;
+    const ChannelScale one = Encode(multiplier, bounded);
+    if (!one.quick()) result->quick = false;
+    if (encoded != nullptr) encoded[i] = one;
   }
   return model->status();
 }

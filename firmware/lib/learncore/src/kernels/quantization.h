@@ -15,15 +15,51 @@ struct ActivationRange {
 // Range of int8 outputs for the schema's fused activation code.
 Status FusedRange(int32_t activation, const Tensor& output, ActivationRange* range);
 
+// A channel's multiplier, as the kernels want it.
+struct ChannelScale {
+  uint32_t doubled;  // twice FixedMultiplier's, which is at least 2^30
+  int32_t shift;     // to the right, less the last bit; < 0: ApplyQuick does not hold
+
+  static constexpr int32_t kSlowHalf = -64;  // a shift of one bit where sums may be huge
+  bool quick() const { return shift >= 0; }
+  // For what is not quick: below, shifts are to the left by -1 - shift.
+  FixedMultiplier slow() const {
+    return {static_cast<int32_t>(doubled >> 1), shift == kSlowHalf ? -1 : -1 - shift};
+  }
+};
+
 // How int32 sums of one layer become int8 outputs.
 struct Requantization {
-  Ref channels = kNoRef;  // FixedMultiplier of every output channel
-  Ref bias = kNoRef;      // int32 of every output channel, or none
+  Ref channels = kNoRef;     // ChannelScale of every output channel, or one for all
+  Ref bias = kNoRef;         // int32 of every output channel, or none
+  int32_t channel_step = 1;  // 0: one for all
   int32_t output_zero_point = 0;
   ActivationRange range;
-  // Whether RequantizeFast holds for every channel.
-  bool fast = false;
+  bool quick = true;  // all channels are
   bool full_range() const { return range.min == INT8_MIN && range.max == INT8_MAX; }
+  // Whether what a negative sum becomes is cut off, so that its rounding does not matter.
+  bool cuts_negative() const { return range.min >= output_zero_point; }
+};
+
+// The scales of a layer's channels.
+class ScaleReader {
+ public:
+  ScaleReader() = default;
+  ScaleReader(const EvalContext& context, const Requantization& q)
+      : first_(context.Const<ChannelScale>(q.channels)), step_(q.channel_step) {}
+  const ChannelScale& operator[](int32_t channel) const { return first_[channel * step_]; }
+  // The scales from `channel` on.
+  ScaleReader From(int32_t channel) const {
+    ScaleReader rest = *this;
+    rest.first_ += channel * step_;
+    return rest;
+  }
+  const ChannelScale* first() const { return first_; }
+  int32_t step() const { return step_; }
+
+ private:
+  const ChannelScale* first_ = nullptr;
+  int32_t step_ = 0;
 };
 
 // Checks `bias` (optional operand 2) and the filter's quantisation, and computes the multipliers.
@@ -55,12 +91,6 @@ class BiasReader {
  private:
   const uint8_t* bytes_ = nullptr;
 };
-
-// The exact result of a saturating or wrapping input is the reference's wherever that is defined.
-inline int8_t Requantize(int32_t sum, FixedMultiplier multiplier, const Requantization& q) {
-  const int32_t scaled = MultiplyByFixed(sum, multiplier);
-  return static_cast<int8_t>(Clamp(WrapAdd(scaled, q.output_zero_point), q.range.min, q.range.max));
-}
 
 // Extent of a sliding window over one axis.
 struct Window {

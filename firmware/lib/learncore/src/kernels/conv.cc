@@ -74,7 +74,8 @@ Status Prepare(PrepareContext* context) {
   p.input_zero_point = input.zero_point;
   const uint32_t depth = filter.elements / static_cast<uint32_t>(p.output_channels);
   status = PrepareRequantization(context, input, filter, output, 0, depth,
-                                 options.Scalar<int8_t>(3, 0), false, &p.requantization);
+                                 options.Scalar<int8_t>(3, 0), false, false,
+                                 &p.requantization);
   if (status != Status::kOk) return status;
   p.more_follows = context->model()->size() - filter.data_pos - filter.bytes >= 3;
   const uint32_t positions = static_cast<uint32_t>(p.output_height * p.output_width);

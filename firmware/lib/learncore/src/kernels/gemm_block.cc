@@ -59,6 +59,8 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "sub sp, #64\n\t"
       "mov r1, sp\n\t"
       "ldmia r0!, {r4-r11}\n\t"
+      // Shifts are told from outputs, which advance as they do.
+      "sub r8, r8, r6\n\t"
       "stmia r1!, {r4-r11}\n\t"
       "ldmia r0, {r4-r11}\n\t"
       // The groups of a row modulo eight: 48 bytes of columns and 72 of code each.
@@ -97,15 +99,16 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "ldr r6, [sp, #40]\n\t"
       "cmp lr, r6\n\t"
       "bne.w 2b\n\t"
-      "ldr r9, [sp, #4]\n\t"
+      "ldmia.w sp, {r6-r11}\n\t"
+      "add r6, r9\n\t"
+      "ldr.w r9, [r7], #4\n\t"
+      "ldrsb.w lr, [r8, r10]\n\t"
       "ldr.w r10, [sp, #44]\n\t"
-      "ldrd r9, lr, [r9]\n\t"
       "ldr.w pc, [sp, #56]\n\t"
       ".balign 4\n\t"
       "5:\n\t"
       TINYMIA_ALL(TINYMIA_CUT)
       "6:\n\t"
-      "ldmia.w sp, {r6-r11}\n\t"
       "strb.w r0, [r8]\n\t"
       "strb.w r1, [r8, r11]\n\t"
       "add r0, r8, r11, lsl #1\n\t"
@@ -114,8 +117,6 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "add r0, r0, r11, lsl #1\n\t"
       "strb r4, [r0]\n\t"
       "strb.w r5, [r0, r11]\n\t"
-      "add r6, r9\n\t"
-      "add r7, r10\n\t"
       "add r8, r8, #1\n\t"
       "stmia.w sp, {r6-r8}\n\t"
       "ldrd r0, r1, [sp, #24]\n\t"
@@ -127,8 +128,8 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       ".balign 4\n\t"
       "7:\n\t"
       TINYMIA_ALL(TINYMIA_ROUND)
-      "ldr r7, [sp, #60]\n\t"
-      "cmp r7, #2\n\t"
+      "ldr.w r10, [sp, #60]\n\t"
+      "cmp r10, #2\n\t"
       "bne.w 6b\n\t"
       "ldrd r9, lr, [sp, #48]\n\t"
       TINYMIA_ALL(TINYMIA_CLAMP)
@@ -209,8 +210,8 @@ namespace tinymia {
 void MultiplyRows(const BlockRows* rows) {
   const int8_t* weights = rows->weights;
   const uint8_t* bias = static_cast<const uint8_t*>(rows->bias);
-  const uint8_t* scales = static_cast<const uint8_t*>(static_cast<const void*>(rows->scales));
-  for (int8_t* output = rows->output; output != rows->output_end; ++output) {
+  const int32_t count = static_cast<int32_t>(rows->output_end - rows->output);
+  for (int32_t r = 0; r < count; ++r) {
     int32_t sums[kBlock];
     for (int32_t& sum : sums) memcpy(&sum, bias, sizeof(sum));
     for (const int16_t* x = rows->columns; x != rows->columns_end; weights += 4) {
@@ -220,17 +221,15 @@ void MultiplyRows(const BlockRows* rows) {
         sums[c] = Smlad(LoadWord(x + 2), Sxtb16Odd(word), sums[c]);
       }
     }
-    ChannelScale scale;
-    memcpy(&scale, scales, sizeof(scale));
+    const ChannelScale scale = {rows->doubled[r], rows->shifts[r]};
     for (int32_t c = 0; c < kBlock; ++c) {
       if (!scale.quick()) continue;
       int32_t value = ApplyQuick(sums[c], scale, rows->doubled_zero_point);
       value = Clamp(value, INT8_MIN, INT8_MAX);
-      output[c * rows->stride] =
+      rows->output[c * rows->stride + r] =
           static_cast<int8_t>(rows->finish == 2 ? Clamp(value, rows->min, rows->max) : value);
     }
     bias += rows->bias_step;
-    scales += rows->scale_step;
     weights -= rows->weights_back;
   }
 }

@@ -15,12 +15,12 @@ namespace tinymia {
 // Rows of weights times one block of packed columns. The assembly knows this layout: loads of
 // neighbouring fields are joined.
 struct BlockRows {
-  const void* bias;  // of the first row; these three advance from row to row
-  const ChannelScale* scales;
+  const void* bias;         // of the first row; these three advance from row to row
+  const uint32_t* doubled;  // multipliers
   int8_t* output;
-  int32_t bias_step;   // bytes, 0 or 4
-  int32_t scale_step;  // bytes, 0 or 8
-  int32_t stride;      // from one column's output to the next
+  int32_t bias_step;  // bytes, 0 or 4
+  const int8_t* shifts;
+  int32_t stride;  // from one column's output to the next
   const int8_t* output_end;
   int32_t weights_back;  // bytes by which whole groups of four reach beyond a row, 0..3
   const int16_t* columns;

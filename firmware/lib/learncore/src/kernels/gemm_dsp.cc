@@ -54,10 +54,10 @@ void MultiplyBlock(const GemmLayer& layer, const int16_t* columns, int8_t* outpu
     const bool biased = layer.bias.bytes() != nullptr;
     BlockRows block;
     block.bias = biased ? static_cast<const void*>(layer.bias.bytes()) : &kNoBias;
-    block.scales = layer.scales.first();
+    block.doubled = layer.scales.doubled();
     block.output = output;
     block.bias_step = biased ? 4 : 0;
-    block.scale_step = layer.scales.step() * static_cast<int32_t>(sizeof(ChannelScale));
+    block.shifts = layer.scales.shifts();
     block.stride = stride;
     block.output_end = output + rows;
     block.weights_back = packed - layer.depth;
@@ -79,17 +79,29 @@ void MultiplyBlock(const GemmLayer& layer, const int16_t* columns, int8_t* outpu
 
 bool Aligned(const void* at) { return (reinterpret_cast<uintptr_t>(at) & 3) == 0; }
 
-// One column against rows [r, ...), as many as can be done two by two; returns how many.
+// One column against as many rows as can be done two by two; returns how many. What Finish does,
+// with all that does not change kept in registers: a store of a byte may change anything, for all
+// that the compiler knows.
 int32_t MultiplyPairs(const GemmLayer& layer, const int16_t* column, int8_t* output) {
+  const Requantization& q = *layer.requantization;
   const int32_t depth = layer.depth;
-  if ((depth & 3) != 0 || !Aligned(layer.weights)) return 0;
-  int32_t r = 0;
-  for (; r + 2 <= layer.rows; r += 2) {
-    const uint64_t sums = MultiplyTwoRows(layer.weights + r * depth, depth, column);
-    output[r] = Finish(layer, r, static_cast<int32_t>(sums & 0xffffffffu));
-    output[r + 1] = Finish(layer, r + 1, static_cast<int32_t>(sums >> 32));
+  if ((depth & 3) != 0 || !Aligned(layer.weights) || !q.quick) return 0;
+  const int32_t zero_point = 2 * q.output_zero_point + 1;
+  const ActivationRange range = q.range;
+  const BiasReader bias = layer.bias;
+  const ScaleReader scales = layer.scales;
+  const int8_t* weights = layer.weights;
+  const int32_t rows = layer.rows & ~1;
+  for (int32_t r = 0; r < rows; r += 2, weights += 2 * depth) {
+    const uint64_t sums = MultiplyTwoRows(weights, depth, column);
+    const int32_t first = WrapAdd(static_cast<int32_t>(sums & 0xffffffffu), bias[r]);
+    const int32_t second = WrapAdd(static_cast<int32_t>(sums >> 32), bias[r + 1]);
+    const int32_t a = ApplyQuick(first, scales[r], zero_point);
+    const int32_t b = ApplyQuick(second, scales[r + 1], zero_point);
+    output[r] = static_cast<int8_t>(Clamp(a, range.min, range.max));
+    output[r + 1] = static_cast<int8_t>(Clamp(b, range.min, range.max));
   }
-  return r;
+  return rows;
 }
 
 void MultiplyOne(const GemmLayer& layer, const int16_t* column, int8_t* output) {

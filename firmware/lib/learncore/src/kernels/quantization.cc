@@ -76,7 +76,8 @@ Status FusedRange(int32_t activation, const Tensor& output, ActivationRange* ran
 
 Status PrepareRequantization(PrepareContext* context, const Tensor& input, const Tensor& filter,
                              const Tensor& output, int32_t channel_dimension, uint32_t depth,
-                             int32_t activation, bool shared_scale, Requantization* result) {
+                             int32_t activation, bool shared_scale, bool keep_one,
+                             Requantization* result) {
   TfliteModel* model = context->model();
   const uint32_t channels = static_cast<uint32_t>(filter.dims[channel_dimension]);
   const bool per_channel = filter.scales.count > 1;
@@ -98,11 +99,11 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
   status = PrepareBias(context, channels, result, &bounded);
   if (status != Status::kOk) return status;
 
-  const uint32_t scales = per_channel ? channels : 1;
-  result->channel_step = per_channel ? 1 : 0;
-  ChannelScale* encoded = context->Allocate<ChannelScale>(scales, &result->channels);
+  const uint32_t scales = per_channel || !keep_one ? channels : 1;
+  result->scales = static_cast<int32_t>(scales);
+  uint32_t* doubled = context->Allocate<uint32_t>(scales + (scales + 3) / 4, &result->channels);
   for (uint32_t i = 0; i < scales; ++i) {
-    const float filter_scale = model->FloatAt(filter.scales, i);
+    const float filter_scale = model->FloatAt(filter.scales, per_channel ? i : 0);
     double scale = static_cast<double>(input.scale) * static_cast<double>(filter_scale);
     // The reference multiplies in single precision here, and only here.
     if (shared_scale && !per_channel) scale = static_cast<double>(input.scale * filter_scale);
@@ -112,7 +113,10 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
     }
     const ChannelScale one = Encode(multiplier, bounded);
     if (!one.quick()) result->quick = false;
-    if (encoded != nullptr) encoded[i] = one;
+    if (doubled == nullptr) continue;
+    doubled[i] = one.doubled;
+    const int8_t shift = static_cast<int8_t>(one.shift);
+    memcpy(static_cast<uint8_t*>(static_cast<void*>(doubled + scales)) + i, &shift, 1);
   }
   return model->status();
 }

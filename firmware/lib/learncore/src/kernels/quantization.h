@@ -30,9 +30,9 @@ struct ChannelScale {
 
 // How int32 sums of one layer become int8 outputs.
 struct Requantization {
-  Ref channels = kNoRef;     // ChannelScale of every output channel, or one for all
-  Ref bias = kNoRef;         // int32 of every output channel, or none
-  int32_t channel_step = 1;  // 0: one for all
+  Ref channels = kNoRef;   // the scales: all multipliers, then all shifts
+  Ref bias = kNoRef;       // int32 of every output channel, or none
+  int32_t scales = 0;      // one for every output channel, or one for all
   int32_t output_zero_point = 0;
   ActivationRange range;
   bool quick = true;  // all channels are
@@ -46,28 +46,36 @@ class ScaleReader {
  public:
   ScaleReader() = default;
   ScaleReader(const EvalContext& context, const Requantization& q)
-      : first_(context.Const<ChannelScale>(q.channels)), step_(q.channel_step) {}
-  const ChannelScale& operator[](int32_t channel) const { return first_[channel * step_]; }
+      : doubled_(context.Const<uint32_t>(q.channels)),
+        shifts_(context.Const<int8_t>(q.channels) + 4 * q.scales),
+        step_(q.scales == 1 ? 0 : 1) {}
+  ChannelScale operator[](int32_t channel) const {
+    return {doubled_[channel * step_], shifts_[channel * step_]};
+  }
   // The scales from `channel` on.
   ScaleReader From(int32_t channel) const {
     ScaleReader rest = *this;
-    rest.first_ += channel * step_;
+    rest.doubled_ += channel * step_;
+    rest.shifts_ += channel * step_;
     return rest;
   }
-  const ChannelScale* first() const { return first_; }
-  int32_t step() const { return step_; }
+  const uint32_t* doubled() const { return doubled_; }
+  const int8_t* shifts() const { return shifts_; }
 
  private:
-  const ChannelScale* first_ = nullptr;
+  const uint32_t* doubled_ = nullptr;
+  const int8_t* shifts_ = nullptr;
   int32_t step_ = 0;
 };
 
 // Checks `bias` (optional operand 2) and the filter's quantisation, and computes the multipliers.
 // `depth` is the number of products in one sum.
-// With `shared_scale` a filter with one scale is treated as fully connected layers do.
+// With `shared_scale` a filter with one scale is treated as fully connected layers do. With
+// `keep_one` its multiplier is kept once, not once a channel.
 Status PrepareRequantization(PrepareContext* context, const Tensor& input, const Tensor& filter,
                              const Tensor& output, int32_t channel_dimension, uint32_t depth,
-                             int32_t activation, bool shared_scale, Requantization* result);
+                             int32_t activation, bool shared_scale, bool keep_one,
+                             Requantization* result);
 
 // Reads int32 biases wherever they lie: not every writer of .tflite files aligns them.
 class BiasReader {

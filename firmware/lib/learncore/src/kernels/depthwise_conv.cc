@@ -122,8 +122,7 @@ Status Prepare(PrepareContext* context) {
   p.input_zero_point = input.zero_point;
   const uint32_t depth = filter.elements / static_cast<uint32_t>(output.dims[3]);
   status = PrepareRequantization(context, input, filter, output, 3, depth,
-                                 options.Scalar<int8_t>(4, 0), false, true,
-                                 &p.requantization);
+                                 options.Scalar<int8_t>(4, 0), false, true, &p.requantization);
   if (status != Status::kOk) return status;
   LayDown(&p);
   context->RequestScratch(PlanPlanes(&p));

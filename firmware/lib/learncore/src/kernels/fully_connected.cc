@@ -39,9 +39,9 @@ Status Prepare(PrepareContext* context) {
   p.weights = kInModel | filter.data_pos;
   p.input_zero_point = input.zero_point;
   const uint32_t depth = static_cast<uint32_t>(p.depth);
-  status = PrepareRequantization(context, input, filter, output, 0, depth,
-                                 options.Scalar<int8_t>(0, 0), true, batches < kBlock,
-                                 &p.requantization);
+  status =
+      PrepareRequantization(context, input, filter, output, 0, depth, options.Scalar<int8_t>(0, 0),
+                            true, batches < kBlock, &p.requantization);
   if (status != Status::kOk) return status;
   p.more_follows = context->model()->size() - filter.data_pos - filter.bytes >= 3;
   context->RequestScratch(ColumnBytes(depth, batches));
@@ -65,11 +65,8 @@ void Eval(const EvalContext& context, const Node& node) {
   };
   for (int32_t done = 0; done < p.batches;) {
     const ColumnBlock block = NextBlock(done, p.batches);
-    for (int32_t lane = 0; lane < block.lanes; ++lane) {
-      const int8_t* row = input + (block.start + lane) * p.depth;
-      ColumnPacker column(columns, lane, block.lanes, p.depth, p.input_zero_point);
-      column.Pack(row, p.depth);
-    }
+    PackColumns(input + block.start * p.depth, p.depth, p.depth, p.input_zero_point, block.lanes,
+                columns);
     MultiplyColumns(layer, columns, block.lanes, output + block.start * p.rows, p.rows);
     done = block.start + block.lanes;
   }

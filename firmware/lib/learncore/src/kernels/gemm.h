@@ -44,21 +44,31 @@ inline ColumnBlock NextBlock(int32_t done, int32_t count) {
   return {Min(done, count - kBlock), kBlock};
 }
 
-// Packs what lies in several pieces, one after the other, as one column out of `lanes`.
-class ColumnPacker {
- public:
-  ColumnPacker(int16_t* columns, int32_t lane, int32_t lanes, int32_t depth, int32_t zero_point);
+// Packs `depth` bytes, minus zero_point, as column `lane` of `lanes`.
+void PackColumn(const int8_t* from, int32_t depth, int32_t zero_point, int32_t lane, int32_t lanes,
+                int16_t* columns);
+// The same, where as many bytes as fill a group of four follow, which are the zero point.
+void PackGathered(const int8_t* from, int32_t depth, int32_t zero_point, int32_t lane,
+                  int32_t lanes, int16_t* columns);
+// Packs all lanes, whose bytes lie `step` apart.
+void PackColumns(const int8_t* from, int32_t step, int32_t depth, int32_t zero_point, int32_t lanes,
+                 int16_t* columns);
 
-  // `count` bytes, minus the zero point; a multiple of 4, but for the last piece.
-  void Pack(const int8_t* from, int32_t count);
-  // `count` zeros: padding. A multiple of 4.
-  void Zeros(int32_t count);
-
- private:
-  int16_t* to_;
-  int32_t step_;
-  int32_t zero_point_;
+// A filter's patch in an image: rows of taps that are neighbours. Every row's bytes are a multiple
+// of four, and so are those of the padding left and right of the image.
+struct Patches {
+  int32_t rows;
+  int32_t bytes;     // of one row
+  int32_t row_step;  // in the image
+  int32_t zero_point;
 };
+// What of a patch is in the image: rows [top, bottom) of it, bytes [left, right) of each.
+struct Inside {
+  int32_t top, bottom, left, right;
+};
+// Packs a patch, of which `first` is the first byte that is inside, with zeros where it is outside.
+void PackPatch(const Patches& patches, const int8_t* first, const Inside& inside, int32_t lane,
+               int32_t lanes, int16_t* columns);
 
 // output[c * output_stride + r] = requantised weights[r] . column[c], for all packed lanes.
 void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t lanes, int8_t* output,

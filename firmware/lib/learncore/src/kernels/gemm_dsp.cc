@@ -120,7 +120,8 @@ void MultiplyOne(const GemmLayer& layer, const int16_t* column, int8_t* output) 
 
 // Packs groups of four bytes, added to `offset`, kStep halfwords apart.
 template <int32_t kStep>
-int16_t* PackGroups(const int8_t* from, int32_t groups, uint32_t offset, int16_t* to) {
+inline __attribute__((always_inline)) int16_t* PackGroups(const int8_t* from, int32_t groups,
+                                                          uint32_t offset, int16_t* to) {
   const int8_t* end = from + 4 * groups;
   const int8_t* quarters = from + (4 * groups & ~15);
   for (; from != quarters; from += 16) {
@@ -140,31 +141,68 @@ int16_t* PackGroups(const int8_t* from, int32_t groups, uint32_t offset, int16_t
   return to;
 }
 
-}  // namespace
-
-ColumnPacker::ColumnPacker(int16_t* columns, int32_t lane, int32_t lanes, int32_t /*depth*/,
-                           int32_t zero_point)
-    : to_(columns + 4 * lane), step_(4 * lanes), zero_point_(zero_point) {}
-
-void ColumnPacker::Pack(const int8_t* from, int32_t count) {
-  const uint32_t offset = (static_cast<uint32_t>(-zero_point_) & 0xffff) * 0x10001u;
-  const int32_t groups = count >> 2;
-  to_ = step_ == 4 ? PackGroups<4>(from, groups, offset, to_)
-                   : PackGroups<4 * kBlock>(from, groups, offset, to_);
-  const int32_t rest = count & 3;
-  if (rest == 0) return;
-  from += count - rest;
-  // Element i of a group goes to place 0, 2, 1, 3.
-  to_[0] = static_cast<int16_t>(from[0] - zero_point_);
-  to_[2] = rest > 1 ? static_cast<int16_t>(from[1] - zero_point_) : static_cast<int16_t>(0);
-  to_[1] = rest > 2 ? static_cast<int16_t>(from[2] - zero_point_) : static_cast<int16_t>(0);
-  to_[3] = 0;
+template <int32_t kStep>
+int16_t* Zeros(int32_t bytes, int16_t* to) {
+  for (; bytes > 0; bytes -= 4) StorePair<kStep>(&to, 0, 0);
+  return to;
 }
 
-void ColumnPacker::Zeros(int32_t count) {
-  for (int32_t i = 0; i < count; i += 4) {
-    memset(to_, 0, 4 * sizeof(int16_t));
-    to_ += step_;
+template <int32_t kStep>
+void PackRows(const Patches& patches, const int8_t* first, const Inside& inside, uint32_t offset,
+              int16_t* to) {
+  const int32_t groups = (inside.right - inside.left) >> 2;
+  to = Zeros<kStep>(inside.top * patches.bytes, to);
+  for (int32_t y = inside.top; y < inside.bottom; ++y, first += patches.row_step) {
+    to = Zeros<kStep>(inside.left, to);
+    to = PackGroups<kStep>(first, groups, offset, to);
+    to = Zeros<kStep>(patches.bytes - inside.right, to);
+  }
+  Zeros<kStep>((patches.rows - inside.bottom) * patches.bytes, to);
+}
+
+uint32_t Offset(int32_t zero_point) {
+  return (static_cast<uint32_t>(-zero_point) & 0xffff) * 0x10001u;
+}
+
+}  // namespace
+
+void PackColumn(const int8_t* from, int32_t depth, int32_t zero_point, int32_t lane, int32_t lanes,
+                int16_t* columns) {
+  const uint32_t offset = Offset(zero_point);
+  int16_t* to = columns + 4 * lane;
+  const int32_t groups = depth >> 2;
+  to = lanes == 1 ? PackGroups<4>(from, groups, offset, to)
+                  : PackGroups<4 * kBlock>(from, groups, offset, to);
+  const int32_t rest = depth & 3;
+  if (rest == 0) return;
+  from += depth - rest;
+  // Element i of a group goes to place 0, 2, 1, 3.
+  to[0] = static_cast<int16_t>(from[0] - zero_point);
+  to[2] = rest > 1 ? static_cast<int16_t>(from[1] - zero_point) : static_cast<int16_t>(0);
+  to[1] = rest > 2 ? static_cast<int16_t>(from[2] - zero_point) : static_cast<int16_t>(0);
+  to[3] = 0;
+}
+
+void PackGathered(const int8_t* from, int32_t depth, int32_t zero_point, int32_t lane,
+                  int32_t lanes, int16_t* columns) {
+  const uint32_t offset = Offset(zero_point);
+  const int32_t groups = (depth + 3) >> 2;
+  int16_t* to = columns + 4 * lane;
+  if (lanes == 1) {
+    PackGroups<4>(from, groups, offset, to);
+  } else {
+    PackGroups<4 * kBlock>(from, groups, offset, to);
+  }
+}
+
+void PackPatch(const Patches& patches, const int8_t* first, const Inside& inside, int32_t lane,
+               int32_t lanes, int16_t* columns) {
+  const uint32_t offset = Offset(patches.zero_point);
+  int16_t* to = columns + 4 * lane;
+  if (lanes == 1) {
+    PackRows<4>(patches, first, inside, offset, to);
+  } else {
+    PackRows<4 * kBlock>(patches, first, inside, offset, to);
   }
 }
 

@@ -30,9 +30,9 @@ struct ChannelScale {
 
 // How int32 sums of one layer become int8 outputs.
 struct Requantization {
-  Ref channels = kNoRef;   // the scales: all multipliers, then all shifts
-  Ref bias = kNoRef;       // int32 of every output channel, or none
-  int32_t scales = 0;      // one for every output channel, or one for all
+  Ref channels = kNoRef;  // the scales: all multipliers, then all shifts
+  Ref bias = kNoRef;      // int32 of every output channel, or none
+  int32_t scales = 0;     // one for every output channel, or one for all
   int32_t output_zero_point = 0;
   ActivationRange range;
   bool quick = true;  // all channels are

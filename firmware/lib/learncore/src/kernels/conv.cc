@@ -81,6 +81,7 @@ class Packer {
     int32_t y = block.start / p_.output_width;
     int32_t x = block.start % p_.output_width;
     if (whole_ && PackWhole(block, y, x)) return;
+    if (gathered_ && PackRun(block, y, x)) return;
     for (int32_t lane = 0; lane < block.lanes; ++lane) {
       PackOne(y, x, lane, block.lanes);
       if (++x == p_.output_width) {
@@ -125,6 +126,25 @@ class Packer {
     int32_t step = 0;
     if (last > 0) step = (column ? p_.stride_height * p_.width : p_.stride_width) * p_.channels;
     PackColumns(Origin(y, x), step, p_.depth(), p_.input_zero_point, block.lanes, columns_);
+    return true;
+  }
+
+  // Patches side by side that are all in the image, and must be gathered.
+  bool PackRun(const ColumnBlock& block, int32_t y, int32_t x) {
+    const int32_t last = block.lanes - 1;
+    if (!dense_ || !inside_y_.Has(y) || !inside_x_.Has(x) || !inside_x_.Has(x + last)) return false;
+    if (x + last >= p_.output_width) return false;
+    const int32_t step = last > 0 ? p_.stride_width * p_.channels : 0;
+    const Patches patches = patches_;
+    const int32_t lanes = block.lanes;
+    const int32_t depth = p_.depth();
+    const int8_t* first = Origin(y, x);
+    int8_t* row = row_;
+    int16_t* columns = columns_;
+    for (int32_t lane = 0; lane < lanes; ++lane, first += step) {
+      GatherRows(first, patches.rows, patches.bytes, patches.row_step, row);
+      PackGathered(row, depth, patches.zero_point, lane, lanes, columns);
+    }
     return true;
   }
 

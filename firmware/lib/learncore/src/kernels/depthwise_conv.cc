@@ -354,32 +354,43 @@ void FilterAny(const DepthwiseParams& p, const Band& band, const Finisher& finis
   }
 }
 
-void FilterThree(const DepthwiseParams& p, const Band& band, const Finisher& finish,
-                 const int16_t* plane, int32_t channel) {
-  const int32_t outputs = p.channels * p.multiplier;
-  PlaneFilter f;
-  f.scale = finish.scales[channel];
-  f.doubled_zero_point = 2 * p.requantization.output_zero_point + 1;
-  f.bias = finish.bias[channel];
-  const int8_t* w = band.weights + channel;
-  for (int32_t ky = 0; ky < 3; ++ky, w += 3 * outputs) {
-    f.weights[2 * ky] = WeightPair(w[0], w[outputs]);
-    f.weights[2 * ky + 1] = WeightPair(w[outputs], w[2 * outputs]);
-  }
+// What a 3x3 filter over one set of planes has in common for all channels.
+PlaneFilter PrepareThree(const DepthwiseParams& p, const Band& band) {
   constexpr int32_t kElement = sizeof(int16_t);
-  f.row = plane;
+  PlaneFilter f;
+  f.zero_point = p.requantization.output_zero_point;
   f.row_step = p.stride_height * p.plane_pitch * kElement;
   f.fours_bytes = (p.output_width & ~3) * p.stride_width * kElement;
-  f.last_row = plane + band.rows * p.stride_height * p.plane_pitch;
   f.rest = p.output_width & 3;
-  f.output = band.output + channel;
-  f.stride = outputs;
+  f.stride = p.channels * p.multiplier;
   f.pitch = p.dilation_height * p.plane_pitch * kElement;
   f.cuts_negative = p.requantization.cuts_negative() ? 1 : 0;
-  if (p.stride_width == 1) {
-    FilterPlane(f);
+  f.row = band.planes;
+  f.last_row = band.planes + band.rows * p.stride_height * p.plane_pitch;
+  f.output = band.output;
+  return f;
+}
+
+// One channel; `scale` is quick. `plane` counts from the first plane, in elements.
+void FilterThree(const int8_t* weights, int32_t bias, const ChannelScale& scale, int32_t plane,
+                 int32_t channel, bool by_two, const PlaneFilter& common, PlaneFilter* f) {
+  f->doubled = scale.doubled;
+  f->shift_factor = 0x80000000u >> scale.shift;
+  f->bias = bias;
+  const int32_t step = common.stride;
+  const int8_t* w = weights + channel;
+  for (int32_t ky = 0; ky < 3; ++ky, w += 3 * step) {
+    const int32_t middle = w[step];
+    f->weights[2 * ky] = WeightPair(w[0], middle);
+    f->weights[2 * ky + 1] = WeightPair(middle, w[2 * step]);
+  }
+  f->row = common.row + plane;
+  f->last_row = common.last_row + plane;
+  f->output = common.output + channel;
+  if (by_two) {
+    FilterPlaneByTwo(*f);
   } else {
-    FilterPlaneByTwo(f);
+    FilterPlane(*f);
   }
 }
 
@@ -393,6 +404,9 @@ void EvalBand(const DepthwiseParams& p, const int8_t* image, const Band& band,
   const int8_t* from = image + first * p.width * p.channels;
   int16_t* to = band.planes + (first - top) * p.plane_pitch + p.pad_left;
   const bool three = Three(p);
+  const bool by_two = p.stride_width == 2;
+  const PlaneFilter common = PrepareThree(p, band);
+  PlaneFilter filter = common;
   for (int32_t c = 0; c < p.channels;) {
     const int32_t together = c + 4 <= p.channels ? 4 : 1;
     if (together == 4) {
@@ -403,8 +417,13 @@ void EvalBand(const DepthwiseParams& p, const int8_t* image, const Band& band,
     for (int32_t i = 0; i < together; ++i, ++c) {
       for (int32_t m = 0; m < p.multiplier; ++m) {
         const int32_t channel = c * p.multiplier + m;
-        const bool quick = three && finish.scales[channel].quick();
-        (quick ? FilterThree : FilterAny)(p, band, finish, band.planes + i * plane, channel);
+        const ChannelScale scale = finish.scales[channel];
+        if (three && scale.quick()) {
+          FilterThree(band.weights, finish.bias[channel], scale, i * plane, channel, by_two, common,
+                      &filter);
+        } else {
+          FilterAny(p, band, finish, band.planes + i * plane, channel);
+        }
       }
     }
   }

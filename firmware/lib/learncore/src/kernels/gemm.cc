@@ -47,13 +47,13 @@ void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t lan
   }
 }
 
-#endif
-
 void PackColumns(const int8_t* from, int32_t step, int32_t depth, int32_t zero_point, int32_t lanes,
                  int16_t* columns) {
   for (int32_t lane = 0; lane < lanes; ++lane, from += step) {
     PackColumn(from, depth, zero_point, lane, lanes, columns);
   }
 }
+
+#endif
 
 }  // namespace tinymia

@@ -9,7 +9,7 @@ namespace tinymia {
 
 static_assert(kBlock == 6 && offsetof(BlockRows, output_end) == 24 &&
                   offsetof(BlockRows, columns) == 32 && offsetof(BlockRows, columns_end) == 40 &&
-                  offsetof(BlockRows, doubled_zero_point) == 44 && offsetof(BlockRows, min) == 48 &&
+                  offsetof(BlockRows, zero_point) == 44 && offsetof(BlockRows, min) == 48 &&
                   offsetof(BlockRows, finish) == 56 && offsetof(BlockRows, weights) == 60,
               "MultiplyRows has these offsets built in");
 
@@ -32,13 +32,13 @@ static_assert(kBlock == 6 && offsetof(BlockRows, output_end) == 24 &&
   TINYMIA_PAIR("r2", "r3")                      \
   TINYMIA_PAIR("r4", "r5")
 
-// ApplyQuick with r9 = doubled multiplier, lr = shift, r10 = doubled zero point, then to int8.
+// ApplyQuick with r9 = doubled multiplier, lr = 2^(31 - shift), r10 = zero point, then to int8. The
+// second product is the shift, rounded.
 #define TINYMIA_HIGH(sum)  "smmlar " sum ", " sum ", r9, " sum "\n\t"
 #define TINYMIA_SIGN(sum)  "add.w " sum ", " sum ", " sum ", asr #31\n\t"
 #define TINYMIA_SHIFT(sum)                      \
-  "asr.w " sum ", " sum ", lr\n\t"              \
-  "add " sum ", r10\n\t"                        \
-  "ssat " sum ", #8, " sum ", asr #1\n\t"
+  "smmlar " sum ", " sum ", lr, r10\n\t"       \
+  "ssat " sum ", #8, " sum "\n\t"
 #define TINYMIA_CLAMP(sum)                      \
   "cmp " sum ", r9\n\t"                         \
   "it lt\n\t"                                   \
@@ -102,7 +102,9 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "ldmia.w sp, {r6-r11}\n\t"
       "add r6, r9\n\t"
       "ldr.w r9, [r7], #4\n\t"
-      "ldrsb.w lr, [r8, r10]\n\t"
+      "ldrsb.w r10, [r8, r10]\n\t"
+      "mov.w lr, #0x80000000\n\t"
+      "lsr.w lr, lr, r10\n\t"
       "ldr.w r10, [sp, #44]\n\t"
       "ldr.w pc, [sp, #56]\n\t"
       ".balign 4\n\t"
@@ -224,7 +226,7 @@ void MultiplyRows(const BlockRows* rows) {
     const ChannelScale scale = {rows->doubled[r], rows->shifts[r]};
     for (int32_t c = 0; c < kBlock; ++c) {
       if (!scale.quick()) continue;
-      int32_t value = ApplyQuick(sums[c], scale, rows->doubled_zero_point);
+      int32_t value = ApplyQuick(sums[c], scale, rows->zero_point);
       value = Clamp(value, INT8_MIN, INT8_MAX);
       rows->output[c * rows->stride + r] =
           static_cast<int8_t>(rows->finish == 2 ? Clamp(value, rows->min, rows->max) : value);

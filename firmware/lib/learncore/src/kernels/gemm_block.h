@@ -26,7 +26,7 @@ struct BlockRows {
   const int16_t* columns;
   const void* entry;  // set by MultiplyRows
   const int16_t* columns_end;
-  int32_t doubled_zero_point;  // of the output, plus one
+  int32_t zero_point;  // of the output
   int32_t min, max;
   int32_t finish;  // 0: what becomes of negative sums is cut off, 1: all of int8, 2: any range
   const int8_t* weights;

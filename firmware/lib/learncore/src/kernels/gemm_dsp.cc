@@ -64,7 +64,7 @@ void MultiplyBlock(const GemmLayer& layer, const int16_t* columns, int8_t* outpu
     block.columns = columns;
     block.entry = nullptr;
     block.columns_end = columns + packed * kBlock;
-    block.doubled_zero_point = q.output_zero_point * 2 + 1;
+    block.zero_point = q.output_zero_point;
     block.min = q.range.min;
     block.max = q.range.max;
     block.finish = !q.full_range() ? 2 : q.cuts_negative() ? 0 : 1;
@@ -86,7 +86,7 @@ int32_t MultiplyPairs(const GemmLayer& layer, const int16_t* column, int8_t* out
   const Requantization& q = *layer.requantization;
   const int32_t depth = layer.depth;
   if ((depth & 3) != 0 || !Aligned(layer.weights) || !q.quick) return 0;
-  const int32_t zero_point = 2 * q.output_zero_point + 1;
+  const int32_t zero_point = q.output_zero_point;
   const ActivationRange range = q.range;
   const BiasReader bias = layer.bias;
   const ScaleReader scales = layer.scales;
@@ -203,6 +203,20 @@ void PackPatch(const Patches& patches, const int8_t* first, const Inside& inside
     PackRows<4>(patches, first, inside, offset, to);
   } else {
     PackRows<4 * kBlock>(patches, first, inside, offset, to);
+  }
+}
+
+void PackColumns(const int8_t* from, int32_t step, int32_t depth, int32_t zero_point, int32_t lanes,
+                 int16_t* columns) {
+  if (lanes == 1 || (depth & 3) != 0) {
+    for (int32_t lane = 0; lane < lanes; ++lane, from += step) {
+      PackColumn(from, depth, zero_point, lane, lanes, columns);
+    }
+    return;
+  }
+  const uint32_t offset = Offset(zero_point);
+  for (int32_t lane = 0; lane < kBlock; ++lane, from += step, columns += 4) {
+    PackGroups<4 * kBlock>(from, depth >> 2, offset, columns);
   }
 }
 

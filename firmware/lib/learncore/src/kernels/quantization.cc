@@ -10,9 +10,6 @@ constexpr int32_t kActRelu6 = 3;
 
 // Beyond this many products a sum of int8 x 9-bit products may overflow 32 bits.
 constexpr uint32_t kMaxDepth = 65536;
-// With at most this many products and this bias, a sum has less than 31 bits.
-constexpr uint32_t kMaxBoundedDepth = 16384;
-constexpr int32_t kMaxBoundedBias = 1 << 29;
 
 bool QuantizedPoint(float value, const Tensor& output, int64_t* point) {
   int32_t steps = 0;
@@ -21,29 +18,20 @@ bool QuantizedPoint(float value, const Tensor& output, int64_t* point) {
   return true;
 }
 
-// Whether a sum of `depth` products and the bias stays far from overflow is told in `bounded`.
-Status PrepareBias(PrepareContext* context, uint32_t channels, Requantization* result,
-                   bool* bounded) {
+Status PrepareBias(PrepareContext* context, uint32_t channels, Requantization* result) {
   if (!context->HasInput(2)) return Status::kOk;
   Tensor bias;
   const Status status = context->ReadInt32(2, &bias);
   if (status != Status::kOk) return status;
   if (bias.elements != channels) return Status::kModelUnsupportedShape;
   result->bias = kInModel | bias.data_pos;
-  for (uint32_t i = 0; i < channels; ++i) {
-    const int32_t value = context->model()->Int32At(bias, i);
-    if (value > kMaxBoundedBias || value < -kMaxBoundedBias) *bounded = false;
-  }
   return context->model()->status();
 }
 
-ChannelScale Encode(const FixedMultiplier& multiplier, bool bounded) {
+ChannelScale Encode(const FixedMultiplier& multiplier) {
   // Zero, too, is at least 2^30 here: no sum has more than 31 bits, and all are shifted out.
   if (multiplier.multiplier == 0) return {0x80000000u, 31};
-  const uint32_t doubled = static_cast<uint32_t>(multiplier.multiplier) * 2;
-  // The zero point is added before the last bit is shifted out, which must not overflow.
-  if (multiplier.shift == -1 && !bounded) return {doubled, ChannelScale::kSlowHalf};
-  return {doubled, -1 - multiplier.shift};
+  return {static_cast<uint32_t>(multiplier.multiplier) * 2, -1 - multiplier.shift};
 }
 
 }  // namespace
@@ -95,8 +83,7 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
   result->output_zero_point = output.zero_point;
   Status status = FusedRange(activation, output, &result->range);
   if (status != Status::kOk) return status;
-  bool bounded = depth <= kMaxBoundedDepth;
-  status = PrepareBias(context, channels, result, &bounded);
+  status = PrepareBias(context, channels, result);
   if (status != Status::kOk) return status;
 
   const uint32_t scales = per_channel || !keep_one ? channels : 1;
@@ -111,7 +98,7 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
     if (!QuantizeMultiplier(scale / static_cast<double>(output.scale), &multiplier)) {
       return Status::kModelMalformed;
     }
-    const ChannelScale one = Encode(multiplier, bounded);
+    const ChannelScale one = Encode(multiplier);
     if (!one.quick()) result->quick = false;
     if (doubled == nullptr) continue;
     doubled[i] = one.doubled;

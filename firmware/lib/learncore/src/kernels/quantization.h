@@ -18,14 +18,10 @@ Status FusedRange(int32_t activation, const Tensor& output, ActivationRange* ran
 // A channel's multiplier, as the kernels want it.
 struct ChannelScale {
   uint32_t doubled;  // twice FixedMultiplier's, which is at least 2^30
-  int32_t shift;     // to the right, less the last bit; < 0: ApplyQuick does not hold
+  int32_t shift;     // to the right, less the last bit; < 1: ApplyQuick does not hold
 
-  static constexpr int32_t kSlowHalf = -64;  // a shift of one bit where sums may be huge
-  bool quick() const { return shift >= 0; }
-  // For what is not quick: below, shifts are to the left by -1 - shift.
-  FixedMultiplier slow() const {
-    return {static_cast<int32_t>(doubled >> 1), shift == kSlowHalf ? -1 : -1 - shift};
-  }
+  bool quick() const { return shift > 0; }
+  FixedMultiplier slow() const { return {static_cast<int32_t>(doubled >> 1), -1 - shift}; }
 };
 
 // How int32 sums of one layer become int8 outputs.

@@ -9,19 +9,18 @@
 
 namespace tinymia {
 
-// MultiplyByFixed(sum, m) + zero_point, where the shift is to the right by 1..31, for any sum: the
-// rounding high product, then a shift by all but one bit, whose rest is dropped, and the last bit
-// with rounding. Ties of the second rounding go away from zero, which the sign takes care of;
-// nothing here can overflow, so a channel may have any bias and any shift.
-inline int32_t ApplyQuick(int32_t sum, const ChannelScale& scale, int32_t doubled_zero_point) {
+// MultiplyByFixed(sum, m) + zero_point, where the shift is to the right by 2..32, for any sum: two
+// rounding products, or a product and a shift. Ties of the second rounding go away from zero, which
+// the sign takes care of; nothing here can overflow, so a channel may have any bias and any shift.
+inline int32_t ApplyQuick(int32_t sum, const ChannelScale& scale, int32_t zero_point) {
   int32_t high = MultiplyHigh(sum, scale.doubled);
   high += high >> 31;
-  return ((high >> scale.shift) + doubled_zero_point) >> 1;
+  return (((high >> scale.shift) + 1) >> 1) + zero_point;
 }
 
 // One output of a channel, without the activation's range.
 inline int32_t ApplyScale(int32_t sum, const ChannelScale& scale, int32_t zero_point) {
-  if (scale.quick()) return ApplyQuick(sum, scale, 2 * zero_point + 1);
+  if (scale.quick()) return ApplyQuick(sum, scale, zero_point);
   return WrapAdd(MultiplyByFixed(sum, scale.slow()), zero_point);
 }
 

@@ -134,18 +134,8 @@ class Packer {
     const int32_t last = block.lanes - 1;
     if (!dense_ || !inside_y_.Has(y) || !inside_x_.Has(x) || !inside_x_.Has(x + last)) return false;
     if (x + last >= p_.output_width) return false;
-    const int32_t step = last > 0 ? p_.stride_width * p_.channels : 0;
-    const Patches patches = patches_;
-    const int32_t lanes = block.lanes;
-    const int32_t depth = p_.depth();
-    const int8_t* first = Origin(y, x);
-    int8_t* row = row_;
-    int16_t* columns = columns_;
-    for (int32_t lane = 0; lane < lanes; ++lane, first += step) {
-      GatherRows(first, patches.rows, patches.bytes, patches.row_step, row);
-      PackGathered(row, depth, patches.zero_point, lane, lanes, columns);
-    }
-    return true;
+    if (last == 0) return false;
+    return PackGatheredBlock(patches_, Origin(y, x), p_.stride_width * p_.channels, row_, columns_);
   }
 
   void PackOne(int32_t y, int32_t x, int32_t lane, int32_t lanes) {

@@ -279,18 +279,25 @@ void CopyFour(const DepthwiseParams& p, const int8_t* from, int32_t count, int16
       --left;
     };
     if ((p.pad_left & 1) != 0) one();  // then words are aligned
-    for (; left >= 2; left -= 2, row += 2) {
+    const auto two = [&](int32_t at) {
       const uint32_t a = LoadWord(from);
       const uint32_t b = LoadWord(from + step);
       from += 2 * step;
-      const uint32_t a_even = Sxtab16(offset, a);
-      const uint32_t b_even = Sxtab16(offset, b);
-      const uint32_t a_odd = Sxtab16Odd(offset, a);
-      const uint32_t b_odd = Sxtab16Odd(offset, b);
-      StoreWord(row, Pkhbt(a_even, b_even));
-      StoreWord(row + plane, Pkhbt(a_odd, b_odd));
-      StoreWord(row + 2 * plane, Pkhtb(a_even, b_even));
-      StoreWord(row + 3 * plane, Pkhtb(a_odd, b_odd));
+      const uint32_t low = Pkhbt(a, b);
+      const uint32_t high = Pkhtb(a, b);
+      StoreWord(row + at, Sxtab16(offset, low));
+      StoreWord(row + at + plane, Sxtab16Odd(offset, low));
+      StoreWord(row + at + 2 * plane, Sxtab16(offset, high));
+      StoreWord(row + at + 3 * plane, Sxtab16Odd(offset, high));
+    };
+    for (; left >= 4; left -= 4, row += 4) {
+      two(0);
+      two(2);
+    }
+    if (left >= 2) {
+      two(0);
+      left -= 2;
+      row += 2;
     }
     if (left != 0) one();
   }
@@ -375,7 +382,7 @@ PlaneFilter PrepareThree(const DepthwiseParams& p, const Band& band) {
 void FilterThree(const int8_t* weights, int32_t bias, const ChannelScale& scale, int32_t plane,
                  int32_t channel, bool by_two, const PlaneFilter& common, PlaneFilter* f) {
   f->doubled = scale.doubled;
-  f->shift_factor = 0x80000000u >> scale.shift;
+  f->shift_factor = INT32_MIN >> scale.shift;
   f->bias = bias;
   const int32_t step = common.stride;
   const int8_t* w = weights + channel;

@@ -17,6 +17,11 @@ void PackGathered(const int8_t* from, int32_t depth, int32_t zero_point, int32_t
   PackColumn(from, depth, zero_point, lane, lanes, columns);
 }
 
+bool PackGatheredBlock(const Patches& /*patches*/, const int8_t* /*first*/, int32_t /*step*/,
+                       int8_t* /*row*/, int16_t* /*columns*/) {
+  return false;
+}
+
 void PackPatch(const Patches& patches, const int8_t* first, const Inside& inside, int32_t lane,
                int32_t /*lanes*/, int16_t* columns) {
   int16_t* to = columns + lane * patches.rows * patches.bytes;

@@ -32,12 +32,12 @@ static_assert(kBlock == 6 && offsetof(BlockRows, output_end) == 24 &&
   TINYMIA_PAIR("r2", "r3")                      \
   TINYMIA_PAIR("r4", "r5")
 
-// ApplyQuick with r9 = doubled multiplier, lr = 2^(31 - shift), r10 = zero point, then to int8. The
+// ApplyQuick with r9 = doubled multiplier, lr = -2^(31 - shift), r10 = zero point, then to int8. The
 // second product is the shift, rounded.
 #define TINYMIA_HIGH(sum)  "smmlar " sum ", " sum ", r9, " sum "\n\t"
 #define TINYMIA_SIGN(sum)  "add.w " sum ", " sum ", " sum ", asr #31\n\t"
 #define TINYMIA_SHIFT(sum)                      \
-  "smmlar " sum ", " sum ", lr, r10\n\t"       \
+  "smmlsr " sum ", " sum ", lr, r10\n\t"       \
   "ssat " sum ", #8, " sum "\n\t"
 #define TINYMIA_CLAMP(sum)                      \
   "cmp " sum ", r9\n\t"                         \
@@ -104,7 +104,7 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "ldr.w r9, [r7], #4\n\t"
       "ldrsb.w r10, [r8, r10]\n\t"
       "mov.w lr, #0x80000000\n\t"
-      "lsr.w lr, lr, r10\n\t"
+      "asr.w lr, lr, r10\n\t"
       "ldr.w r10, [sp, #44]\n\t"
       "ldr.w pc, [sp, #56]\n\t"
       ".balign 4\n\t"

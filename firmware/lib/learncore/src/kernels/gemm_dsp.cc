@@ -118,27 +118,53 @@ void MultiplyOne(const GemmLayer& layer, const int16_t* column, int8_t* output) 
   }
 }
 
+uint32_t Offset(int32_t zero_point) {
+  return (static_cast<uint32_t>(-zero_point) & 0xffff) * 0x10001u;
+}
+
 // Packs groups of four bytes, added to `offset`, kStep halfwords apart.
 template <int32_t kStep>
 inline __attribute__((always_inline)) int16_t* PackGroups(const int8_t* from, int32_t groups,
                                                           uint32_t offset, int16_t* to) {
-  const int8_t* end = from + 4 * groups;
-  const int8_t* quarters = from + (4 * groups & ~15);
-  for (; from != quarters; from += 16) {
+  if ((groups & 1) != 0) {
     const uint32_t a = LoadWord(from);
+    from += 4;
     StorePair<kStep>(&to, Sxtab16(offset, a), Sxtab16Odd(offset, a));
-    const uint32_t b = LoadWord(from + 4);
-    StorePair<kStep>(&to, Sxtab16(offset, b), Sxtab16Odd(offset, b));
-    const uint32_t c = LoadWord(from + 8);
-    StorePair<kStep>(&to, Sxtab16(offset, c), Sxtab16Odd(offset, c));
-    const uint32_t d = LoadWord(from + 12);
-    StorePair<kStep>(&to, Sxtab16(offset, d), Sxtab16Odd(offset, d));
   }
-  for (; from != end; from += 4) {
+  for (groups >>= 1; groups > 0; --groups, from += 8) {
     const uint32_t a = LoadWord(from);
+    const uint32_t b = LoadWord(from + 4);
     StorePair<kStep>(&to, Sxtab16(offset, a), Sxtab16Odd(offset, a));
+    StorePair<kStep>(&to, Sxtab16(offset, b), Sxtab16Odd(offset, b));
   }
   return to;
+}
+
+// Copies rows of kWords words, of which the last is not full; the last row's overlaps the one
+// before it, so that nothing behind the row is read. At least four bytes a row.
+template <int32_t kWords>
+inline __attribute__((always_inline)) void GatherWords(const Patches& patches, const int8_t* from,
+                                                       int8_t* to) {
+  for (int32_t rows = patches.rows; rows > 1; --rows) {
+    for (int32_t i = 0; i < kWords; ++i) StoreWord(to + 4 * i, LoadWord(from + 4 * i));
+    from += patches.row_step;
+    to += patches.bytes;
+  }
+  for (int32_t i = 0; i + 1 < kWords; ++i) StoreWord(to + 4 * i, LoadWord(from + 4 * i));
+  const int32_t last = patches.bytes - 4;
+  StoreWord(to + last, LoadWord(from + last));
+}
+
+template <int32_t kWords>
+__attribute__((noinline)) void GatherBlock(const Patches& patches, const int8_t* first,
+                                           int32_t step, int32_t groups, int8_t* row,
+                                           int16_t* columns) {
+  const Patches local = patches;
+  const uint32_t offset = Offset(local.zero_point);
+  for (int32_t lane = 0; lane < kBlock; ++lane, first += step, columns += 4) {
+    GatherWords<kWords>(local, first, row);
+    PackGroups<4 * kBlock>(row, groups, offset, columns);
+  }
 }
 
 template <int32_t kStep>
@@ -158,10 +184,6 @@ void PackRows(const Patches& patches, const int8_t* first, const Inside& inside,
     to = Zeros<kStep>(patches.bytes - inside.right, to);
   }
   Zeros<kStep>((patches.rows - inside.bottom) * patches.bytes, to);
-}
-
-uint32_t Offset(int32_t zero_point) {
-  return (static_cast<uint32_t>(-zero_point) & 0xffff) * 0x10001u;
 }
 
 }  // namespace
@@ -192,6 +214,24 @@ void PackGathered(const int8_t* from, int32_t depth, int32_t zero_point, int32_t
     PackGroups<4>(from, groups, offset, to);
   } else {
     PackGroups<4 * kBlock>(from, groups, offset, to);
+  }
+}
+
+bool PackGatheredBlock(const Patches& patches, const int8_t* first, int32_t step, int8_t* row,
+                       int16_t* columns) {
+  const int32_t groups = (patches.rows * patches.bytes + 3) >> 2;
+  switch (patches.bytes < 4 ? 0 : (patches.bytes + 3) >> 2) {
+    case 1:
+      GatherBlock<1>(patches, first, step, groups, row, columns);
+      return true;
+    case 2:
+      GatherBlock<2>(patches, first, step, groups, row, columns);
+      return true;
+    case 3:
+      GatherBlock<3>(patches, first, step, groups, row, columns);
+      return true;
+    default:
+      return false;
   }
 }
 

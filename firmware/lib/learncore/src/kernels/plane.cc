@@ -72,11 +72,11 @@ static_assert(offsetof(PlaneFilter, bias) == 12 && offsetof(PlaneFilter, weights
   row("32", "r0", "r1")                           \
   "sub.w r12, r12, lr, lsl #1\n\t"
 
-// ApplyQuick with r4 = doubled multiplier, r5 = 2^(31 - shift), r6 = zero point, then to int8.
+// ApplyQuick with r4 = doubled multiplier, r5 = -2^(31 - shift), r6 = zero point, then to int8.
 #define TINYMIA_HIGH(sum)  "smmlar " sum ", " sum ", r4, " sum "\n\t"
 #define TINYMIA_SIGN(sum)  "add.w " sum ", " sum ", " sum ", asr #31\n\t"
 #define TINYMIA_SHIFT(sum)                        \
-  "smmlar " sum ", " sum ", r5, r6\n\t"          \
+  "smmlsr " sum ", " sum ", r5, r6\n\t"          \
   "ssat " sum ", #8, " sum "\n\t"
 #define TINYMIA_CUT(sum)    TINYMIA_HIGH(sum) TINYMIA_SHIFT(sum)
 #define TINYMIA_ROUND(sum)  TINYMIA_HIGH(sum) TINYMIA_SIGN(sum) TINYMIA_SHIFT(sum)
@@ -214,7 +214,7 @@ void Filter(const PlaneFilter& f, int32_t step) {
         sum = Smlabb(last, f.weights[2 * ky + 1] >> 16, sum);
       }
       int32_t shift = 0;
-      while (f.shift_factor << shift != 0x80000000u) ++shift;
+      while (f.shift_factor * (INT64_C(1) << shift) > INT32_MIN) ++shift;
       const int32_t value = ApplyQuick(sum, {f.doubled, shift}, f.zero_point);
       *output = static_cast<int8_t>(Clamp(value, INT8_MIN, INT8_MAX));
     }

@@ -14,9 +14,9 @@ namespace tinymia {
 // A 3x3 filter over the rows of one channel's plane of int16, whose padding is zeros. The assembly
 // knows this layout.
 struct PlaneFilter {
-  uint32_t doubled;       // of a quick scale
-  uint32_t shift_factor;  // 2^(31 - its shift)
-  int32_t zero_point;     // of the output
+  uint32_t doubled;      // of a quick scale
+  int32_t shift_factor;  // -2^(31 - its shift)
+  int32_t zero_point;    // of the output
   int32_t bias;
   uint32_t weights[6];  // the pairs (w0, w1) and (w1, w2) of each row
   const int16_t* row;   // first input of the first row of outputs; aligned to 4

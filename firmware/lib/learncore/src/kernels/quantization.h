@@ -18,9 +18,9 @@ Status FusedRange(int32_t activation, const Tensor& output, ActivationRange* ran
 // A channel's multiplier, as the kernels want it.
 struct ChannelScale {
   uint32_t doubled;  // twice FixedMultiplier's, which is at least 2^30
-  int32_t shift;     // to the right, less the last bit; < 1: ApplyQuick does not hold
+  int32_t shift;     // to the right, less the last bit; < 0: ApplyQuick does not hold
 
-  bool quick() const { return shift > 0; }
+  bool quick() const { return shift >= 0; }
   FixedMultiplier slow() const { return {static_cast<int32_t>(doubled >> 1), -1 - shift}; }
 };
 

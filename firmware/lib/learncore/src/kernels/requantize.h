@@ -9,7 +9,7 @@
 
 namespace tinymia {
 
-// MultiplyByFixed(sum, m) + zero_point, where the shift is to the right by 2..32, for any sum: two
+// MultiplyByFixed(sum, m) + zero_point, where the shift is to the right by 1..32, for any sum: two
 // rounding products, or a product and a shift. Ties of the second rounding go away from zero, which
 // the sign takes care of; nothing here can overflow, so a channel may have any bias and any shift.
 inline int32_t ApplyQuick(int32_t sum, const ChannelScale& scale, int32_t zero_point) {

@@ -126,16 +126,24 @@ uint32_t Offset(int32_t zero_point) {
 template <int32_t kStep>
 inline __attribute__((always_inline)) int16_t* PackGroups(const int8_t* from, int32_t groups,
                                                           uint32_t offset, int16_t* to) {
+  const auto one = [&](const int8_t* at) {
+    const uint32_t word = LoadWord(at);
+    StorePair<kStep>(&to, Sxtab16(offset, word), Sxtab16Odd(offset, word));
+  };
   if ((groups & 1) != 0) {
-    const uint32_t a = LoadWord(from);
+    one(from);
     from += 4;
-    StorePair<kStep>(&to, Sxtab16(offset, a), Sxtab16Odd(offset, a));
   }
-  for (groups >>= 1; groups > 0; --groups, from += 8) {
-    const uint32_t a = LoadWord(from);
-    const uint32_t b = LoadWord(from + 4);
-    StorePair<kStep>(&to, Sxtab16(offset, a), Sxtab16Odd(offset, a));
-    StorePair<kStep>(&to, Sxtab16(offset, b), Sxtab16Odd(offset, b));
+  if ((groups & 2) != 0) {
+    one(from);
+    one(from + 4);
+    from += 8;
+  }
+  for (const int8_t* end = from + (groups >> 2) * 16; from != end; from += 16) {
+    one(from);
+    one(from + 4);
+    one(from + 8);
+    one(from + 12);
   }
   return to;
 }

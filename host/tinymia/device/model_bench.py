@@ -1,4 +1,4 @@
-"""What a model takes on a Cortex-M4F, by the instruction: a firmware that does nothing else, in QEMU.
+"""What a model takes on a Cortex-M4F, by the instruction: a firmware in QEMU that does no more.
 
 The simulated board (AN386) has RAM for any network of MLPerf Tiny, which the STM32F405 has not; the
 core, hence every count, is the same.
@@ -6,6 +6,7 @@ core, hence every count, is the same.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import struct
 import tempfile
@@ -101,7 +102,8 @@ def measure(tflite: bytes, seeds: tuple[int, ...] = (1,), *, operators: bool = F
     """
     elf = build(ENVIRONMENT).elf
     with tempfile.TemporaryDirectory() as folder:
-        with _Bench(bake(elf, tflite, Path(folder) / "model.elf")) as board:
+        board = _Bench(bake(elf, tflite, Path(folder) / "model.elf"))
+        with board:
             answer = struct.unpack("<5I", board.ask(1, len(tflite), 20))
             status, arena, _, answer_bytes, count = answer
             if status != Status.OK:
@@ -118,7 +120,7 @@ def measure(tflite: bytes, seeds: tuple[int, ...] = (1,), *, operators: bool = F
                 sums.append(int.from_bytes(board.ask(3, i + 1, 4), "little"))
     return Measured(
         round(sum(ticks) / len(ticks)),
-        tuple(b - a for a, b in zip(sums, sums[1:], strict=False)),
+        tuple(b - a for a, b in itertools.pairwise(sums)),
         arena,
         np.stack(outputs),
     )

@@ -1,9 +1,9 @@
 """The networks of MLPerf Tiny's closed division, for measuring speed and memory: no model to use.
 
-The architectures are those of github.com/mlcommons/tiny (benchmark/training); the weights are drawn.
-What makes a layer quick or slow in a trained file is drawn with them: scales that differ from
-channel to channel by two orders of magnitude, and channels that training has switched off, whose
-scale is next to nothing and whose bias, counted in it, is huge.
+The architectures are those of github.com/mlcommons/tiny (benchmark/training); the weights are
+drawn. What makes a layer quick or slow in a trained file is drawn with them: scales that differ
+from channel to channel by two orders of magnitude, and channels that training has switched off,
+whose scale is next to nothing and whose bias, counted in it, is huge.
 """
 
 from __future__ import annotations
@@ -33,14 +33,12 @@ class Network:
         title: for people.
         shape: of an input, without the batch.
         layers: the Keras graph, as a function of Keras and the input.
-        macs: products of an inference.
     """
 
     name: str
     title: str
     shape: tuple[int, int, int]
     layers: Callable[[Any, Any], Any]
-    macs: int
 
 
 def _norm_relu(k: Any, x: Any) -> Any:
@@ -96,10 +94,10 @@ def _autoencoder(k: Any, x: Any) -> Any:
 
 
 NETWORKS = (
-    Network("ds-cnn", "DS-CNN, keyword spotting", (49, 10, 1), _ds_cnn, 2_656_768),
-    Network("resnet-8", "ResNet-8, 32x32 image", (32, 32, 3), _resnet_8, 12_501_632),
-    Network("mobilenet", "MobileNetV1 0.25, 96x96", (96, 96, 3), _mobilenet, 7_489_664),
-    Network("autoencoder", "dense autoencoder", (1, 1, 640), _autoencoder, 264_192),
+    Network("ds-cnn", "DS-CNN, keyword spotting", (49, 10, 1), _ds_cnn),
+    Network("resnet-8", "ResNet-8, 32x32 image", (32, 32, 3), _resnet_8),
+    Network("mobilenet", "MobileNetV1 0.25, 96x96", (96, 96, 3), _mobilenet),
+    Network("autoencoder", "dense autoencoder", (1, 1, 640), _autoencoder),
 )
 """The four networks, smallest task first."""
 

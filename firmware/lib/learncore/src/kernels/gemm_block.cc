@@ -32,6 +32,14 @@ static_assert(kBlock == 6 && offsetof(BlockRows, output_end) == 24 &&
   TINYMIA_PAIR("r2", "r3")                      \
   TINYMIA_PAIR("r4", "r5")
 
+// The first group of a row: r5 holds the bias, which all sums start from.
+#define TINYMIA_FIRST_PAIR(a, b)                \
+  "ldmia lr!, {r6-r9}\n\t"                      \
+  "smlad " a ", r6, r11, r5\n\t"               \
+  "smlad " a ", r7, r10, " a "\n\t"             \
+  "smlad " b ", r8, r11, r5\n\t"               \
+  "smlad " b ", r9, r10, " b "\n\t"
+
 // ApplyQuick with r9 = doubled multiplier, lr = -2^(31 - shift), r10 = zero point, then to int8. The
 // second product is the shift, rounded.
 #define TINYMIA_HIGH(sum)  "smmlar " sum ", " sum ", r9, " sum "\n\t"
@@ -52,23 +60,33 @@ static_assert(kBlock == 6 && offsetof(BlockRows, output_end) == 24 &&
   step("r0") step("r1") step("r2") step("r3") step("r4") step("r5")
 
 // In assembly for the loads of four words at once, which compilers do not form, and because a row
-// needs all registers. A row enters the chain of eight groups so that it leaves at the chain's end.
+// needs all registers. Behind the first group a row enters the chain of eight so that it leaves at
+// the chain's end.
 __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
   asm volatile(
       "push {r4-r11, lr}\n\t"
-      "sub sp, #64\n\t"
+      "sub sp, #68\n\t"
       "mov r1, sp\n\t"
       "ldmia r0!, {r4-r11}\n\t"
       // Shifts are told from outputs, which advance as they do.
       "sub r8, r8, r6\n\t"
       "stmia r1!, {r4-r11}\n\t"
       "ldmia r0, {r4-r11}\n\t"
-      // The groups of a row modulo eight: 48 bytes of columns and 72 of code each.
+      // The other groups of a row modulo eight: 48 bytes of columns and 72 of code each.
       "sub r2, r6, r4\n\t"
       "mov r3, #48\n\t"
       "udiv r2, r2, r3\n\t"
+      "adr.w r3, 4f\n\t"
+      "cmp r2, #9\n\t"
+      "it hi\n\t"
+      "adrhi.w r3, 3f\n\t"
+      "orr r3, r3, #1\n\t"
+      "str r3, [sp, #64]\n\t"
+      "subs r2, r2, #1\n\t"
       "rsb r2, r2, #0\n\t"
       "and r2, r2, #7\n\t"
+      "it eq\n\t"
+      "moveq r2, #8\n\t"
       "add r2, r2, r2, lsl #3\n\t"
       "adr.w r5, 2f\n\t"
       "add r5, r5, r2, lsl #3\n\t"
@@ -84,21 +102,27 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "stmia r1, {r4-r11}\n\t"
       "ldr r6, [sp]\n\t"
       "1:\n\t"
-      "ldr r0, [r6]\n\t"
+      "ldr r5, [r6]\n\t"
       "ldr.w lr, [sp, #32]\n\t"
-      "mov r1, r0\n\t"
-      "mov r2, r0\n\t"
-      "mov r3, r0\n\t"
-      "mov r4, r0\n\t"
-      "mov r5, r0\n\t"
+      "ldr.w r10, [r12], #4\n\t"
+      "sxtb16 r11, r10\n\t"
+      "sxtb16 r10, r10, ror #8\n\t"
+      TINYMIA_FIRST_PAIR("r0", "r1")
+      TINYMIA_FIRST_PAIR("r2", "r3")
+      TINYMIA_FIRST_PAIR("r4", "r5")
       "ldr.w pc, [sp, #36]\n\t"
       ".balign 4\n\t"
       "2:\n\t"
       TINYMIA_GROUP TINYMIA_GROUP TINYMIA_GROUP TINYMIA_GROUP
       TINYMIA_GROUP TINYMIA_GROUP TINYMIA_GROUP TINYMIA_GROUP
+      "ldr.w pc, [sp, #64]\n\t"
+      ".balign 4\n\t"
+      "3:\n\t"
       "ldr r6, [sp, #40]\n\t"
       "cmp lr, r6\n\t"
       "bne.w 2b\n\t"
+      ".balign 4\n\t"
+      "4:\n\t"
       "ldmia.w sp, {r6-r11}\n\t"
       "add r6, r9\n\t"
       "ldr.w r9, [r7], #4\n\t"
@@ -125,7 +149,7 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "sub.w r12, r12, r1\n\t"
       "cmp r8, r0\n\t"
       "bne.w 1b\n\t"
-      "add sp, #64\n\t"
+      "add sp, #68\n\t"
       "pop {r4-r11, pc}\n\t"
       ".balign 4\n\t"
       "7:\n\t"

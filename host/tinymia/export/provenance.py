@@ -106,7 +106,8 @@ def seen_people(dataset: Dataset, bundle: Bundle) -> set[str]:
 
 
 def people_to_audit(dataset: Dataset, bundle: Bundle, wanted: Sequence[str]) -> list[str]:
-    """The audited people: those asked for, else all that the bundle has not seen.
+    """The audited people: those asked for, else those whom the bundle names for it in this very
+    file, else all that it has not seen.
 
     Raises:
         StudyError: somebody is unknown, or the bundle was trained on them, or on everybody.
@@ -123,7 +124,12 @@ def people_to_audit(dataset: Dataset, bundle: Bundle, wanted: Sequence[str]) -> 
                 f"The base model was trained on {person}: an audit would measure the base model.",
                 f"Audit one of: {', '.join(p for p in dataset.people if p not in seen)}.",
             )
-    chosen = list(wanted) or [p for p in dataset.people if p not in seen]
+    provenance = bundle.meta.get("provenance", {})
+    named = set[str]()
+    if provenance.get("dataset_sha256") == dataset.sha256:
+        named = set(provenance.get("audited_people", [])) - seen
+    chosen = list(wanted) or [p for p in dataset.people if p in named]
+    chosen = chosen or [p for p in dataset.people if p not in seen]
     if not chosen:
         raise StudyError("The base model was trained on everybody in this data set.")
     return chosen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -129,7 +129,7 @@ def train_fashion(seed: int = SEED, progress: Progress | None = None) -> Made:
     right = [float((a.argmax(axis=1) == labels).mean()) for a in (answers, codes)]
     if not np.isfinite(answers).all():
         raise ModelError("Training diverged.", "Take another --seed.")
-    bundle.meta["provenance"] |= {
+    provenance = bundle.meta["provenance"] | {
         "dataset": dataset.name,
         "dataset_sha256": dataset.sha256,
         "public_people": list(public),
@@ -137,7 +137,9 @@ def train_fashion(seed: int = SEED, progress: Progress | None = None) -> Made:
         "seed": seed,
         "tensorflow": tf.__version__,
     }
-    bundle.meta["accuracy"] = {"float": round(right[0], 4), "int8": round(right[1], 4)}
+    accuracy = {"float": round(right[0], 4), "int8": round(right[1], 4)}
+    # A new one: a bundle's bytes are made once.
+    bundle = replace(bundle, meta=bundle.meta | {"provenance": provenance, "accuracy": accuracy})
     return Made(
         bundle,
         complete,

@@ -126,6 +126,17 @@ def test_a_board_says_the_same_of_its_memory() -> None:
     assert fit.flash_short == 0
 
 
+def test_a_cortex_m_computes_what_the_twin_does() -> None:
+    """A file that was written here: its constants are read in place, by words of memory."""
+    from tinymia.twin import Twin
+
+    bundle = keyword_bundle()
+    windows = np.random.default_rng(6).integers(-128, 128, (3, 490)).astype(np.int8)
+    image = image_for(bundle.to_bytes(), "keywords-test")
+    with connect("qemu:netduinoplus2", image.elf) as opened:
+        np.testing.assert_array_equal(opened.board.infer(windows)[0], Twin(bundle).embed(windows))
+
+
 def test_rooms_of_boards_that_were_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
     from tinymia.study import memory
 
@@ -324,3 +335,63 @@ def test_inspecting_a_file_that_was_converted_with_float_ends(tmp_path: Path) ->
     assert known.refusal is None
     assert known.bundle is not None
     assert [way.depth for way in known.ways] == ["head"]
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_bench_shows_others_figures_beside_the_same_head_only(
+    same: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dataclasses import replace
+
+    from tinymia.cli import bench as verb
+    from tinymia.study.bench import BoardCost, OptionCost
+
+    bundle = replace(shipped(), front=None) if same else keyword_bundle()
+    options = [
+        OptionCost("plain SGD", {}, None, None),
+        OptionCost("clipping", {1: 4000.0, 8: 4100.0}, 455, 7000),
+    ]
+    monkeypatch.setattr(bench, "board_cost", lambda *_: BoardCost(1, 2, 3, 4, 5, 6))
+    monkeypatch.setattr(bench, "option_costs", lambda *_: options)
+    shown: list[Any] = []
+    monkeypatch.setattr(verb, "show", shown.append)
+
+    class Counted:
+        """A twin whose ticks are called instructions, as a simulator's are."""
+
+        unit = "instructions"
+
+        def __init__(self, opened: Any) -> None:
+            self.board = opened.board
+
+    from contextlib import contextmanager
+
+    @contextmanager
+    def opened(_: str, given: Bundle) -> Any:
+        with on_twin(given.to_bytes(), 1 << 18) as there:
+            yield Counted(there)
+
+    monkeypatch.setattr(verb, "connection", opened)
+    monkeypatch.setattr(verb, "_flash", lambda _: [])
+    windows = np.zeros((8, bundle.tail.dim if bundle.tail else 1), np.int8)
+    verb._board("twin:", bundle, windows, np.zeros(8, np.int64), np.ones(8, np.bool_))
+    names = list(shown[1].columns[0].cells)
+    assert any("AIfES" in name for name in names) == same
+    assert any("other projects" in str(text) for text in shown) == same
+    assert next(iter(shown[1].columns[1].cells)) == "does not fit"
+
+
+def test_a_bench_whose_first_part_is_refused_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinymia.cli import bench as verb
+
+    ran = []
+
+    def refuse(*_: Any) -> None:
+        raise DeviceError("No board today.")
+
+    monkeypatch.setattr(verb, "_board", refuse)
+    monkeypatch.setattr(verb, "_twin", lambda _: ran.append("twin"))
+    monkeypatch.setattr(verb, "_attacks", lambda *_: ran.append("attacks"))
+    code, said = call("bench")
+    assert (code, ran) == (1, ["twin", "attacks"])
+    assert "No board today" in said

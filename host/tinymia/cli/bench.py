@@ -20,6 +20,8 @@ from tinymia.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -66,6 +68,7 @@ def command(
     """
     from tinymia import data
     from tinymia.data.splits import draw, model_pool
+    from tinymia.errors import TinymiaError
     from tinymia.export.provenance import people_to_audit
 
     bundle = load_bundle(bundle_path)
@@ -73,15 +76,27 @@ def command(
     loaded.check_model(bundle.meta)
     wanted = [person] if person else []
     pool = model_pool(loaded, people_to_audit(loaded, bundle, wanted)[0], bundle.meta)
-    wanted_parts = parts or PARTS
-    if "board" in wanted_parts:
+
+    def board() -> None:
         member = draw(pool, 1, 0).member
         windows = bundle.quantize(pool.windows.x)
         _board(target, bundle, windows, pool.windows.y, member)
-    if "twin" in wanted_parts:
-        _twin(bundle)
-    if "attacks" in wanted_parts:
-        _attacks(bundle, loaded, pool.person)
+
+    measures: dict[str, Callable[[], None]] = {
+        "board": board,
+        "twin": lambda: _twin(bundle),
+        "attacks": lambda: _attacks(bundle, loaded, pool.person),
+    }
+    failed: TinymiaError | None = None
+    for part in parts or PARTS:
+        try:
+            measures[part]()
+        except TinymiaError as error:  # the other parts have figures all the same
+            if failed is not None:
+                click.echo(f"error: {failed}", err=True)
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 def _board(

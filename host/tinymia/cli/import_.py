@@ -143,7 +143,7 @@ def command(
     else:
         file = _read(model, ModelError)
     if labels_file is not None:
-        labels = tuple(_read(labels_file, BundleError).decode("utf-8", "replace").split("\n"))
+        labels = tuple(_read(labels_file, BundleError).decode("utf-8-sig", "replace").splitlines())
         labels = tuple(line.strip() for line in labels if line.strip())
     wanted = Wanted(
         labels,
@@ -267,13 +267,16 @@ def _trained(imported: Imported, train: str) -> str:
 
 def _same(checked: Checked) -> str:
     inputs = "of the examples given" if checked.real else "random and extreme ones"
+    whole = "TensorFlow Lite's" if checked.engine != "twin" else "its own"
     return (
         f"all {thousands(checked.values)} bytes of the embeddings, {checked.inputs} inputs"
-        f" ({inputs}): the firmware's interpreter beside TensorFlow Lite's on the whole file"
+        f" ({inputs}): the firmware's interpreter beside {whole} on the whole file"
     )
 
 
 def _answers(checked: Checked) -> str:
+    if checked.same_top is None:
+        return "not compared: TensorFlow Lite does not take the file"
     text = f"{100 * checked.same_top:.1f} % of the top answers are the file's"
     if checked.largest is not None:
         text += f"; a probability differs by at most {checked.largest:.4f}"

@@ -82,11 +82,10 @@ def output_at(tflite: bytes, tensor: int) -> bytes:
 def _check_sources(graph: Graph, source: int, needed: set[int]) -> None:
     for tensor in sorted(needed - {source}):
         info = graph.tensors[tensor]
-        if info.data is None and graph.writer(tensor) is None:
+        if info.data is None and graph.writer(tensor) is None and not info.variable:
             raise ModelError(
-                f"{sentence(str(info))} is neither computed nor a constant, and another input"
-                " than the one that is kept.",
-                "Convert a model of one input and without variables.",
+                f"{sentence(str(info))} is neither computed nor a constant.",
+                "Convert a model of one input, of which everything is computed.",
             )
 
 

@@ -28,6 +28,7 @@ class TensorInfo:
         scales, zero_points: of its quantisation; empty: it has none.
         axis: along which there is a scale each, where there are several.
         data: (bytes,) uint8, if it is a constant.
+        variable: whether it keeps a state from one run to the next.
     """
 
     number: int
@@ -39,6 +40,7 @@ class TensorInfo:
     zero_points: NDArray[np.int64]
     axis: int
     data: NDArray[np.uint8] | None
+    variable: bool
 
     def __str__(self) -> str:
         sides = "x".join(map(str, self.shape)) or "one number"
@@ -173,6 +175,7 @@ def _tensor(model: Any, graph: Any, number: int, kinds: dict[int, str]) -> Tenso
         zero_points=_array(q.ZeroPointAsNumpy() if q else 0).astype(np.int64),
         axis=int(q.QuantizedDimension()) if q else 0,
         data=data if isinstance(data, np.ndarray) and data.size else None,
+        variable=bool(table.IsVariable()),
     )
 
 

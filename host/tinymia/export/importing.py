@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
@@ -83,6 +84,7 @@ def import_tflite(tflite: bytes, wanted: Wanted) -> Imported:
             float numbers inside; names operator, its number and tensor.
         BundleError: labels, channels, shape or depth do not fit the model.
     """
+    _check_text(wanted)
     graph = read_graph(tflite)
     found = find_tail(graph, cut_ends=wanted.cut_ends)
     classes = found.tail.classes
@@ -105,6 +107,19 @@ def import_tflite(tflite: bytes, wanted: Wanted) -> Imported:
     trainable = sum(r.parametric for r in whole.records)
     blocked = None if last is None else operators[last]
     return Imported(bundle, tflite, graph, found, trainable, kept, blocked)
+
+
+def _check_text(wanted: Wanted) -> None:
+    """Raise BundleError for names that are no text, and numbers that are none."""
+    for text in (wanted.name, wanted.file, *wanted.labels, *wanted.channels):
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:  # bytes of a command line in another encoding
+            raise BundleError(
+                f"{text!r} is no text in UTF-8.", "Write names in UTF-8, and rename the file."
+            ) from error
+    if not math.isfinite(wanted.rate_hz) or wanted.rate_hz < 0:
+        raise BundleError(f"A rate of {wanted.rate_hz:g} Hz cannot be.", "Give --rate in Hz.")
 
 
 def with_fewer_layers(bundle: Bundle, train: str) -> Bundle:

@@ -58,9 +58,12 @@ def load_examples(what: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         raise DataError(f"{path} is no array of examples: {error}.", _WHAT) from error
     if found is None or found.ndim < 2 or found.dtype.kind not in "fiub" or not len(found):
         raise DataError(f"{path} holds no array of examples (n, ...).", _WHAT)
-    examples: NDArray[np.float32] = found.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large is infinite then, and refused
+        examples: NDArray[np.float32] = found.astype(np.float32)
     if not np.isfinite(examples).all():
-        raise DataError(f"{path} holds NaN or infinity.", "Drop those examples.")
+        raise DataError(
+            f"{path} holds NaN, infinity or a number beyond float32.", "Drop those examples."
+        )
     return examples
 
 

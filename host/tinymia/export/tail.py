@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tinymia.errors import ModelError
 from tinymia.export.bundle import Tail
 from tinymia.export.graph import ALIASES, Graph, OperatorInfo, TensorInfo, sentence
+from tinymia.export.layers import MAX_CLASSES, MAX_DIM
 
 _ANSWERS = ("SOFTMAX", "LOG_SOFTMAX", "LOGISTIC")
 _ENDS = ("QUANTIZE", "DEQUANTIZE")
@@ -67,6 +68,12 @@ def find_tail(graph: Graph, *, cut_ends: bool = True) -> Found:
         raise ModelError(
             f"{_begin(graph, operator)} answers {times} times an example.",
             "A tail answers once: convert with a batch of 1 and pool over time or place before it.",
+        )
+    if len(weights) > MAX_CLASSES or weights.shape[1] > MAX_DIM:
+        raise ModelError(
+            f"{_begin(graph, operator)} makes {len(weights)} numbers of {weights.shape[1]}.",
+            f"A device trains a last layer to at most {MAX_CLASSES} classes, from at most {MAX_DIM}"
+            " numbers: pool before it, or train one to fewer classes.",
         )
     if len(weights) == 1:
         if answers != "LOGISTIC":

@@ -91,13 +91,13 @@ def option_costs(
         first, parameters = depth.resolve(bundle, trained)
         try:
             board.layout(first, augments)
+            room = min(len(windows), board.info(fresh=True).store_capacity)
+            recipe.store(board, recipe.Layout(first, augments), windows[:room], labels[:room])
         except BoardRefusedError:  # training from there does not fit the board at all
             for name, _, _ in group:
                 out.append(OptionCost(name, {}, None, None))
                 advance(1)
             continue
-        room = min(len(windows), board.info(fresh=True).store_capacity)
-        recipe.store(board, recipe.Layout(first, augments), windows[:room], labels[:room])
         members = np.ones(room, np.bool_)
         for name, _, settings in group:
             steps: dict[int, float] = {}

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.errors import ModelError
+from tinymia.errors import ModelError, TinymiaError
+from tinymia.export.bundle import pack_sections
 from tinymia.export.convert import run
 from tinymia.export.cut import between, output_at
 from tinymia.export.graph import TensorInfo, read_graph
 from tinymia.export.importing import Imported
+from tinymia.export.layers import dense
 from tinymia.study.memory import refused
 from tinymia.twin import Twin
 
@@ -31,8 +33,10 @@ class Checked:
         inputs: how many examples both were given.
         real: whether they were given by the user; else they are random codes and extremes.
         values: bytes of embeddings that were compared; all were equal.
-        engine: what ran the file.
-        same_top: share of the examples with the same top answer.
+        engine: what ran the whole file: TensorFlow Lite's reference kernels, of tflite-runtime
+            ("runtime-reference") or TensorFlow ("reference"), or the firmware's ("twin") where
+            both refuse it.
+        same_top: share of the examples with the same top answer; None: not compared.
         largest: difference between two probabilities; None where the file gives bare logits.
     """
 
@@ -40,7 +44,7 @@ class Checked:
     real: bool
     values: int
     engine: str
-    same_top: float
+    same_top: float | None
     largest: float | None
 
 
@@ -92,32 +96,45 @@ def check_import(imported: Imported, samples: NDArray[np.int8] | None = None) ->
     codes = codes.reshape(len(codes), -1)
     given = as_file_takes(imported.graph.tensors[imported.graph.inputs[0]], found.source, codes)
     embeddings = twin.embed(codes)
-    embedding_file = output_at(imported.tflite, found.embedding.number)
-    engine, there = "", None
-    for engine in _ENGINES:
+    whole = output_at(imported.tflite, found.embedding.number)
+    engine = ""
+    for name in _ENGINES:
         try:
-            there = run(embedding_file, given, engine)
+            there = run(whole, given, name)
         except ModelError:
-            if engine == _ENGINES[-1] and there is None:
-                raise
-            continue  # it is not installed, or lacks an operator that the other one has
+            continue  # it is not installed, or does not take the file
+        engine = name
         if np.array_equal(there, embeddings):
             break
-    else:
-        assert there is not None
-        away = there != embeddings
+    if not engine:
+        engine, there = "twin", _on_twin(whole, codes, embeddings.shape[1])
+    away = there != embeddings
+    if away.any():
         raise ModelError(
             f"The imported bundle computes other embeddings than the file: {int(away.sum())} of"
             f" {away.size} bytes differ, for {int(away.any(axis=1).sum())} of {len(codes)} inputs.",
             "This is a fault of tinymia: please report it, with the file.",
         )
-    outputs = real(
-        imported.graph.tensors[imported.graph.outputs[0]], run(imported.tflite, given, engine)
-    )
+    known = len(codes), samples is not None, embeddings.size, engine
+    if engine == "twin":
+        return Checked(*known, None, None)
+    last = imported.graph.tensors[imported.graph.outputs[0]]
+    outputs = real(last, run(imported.tflite, given, engine))
     assert bundle.tail is not None
     ours = bundle.tail.probabilities(bundle.dequantize_embedding(embeddings))
-    same, largest = _answers(outputs, ours, found.answers)
-    return Checked(len(codes), samples is not None, embeddings.size, engine, same, largest)
+    return Checked(*known, *_answers(outputs, ours, found.answers))
+
+
+def _on_twin(tflite: bytes, codes: NDArray[np.int8], values: int) -> NDArray[np.int8]:
+    """What a whole file gives on the firmware's interpreter."""
+    tail = dense(np.zeros((2, values), np.float32), np.zeros(2, np.float32))
+    sections = [("MODL", tflite), ("LAYR", tail.to_bytes()), ("META", b"{}")]
+    try:
+        return Twin(pack_sections(sections)).embed(codes)
+    except TinymiaError as error:
+        raise ModelError(
+            f"No interpreter here takes the whole file: {error.message}", error.hint
+        ) from error
 
 
 def _answers(

@@ -82,6 +82,14 @@ def people(**changes: object) -> bytes:
     return out.getvalue()
 
 
+def examples(**changes: object) -> bytes:
+    """A small data set of examples."""
+    arrays = {"x": np.eye(2), "y": np.array(["a", "b"]), "person": np.array(["x", "y"])}
+    out = io.BytesIO()
+    np.savez(out, **(arrays | changes))  # type: ignore[arg-type]
+    return out.getvalue()
+
+
 FILES: dict[str, bytes] = {
     "terabyte.npy": npy((2**40 // 1200, 50, 6)),
     "exabytes.npy": npy((2**62, 50, 6)),
@@ -104,6 +112,7 @@ FILES: dict[str, bytes] = {
     "nul.toml": b'[personalize]\nout = "a\\u0000b"\n',
     "empty": b"",
     "half.npz": people(person=np.array(["x", HALF])),
+    "half-examples.npz": examples(person=np.array(["x", HALF])),
     "half-label.npz": people(labels=np.array([HALF, "b"])),
     "half-channel.npz": people(channel_names=np.array([HALF, *"bcdef"])),
 }
@@ -222,9 +231,11 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     (("flash", "--board", "mps2_an385"), "is simulated: there is nothing to flash"),
     (("flash", "--board", "nucleo_f446re", "--image", ""), "A path cannot be empty"),
     (("boards", "--results", "empty"), "cannot be read as results"),
-    (("data", ""), "Is a directory"),
+    (("data", ""), "not clear what . is"),
+    (("data", "half-examples.npz"), "which is no text"),
     (("data", "half.npz"), "which is no text"),
-    (("data", "empty"), "is not a plain .npz file"),
+    (("data", "empty"), "not clear what empty is"),
+    (("data", "npz:empty"), "is not a plain .npz file"),
     (("report", HALF), "Cannot read"),
     (("report", ""), "A path cannot be empty"),
 ]

@@ -184,6 +184,23 @@ class Dataset(Protocol):
         """Titles and rows of a table of everybody."""
 
 
+def _is_text(text: str) -> bool:
+    """Whether it can be written to a file: no halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def check_names(owner: object, names: Sequence[str]) -> None:
+    """Raise DataError unless what these attributes of a data set hold is text."""
+    for name in names:
+        wrong = [text for text in map(str, np.unique(getattr(owner, name))) if not _is_text(text)]
+        if wrong:
+            raise DataError(f"`{name}` holds {wrong[0]!r}, which is no text.")
+
+
 def index_of(name: str, people: Sequence[str], person: str) -> int:
     """Position of a person; raises DataError for somebody unknown."""
     if person not in people:

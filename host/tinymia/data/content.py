@@ -156,5 +156,5 @@ def fingerprint(parts: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
             hashes, telling = runs(x)
             found.append(hashes[telling])
         else:
-            found.append(whole(x))
+            found.append(whole(x[(x != x[:, :1]).any(axis=1)]))
     return np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64)

@@ -19,6 +19,7 @@ from tinymia.data.base import (
     Pool,
     Windows,
     channel_order,
+    check_names,
     for_model,
     index_of,
     input_shape,
@@ -26,15 +27,6 @@ from tinymia.data.base import (
     without_repeats,
 )
 from tinymia.errors import DataError
-
-
-def _is_text(text: str) -> bool:
-    """Whether it can be written to a file: no halves of characters."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)
@@ -102,15 +94,9 @@ class PersonalDataset:
                     f"(first at sample {first}).",
                     "Repair or cut that part out.",
                 )
-        self._check_names()
+        check_names(self, ("person", "recording_id", "arm", "channel_names", "label_names"))
         if self.labels.min() < 0 or self.labels.max() >= len(self.label_names):
             raise DataError("A label lies outside `label_names`.")
-
-    def _check_names(self) -> None:
-        for name in ("person", "recording_id", "arm", "channel_names", "label_names"):
-            wrong = [text for text in map(str, getattr(self, name)) if not _is_text(text)]
-            if wrong:
-                raise DataError(f"`{name}` holds {wrong[0]!r}, which is no text.")
 
     @cached_property
     def people(self) -> tuple[str, ...]:

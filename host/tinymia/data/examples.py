@@ -16,6 +16,7 @@ from tinymia.data.base import (
     Pool,
     Windows,
     channel_order,
+    check_names,
     fitted,
     for_model,
     index_of,
@@ -73,6 +74,7 @@ class ExampleSet:
             raise DataError("`y` must be whole numbers, indices into `label_names`.")
         if self.y.max() >= len(self.label_names):
             raise DataError("A label lies outside `label_names`.")
+        check_names(self, ("person", "label_names", "channel_names"))
         if self.x.dtype.kind == "f":
             flat = self.x.reshape(count, -1)
             # As float32, which is what a model gets: a larger number is infinite there.

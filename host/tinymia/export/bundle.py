@@ -288,7 +288,9 @@ class Bundle:
         except (TypeError, ValueError) as error:
             raise DataError(f"{given} must be one numeric array (n, ...).") from error
         if raw.dtype.kind not in "biuf":
-            raise DataError(f"{given} must be a numeric array (n, ...), but are {raw.dtype}.")
+            raise DataError(
+                f"{given} must be a numeric array (n, ...), but {raw.dtype} is no real number."
+            )
         hint = ""
         if window is not None:
             rate = window.get("rate_hz")

@@ -186,15 +186,17 @@ def test_the_first_operator_that_is_refused() -> None:
         graph = read_graph(data)
         found = refused(data, graph)
         assert found is not None
-        assert found.operator is not None
-        assert (found.operator.number, found.operator.name) == (at, "COS")
-        assert found.words(graph).startswith(f"Operator {at}, COS, which gives tensor {at + 1} ")
+        assert (found.operator, found.tensor) == (at, None)
+        said = found.words(graph.operators[at], None, graph)
+        assert said.startswith(f"Operator {at}, COS, which gives tensor {at + 1} ")
     tensors[2].type, tensors[2].scale = INT32, None
-    data = hm.build(tensors[:3], good[:1], outputs=[2])
-    found = refused(data, read_graph(data))
+    data = hm.build(tensors[:3], good)
+    graph = read_graph(data)
+    found = refused(data, graph)
     assert found is not None
-    assert found.operator is None
-    assert "ensor 2 (int32, 1x4x4x2)" in found.words(read_graph(data))
+    assert (found.operator, found.tensor) == (None, 2)  # the output
+    said = found.words(None, graph.tensors[2], graph)
+    assert said.startswith("Tensor 2 (int32, 1x4x4x2) is not int8")
 
 
 def test_who_is_in_the_arena_when() -> None:

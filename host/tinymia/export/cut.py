@@ -22,6 +22,16 @@ def between(graph: Graph, source: int, target: int) -> list[OperatorInfo]:
     return _between(graph, source, target)[0]
 
 
+def tensors_between(graph: Graph, source: int, target: int) -> list[int]:
+    """The tensors that :func:`cut` keeps, in their new order; raises ModelError as it does."""
+    kept, open_shape = _between(graph, source, target)
+    used = {source, target}
+    for op in kept:
+        read = op.inputs[:1] if op.number in open_shape else op.inputs
+        used.update(t for t in (*read, *op.outputs) if t >= 0)
+    return sorted(used)
+
+
 def _between(graph: Graph, source: int, target: int) -> tuple[list[OperatorInfo], set[int]]:
     """These operators, and the numbers of those whose shape is computed."""
     needed, kept, open_shape = {target}, [], set()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinymia.errors import ModelError, TinymiaError
 from tinymia.export.bundle import pack_sections
 from tinymia.export.convert import run
-from tinymia.export.cut import between, output_at
+from tinymia.export.cut import between, output_at, tensors_between
 from tinymia.export.graph import TensorInfo, read_graph
 from tinymia.export.importing import Imported
 from tinymia.export.layers import dense
@@ -61,18 +61,18 @@ def check_loads(imported: Imported) -> None:
     found = refused(imported.bundle.model, read_graph(imported.bundle.model))
     if found is None:
         return
-    if found.operator is None:
-        raise ModelError(f"{found.words(imported.graph)}.")
-    # In the file it has another number.
+    # In the file, operator and tensor have other numbers.
     graph, taken = imported.graph, imported.found
-    kept = between(graph, taken.source.number, taken.embedding.number)
-    operator = kept[found.operator.number]
+    operators = between(graph, taken.source.number, taken.embedding.number)
+    tensors = tensors_between(graph, taken.source.number, taken.embedding.number)
+    operator = None if found.operator is None else operators[found.operator]
+    tensor = None if found.tensor is None else graph.tensors[tensors[found.tensor]]
     hint = _UNSUPPORTED
-    if operator.name in _OPEN_BATCH:
+    if operator is not None and operator.name in _OPEN_BATCH:
         hint = "Converters leave it behind where the batch is open: convert with a batch of 1."
-    elif operator.name in ("QUANTIZE", "DEQUANTIZE"):
+    elif tensor is not None and tensor.type == "float32":
         hint = "Convert with full-integer quantisation, so that no part of it runs in float."
-    raise ModelError(f"{found.words(graph, operator)}.", hint)
+    raise ModelError(found.words(operator, tensor, graph), hint)
 
 
 def check_import(imported: Imported, samples: NDArray[np.int8] | None = None) -> Checked:

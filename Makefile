@@ -74,7 +74,7 @@ lint: setup ## Linters and type checks, Python and C++
 	@$(BIN)/mypy
 	@$(BIN)/python firmware/protocol/generate.py --check
 	@git ls-files 'firmware/*.cc' 'firmware/*.h' 'host/native/*.cc' 'host/native/*.h' \
-	  'tests/native/*' | grep -v -e status.h -e messages.h -e declared.h \
+	  'tests/native/*' 'tests/fuzz/*.cc' 'tests/fuzz/*.h' | grep -v -e status.h -e messages.h -e declared.h \
 	  | xargs $(BIN)/clang-format --dry-run --Werror
 	@git ls-files 'firmware/lib/*.cc' 'firmware/src/*.cc' \
 	  | xargs -P 2 -n 4 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- $(TIDY_FLAGS) 2>/dev/null' clang-tidy
@@ -95,6 +95,11 @@ test-all: setup lint ## All cases, on all boards that are simulated
 .PHONY: speed
 speed: setup ## Rates and times that must hold on a machine without other work
 	@$(BIN)/pytest tests hil -m speed --target simulated $(PYTEST_FLAGS)
+
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: setup ## Search the firmware for inputs that break it (SECONDS=60 for each of four; clang)
+	@$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
 .PHONY: clean
 clean: ## Remove what was built, but not results

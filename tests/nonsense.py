@@ -156,7 +156,7 @@ NONSENSE: dict[str, tuple[set[int], Callable[[], bytes]]] = {
     ),
     "bias_of_another_scale": (
         {BIAS_SCALE},
-        lambda: network(tensors={2: Tensor((5,), INT32, 0.02, data=[1] * 5)}),
+        lambda: network(tensors={2: Tensor((5,), INT32, 0.02, data=[900] * 5)}),
     ),
     "bias_without_a_scale": (
         {BIAS_SCALE},

@@ -152,6 +152,20 @@ def test_a_window_needs_neither_rate_nor_names(base: Bundle, watch: PersonalData
     assert again.input_shape == (50, 6)
 
 
+def test_a_shape_alone_tells_how_recordings_are_cut(base: Bundle, watch: PersonalDataset) -> None:
+    """A model that was imported without rate and names."""
+    for shape in ([50, 1, 6], [50, 6]):
+        bundle = with_meta(base, window=None, input=base.meta["input"] | {"shape": shape})
+        watch.check_model(bundle.meta)
+        pool = watch.pool("p07", bundle.meta)
+        codes = bundle.quantize(pool.windows.x)
+        assert codes.shape == (len(pool), *shape)
+        assert codes.tobytes() == base.quantize(pool.windows.x).tobytes()
+    for shape in ([6, 50], [300], [10, 5, 6]):
+        with pytest.raises(DataError, match="holds recordings of 6 channels"):
+            watch.check_model(picture_meta(shape))
+
+
 # --- examples ---
 
 
@@ -188,6 +202,34 @@ def test_examples_are_drawn_one_by_one_in_equal_shares() -> None:
     np.testing.assert_array_equal(
         dataset.x[stored["recording"]].reshape(pool.windows.x.shape), pool.windows.x
     )
+
+
+def test_a_study_of_examples_is_planned_and_told() -> None:
+    from tinymia.study import describe
+    from tinymia.study.lab import public_of
+    from tinymia.study.people import plan
+    from tinymia.study.settings import StudySettings
+
+    bundle = picture_bundle([8, 8, 1])
+    settings = StudySettings(members=40, repetitions=3)
+    dataset = replace(pictures(people=5), notes=("They name no people",))
+    people = plan(settings, dataset, ["p0", "p3"], bundle)
+    assert [person.windows.shape for person in people] == [(120, 8, 8, 1)] * 2
+    split = describe.split(settings, people)
+    assert (split.block, split.gap_samples, split.nearest_samples) == (1, 0, None)
+    assert "none is in both, by content" in split.note
+    told = describe.notes(bundle, dataset, people)
+    assert told[0] == "They name no people."
+    assert "could not be checked" in told[-1]
+    public = public_of(dataset, bundle, ["p0", "p3"])
+    assert public.windows.shape == (360, 8, 8, 1)
+    assert public.block_length == 1
+    assert public_of(dataset, bundle, dataset.people).windows.shape == (0, 8, 8, 1)
+    # Of many people there are a few examples each, within the store's size.
+    crowd = replace(dataset, person=np.array([f"q{i:03d}" for i in np.arange(600) % 200]))
+    assert 300 <= len(public_of(crowd, bundle, ["q000"])) <= 500
+    with pytest.raises(DataError, match="beyond"):
+        plan(settings, replace(dataset, x=dataset.x * 15), ["p0"], bundle)
 
 
 def test_groups_are_members_together() -> None:
@@ -463,6 +505,15 @@ def test_a_picture_that_is_there_twice_is_kept_once() -> None:
     assert not set(pool.windows.recording.tolist()) & set(range(50, 60))
 
 
+def test_clips_of_sound_that_overlap_are_found() -> None:
+    rng = np.random.default_rng(4)
+    sound = rng.integers(-3000, 3000, 40_000).astype(np.int16)
+    x = np.stack([sound[at : at + 8000] for at in (0, 8000, 15_500, 30_000)])
+    x[3, 2000:6000] = 0
+    assert content.repeats(x, np.arange(4)).tolist() == [False, False, True, False]
+    assert not content.repeats(x[[0, 1, 3]], np.arange(3)).any()
+
+
 def test_a_sensor_that_lies_still_repeats_nothing() -> None:
     x = np.zeros((40, 50, 3), np.float32)
     x[..., 2] = 1.0
@@ -589,3 +640,20 @@ def test_labels_with_commas_are_quoted(base: Bundle, tmp_path: Path) -> None:
     )
     assert said.exit_code == 0, said.output
     assert said.stdout.splitlines()[0].startswith('window,answer,"a,""b""",ABD')
+
+
+def test_the_models_own_rate_holds_where_none_is_given(tmp_path: Path) -> None:
+    from tinymia.cli.catalogue import PERSONALIZE, chosen
+
+    meta = picture_meta([8, 8], training={"learning_rate": 0.05, "batch": 4, "said_by": "card"})
+    plain = chosen(PERSONALIZE, {}, None)
+    assert (plain.training.learning_rate, plain.training.batch) == (0.2, 8)
+    of_model = plain.of_model(meta).training
+    assert (of_model.learning_rate, of_model.batch) == (0.05, 4)
+    assert plain.of_model(picture_meta([8, 8])).training == plain.training
+    (flag,) = (option.name for option in PERSONALIZE if option.key == "learning_rate")
+    given = chosen(PERSONALIZE, {flag: 0.1}, None).of_model(meta).training
+    assert (given.learning_rate, given.batch) == (0.1, 4)
+    (tmp_path / "c.toml").write_text("[training]\nbatch = 16\n")
+    filed = chosen(PERSONALIZE, {}, tmp_path / "c.toml").of_model(meta).training
+    assert (filed.learning_rate, filed.batch) == (0.05, 16)

@@ -288,6 +288,38 @@ def _transpose_conv(rng: Draw) -> bytes:
     return hm.build(tensors, [Op(hm.TRANSPOSE_CONV, inputs, [4], "TransposeConv", fields)])
 
 
+def _lstm(rng: Draw) -> bytes:
+    batch, steps, inputs = _shape(rng, 3, 6)
+    units = int(rng.integers(1, 7))
+    time_first = bool(rng.integers(0, 2))
+    source = _data(rng, (steps, batch, inputs) if time_first else (batch, steps, inputs))
+    hidden = {"scale": _scale(rng, 0.003, 0.02), "zero_point": int(rng.integers(-20, 20))}
+    output = (*source.shape[:2], units)
+    tensors = [source]
+    for columns in (inputs, units):
+        for _ in range(4):
+            weights = rng.integers(-127, 128, (units, columns))
+            tensors.append(Tensor((units, columns), scale=_scale(rng, 1e-3, 0.02), data=weights))
+    for i in range(4):
+        scale = float(source.scale) * float(tensors[1 + i].scale)  # type: ignore[arg-type]
+        data = rng.integers(-2000, 2000, units)
+        tensors.append(Tensor((units,), INT32, scale, data=data))
+    cell_scale = 2.0 ** -int(rng.integers(8, 16))
+    tensors += [
+        Tensor((batch, units), variable=True, **hidden),
+        Tensor((batch, units), hm.INT16, cell_scale, variable=True),
+        Tensor(output, **hidden),
+    ]
+    order = [0, *range(1, 9), -1, -1, -1, *range(9, 13), -1, -1, 13, 14, -1, -1, -1, -1]
+    fields = {
+        "fusedActivationFunction": 4,
+        "timeMajor": time_first,
+        "cellClip": float(rng.choice([0.0, 0.5, 10.0])),
+    }
+    op = Op(hm.UNIDIRECTIONAL_SEQUENCE_LSTM, order, [15], "UnidirectionalSequenceLSTM", fields)
+    return hm.build(tensors, [op])
+
+
 MODELS: dict[str, Model] = {
     "quantize": _unary(hm.QUANTIZE),
     "logistic": _unary(hm.LOGISTIC, scale=1 / 256, zero_point=-128),
@@ -313,6 +345,7 @@ MODELS: dict[str, Model] = {
     "gather": _gather,
     "batch_matmul": _batch_matmul,
     "transpose_conv": _transpose_conv,
+    "lstm": _lstm,
 }
 
 DRAWS = 60

@@ -268,3 +268,55 @@ def test_a_refusal_says_where() -> None:
     ops[1] = Op(31, [1], [2])
     assert Interpreter(hm.build(tensors, ops)).where == (1, 31)
     assert Interpreter(hm.build(tensors, ops[:1], [0], [])).where == (1, 0)
+
+
+def _streaming(order: str = "read, assign", name: bytes = b"b", code: int = hm.VAR_HANDLE) -> bytes:
+    """Adds two variables to the input: one that is set at the start, and one that is not."""
+    handle = Tensor((), hm.RESOURCE, None)
+    quantized: dict[str, Any] = {"scale": 0.1, "zero_point": -7}
+    tensors = [
+        Tensor((1, 5), **quantized),
+        *(handle, handle),
+        *(Tensor((1, 5), **quantized) for _ in range(4)),
+    ]
+    read = Op(hm.READ_VARIABLE, [2], [4], "ReadVariable", {})
+    ops = [
+        Op(hm.CALL_ONCE, [], [], "CallOnce", {"initSubgraphIndex": 1}),
+        Op(hm.VAR_HANDLE, [], [1], "VarHandle", {"sharedName": b"a"}),
+        Op(hm.VAR_HANDLE, [], [2], "VarHandle", {"sharedName": b"b"}),
+        Op(hm.READ_VARIABLE, [1], [3], "ReadVariable", {}),
+        *([read] if order == "read, assign" else []),
+        Op(hm.ASSIGN_VARIABLE, [2, 0], [], "AssignVariable", {}),
+        *([] if order == "read, assign" else [read]),
+        Op(hm.ADD, [0, 3], [5], "Add", {}),
+        Op(hm.ADD, [5, 4], [6], "Add", {}),
+        Op(hm.ASSIGN_VARIABLE, [1, 6], [], "AssignVariable", {}),
+    ]
+    start = Tensor((1, 5), data=[100, -100, 3, 2, 1], **quantized)
+    once = [
+        Op(code, [], [0], "VarHandle", {"sharedName": name}),
+        Op(hm.ASSIGN_VARIABLE, [0, 1], [], "AssignVariable", {}),
+    ]
+    return hm.build(tensors, ops, once=([handle, start], once))
+
+
+def test_variables_start_anew_with_every_window() -> None:
+    from tflite_micro import runtime
+
+    model = _streaming()
+    interpreter = Interpreter(model)
+    assert interpreter.status == OK, interpreter.where
+    inputs = probe_inputs((1, 5), seed=5, count=20)
+    answers = interpreter.run(inputs)
+    for window, answer in zip(inputs, answers, strict=True):
+        known: Any = runtime.Interpreter.from_bytes(model)
+        known.set_input(window, 0)
+        known.invoke()
+        np.testing.assert_array_equal(answer, known.get_output(0))
+    other = Interpreter(_streaming(name=b"c")).run(inputs)  # both start at zero
+    assert np.any(other != answers)
+
+
+def test_variables_that_are_not_known_at_the_start() -> None:
+    assert Interpreter(_streaming("assign, read")).where == (5, hm.READ_VARIABLE)
+    assert Interpreter(_streaming(code=hm.RELU)).where == (3, hm.READ_VARIABLE)

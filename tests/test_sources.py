@@ -199,6 +199,9 @@ def test_text_in_another_encoding_is_named(folder: Path) -> None:
     manifest.write_bytes(manifest.read_text().replace("bob,sit", "bøb,sit").encode("latin-1"))
     with pytest.raises(DataError, match=r"manifest\.csv, row 5: byte 0xf8 is not UTF-8"):
         data.load(folder)
+    manifest.write_bytes("file,person\n".encode("utf-16") + b"\0")
+    with pytest.raises(DataError, match=r"manifest\.csv, row 2: byte 0x00 is not UTF-16-LE"):
+        data.load(folder)
 
 
 # --- tables ---

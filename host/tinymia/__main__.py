@@ -1,5 +1,19 @@
-"""`python -m tinymia`."""
+"""`tinymia`, and `python -m tinymia`."""
 
-from tinymia.cli.main import main
+from __future__ import annotations
 
-main()
+import sys
+
+
+def main() -> None:
+    """Run the command line; Ctrl-C ends it in one line while it is still being imported, too."""
+    try:
+        from tinymia.cli.main import main as run
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted\n")
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -6,20 +6,20 @@ from pathlib import Path
 
 import click
 
-from tinymia.cli.options import progress, show, table
+from tinymia.cli.options import FilePath, progress, show, table
 
 
 @click.command()
 @click.option(
     "--results",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="What `pytest hil --results FILE` wrote; can be given again. Adds who ran what.",
 )
 @click.option(
     "--write",
     "readme",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Put the table between its marks in this Markdown file.",
 )
 def command(results: tuple[Path, ...], readme: Path | None) -> None:

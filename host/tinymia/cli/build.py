@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinymia.cli.options import bundle_option, load_bundle, thousands
+from tinymia.cli.options import FilePath, bundle_option, load_bundle, thousands
 
 
 @click.command()
@@ -14,7 +14,7 @@ from tinymia.cli.options import bundle_option, load_bundle, thousands
 @click.option(
     "--board", default="stm32f405", show_default=True, help="Board; `tinymia boards` lists them."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Image file (.elf, .bin and .hex).")
+@click.option("--out", type=FilePath(), help="Image file (.elf, .bin and .hex).")
 @click.option("--verbose", is_flag=True, help="Show the compiler's output.")
 def command(bundle_path: Path | None, board: str, out: Path | None, verbose: bool) -> None:
     """Compile the firmware with PlatformIO and bake a bundle into it.

@@ -64,7 +64,7 @@ _AUDIT = (
     Option(
         "audit", "deep_epochs", Type.WHOLE, _STUDY.deep_epochs, "epochs of those runs on it", low=1
     ),
-    Option("audit", "bundle", Type.TEXT, None, _BUNDLE),
+    Option("audit", "bundle", Type.PATH, None, _BUNDLE),
     Option("audit", "data", Type.TEXT, _STUDY.dataset, _DATA),
     Option(
         "audit", "person", Type.NAMES, (), "person to audit; else all whom the base has not seen"
@@ -131,7 +131,7 @@ _AUDIT = (
     Option("audit", "force", Type.SWITCH, False, _FORCE),
     Option("audit", "boards", Type.WHOLE, 0, "twins or simulators side by side; 0: one a core"),
     *_interruption("audit"),
-    Option("audit", "out", Type.TEXT, "audit", "folder of the results"),
+    Option("audit", "out", Type.PATH, "audit", "folder of the results"),
 )
 _PERSONALIZE = (
     Option(
@@ -141,7 +141,7 @@ _PERSONALIZE = (
         "qemu:netduinoplus2",
         "where to train: qemu:netduinoplus2, serial:/dev/ttyACM0, twin:",
     ),
-    Option("personalize", "bundle", Type.TEXT, None, _BUNDLE),
+    Option("personalize", "bundle", Type.PATH, None, _BUNDLE),
     Option("personalize", "data", Type.TEXT, "watch", _DATA),
     Option("personalize", "person", Type.TEXT, None, "whose windows"),
     Option("personalize", "members", Type.WHOLE, 80, "windows to fine-tune on"),
@@ -157,7 +157,7 @@ _PERSONALIZE = (
     Option(
         "personalize",
         "out",
-        Type.TEXT,
+        Type.PATH,
         None,
         "save the personalised bundle here; tinymia export, query and build take it",
     ),

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from tinymia.cli.options import FilePath, not_a_path
 from tinymia.defenses.registry import KINDS
 from tinymia.errors import StudyError
 from tinymia.study.training import TrainingOptions
 from tinymia.wire.settings import SETTINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_LONGEST = 80  # characters of a wrong value that are shown
 
 
 class Type(Enum):
@@ -25,6 +28,7 @@ class Type(Enum):
     NUMBER = "a number"
     WHOLE = "a whole number"
     TEXT = "a text"
+    PATH = "a path"
     SWITCH = "true or false"
     TEXTS = "a list of texts"  # as a flag: given again, or separated by commas
     NAMES = "a list of names"  # as a flag: given again; a name may hold a comma
@@ -95,12 +99,14 @@ class Option:
         """What the flag said, as a file would hold it; None if it was not given."""
         if value is None or value == ():
             return None
+        if self.type is Type.PATH and (wrong := not_a_path(value)):
+            raise StudyError(f"{self.flag or '--' + self.key}: {wrong}")
         if self.type in (Type.NUMBERS, Type.WHOLES):
             number = float if self.type is Type.NUMBERS else int
             try:
                 return tuple(number(part) for part in str(value).split(","))
             except ValueError:
-                what = f"{self.flag or '--' + self.key}: {value!r} is not {self.type.value}."
+                what = f"{self.flag or '--' + self.key}: {_short(value)} is not {self.type.value}."
                 raise StudyError(what, "Separate them by commas, as in 1,5,20,50.") from None
         if self.type is Type.TEXTS:
             return tuple(part.strip() for text in value for part in text.split(",") if part.strip())
@@ -121,25 +127,38 @@ class Option:
             return self._single(self.type, value, where)
         items = value if isinstance(value, list) else [value]
         if not all(_is(kind, item) for item in items):
-            raise StudyError(f"{where} must be {self.type.value}, not {value!r}.")
+            raise StudyError(f"{where} must be {self.type.value}, not {_short(value)}.")
         return tuple(self._single(kind, item, where) for item in items)
 
     def _single(self, kind: Type, value: Any, where: str) -> Any:
         if not _is(kind, value):
-            raise StudyError(f"{where} must be {kind.value}, not {value!r}.")
+            raise StudyError(f"{where} must be {kind.value}, not {_short(value)}.")
+        if kind is Type.PATH and (wrong := not_a_path(value)):
+            raise StudyError(f"{where}: {wrong}")
         low, high = self.low, self.high
         if (low is not None and value < low) or (high is not None and value > high):
             span = f"{low} or more" if high is None else f"{low} to {high}"
-            raise StudyError(f"{where} is {value}, which is not in the range {span}.")
-        return float(value) if kind is Type.NUMBER else value
+            raise StudyError(f"{where} is {_short(value)}, which is not in the range {span}.")
+        if kind is not Type.NUMBER:
+            return value
+        try:
+            return float(value)
+        except OverflowError:
+            raise StudyError(f"{where} is a number with too many digits.") from None
 
 
 def _is(kind: Type, value: Any) -> bool:
     """Whether a file's value has a type; true and false are no numbers."""
     if kind is Type.SWITCH or isinstance(value, bool):
         return kind is Type.SWITCH and isinstance(value, bool)
-    allowed = {Type.NUMBER: (int, float), Type.WHOLE: (int,), Type.TEXT: (str,)}[kind]
+    allowed = {Type.NUMBER: (int, float), Type.WHOLE: (int,)}.get(kind, (str,))
     return isinstance(value, allowed)
+
+
+def _short(value: Any) -> str:
+    """A value for a message, however long it is."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def _shown(value: Any) -> str:
@@ -201,10 +220,12 @@ class Chosen:
     Attributes:
         values: by section and key.
         flags: (section, key) of what was given by flag.
+        given: of what was given by flag or file.
     """
 
     values: dict[str, dict[str, Any]]
     flags: frozenset[tuple[str, str]]
+    given: frozenset[tuple[str, str]] = frozenset()
 
     def __getitem__(self, section: str) -> dict[str, Any]:
         return self.values[section]
@@ -213,6 +234,15 @@ class Chosen:
     def training(self) -> TrainingOptions:
         """The options of training; raises StudyError."""
         return TrainingOptions(**{k: v for k, v in self["training"].items() if k != "seed"})
+
+    def of_model(self, meta: Mapping[str, Any]) -> Chosen:
+        """With what a bundle's ``meta`` says of its training, where nothing was given."""
+        facts = {
+            key: value
+            for key, value in meta.get("training", {}).items()
+            if key in ("learning_rate", "batch") and ("training", key) not in self.given
+        }
+        return replace(self, values=self.values | {"training": self["training"] | facts})
 
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
@@ -229,7 +259,7 @@ def options_of(options: Sequence[Option]) -> Callable[[F], F]:
         config = click.option(
             "--config",
             "config",
-            type=click.Path(path_type=Path),
+            type=FilePath(),
             help="TOML file with any of these options; flags win.",
         )
         return config(function)
@@ -288,7 +318,7 @@ def choose(
             given.add(key)
         chosen = flag if flag is not None else filed.get(key, option.default)
         values.setdefault(option.section, {})[option.key] = chosen
-    return Chosen(values, frozenset(given))
+    return Chosen(values, frozenset(given), frozenset({*given, *filed}))
 
 
 def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:
@@ -300,10 +330,13 @@ def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:
     from tinymia.compat import tomllib
 
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Some editors put a byte-order mark in front.
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise StudyError(f"Cannot read {path}: {error.strerror}.", "Check --config.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise StudyError(f"{path} is nested too deeply.", "No option needs that.") from error
+    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise StudyError(f"{path} is not TOML: {error}.", "See `tinymia audit --help`.") from error
     tables: dict[str, dict[str, Option]] = {}
     for option in known:
@@ -336,7 +369,9 @@ def _sections(
                 _meant(name, {s.partition(".")[0] for s in known}),
             )
         if not isinstance(table, dict):
-            raise StudyError(f"{path}: {name} must be a table, not {table!r}.", f"Write [{name}].")
+            raise StudyError(
+                f"{path}: {name} must be a table, not {_short(table)}.", f"Write [{name}]."
+            )
         if whole:
             found.append((name, table))
             continue
@@ -345,7 +380,7 @@ def _sections(
                 raise StudyError(f"{path}: there is no table [{name}.{part}].", _meant(part, inner))
             if not isinstance(values, dict):
                 raise StudyError(
-                    f"{path}: {name}.{part} must be a table, not {values!r}.",
+                    f"{path}: {name}.{part} must be a table, not {_short(values)}.",
                     f"Write [{name}.{part}].",
                 )
             found.append((f"{name}.{part}", values))

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinymia.cli.options import bundle_option, load_bundle, progress, show, table, thousands
+from tinymia.cli.options import (
+    FilePath,
+    bundle_option,
+    load_bundle,
+    progress,
+    show,
+    table,
+    thousands,
+)
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
@@ -22,10 +30,20 @@ if TYPE_CHECKING:
 @click.option("--clip", default=1.0, show_default=True, help="Clip norm.")
 @click.option("--batch", default=8, show_default=True, help="Examples that a step expects.")
 @click.option("--members", default=80, show_default=True, help="Windows that are learned from.")
-@click.option("--epochs", default=10, show_default=True, help="Of training; an audit's are 50.")
+@click.option(
+    "--epochs",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Of training; an audit's are 50.",
+)
 @click.option("--delta", default=1e-3, show_default=True, help="At which epsilon is said.")
 @click.option(
-    "--devices", default=20_000, show_default=True, help="In each of the five groups; at least 400."
+    "--devices",
+    default=20_000,
+    show_default=True,
+    type=click.IntRange(400, 10_000_000),
+    help="In each of the five groups; at least 400.",
 )
 @click.option("--learning-rate", default=0.05, show_default=True, help="Of the device.")
 @click.option(
@@ -36,11 +54,15 @@ if TYPE_CHECKING:
     help="What is trained. The claim is the same; the head takes 65 times as much noise and time.",
 )
 @click.option("--level", default=0.95, show_default=True, help="Confidence of the bounds.")
-@click.option("--seed", default=1, show_default=True, help="Of all devices' seeds.")
-@click.option("--threads", type=int, help="[default: one a core]")
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write all figures as JSON."
+    "--seed",
+    default=1,
+    show_default=True,
+    type=click.IntRange(0, 2**32 - 1),
+    help="Of all devices' seeds.",
 )
+@click.option("--threads", type=click.IntRange(1, 1024), help="[default: one a core]")
+@click.option("--out", type=FilePath(dir_okay=False), help="Also write all figures as JSON.")
 def command(
     bundle_path: Path | None,
     noise: float,

@@ -6,50 +6,59 @@ from pathlib import Path
 
 import click
 
-from tinymia.cli.options import data_option, default_bundle, load_bundle
+from tinymia.cli.options import FilePath, data_option, default_bundle, load_bundle
 
 
 @click.command()
 @click.option(
     "--personalized",
     "personal_path",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Bundle that `tinymia personalize --out` wrote.",
 )
 @click.option(
     "--base",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Complete int8 model to write the tail into.  [default: the shipped har-watch.tflite]",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="The complete personalised int8 model, or the bundle with a budget."
     "  [default: personal.tflite, private.bundle]",
 )
 @data_option
 @click.option("--person", help="Check accuracy on this person's windows (default: whose it is).")
-@click.option(
-    "--image", type=click.Path(path_type=Path), help="Also bake it into a firmware image (.elf)."
-)
+@click.option("--image", type=FilePath(), help="Also bake it into a firmware image (.elf).")
 @click.option(
     "--budget-epsilon",
     type=float,
     help="Write a privacy budget into --bundle instead: a device then trains with DP-SGD only, and"
     " stops when this epsilon is spent.",
 )
-@click.option(
-    "--bundle", "bundle_path", type=click.Path(path_type=Path), help="It gets the budget."
-)
+@click.option("--bundle", "bundle_path", type=FilePath(), help="It gets the budget.")
 @click.option("--delta", type=float, default=1e-3, show_default=True, help="Of the budget.")
 @click.option(
     "--members",
     default=80,
+    type=click.IntRange(1, 65535),
     show_default=True,
     help="Of the budget: members that are expected, a public number.",
 )
-@click.option("--batch", default=8, show_default=True, help="Largest with so many members.")
-@click.option("--epochs", default=20, show_default=True, help="Of all training together.")
+@click.option(
+    "--batch",
+    default=8,
+    type=click.IntRange(1, 65535),
+    show_default=True,
+    help="Largest with so many members.",
+)
+@click.option(
+    "--epochs",
+    default=20,
+    type=click.IntRange(1, 65535),
+    show_default=True,
+    help="Of all training together.",
+)
 @click.option(
     "--answers",
     type=click.Choice(["full", "rounded", "top1", "label"]),

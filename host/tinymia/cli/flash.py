@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinymia.cli.options import bundle_option, load_bundle
+from tinymia.cli.options import FilePath, bundle_option, load_bundle
 from tinymia.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "--port",
     help="Its serial port, also behind a bridge; by default the one whose USB id is the board's.",
 )
-@click.option("--image", type=click.Path(path_type=Path), help="A baked .elf instead of --bundle.")
+@click.option("--image", type=FilePath(), help="A baked .elf instead of --bundle.")
 @click.option(
     "--with",
     "programmer",
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--probe", default="", metavar="SERIAL", help="Debug probe, when there are several.")
 @click.option(
     "--drive",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=FilePath(exists=True, file_okay=False),
     help="Folder where the board's USB drive is mounted, when it is not found.",
 )
 @click.option("--verbose", is_flag=True, help="Show the programmer's output.")
@@ -64,7 +64,7 @@ def command(
     from tinymia.device.build import build
     from tinymia.device.connect import images_dir
     from tinymia.device.elf import image_info
-    from tinymia.device.flash import flash
+    from tinymia.device.flash import check_programmer, flash
     from tinymia.device.port_url import check_url, is_bridge, split_baud
     from tinymia.device.verify import port_of, verify
 
@@ -75,6 +75,7 @@ def command(
     elif port is not None and not chosen.own_usb and not Path(split_baud(port)[0]).exists():
         raise DeviceError(f"There is no port {port}.", "`tinymia devices` lists those there are.")
     if image is None:
+        check_programmer(chosen, programmer or "", probe=probe, drive=drive)
         bundle = load_bundle(bundle_path)
         built = build(chosen.env)
         image = bake(built.elf, bundle.to_bytes(), images_dir() / f"{board}.elf")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import keyword
 import signal
 import sys
@@ -84,9 +85,13 @@ def _heed_signals() -> None:
 def main() -> None:
     """Run the command line; a user's error is one message and exit status 1.
 
-    Ctrl-C and the signals TERM and HUP end it with status 130, 143 and 129.
+    Ctrl-C and the signals TERM and HUP end it with status 130, 143 and 129. What an output cannot
+    show (Latin-1, say) is written as an escape.
     """
     _heed_signals()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         cli(standalone_mode=False)
     except TinymiaError as error:
@@ -107,6 +112,10 @@ def main() -> None:
         with suppress(OSError):  # its terminal may be gone
             click.echo("\ntold to end; what was finished is kept", err=True)
         sys.exit(error.code)
+    except MemoryError as error:
+        why = f" ({error})" if str(error) else ""
+        click.echo(f"error: this takes more memory than there is{why}", err=True)
+        sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

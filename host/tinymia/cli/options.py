@@ -17,6 +17,27 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class FilePath(click.Path):
+    """The type of a file's or folder's path: one that there can be, and not empty."""
+
+    def __init__(self, **checks: Any) -> None:
+        super().__init__(path_type=Path, **checks)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; click's own usage error for another."""
+        if wrong := not_a_path(str(value)):
+            self.fail(wrong, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def not_a_path(text: str) -> str:
+    """Why a text names no file; empty: it may."""
+    if not text:
+        return "A path cannot be empty."
+    return "A path cannot hold a zero byte." if "\0" in text else ""
+
+
 DEFAULT_BUNDLE = "models/har-watch/har-watch.bundle"
 
 
@@ -30,7 +51,7 @@ def bundle_option(function: F) -> F:
     return click.option(
         "--bundle",
         "bundle_path",
-        type=click.Path(path_type=Path),
+        type=FilePath(),
         help=f"Bundle to run.  [default: the shipped {DEFAULT_BUNDLE}]",
     )(function)
 
@@ -113,7 +134,13 @@ def table(title: str, columns: Sequence[str]) -> Table:
     made.padding = (0, 1, 0, 0)
     made.show_edge = False
     for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right")
+        # What a narrow terminal has no room for goes to the next line: nothing is cut off.
+        made.add_column(
+            column,
+            justify="left" if index == 0 else "right",
+            overflow="fold",
+            no_wrap=index == 0,
+        )
     return made
 
 

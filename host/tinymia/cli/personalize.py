@@ -58,12 +58,16 @@ def command(config: Path | None, **flags: Any) -> None:
     from tinymia.export.personal import personalized_bundle
     from tinymia.export.provenance import content_of
     from tinymia.study import recipe
-    from tinymia.study.divergence import divergence
 
     options = chosen(PERSONALIZE, flags, config)
     asked, seed = options["personalize"], options["training"]["seed"]
+    if asked["person"] is None:
+        raise StudyError(
+            "Say whose windows to train on.", "Give --person; `tinymia data` lists them."
+        )
     defences = _defences(options)
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
+    options = options.of_model(bundle.meta)
     first, parameters = resolve(bundle, options.training.train)
     size = TrainingSize(asked["members"], options.training.batch, asked["epochs"])
     settings = with_defences(
@@ -101,8 +105,7 @@ def command(config: Path | None, **flags: Any) -> None:
     say_defences(defences, size, seed, source)
     _say_gain(base.answers, trained.answers, labels, {"held-out": other, "members": member})
     _say(trained, opened.unit)
-    if wrong := divergence(base.answers[member], trained.answers[member], labels[member]):
-        _refuse(wrong, bool(asked["out"]) and not asked["force"])
+    _refuse_divergence(base, trained, member, labels, bool(asked["out"]) and not asked["force"])
     if asked["out"]:
         note: dict[str, Any] = {
             "person": asked["person"],
@@ -112,6 +115,19 @@ def command(config: Path | None, **flags: Any) -> None:
             "tail_hash": trained.hash,
         }
         _save(personalized_bundle(bundle, first, parameters, theta, note), asked["out"])
+
+
+def _refuse_divergence(
+    base: Checkpoint,
+    trained: Checkpoint,
+    member: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    saving: bool,
+) -> None:
+    from tinymia.study.divergence import divergence
+
+    if wrong := divergence(base.answers[member], trained.answers[member], labels[member]):
+        _refuse(wrong, saving)
 
 
 def _drawn(pool: Pool, seed: int, members: int) -> Draw:

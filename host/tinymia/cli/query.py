@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tinymia.cli.options import (
+    FilePath,
     bundle_option,
     connection,
     data_option,
@@ -25,7 +26,7 @@ from tinymia.cli.options import (
 @click.option(
     "--windows",
     "file",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     help="Ask about the inputs in this .npy file, (n, ...) in the shape of the model's, raw units.",
 )
 @click.option(
@@ -104,10 +105,12 @@ def _windows(path: Path) -> Any:
     from tinymia.errors import DataError
 
     try:
-        loaded = np.load(path, allow_pickle=False)
+        # Not read before it is asked about: a header may claim more than there is memory.
+        with np.errstate(over="ignore"):  # of a shape that no file has
+            loaded = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, OverflowError) as error:
         raise DataError(
             f"{path} is not an .npy file of numbers.", "Save it with numpy.save."
         ) from error

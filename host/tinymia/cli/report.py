@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from tinymia.cli.options import FilePath
+
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default=Path("audit"))
+@click.argument("folder", type=FilePath(), default=Path("audit"))
 def command(folder: Path) -> None:
     """Make report.html and the CSV files again from FOLDER/results.json.  [default: audit]"""
     from tinymia.report.render import render

@@ -18,6 +18,8 @@ RUN_SAMPLES, FEW_CHANNELS, LONGER = 16, 4, 24
 """A run has 16 samples, or 24 of fewer than four channels, or is the whole of a shorter example."""
 WAVEFORM = 1024
 """Values from which an example without a second axis is taken for samples, not for features."""
+SPARSE = 16
+"""Of an example so long, one run in so many is kept, the same ones wherever they stand."""
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 
@@ -87,6 +89,8 @@ def marks(x: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     found, owner = [whole(x)[moving]], [moving]
     if x.ndim > 2 or x.shape[1] >= WAVEFORM:
         hashes, telling = runs(x)
+        if x.shape[1] >= WAVEFORM:  # of many runs, those that the hash itself chooses suffice
+            telling &= hashes & np.uint64(SPARSE - 1) == 0
         found.append(hashes[telling])
         owner.append(np.nonzero(telling)[0])
     return np.concatenate(found), np.concatenate(owner).astype(np.int64)

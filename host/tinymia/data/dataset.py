@@ -21,10 +21,20 @@ from tinymia.data.base import (
     channel_order,
     for_model,
     index_of,
+    input_shape,
     label_numbers,
     without_repeats,
 )
 from tinymia.errors import DataError
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written to a file: no halves of characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -92,8 +102,15 @@ class PersonalDataset:
                     f"(first at sample {first}).",
                     "Repair or cut that part out.",
                 )
+        self._check_names()
         if self.labels.min() < 0 or self.labels.max() >= len(self.label_names):
             raise DataError("A label lies outside `label_names`.")
+
+    def _check_names(self) -> None:
+        for name in ("person", "recording_id", "arm", "channel_names", "label_names"):
+            wrong = [text for text in map(str, getattr(self, name)) if not _is_text(text)]
+            if wrong:
+                raise DataError(f"`{name}` holds {wrong[0]!r}, which is no text.")
 
     @cached_property
     def people(self) -> tuple[str, ...]:
@@ -242,15 +259,21 @@ class PersonalDataset:
         return ("person", "recordings", f"windows of {WINDOW}"), rows
 
     def _window(self, meta: Mapping[str, Any]) -> Mapping[str, Any]:
-        window = meta.get("window")
-        if window is None:
-            shape = tuple((meta.get("input") or {}).get("shape", ()))
-            raise DataError(
-                f"The model takes inputs of the shape {shape}, but {self.name} holds recordings of"
-                f" {len(self.channel_names)} channels.",
-                "Give data whose examples have that shape, or a model of sensor windows.",
-            )
-        return dict(window)
+        """How a window is cut: as the model's facts say, or by its shape where they are silent."""
+        if meta.get("window") is not None:
+            return dict(meta["window"])
+        shape = input_shape(meta)
+        sides = [n for n in shape if n > 1]
+        channels = len(self.channel_names)
+        if len(sides) == 2 and sides[1] == channels > 1:
+            return {"length": sides[0], "channels": channels}
+        if len(sides) == 1 and channels == 1:
+            return {"length": sides[0], "channels": 1}
+        raise DataError(
+            f"The model takes inputs of the shape {shape}, but {self.name} holds recordings of"
+            f" {channels} channels.",
+            "Give data whose examples have that shape, or import the model with --channels.",
+        )
 
     def check_model(self, meta: Mapping[str, Any]) -> None:
         """Raise DataError unless a bundle with this ``meta`` can use the data set."""

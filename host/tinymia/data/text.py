@@ -42,9 +42,10 @@ def decoded(raw: bytes, what: str) -> str:
     try:
         return raw[len(mark) :].decode(encoding)
     except UnicodeDecodeError as error:
-        row = raw[: len(mark) + error.start].count(b"\n") + 1
+        at = len(mark) + error.start
+        row = raw[:at].count(b"\n") + 1
         raise DataError(
-            f"{what}, row {row}: byte {raw[len(mark) + error.start]:#04x} is not UTF-8 text.",
+            f"{what}, row {row}: byte {raw[at]:#04x} is not {encoding.upper()} text.",
             "Save it as UTF-8.",
         ) from error
 

@@ -125,7 +125,7 @@ def noise_for(target: float, delta: float, rate: float, steps: int) -> float:
     Raises:
         StudyError: a value is out of range, or no multiplier up to 64 is enough.
     """
-    _check(target > 0, f"an epsilon of {target}")
+    _check(0 < target < math.inf, f"an epsilon of {target}")
 
     def fits(noise: float) -> bool:
         return epsilon(noise, rate, steps, delta).best <= target

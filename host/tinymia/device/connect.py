@@ -13,6 +13,7 @@ from tinymia.device.client import Board
 from tinymia.device.recover import RESUME, Interruption, SteadyBoard
 from tinymia.device.target import Target
 from tinymia.device.targets import (
+    check_spec,
     environment,
     is_twin,
     needs_image,
@@ -183,8 +184,9 @@ def supply(spec: str, bundle: bytes, bundle_id: str) -> Path | bytes | None:
         that is there already.
 
     Raises:
-        DeviceError: the image cannot be built.
+        DeviceError: there is no such board, or its image cannot be built.
     """
+    check_spec(spec)
     if needs_image(spec):
         return image_for(bundle, bundle_id, target=spec).elf
     return bundle if takes_bundle(spec) else None
@@ -197,6 +199,7 @@ __all__ = [
     "Image",
     "Interruption",
     "check_carried",
+    "check_spec",
     "connect",
     "image_for",
     "is_twin",

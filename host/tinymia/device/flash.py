@@ -134,13 +134,9 @@ def flash(
             does not take it.
     """
     image_info(image)
-    if board.simulated_only:
-        raise DeviceError(
-            f"{board.id} is simulated: there is nothing to flash.",
-            f"Run it: --target qemu:{board.qemu}.",
-        )
-    check_image(image, board)
-    chosen = _programmer(programmer, board, probe, drive)
+    if not board.simulated_only:
+        check_image(image, board)
+    chosen = check_programmer(board, programmer, probe=probe, drive=drive)
     if chosen == "uf2":
         return f"drive {copy_to_drive(image, board, drive)}"
     if chosen == "bossac":
@@ -156,6 +152,29 @@ def flash(
     if code != 0:
         raise explain(output, board)
     return chosen
+
+
+def check_programmer(
+    board: BoardFile, programmer: str = "", *, probe: str = "", drive: Path | None = None
+) -> str:
+    """Which way an image takes onto a board; asked before one is built.
+
+    Args:
+        board, programmer, probe, drive: see :func:`flash`.
+
+    Returns:
+        One of :data:`PROGRAMMERS`.
+
+    Raises:
+        DeviceError: the board is simulated, there is no such way onto it, or what it takes is not
+            installed.
+    """
+    if board.simulated_only:
+        raise DeviceError(
+            f"{board.id} is simulated: there is nothing to flash.",
+            f"Run it: --target qemu:{board.qemu}.",
+        )
+    return _programmer(programmer, board, probe, drive)
 
 
 def _upload(

@@ -34,11 +34,16 @@ class NativeTarget(ServerTarget):
         """Start the program, built if none is given."""
         return cls(spec, cls.image(spec, given), given.bundle)
 
-    def __init__(self, spec: str, elf: Path, bundle: bytes = b"") -> None:
+    @classmethod
+    def check(cls, spec: str) -> None:
+        """That it names nothing else."""
         if rest := spec.partition(":")[2]:
             raise DeviceError(
-                f"{rest!r} says nothing to the native firmware.", f"Write {self.usage}."
+                f"{rest!r} says nothing to the native firmware.", f"Write {cls.usage}."
             )
+
+    def __init__(self, spec: str, elf: Path, bundle: bytes = b"") -> None:
+        self.check(spec)
         self._flash = tempfile.NamedTemporaryFile(prefix="tinymia-", suffix=".bundle")  # noqa: SIM115
         self._flash.write(bundle)
         self._flash.flush()

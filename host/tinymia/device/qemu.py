@@ -66,20 +66,27 @@ class QemuTarget(ServerTarget):
         machine = machine_called(rest)
         return machine.env if machine is not None else DEFAULT_ENV
 
-    def __init__(self, spec: str, elf: Path) -> None:
+    @classmethod
+    def check(cls, spec: str) -> None:
+        """That there is such a board, and QEMU."""
         name = spec.partition(":")[2]
-        machine = machine_called(name)
-        if machine is None:
+        if machine_called(name) is None:
             raise DeviceError(
                 f"There is no simulated board {name!r}.",
                 f"Simulated boards: {', '.join(MACHINES)}; `tinymia boards` lists others that QEMU"
                 " runs.",
             )
-        if shutil.which(self.program) is None:
+        if shutil.which(cls.program) is None:
             raise DeviceError(
-                f"{self.program}, which simulates the board, is missing.",
+                f"{cls.program}, which simulates the board, is missing.",
                 "Install it: `apt-get install qemu-system-arm` (as root or with sudo).",
             )
+
+    def __init__(self, spec: str, elf: Path) -> None:
+        self.check(spec)
+        name = spec.partition(":")[2]
+        machine = machine_called(name)
+        assert machine is not None
         self._machine = machine.qemu or name
         self._line = machine.line
         super().__init__(spec, elf)

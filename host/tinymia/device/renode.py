@@ -143,13 +143,19 @@ class RenodeTarget(ProcessTarget):
         """That of the board file which names it."""
         return next((b.env for b in boards().values() if b.renode == rest), DEFAULT_ENV)
 
-    def __init__(self, spec: str, elf: Path) -> None:
-        super().__init__(spec, elf)
-        name = spec.partition(":")[2]
-        folder = renode_dir()
+    @classmethod
+    def check(cls, spec: str) -> None:
+        """That there is such a board, and Renode."""
+        name, folder = spec.partition(":")[2], renode_dir()
         if not (folder / f"{name}.resc").is_file():
             known = ", ".join(sorted(path.stem for path in folder.glob("*.resc")))
             raise DeviceError(f"There is no board {name!r} for Renode.", f"Boards: {known}.")
+        find_renode()
+
+    def __init__(self, spec: str, elf: Path) -> None:
+        super().__init__(spec, elf)
+        self.check(spec)
+        name, folder = spec.partition(":")[2], renode_dir()
         if not elf.is_file():
             raise DeviceError(f"There is no image at {elf}.", "Build it: `tinymia build`.")
         self._program = find_renode()

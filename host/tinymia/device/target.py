@@ -69,6 +69,11 @@ class Target(ABC):
         self.serial: Any = None
         self.said = b""
 
+    @classmethod  # noqa: B027
+    def check(cls, spec: str) -> None:
+        """Raise DeviceError when ``spec`` names no board, or what runs it is not installed: said
+        before anything is built for it."""
+
     @classmethod
     def opened(cls, spec: str, given: Given) -> Target:
         """Start or reach the board that ``spec`` names.
@@ -133,8 +138,9 @@ class ProcessTarget(Target):
         """What is given, else the image as it is built.
 
         Raises:
-            DeviceError: it does not build.
+            DeviceError: there is no such board, or it does not build.
         """
+        cls.check(spec)
         return given.elf or build(cls.environment(spec.partition(":")[2])).elf
 
     @property

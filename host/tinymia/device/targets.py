@@ -73,6 +73,18 @@ def environment(spec: str) -> str:
     return kind.environment(spec.partition(":")[2])
 
 
+def check_spec(spec: str) -> None:
+    """Raise DeviceError when a target's kind, or its board, is known not to be there."""
+    _known(spec).check(spec)
+
+
+def _known(spec: str) -> type[Target]:
+    kind = kind_of(spec)
+    if kind is None or ":" not in spec:
+        raise DeviceError(f"{spec!r} is no target.", f"Targets: {', '.join(usages())}.")
+    return kind
+
+
 def is_twin(spec: str) -> bool:
     """Whether the target is a board inside this process."""
     kind = kind_of(spec)
@@ -99,7 +111,4 @@ def open_target(
         DeviceError: the target is unknown, missing, busy or does not start.
         TwinError: the extension behind ``twin:`` is missing or out of date.
     """
-    kind = kind_of(spec)
-    if kind is None or ":" not in spec:
-        raise DeviceError(f"{spec!r} is no target.", f"Targets: {', '.join(usages())}.")
-    return kind.opened(spec, Given(elf, bundle, baud))
+    return _known(spec).opened(spec, Given(elf, bundle, baud))

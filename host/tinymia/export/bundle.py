@@ -303,8 +303,8 @@ class Bundle:
         bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
         if bad.any():
             raise DataError(
-                f"{int(bad.sum())} of {len(x)} {given.lower()} hold NaN or infinite values "
-                f"(the first is {given.lower()[:-1]} {int(np.argmax(bad))}).",
+                f"{int(bad.sum())} of {len(x)} {given.lower()} hold NaN, infinite or too large"
+                f" values (the first is {given.lower()[:-1]} {int(np.argmax(bad))}).",
                 "Drop or repair them before they are sent.",
             )
         mean = np.asarray(self.meta["normalization"]["mean"], dtype=np.float32)

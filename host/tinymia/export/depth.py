@@ -25,9 +25,9 @@ Chosen on the public people, each left out of a base model of its own: the facto
 
 def check_depth(text: str) -> str:
     """The depth itself; raises StudyError if it is none."""
-    if not re.fullmatch(r"head|all|last:[1-9]\d*|biases(:[1-9]\d*)?", text):
+    if not re.fullmatch(r"head|all|last:[1-9][0-9]{0,3}|biases(:[1-9][0-9]{0,3})?", text):
         raise StudyError(
-            f"{text!r} does not say what to train.",
+            f"{text[:40]!r} does not say what to train.",
             "Give head, last:K (the last K layers), biases, biases:K or all.",
         )
     return HEAD if text == "last:1" else text

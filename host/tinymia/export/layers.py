@@ -377,7 +377,7 @@ def canonical(layers: Layers, depth: str) -> str:
 
 def _layers_of(layers: Layers, depth: str) -> tuple[int, int, bool]:
     """How many layers with weights, of how many, a depth stands for; whether biases alone."""
-    match = re.fullmatch(r"(head|all|last|biases)(?::([1-9]\d*))?", depth)
+    match = re.fullmatch(r"(head|all|last|biases)(?::([1-9][0-9]{0,3}))?", depth)
     if match is None or (match[1] in ("head", "all") and match[2]):
         raise BundleError(
             f"{depth!r} does not say what to train.",

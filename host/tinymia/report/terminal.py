@@ -170,7 +170,7 @@ def _table(listing: Listing) -> Table:
     made.padding = (0, 1, 0, 0)
     made.show_edge = False
     for index, column in enumerate(listing.columns):
-        made.add_column(column, justify="left" if index == 0 else "right")
+        made.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
     for row in listing.rows:
         made.add_row(*row)
     return made

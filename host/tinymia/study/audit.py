@@ -10,7 +10,7 @@ from pathlib import Path
 from tinymia import data
 from tinymia.data.base import Dataset
 from tinymia.data.splits import MAX_SLOTS
-from tinymia.device.connect import RESUME, Interruption, is_twin
+from tinymia.device.connect import RESUME, Interruption, check_spec, is_twin
 from tinymia.errors import StudyError
 from tinymia.evidence import Run, digest
 from tinymia.experiments.base import Condition
@@ -139,6 +139,8 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
             "This bundle is a complete model without a trainable tail.",
             "Audit a personalizable bundle, such as models/har-watch/har-watch.bundle.",
         )
+    for target in audit.targets:
+        check_spec(target)
     installed(settings.peers)  # what is not there is said before hours of work, not behind them
     runs = settings.runs(bundle)
     dataset = data.load(settings.dataset)

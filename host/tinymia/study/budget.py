@@ -12,6 +12,8 @@ from tinymia.export.bundle import AnswerRule, Budget, Bundle
 from tinymia.export.tensorflow import quiet
 from tinymia.wire.protocol import Policy
 
+_MOST_STEPS = 1_000_000  # an accountant takes half a minute then
+
 
 def budget_for(epsilon: float, delta: float, members: int, batch: int, epochs: int) -> Budget:
     """The budget under which all training of a device together keeps (epsilon, delta).
@@ -26,7 +28,7 @@ def budget_for(epsilon: float, delta: float, members: int, batch: int, epochs: i
         epochs: how many it may train in all.
 
     Raises:
-        BundleError: a number of members, examples or epochs is not possible.
+        BundleError: a number of members, examples, epochs or steps is not possible.
         StudyError: epsilon or delta is out of range, or no noise keeps it.
     """
     if not 1 <= batch <= members or epochs < 1:
@@ -35,6 +37,11 @@ def budget_for(epsilon: float, delta: float, members: int, batch: int, epochs: i
             "Give at least one epoch, and a batch between 1 and the number of members.",
         )
     steps = -(-members // batch) * epochs
+    if steps > _MOST_STEPS:
+        raise BundleError(
+            f"{steps:,} steps are more than can be accounted for.",
+            f"Give fewer epochs or larger batches: at most {_MOST_STEPS:,} steps.",
+        )
     # The device compares float32: the rate that is accounted is the one that it allows, and the
     # noise that it asks for no less than what was found.
     rate = float(np.nextafter(np.float32(batch / members), np.float32(1)))

@@ -9,7 +9,7 @@ Slot* Loader::Root(uint32_t tensor) {
   return slot;
 }
 
-Status Loader::MarkRead(uint32_t tensor, uint32_t index) {
+TINYMIA_AT_LOAD Status Loader::MarkRead(uint32_t tensor, uint32_t index) {
   Slot* slot = &slots_[tensor];
   if (slot->state == Slot::kUnused) {
     Tensor info;
@@ -24,7 +24,7 @@ Status Loader::MarkRead(uint32_t tensor, uint32_t index) {
   return Status::kOk;
 }
 
-Status Loader::MarkWritten(uint32_t tensor, uint32_t index) {
+TINYMIA_AT_LOAD Status Loader::MarkWritten(uint32_t tensor, uint32_t index) {
   Tensor info;
   const Status status = model_.ReadTensor(static_cast<int32_t>(tensor), &info);
   if (status != Status::kOk) return status;
@@ -37,7 +37,7 @@ Status Loader::MarkWritten(uint32_t tensor, uint32_t index) {
   return Status::kOk;
 }
 
-Status Loader::ReadEnds(LoadedGraph* graph) {
+TINYMIA_AT_LOAD Status Loader::ReadEnds(LoadedGraph* graph) {
   graph->input_count = model_.input_count();
   graph->output_count = model_.output_count();
   const uint32_t count = graph->input_count + graph->output_count;
@@ -54,7 +54,7 @@ Status Loader::ReadEnds(LoadedGraph* graph) {
   return Status::kOk;
 }
 
-void Loader::ListEnds(Arena* persistent, LoadedGraph* graph) {
+TINYMIA_AT_LOAD void Loader::ListEnds(Arena* persistent, LoadedGraph* graph) {
   const uint32_t count = graph->input_count + graph->output_count;
   if (count == 2) return;
   ends_ = persistent->AllocArray<Ref>(count);
@@ -67,8 +67,8 @@ void Loader::ListEnds(Arena* persistent, LoadedGraph* graph) {
   }
 }
 
-Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op,
-                               Arena* persistent, Node* node) {
+TINYMIA_AT_LOAD Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel,
+                                               const Operator& op, Arena* persistent, Node* node) {
   PrepareContext context(this, index, &model_, &op, persistent, base_, node);
   Status status = kernel.prepare(&context);
   if (status != Status::kOk) return status;
@@ -92,7 +92,8 @@ Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel, const Opera
   return Status::kOk;
 }
 
-Status Loader::PrepareOperators(Arena* persistent, Node* nodes, LoadedGraph* graph) {
+TINYMIA_AT_LOAD Status Loader::PrepareOperators(Arena* persistent, Node* nodes,
+                                                LoadedGraph* graph) {
   Status status = Status::kOk;
   for (uint32_t i = 0; status == Status::kOk && i < graph->input_count; ++i) {
     status = MarkWritten(static_cast<uint32_t>(model_.input_tensor(i)), 0);
@@ -132,7 +133,7 @@ Ref Loader::Resolve(uint32_t tensor, uint32_t block) {
   return slot->state == Slot::kFile ? slot->offset | kInModel : slot->offset + block;
 }
 
-Refusal Loader::Explain(Status status) const {
+TINYMIA_AT_LOAD Refusal Loader::Explain(Status status) const {
   switch (status) {
     case Status::kOk:
     case Status::kArenaTooSmall:
@@ -146,7 +147,7 @@ Refusal Loader::Explain(Status status) const {
   }
 }
 
-Status Loader::Run(LoadedGraph* graph) {
+TINYMIA_AT_LOAD Status Loader::Run(LoadedGraph* graph) {
   Status status = model_.Open();
   if (status == Status::kOk) status = ReadEnds(graph);
   if (status != Status::kOk) return status;

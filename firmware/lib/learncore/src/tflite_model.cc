@@ -14,7 +14,7 @@ constexpr uint32_t kMaxTensorBytes = 1 << 23;  // sums of so many int8 fit in 32
 
 }  // namespace
 
-Status TfliteModel::Open() {
+TINYMIA_AT_LOAD Status TfliteModel::Open(uint32_t graph_index) {
   if (buffer_.size() < 8) return buffer_.Fail(Status::kModelTruncated);
   if (buffer_.size() > kMaxFileBytes) return buffer_.Fail(Status::kModelUnsupportedShape);
   if (memcmp(buffer_.data() + 4, "TFL3", 4) != 0) return buffer_.Fail(Status::kModelMalformed);
@@ -25,7 +25,7 @@ Status TfliteModel::Open() {
   codes_ = model.Vector(1, 4);
   const FbVector graphs = model.Vector(2, 4);
   buffers_ = model.Vector(4, 4);
-  const FbTable graph = TableAt(&buffer_, graphs, 0);
+  const FbTable graph = TableAt(&buffer_, graphs, graph_index);
   tensors_ = graph.Vector(0, 4);
   const FbVector inputs = graph.Vector(1, 4);
   const FbVector outputs = graph.Vector(2, 4);
@@ -34,40 +34,45 @@ Status TfliteModel::Open() {
   graph_count_ = graphs.count;
   input_count_ = inputs.count;
   output_count_ = outputs.count;
-  if (inputs.count - 1 >= kMaxEnds || outputs.count - 1 >= kMaxEnds) {
-    return buffer_.Fail(Status::kModelEnds);
-  }
   if (operators_.count > kMaxOperators || tensors_.count > kMaxTensors) {
     return buffer_.Fail(Status::kModelUnsupportedShape);
+  }
+  if (graph_index != 0) return status();
+  if (inputs.count - 1 >= kMaxEnds || outputs.count - 1 >= kMaxEnds) {
+    return buffer_.Fail(Status::kModelEnds);
   }
   const FbVector ends[2] = {inputs, outputs};
   return FoldEnds(ends);
 }
 
-FbTable TfliteModel::TensorTable(int32_t index) {
+TINYMIA_AT_LOAD FbTable TfliteModel::TensorTable(int32_t index) {
   last_tensor_ = index < 0 ? 0xFFFF : static_cast<uint32_t>(index);
   if (index >= 0) return TableAt(&buffer_, tensors_, static_cast<uint32_t>(index));
   buffer_.Fail(Status::kModelMalformed);
   return FbTable();
 }
 
-TensorType TfliteModel::TypeOf(int32_t index) {
-  return static_cast<TensorType>(TensorTable(index).Scalar<int8_t>(1, 0));
+TINYMIA_AT_LOAD TensorType TfliteModel::TypeOf(int32_t index) {
+  const FbTable table = TensorTable(index);
+  return table.present() ? static_cast<TensorType>(table.Scalar<int8_t>(1, 0))
+                         : TensorType::kFloat32;
 }
 
 // Whether `outer` holds the values of the int8 tensor `inner`, as floats or with 128 added.
-bool TfliteModel::SameNumbers(int32_t outer, int32_t inner) {
+TINYMIA_AT_LOAD bool TfliteModel::SameNumbers(int32_t outer, int32_t inner) {
   Tensor from, to;
   if (ReadTensor(outer, &from) != Status::kOk || ReadTensor(inner, &to) != Status::kOk) {
     return false;
   }
   if (to.type != TensorType::kInt8 || from.elements != to.elements) return false;
-  const bool same_scale = !(from.scale < to.scale) && !(from.scale > to.scale);
+  // (So little apart that 255 steps are the same number of steps.)
+  const float apart = from.scale - to.scale;
+  const bool same_scale = (apart < 0 ? -apart : apart) <= 1e-6f * to.scale;
   return from.type == TensorType::kFloat32 ||
          (from.type == TensorType::kUint8 && same_scale && from.zero_point == to.zero_point + 128);
 }
 
-Status TfliteModel::FoldEnds(const FbVector* ends) {
+TINYMIA_AT_LOAD Status TfliteModel::FoldEnds(const FbVector* ends) {
   bool all_int8 = true;
   for (uint32_t side = 0; side < 2; ++side) {
     for (uint32_t e = 0; e < ends[side].count; ++e) {
@@ -97,9 +102,13 @@ Status TfliteModel::FoldEnds(const FbVector* ends) {
   return status();
 }
 
-bool TfliteModel::Folded(uint32_t index, const Operator& op) {
+TINYMIA_AT_LOAD bool TfliteModel::Folded(uint32_t index, const Operator& op) {
   for (uint32_t i = 0; i < folded_count_; ++i) {
     if (folded_[i] == index) return true;
+  }
+  if (op.code == BuiltinOp::kCallOnce || op.code == BuiltinOp::kVarHandle ||
+      op.code == BuiltinOp::kAssignVariable) {
+    return true;
   }
   for (uint32_t i = 0; i < op.outputs.count; ++i) {
     const TensorType type = TypeOf(Int32At(op.outputs, i));
@@ -108,7 +117,7 @@ bool TfliteModel::Folded(uint32_t index, const Operator& op) {
   return buffer_.ok() && op.outputs.count > 0;
 }
 
-Status TfliteModel::ReadShape(const FbTable& table, Tensor* tensor) {
+TINYMIA_AT_LOAD Status TfliteModel::ReadShape(const FbTable& table, Tensor* tensor) {
   const FbVector shape = table.Vector(0, 4);
   if (!buffer_.ok()) return status();
   if (shape.count > 4) return buffer_.Fail(Status::kModelUnsupportedShape);
@@ -125,7 +134,7 @@ Status TfliteModel::ReadShape(const FbTable& table, Tensor* tensor) {
   return status();
 }
 
-Status TfliteModel::ReadQuantization(const FbTable& table, Tensor* tensor) {
+TINYMIA_AT_LOAD Status TfliteModel::ReadQuantization(const FbTable& table, Tensor* tensor) {
   const FbTable quantization = table.Table(4);
   if (!quantization.present()) return status();
   tensor->scales = quantization.Vector(2, 4);
@@ -144,14 +153,15 @@ Status TfliteModel::ReadQuantization(const FbTable& table, Tensor* tensor) {
     const int64_t zero_point = buffer_.Read<int64_t>(tensor->zero_points.pos);
     const int32_t lowest = tensor->type == TensorType::kUint8 ? 0 : INT8_MIN;
     if (zero_point < lowest || zero_point > lowest + UINT8_MAX) {
-      return buffer_.Fail(Status::kModelMalformed);
+      const bool int8 = tensor->type == TensorType::kInt8;
+      return buffer_.Fail(int8 ? Status::kModelMalformed : Status::kModelUnsupportedType);
     }
     tensor->zero_point = static_cast<int32_t>(zero_point);
   }
   return status();
 }
 
-Status TfliteModel::ReadData(const FbTable& table, Tensor* tensor) {
+TINYMIA_AT_LOAD Status TfliteModel::ReadData(const FbTable& table, Tensor* tensor) {
   const uint32_t index = table.Scalar<uint32_t>(2, 0);
   const bool variable = table.Scalar<uint8_t>(5, 0) != 0;
   const bool sparse = table.Field(6, 4) != 0;
@@ -168,9 +178,8 @@ Status TfliteModel::ReadData(const FbTable& table, Tensor* tensor) {
   return status();
 }
 
-Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
+TINYMIA_AT_LOAD Status TfliteModel::ReadKind(const FbTable& table, Tensor* tensor) {
   *tensor = Tensor();
-  const FbTable table = TensorTable(index);
   if (ReadShape(table, tensor) != Status::kOk) return status();
   tensor->type = static_cast<TensorType>(table.Scalar<int8_t>(1, 0));
   uint32_t element_bytes = 4;
@@ -178,6 +187,9 @@ Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
     case TensorType::kInt8:
     case TensorType::kUint8:
       element_bytes = 1;
+      break;
+    case TensorType::kInt16:
+      element_bytes = 2;
       break;
     case TensorType::kInt32:
     case TensorType::kFloat32:
@@ -187,11 +199,22 @@ Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
   }
   tensor->bytes = tensor->elements * element_bytes;
   if (tensor->bytes > kMaxTensorBytes) return buffer_.Fail(Status::kModelUnsupportedShape);
-  if (ReadQuantization(table, tensor) != Status::kOk) return status();
-  return ReadData(table, tensor);
+  return ReadQuantization(table, tensor);
 }
 
-Status TfliteModel::ReadOperator(uint32_t index, Operator* op) {
+TINYMIA_AT_LOAD Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
+  const FbTable table = TensorTable(index);
+  return ReadKind(table, tensor) == Status::kOk ? ReadData(table, tensor) : status();
+}
+
+TINYMIA_AT_LOAD Status TfliteModel::ReadVariable(int32_t index, Tensor* tensor) {
+  const FbTable table = TensorTable(index);
+  if (ReadKind(table, tensor) != Status::kOk) return status();
+  const bool variable = table.Scalar<uint8_t>(5, 0) != 0;
+  return variable ? status() : buffer_.Fail(Status::kModelMalformed);
+}
+
+TINYMIA_AT_LOAD Status TfliteModel::ReadOperator(uint32_t index, Operator* op) {
   *op = Operator();
   const FbTable table = TableAt(&buffer_, operators_, index);
   const FbTable code = TableAt(&buffer_, codes_, table.Scalar<uint32_t>(0, 0));

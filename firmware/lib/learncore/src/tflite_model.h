@@ -6,9 +6,19 @@
 #include "flatbuffer.h"
 #include "status.h"
 
+// What runs once, when a model is loaded: small rather than quick.
+#define TINYMIA_AT_LOAD __attribute__((cold))
+
 namespace tinymia {
 
-enum class TensorType : int8_t { kFloat32 = 0, kInt32 = 2, kUint8 = 3, kInt64 = 4, kInt8 = 9 };
+enum class TensorType : int8_t {
+  kFloat32 = 0,
+  kInt32 = 2,
+  kUint8 = 3,
+  kInt64 = 4,
+  kInt16 = 7,
+  kInt8 = 9
+};
 
 enum class BuiltinOp : int32_t {
   kAdd = 0,
@@ -37,6 +47,7 @@ enum class BuiltinOp : int32_t {
   kMean = 40,
   kSub = 41,
   kSqueeze = 43,
+  kUnidirectionalSequenceLstm = 44,
   kStridedSlice = 45,
   kSplit = 49,
   kPrelu = 54,
@@ -57,6 +68,10 @@ enum class BuiltinOp : int32_t {
   kQuantize = 114,
   kHardSwish = 117,
   kBatchMatmul = 126,
+  kCallOnce = 129,
+  kVarHandle = 142,
+  kReadVariable = 143,
+  kAssignVariable = 144,
 };
 
 // Members of the schema's BuiltinOptions union.
@@ -78,9 +93,12 @@ enum class OptionsType : uint8_t {
   kTransposeConv = 49,
   kPack = 59,
   kUnpack = 64,
+  kUnidirectionalSequenceLstm = 71,
   kResizeNearestNeighbor = 74,
   kLeakyRelu = 75,
   kBatchMatmul = 101,
+  kCallOnce = 103,
+  kVarHandle = 111,
 };
 
 struct Tensor {
@@ -111,10 +129,11 @@ class TfliteModel {
  public:
   TfliteModel(const uint8_t* data, uint32_t size) : buffer_(data, size) {}
 
-  // Checks the file's outer structure. To be called first.
-  Status Open();
+  // Checks the file's outer structure. To be called first. Of graphs but the first, the ends are
+  // not read.
+  Status Open(uint32_t graph = 0);
 
-  uint32_t graph_count() const { return graph_count_; }  // only the first one is read
+  uint32_t graph_count() const { return graph_count_; }
   uint32_t input_count() const { return input_count_; }
   uint32_t output_count() const { return output_count_; }
   uint32_t tensor_count() const { return tensors_.count; }
@@ -131,6 +150,8 @@ class TfliteModel {
   // Reads and checks one tensor: shape, type, size, the first scale and zero point, constant data.
   // Further scales are checked by who reads them: there may be many, and a tensor is read often.
   Status ReadTensor(int32_t index, Tensor* tensor);
+  // The same of a variable, which has no data.
+  Status ReadVariable(int32_t index, Tensor* tensor);
   // What was asked for last: where a refusal comes from.
   uint32_t last_tensor() const { return last_tensor_; }
   Status ReadOperator(uint32_t index, Operator* op);
@@ -147,6 +168,7 @@ class TfliteModel {
     return buffer_.Read<int32_t>(tensor.data_pos + 4 * index);
   }
   const uint8_t* data() const { return buffer_.data(); }
+  uint32_t size() const { return buffer_.size(); }
   Status status() const { return buffer_.status(); }
 
  private:
@@ -158,6 +180,7 @@ class TfliteModel {
   bool SameNumbers(int32_t outer, int32_t inner);
   Status ReadShape(const FbTable& table, Tensor* tensor);
   Status ReadQuantization(const FbTable& table, Tensor* tensor);
+  Status ReadKind(const FbTable& table, Tensor* tensor);
   Status ReadData(const FbTable& table, Tensor* tensor);
 
   FlatBuffer buffer_;

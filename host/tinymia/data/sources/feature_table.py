@@ -96,14 +96,15 @@ def _parquet(path: Path) -> _Read:
         from pyarrow import parquet
     except ImportError as error:
         raise DataError(
-            f"Reading {path} needs the package `pyarrow`.",
-            "Install it with `pip install pyarrow`, or save the table as CSV.",
+            f"Reading {path} needs the package `pyarrow`: {str(error).rstrip('.')}.",
+            "`pip install pyarrow` (`'pyarrow<20'` beside NumPy 1), or save the table as CSV.",
         ) from error
     read_bytes(path)
     try:
         table = parquet.read_table(path)
     except Exception as error:  # pyarrow has a class for every kind of damage
-        raise DataError(f"{path} is no Parquet file: {error}.") from error
+        first = str(error).strip().split("\n")[0].rstrip(".")
+        raise DataError(f"{path} is no Parquet file: {first}.") from error
     head = [str(name) for name in table.column_names]
     features, keys = _head(path, head)
     columns = []

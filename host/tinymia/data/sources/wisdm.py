@@ -8,6 +8,7 @@ Smartwatch-Based Biometrics Using Activities of Daily Living", IEEE Access 7 (20
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,7 +76,7 @@ class _Reader:
                 values.append(float(cell))
             except ValueError:
                 return f"column {column}: {cell!r} is not a number"
-            if not np.isfinite(values[-1]):
+            if not math.isfinite(values[-1]):
                 return f"column {column}: {cell!r} is not finite"
         time, x, y, z = values
         person, label = cells[0], cells[1]

@@ -23,7 +23,7 @@ int32_t Dim(const Tensor& tensor, int32_t i) {
 
 constexpr int32_t kMaxDepth = 32768;  // of products of nine bits each
 
-Status Prepare(PrepareContext* context) {
+TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
   Tensor inputs[2], output;
   Status status = context->UseInput(0, 0, &inputs[0]);
   if (status == Status::kOk) status = context->UseInput(1, 1, &inputs[1]);
@@ -61,7 +61,7 @@ Status Prepare(PrepareContext* context) {
   }
   // In single precision, as in a fully connected layer.
   const double product = static_cast<double>(left.scale * right.scale);
-  if (!QuantizeMultiplier(product / static_cast<double>(output.scale), &p.multiplier)) {
+  if (!ToFixed(product / static_cast<double>(output.scale), &p.multiplier)) {
     return Status::kModelMalformed;
   }
   p.zero_points[0] = left.zero_point;

@@ -22,7 +22,7 @@ int32_t Dim(const Tensor& tensor, int32_t i) {
   return at < 0 ? 1 : tensor.dims[at];
 }
 
-Status PrepareShape(const Tensor* inputs, const Tensor& output, BinaryParams* p) {
+TINYMIA_AT_LOAD Status PrepareShape(const Tensor* inputs, const Tensor& output, BinaryParams* p) {
   if (output.rank != Max(inputs[0].rank, inputs[1].rank)) return Status::kModelUnsupportedShape;
   int32_t accumulated[2] = {1, 1};
   for (int32_t i = 3; i >= 0; --i) {
@@ -45,7 +45,8 @@ Status PrepareShape(const Tensor* inputs, const Tensor& output, BinaryParams* p)
   return Status::kOk;
 }
 
-Status UseAll(PrepareContext* context, Tensor* inputs, Tensor* output, BinaryParams* p) {
+TINYMIA_AT_LOAD Status UseAll(PrepareContext* context, Tensor* inputs, Tensor* output,
+                              BinaryParams* p) {
   Status status = context->UseInput(0, 0, &inputs[0]);
   if (status == Status::kOk) status = context->UseInput(1, 1, &inputs[1]);
   if (status == Status::kOk) status = context->UseOutput(output);
@@ -56,7 +57,8 @@ Status UseAll(PrepareContext* context, Tensor* inputs, Tensor* output, BinaryPar
   return status;
 }
 
-Status Activation(PrepareContext* context, OptionsType own, const Tensor& output, BinaryParams* p) {
+TINYMIA_AT_LOAD Status Activation(PrepareContext* context, OptionsType own, const Tensor& output,
+                                  BinaryParams* p) {
   const OptionsType type = context->options_type();
   if (type != own && type != OptionsType::kNone) return Status::kModelMalformed;
   const int32_t code = type == own ? context->options().Scalar<int8_t>(0, 0) : 0;
@@ -67,21 +69,21 @@ double Product(const Tensor* inputs) {
   return static_cast<double>(inputs[0].scale) * static_cast<double>(inputs[1].scale);
 }
 
-Status PrepareMul(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareMul(PrepareContext* context) {
   Tensor inputs[2], output;
   BinaryParams p;
   Status status = UseAll(context, inputs, &output, &p);
   if (status == Status::kOk) status = Activation(context, OptionsType::kMul, output, &p);
   if (status != Status::kOk) return status;
   const double scale = Product(inputs) / static_cast<double>(output.scale);
-  if (!QuantizeMultiplier(scale, &p.output)) return Status::kModelMalformed;
+  if (!ToFixed(scale, &p.output)) return Status::kModelMalformed;
   context->SaveParams(p);
   return Status::kOk;
 }
 
 constexpr int32_t kInputShift = 20;  // headroom of the common scale both inputs are brought to
 
-Status PrepareSub(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareSub(PrepareContext* context) {
   Tensor inputs[2], output;
   BinaryParams p;
   Status status = UseAll(context, inputs, &output, &p);
@@ -92,12 +94,12 @@ Status PrepareSub(PrepareContext* context) {
   const float scale = common / ((1 << kInputShift) * output.scale);
   for (int32_t i = 0; i < 2; ++i) {
     const float ratio = inputs[i].scale / common;
-    if (!(ratio > 0) || !QuantizeMultiplier(static_cast<double>(ratio), &p.inputs[i])) {
+    if (!(ratio > 0) || !ToFixed(static_cast<double>(ratio), &p.inputs[i])) {
       return Status::kModelMalformed;
     }
   }
   // The reference stops at an output that is this much finer than the inputs.
-  if (!(scale > 0 && scale < 1) || !QuantizeMultiplier(static_cast<double>(scale), &p.output) ||
+  if (!(scale > 0 && scale < 1) || !ToFixed(static_cast<double>(scale), &p.output) ||
       p.output.shift > 0) {
     return Status::kModelUnsupportedType;
   }
@@ -105,21 +107,21 @@ Status PrepareSub(PrepareContext* context) {
   return Status::kOk;
 }
 
-Status PreparePrelu(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PreparePrelu(PrepareContext* context) {
   Tensor inputs[2], output;
   BinaryParams p;
   const Status status = UseAll(context, inputs, &output, &p);
   if (status != Status::kOk) return status;
   const double scale = static_cast<double>(output.scale);
-  if (!QuantizeMultiplier(static_cast<double>(inputs[0].scale) / scale, &p.inputs[0]) ||
-      !QuantizeMultiplier(Product(inputs) / scale, &p.inputs[1])) {
+  if (!ToFixed(static_cast<double>(inputs[0].scale) / scale, &p.inputs[0]) ||
+      !ToFixed(Product(inputs) / scale, &p.inputs[1])) {
     return Status::kModelMalformed;
   }
   context->SaveParams(p);
   return Status::kOk;
 }
 
-Status PrepareExtreme(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareExtreme(PrepareContext* context) {
   Tensor inputs[2], output;
   BinaryParams p;
   const Status status = UseAll(context, inputs, &output, &p);

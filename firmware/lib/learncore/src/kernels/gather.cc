@@ -10,7 +10,7 @@ struct GatherParams {
   int32_t batches = 1, outer = 1, size = 1, inner = 1, count = 1;
 };
 
-Status Prepare(PrepareContext* context) {
+TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
   Tensor input, positions, output;
   Status status = context->UseInput(0, 0, &input);
   if (status == Status::kOk) status = context->ReadInt32(1, &positions);

@@ -32,7 +32,7 @@ class Join {
   }
 
   // `stacked`: the parts lack the axis along which they lie.
-  Status Add(uint32_t i, const Tensor& part, bool stacked) {
+  TINYMIA_AT_LOAD Status Add(uint32_t i, const Tensor& part, bool stacked) {
     if (part.rank != whole_.rank - (stacked ? 1 : 0)) return Status::kModelUnsupportedShape;
     for (int32_t d = 0; d < whole_.rank; ++d) {
       if (d == axis_) continue;
@@ -60,7 +60,7 @@ class Join {
   uint64_t filled_ = 0;
 };
 
-Status PrepareJoin(PrepareContext* context, int32_t stated_axis, bool stacked) {
+TINYMIA_AT_LOAD Status PrepareJoin(PrepareContext* context, int32_t stated_axis, bool stacked) {
   Tensor output;
   int32_t axis = 0;
   Status status = context->UseOutput(&output);
@@ -80,19 +80,19 @@ Status PrepareJoin(PrepareContext* context, int32_t stated_axis, bool stacked) {
   return join.Finish();
 }
 
-Status PrepareConcatenation(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareConcatenation(PrepareContext* context) {
   if (context->options_type() != OptionsType::kConcatenation) return Status::kModelMalformed;
   if (context->options().Scalar<int8_t>(1, 0) != 0) return Status::kModelUnsupportedOp;
   return PrepareJoin(context, context->options().Scalar<int32_t>(0, 0), false);
 }
 
-Status PreparePack(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PreparePack(PrepareContext* context) {
   if (context->options_type() != OptionsType::kPack) return Status::kModelMalformed;
   return PrepareJoin(context, context->options().Scalar<int32_t>(1, 0), true);
 }
 
-Status PrepareSplitOf(PrepareContext* context, uint32_t input_index, int32_t stated_axis,
-                      bool stacked) {
+TINYMIA_AT_LOAD Status PrepareSplitOf(PrepareContext* context, uint32_t input_index,
+                                      int32_t stated_axis, bool stacked) {
   Tensor input;
   int32_t axis = 0;
   Status status = context->UseInput(input_index, 0, &input);
@@ -110,7 +110,7 @@ Status PrepareSplitOf(PrepareContext* context, uint32_t input_index, int32_t sta
   return join.Finish();
 }
 
-Status ReadAxis(PrepareContext* context, uint32_t operand, int32_t* axis) {
+TINYMIA_AT_LOAD Status ReadAxis(PrepareContext* context, uint32_t operand, int32_t* axis) {
   Tensor tensor;
   const Status status = context->ReadInt32(operand, &tensor);
   if (status != Status::kOk) return status;
@@ -119,19 +119,19 @@ Status ReadAxis(PrepareContext* context, uint32_t operand, int32_t* axis) {
 }
 
 // SPLIT takes the axis first, SPLIT_V last; how long the parts are their shapes say.
-Status PrepareSplit(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareSplit(PrepareContext* context) {
   int32_t axis = 0;
   const Status status = ReadAxis(context, 0, &axis);
   return status == Status::kOk ? PrepareSplitOf(context, 1, axis, false) : status;
 }
 
-Status PrepareSplitV(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareSplitV(PrepareContext* context) {
   int32_t axis = 0;
   const Status status = ReadAxis(context, 2, &axis);
   return status == Status::kOk ? PrepareSplitOf(context, 0, axis, false) : status;
 }
 
-Status PrepareUnpack(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareUnpack(PrepareContext* context) {
   if (context->options_type() != OptionsType::kUnpack) return Status::kModelMalformed;
   return PrepareSplitOf(context, 0, context->options().Scalar<int32_t>(1, 0), true);
 }

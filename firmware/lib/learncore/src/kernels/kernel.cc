@@ -4,22 +4,26 @@
 
 namespace tinymia {
 
-Status PrepareContext::ReadInput(uint32_t i, Tensor* tensor) {
+TINYMIA_AT_LOAD bool ToFixed(double value, FixedMultiplier* multiplier) {
+  return QuantizeMultiplier(value, multiplier);
+}
+
+TINYMIA_AT_LOAD Status PrepareContext::ReadInput(uint32_t i, Tensor* tensor) {
   if (i >= op_->inputs.count) return Status::kModelMalformed;
   return model_->ReadTensor(model_->Int32At(op_->inputs, i), tensor);
 }
 
-Status PrepareContext::ReadOutput(Tensor* tensor, uint32_t i) {
+TINYMIA_AT_LOAD Status PrepareContext::ReadOutput(Tensor* tensor, uint32_t i) {
   if (i >= op_->outputs.count) return Status::kModelUnsupportedShape;
   return model_->ReadTensor(model_->Int32At(op_->outputs, i), tensor);
 }
 
-Status PrepareContext::CheckData(const Tensor& tensor) const {
+TINYMIA_AT_LOAD Status PrepareContext::CheckData(const Tensor& tensor) const {
   if (tensor.type != TensorType::kInt8) return Status::kModelUnsupportedType;
   return tensor.scale > 0 ? Status::kOk : Status::kModelMalformed;
 }
 
-Status PrepareContext::UseInput(uint32_t i, uint32_t slot, Tensor* tensor) {
+TINYMIA_AT_LOAD Status PrepareContext::UseInput(uint32_t i, uint32_t slot, Tensor* tensor) {
   Status status = ReadInput(i, tensor);
   if (status == Status::kOk) status = CheckData(*tensor);
   if (status != Status::kOk) return status;
@@ -27,7 +31,7 @@ Status PrepareContext::UseInput(uint32_t i, uint32_t slot, Tensor* tensor) {
   return loader_->MarkRead(node_->inputs[slot], index_);
 }
 
-Status PrepareContext::UseOutput(Tensor* tensor) {
+TINYMIA_AT_LOAD Status PrepareContext::UseOutput(Tensor* tensor) {
   Status status = ReadOutput(tensor);
   if (status == Status::kOk) status = CheckData(*tensor);
   if (status != Status::kOk) return status;
@@ -36,7 +40,7 @@ Status PrepareContext::UseOutput(Tensor* tensor) {
   return status;
 }
 
-Status PrepareContext::ListInput(uint32_t i, Tensor* tensor) {
+TINYMIA_AT_LOAD Status PrepareContext::ListInput(uint32_t i, Tensor* tensor) {
   Status status = ReadInput(i, tensor);
   if (status == Status::kOk) status = CheckData(*tensor);
   if (status != Status::kOk) return status;
@@ -45,7 +49,7 @@ Status PrepareContext::ListInput(uint32_t i, Tensor* tensor) {
   return loader_->MarkRead(index, index_);
 }
 
-Status PrepareContext::ListOutput(uint32_t i, Tensor* tensor) {
+TINYMIA_AT_LOAD Status PrepareContext::ListOutput(uint32_t i, Tensor* tensor) {
   Status status = ReadOutput(tensor, i);
   if (status == Status::kOk) status = CheckData(*tensor);
   if (status != Status::kOk) return status;
@@ -56,7 +60,12 @@ Status PrepareContext::ListOutput(uint32_t i, Tensor* tensor) {
   return status;
 }
 
-Status PrepareContext::ReadInt32(uint32_t i, Tensor* tensor) {
+TINYMIA_AT_LOAD Status PrepareContext::ReadState(uint32_t i, Tensor* tensor) {
+  if (i >= op_->inputs.count) return Status::kModelMalformed;
+  return model_->ReadVariable(model_->Int32At(op_->inputs, i), tensor);
+}
+
+TINYMIA_AT_LOAD Status PrepareContext::ReadInt32(uint32_t i, Tensor* tensor) {
   const Status status = ReadInput(i, tensor);
   if (status != Status::kOk) return status;
   if (tensor->type != TensorType::kInt32) return Status::kModelUnsupportedType;

@@ -15,6 +15,9 @@ namespace tinymia {
 
 class Loader;
 
+// QuantizeMultiplier, once in the image.
+bool ToFixed(double value, FixedMultiplier* multiplier);
+
 // Where data lies: an offset into the arena, or with the top bit set into the model file. Offsets
 // instead of pointers make the arena's layout, hence its size, the same on host and target.
 using Ref = uint32_t;
@@ -73,6 +76,8 @@ class PrepareContext {
   TfliteModel* model() { return model_; }
   const FbTable& options() const { return op_->options; }
   OptionsType options_type() const { return op_->options_type; }
+  uint32_t index() const { return index_; }  // of the operator in the file
+  int32_t InputIndex(uint32_t i) { return model_->Int32At(op_->inputs, i); }
   uint32_t input_count() const { return op_->inputs.count; }
   uint32_t output_count() const { return op_->outputs.count; }
   uint32_t outputs_used() const { return outputs_used_; }
@@ -94,6 +99,8 @@ class PrepareContext {
   }
   Status ListInput(uint32_t i, Tensor* tensor);
   Status ListOutput(uint32_t i, Tensor* tensor);
+  // A variable tensor: what its kernel keeps from one step to the next.
+  Status ReadState(uint32_t i, Tensor* tensor);
   // A constant int32 tensor.
   Status ReadInt32(uint32_t i, Tensor* tensor);
 

@@ -13,7 +13,7 @@ struct MeanParams {
   FixedMultiplier multiplier;
 };
 
-Status ReadAxes(PrepareContext* context, const Tensor& input, bool* reduced) {
+TINYMIA_AT_LOAD Status ReadAxes(PrepareContext* context, const Tensor& input, bool* reduced) {
   Tensor axes;
   const Status status = context->ReadInt32(1, &axes);
   if (status != Status::kOk) return status;
@@ -36,7 +36,8 @@ void DivideMultiplier(int32_t count, FixedMultiplier* m) {
   m->shift -= shift;
 }
 
-Status PrepareShape(PrepareContext* context, Tensor* read, Tensor* result, MeanParams* params) {
+TINYMIA_AT_LOAD Status PrepareShape(PrepareContext* context, Tensor* read, Tensor* result,
+                                    MeanParams* params) {
   Status status = context->UseInput(0, 0, read);
   if (status == Status::kOk) status = context->UseOutput(result);
   if (status != Status::kOk) return status;
@@ -65,7 +66,7 @@ Status PrepareShape(PrepareContext* context, Tensor* read, Tensor* result, MeanP
   return Status::kOk;
 }
 
-Status Prepare(PrepareContext* context) {
+TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
   Tensor input, output;
   MeanParams p;
   const Status status = PrepareShape(context, &input, &output, &p);
@@ -77,7 +78,7 @@ Status Prepare(PrepareContext* context) {
   return Status::kOk;
 }
 
-Status PrepareMax(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareMax(PrepareContext* context) {
   Tensor input, output;
   MeanParams p;
   const Status status = PrepareShape(context, &input, &output, &p);

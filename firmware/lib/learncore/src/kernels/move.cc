@@ -11,7 +11,7 @@ struct MoveParams {
   int32_t start = 0;                  // in the input
 };
 
-Status UseBoth(PrepareContext* context, Tensor* input, Tensor* output) {
+TINYMIA_AT_LOAD Status UseBoth(PrepareContext* context, Tensor* input, Tensor* output) {
   Status status = context->UseInput(0, 0, input);
   if (status == Status::kOk) status = context->UseOutput(output);
   return status;
@@ -24,14 +24,15 @@ int32_t StrideOf(const Tensor& tensor, int32_t axis) {
 }
 
 // A constant with one number a dimension.
-Status ReadList(PrepareContext* context, uint32_t operand, int32_t count, Tensor* list) {
+TINYMIA_AT_LOAD Status ReadList(PrepareContext* context, uint32_t operand, int32_t count,
+                                Tensor* list) {
   const Status status = context->ReadInt32(operand, list);
   if (status != Status::kOk) return status;
   return list->elements == static_cast<uint32_t>(count) ? Status::kOk
                                                         : Status::kModelUnsupportedShape;
 }
 
-Status PrepareTranspose(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareTranspose(PrepareContext* context) {
   Tensor input, output, order;
   Status status = UseBoth(context, &input, &output);
   if (status == Status::kOk) status = ReadList(context, 1, input.rank, &order);
@@ -52,7 +53,7 @@ Status PrepareTranspose(PrepareContext* context) {
   return Status::kOk;
 }
 
-Status PrepareSlice(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareSlice(PrepareContext* context) {
   Tensor input, output, begins, sizes;
   Status status = UseBoth(context, &input, &output);
   if (status == Status::kOk) status = ReadList(context, 1, input.rank, &begins);
@@ -82,8 +83,8 @@ struct Range {
 };
 
 // Elements of one axis from `begin` to before `end` (absent: all of that side) in steps.
-Range Steps(int32_t size, int32_t begin, int32_t end, int32_t step, bool all_before,
-            bool all_behind, bool only_one) {
+TINYMIA_AT_LOAD Range Steps(int32_t size, int32_t begin, int32_t end, int32_t step, bool all_before,
+                            bool all_behind, bool only_one) {
   const int32_t low = step > 0 ? 0 : -1;
   const int32_t high = step > 0 ? size : size - 1;
   int32_t first = Clamp(begin < 0 ? begin + size : begin, low, high);
@@ -97,7 +98,7 @@ Range Steps(int32_t size, int32_t begin, int32_t end, int32_t step, bool all_bef
   return {first, distance <= 0 ? 0 : static_cast<int32_t>((distance + width - 1) / width)};
 }
 
-Status PrepareStridedSlice(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareStridedSlice(PrepareContext* context) {
   Tensor input, output, begins, ends, steps;
   Status status = UseBoth(context, &input, &output);
   if (status == Status::kOk) status = ReadList(context, 1, input.rank, &begins);

@@ -24,6 +24,7 @@ extern const Kernel kPadKernel;
 extern const Kernel kPadV2Kernel;
 extern const Kernel kPreluKernel;
 extern const Kernel kQuantizeKernel;
+extern const Kernel kReadVariableKernel;
 extern const Kernel kReduceMaxKernel;
 extern const Kernel kRelu6Kernel;
 extern const Kernel kReluKernel;
@@ -40,6 +41,7 @@ extern const Kernel kSubKernel;
 extern const Kernel kTanhKernel;
 extern const Kernel kTransposeConvKernel;
 extern const Kernel kTransposeKernel;
+extern const Kernel kUnidirectionalSequenceLstmKernel;
 extern const Kernel kUnpackKernel;
 
 namespace {
@@ -67,6 +69,7 @@ const Kernel* const kKernels[] = {
     &kPadV2Kernel,
     &kPreluKernel,
     &kQuantizeKernel,
+    &kReadVariableKernel,
     &kReduceMaxKernel,
     &kRelu6Kernel,
     &kReluKernel,
@@ -82,6 +85,7 @@ const Kernel* const kKernels[] = {
     &kSubKernel,
     &kTanhKernel,
     &kTransposeConvKernel,
+    &kUnidirectionalSequenceLstmKernel,
     &kTransposeKernel,
     &kUnpackKernel,
 };

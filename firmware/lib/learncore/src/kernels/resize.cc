@@ -12,8 +12,8 @@ struct ResizeParams {
   bool align_corners, half_pixel;
 };
 
-Status PrepareSizes(PrepareContext* context, OptionsType own, uint32_t first_option,
-                    ResizeParams* p) {
+TINYMIA_AT_LOAD Status PrepareSizes(PrepareContext* context, OptionsType own, uint32_t first_option,
+                                    ResizeParams* p) {
   Tensor input, size, output;
   Status status = context->UseInput(0, 0, &input);
   if (status == Status::kOk) status = context->ReadInt32(1, &size);
@@ -40,7 +40,7 @@ Status PrepareSizes(PrepareContext* context, OptionsType own, uint32_t first_opt
   return Status::kOk;
 }
 
-Status PrepareNearest(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareNearest(PrepareContext* context) {
   ResizeParams p;
   const Status status = PrepareSizes(context, OptionsType::kResizeNearestNeighbor, 0, &p);
   if (status == Status::kOk) context->SaveParams(p);
@@ -57,7 +57,7 @@ int32_t Nearest(const ResizeParams& p, int32_t axis, int32_t at) {
   const float place = (static_cast<float>(at) + (p.half_pixel ? 0.5f : 0.0f)) * scale;
   int32_t nearest = static_cast<int32_t>(place);
   if (p.align_corners && place - static_cast<float>(nearest) >= 0.5f) ++nearest;
-  return Min(nearest, input - 1);
+  return Min<int32_t>(nearest, input - 1);
 }
 
 void EvalNearest(const EvalContext& context, const Node& node) {
@@ -89,14 +89,14 @@ Between Neighbours(const ResizeParams& p, int32_t axis, int32_t at) {
           place - low * (1 << 10)};
 }
 
-Status PrepareBilinear(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareBilinear(PrepareContext* context) {
   ResizeParams p;
   const Status status = PrepareSizes(context, OptionsType::kResizeBilinear, 2, &p);
   if (status != Status::kOk) return status;
   if (p.half_pixel && p.align_corners) return Status::kModelMalformed;
   for (int32_t i = 0; i < 2; ++i) {
     const int32_t less = p.align_corners && p.output[i] > 1 ? 1 : 0;
-    const int32_t steps = p.output[i] - less;
+    const int32_t steps = Max<int32_t>(p.output[i] - less, 1);
     p.scales[i] = ((1 << 10) * (p.input[i] - less) + steps / 2) / steps;
     // Where the rounded scale leads beyond the input, the reference reads what lies there.
     if (Neighbours(p, i, p.output[i] - 1).low >= p.input[i]) return Status::kModelUnsupportedShape;

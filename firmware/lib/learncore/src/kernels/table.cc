@@ -12,7 +12,7 @@ struct TableParams {
 };
 
 template <typename Function>
-void SaveTable(PrepareContext* context, const Tensor& input, Function function) {
+TINYMIA_AT_LOAD void SaveTable(PrepareContext* context, const Tensor& input, Function function) {
   TableParams p;
   p.elements = input.elements;
   int8_t* table = context->Allocate<int8_t>(256, &p.table);
@@ -23,7 +23,7 @@ void SaveTable(PrepareContext* context, const Tensor& input, Function function) 
   context->SaveParams(p);
 }
 
-Status UseBoth(PrepareContext* context, Tensor* input, Tensor* output) {
+TINYMIA_AT_LOAD Status UseBoth(PrepareContext* context, Tensor* input, Tensor* output) {
   Status status = context->UseInput(0, 0, input);
   if (status == Status::kOk) status = context->UseOutput(output);
   if (status != Status::kOk) return status;
@@ -39,13 +39,13 @@ struct SigmoidInput {
     constexpr int32_t kFraction = 27;
     const double scale = static_cast<double>(input.scale) * (1 << kFraction);
     if (scale < 0.5) return false;  // the reference's shift would be undefined
-    if (!QuantizeMultiplier(scale, &multiplier)) return true;
+    if (!ToFixed(scale, &multiplier)) return true;
     radius = static_cast<int32_t>((INT64_C(15) << kFraction) >> multiplier.shift);
     return true;
   }
 };
 
-Status PrepareLogistic(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareLogistic(PrepareContext* context) {
   Tensor input, output;
   const Status status = UseBoth(context, &input, &output);
   if (status != Status::kOk) return status;
@@ -63,7 +63,7 @@ Status PrepareLogistic(PrepareContext* context) {
   return Status::kOk;
 }
 
-Status PrepareTanh(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareTanh(PrepareContext* context) {
   Tensor input, output;
   const Status status = UseBoth(context, &input, &output);
   if (status != Status::kOk) return status;
@@ -89,13 +89,13 @@ int32_t HighMul16(int32_t a, int32_t b) { return Saturate16((a * b + (1 << 14)) 
 
 // A multiplier in 16 bits. The reference's right shifts would be undefined beyond 15.
 bool Multiplier16(float value, FixedMultiplier* m) {
-  if (!QuantizeMultiplier(static_cast<double>(value), m) || m->shift < -15) return false;
+  if (!ToFixed(static_cast<double>(value), m) || m->shift < -15) return false;
   m->multiplier = static_cast<int32_t>(
       Min<int64_t>((static_cast<int64_t>(m->multiplier) + (1 << 15)) >> 16, INT16_MAX));
   return true;
 }
 
-Status PrepareHardSwish(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareHardSwish(PrepareContext* context) {
   Tensor input, output;
   const Status status = UseBoth(context, &input, &output);
   if (status != Status::kOk) return status;
@@ -122,7 +122,7 @@ Status PrepareHardSwish(PrepareContext* context) {
   return Status::kOk;
 }
 
-Status PrepareLeakyRelu(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareLeakyRelu(PrepareContext* context) {
   Tensor input, output;
   const Status status = UseBoth(context, &input, &output);
   if (status != Status::kOk) return status;
@@ -130,8 +130,8 @@ Status PrepareLeakyRelu(PrepareContext* context) {
   const float alpha = context->options().Scalar<float>(0, 0.0f);
   const float slope = input.scale * alpha / output.scale;
   FixedMultiplier above, below;
-  if (!QuantizeMultiplier(static_cast<double>(input.scale / output.scale), &above) ||
-      !QuantizeMultiplier(static_cast<double>(slope < 0 ? -slope : slope), &below)) {
+  if (!ToFixed(static_cast<double>(input.scale / output.scale), &above) ||
+      !ToFixed(static_cast<double>(slope < 0 ? -slope : slope), &below)) {
     return Status::kModelMalformed;
   }
   SaveTable(context, input, [&](int32_t x) -> int32_t {
@@ -141,13 +141,13 @@ Status PrepareLeakyRelu(PrepareContext* context) {
   return Status::kOk;
 }
 
-Status PrepareQuantize(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareQuantize(PrepareContext* context) {
   Tensor input, output;
   const Status status = UseBoth(context, &input, &output);
   if (status != Status::kOk) return status;
   FixedMultiplier multiplier;
   const double scale = static_cast<double>(input.scale) / static_cast<double>(output.scale);
-  if (!QuantizeMultiplier(scale, &multiplier)) return Status::kModelMalformed;
+  if (!ToFixed(scale, &multiplier)) return Status::kModelMalformed;
   SaveTable(context, input, [&](int32_t x) -> int32_t {
     return WrapAdd(MultiplyByFixed(x, multiplier), output.zero_point);
   });

@@ -16,7 +16,7 @@ struct TransposeConvParams {
   int32_t pad_top, pad_left;
 };
 
-Status Prepare(PrepareContext* context) {
+TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
   Tensor filter, input, output;
   Status status = context->ReadInput(1, &filter);
   if (status == Status::kOk) status = context->UseInput(2, 0, &input);

@@ -35,7 +35,7 @@ _PEERS = (
     ("AIfES 2.2, no clipping", 55_219),
     ("a plain fused loop, clipping", 7_255),
 )
-PARTS = ("board", "twin", "attacks")
+PARTS = ("board", "twin", "attacks", "models")
 
 
 @click.command()
@@ -43,18 +43,25 @@ PARTS = ("board", "twin", "attacks")
 @bundle_option
 @data_option
 @click.option("--person", help="Whose windows.  [default: the first who is not in the base model]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the networks that `models` makes once.  [default: the user's cache]",
+)
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 def command(
     target: str,
     bundle_path: Path | None,
     dataset: str,
     person: str | None,
+    out: Path | None,
     parts: tuple[str, ...],
 ) -> None:
     """Measure what the board costs, how fast the twin is, and how fast attacks are.
 
-    PARTS are board (inference, each way of training, the line), twin (devices a second) and attacks
-    (LiRA and RMIA with their shadow devices, and the joint decoder); without any, all three.
+    PARTS are board (inference, each way of training, the line), twin (devices a second), attacks
+    (LiRA and RMIA with their shadow devices, and the joint decoder) and models (instructions and
+    RAM of MLPerf Tiny's networks and the bundle's on a simulated Cortex-M4F); without any, all.
 
     Instructions on a simulator are exact and repeat; cycles are a real board's. Seconds are those
     of this machine and line: let nothing else run. The twin's peer task (64 shadow heads, 100
@@ -64,6 +71,7 @@ def command(
     Examples:
       tinymia bench
       tinymia bench twin attacks
+      tinymia bench models
       tinymia bench board --target serial:/dev/ttyACM0
     """
     from tinymia import data
@@ -86,6 +94,7 @@ def command(
         "board": board,
         "twin": lambda: _twin(bundle),
         "attacks": lambda: _attacks(bundle, loaded, pool.person),
+        "models": lambda: _models(bundle, bundle.quantize(pool.windows.x), out),
     }
     failed: TinymiaError | None = None
     for part in parts or PARTS:
@@ -255,4 +264,38 @@ def _attacks(bundle: Bundle, dataset: Dataset, person: str) -> None:
         f"Joint decoder, {joint.shadows:,} shadow devices of {person}: {joint.total:.2f} s"
         f" (training {joint.training:.2f}, fitting {joint.fitting:.2f}, ten devices"
         f" {joint.scoring:.2f})."
+    )
+
+
+def _models(bundle: Bundle, windows: NDArray[np.int8], out: Path | None) -> None:
+    from tinymia.models.mlperf_tiny import NETWORKS
+    from tinymia.study.model_bench import ELSEWHERE, network_costs
+
+    folder = out or Path(click.get_app_dir("tinymia")) / "networks"
+    with progress("Networks", len(NETWORKS) + 1) as advance:
+        costs = network_costs(folder, bundle, windows, advance)
+    columns = ("an inference", "MACs", "instructions", "a MAC", "bytes of RAM")
+    listed = table("\nNetworks on the simulated Cortex-M4F", columns)
+    others = table("\nMeasured elsewhere", ("", "TFLM + CMSIS-NN", "its RAM", "least cycles"))
+    for cost in costs:
+        each = f"{cost.instructions / cost.macs:.2f}"
+        counts = (thousands(n) for n in (cost.macs, cost.instructions))
+        listed.add_row(cost.title, *counts, each, thousands(cost.arena))
+        known = ELSEWHERE.get(cost.name)
+        if known is not None:
+            cycles = "" if known.cycles is None else thousands(known.cycles)
+            others.add_row(
+                cost.title, thousands(known.instructions), thousands(known.arena), cycles
+            )
+    show(listed)
+    differing = [cost.title for cost in costs if cost.same is False]
+    if differing:
+        show(f"Other answers than TensorFlow's reference kernels: {', '.join(differing)}.")
+    else:
+        show("Answers are the same bytes as those of TensorFlow's reference kernels.")
+    show(others)
+    show(
+        "TFLite Micro with CMSIS-NN in instructions (August 2026), and the best published cycles of"
+        " a Cortex-M4\n(MLPerf Tiny closed division, v1.1 to v1.3), for networks of the same shape:"
+        " not measured in this run."
     )

@@ -1,6 +1,7 @@
 // TRANSPOSE_CONV. Each output gathers the inputs that reach it, so no sums have to be kept.
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
+#include "kernels/requantize.h"
 
 namespace tinymia {
 namespace {
@@ -55,7 +56,7 @@ TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
   p.input_zero_point = input.zero_point;
   const uint32_t depth = filter.elements / static_cast<uint32_t>(p.output_channels);
   status = PrepareRequantization(context, input, filter, output, 0, depth,
-                                 options.Scalar<int8_t>(3, 0), false, &p.requantization, 3);
+                                 options.Scalar<int8_t>(3, 0), false, false, &p.requantization, 3);
   if (status != Status::kOk) return status;
   context->SaveParams(p);
   return Status::kOk;
@@ -89,7 +90,7 @@ void Eval(const EvalContext& context, const Node& node) {
   const TransposeConvParams& p = context.Params<TransposeConvParams>(node);
   const int8_t* image = context.Input(node, 0);
   const int8_t* weights = context.Const<int8_t>(p.weights);
-  const FixedMultiplier* multipliers = context.Const<FixedMultiplier>(p.requantization.channels);
+  const ScaleReader scales(context, p.requantization);
   const BiasReader bias(context, p.requantization.bias);
   int8_t* output = context.Output(node);
   const int32_t filter_bytes = p.filter_height * p.filter_width * p.channels;
@@ -98,7 +99,7 @@ void Eval(const EvalContext& context, const Node& node) {
       for (int32_t x = 0; x < p.output_width; ++x) {
         for (int32_t c = 0; c < p.output_channels; ++c) {
           const int32_t sum = Gather(p, image, weights + c * filter_bytes, y, x);
-          *output++ = Requantize(WrapAdd(sum, bias[c]), multipliers[c], p.requantization);
+          *output++ = Requantize(WrapAdd(sum, bias[c]), scales[c], p.requantization);
         }
       }
     }

@@ -159,6 +159,23 @@ def test_a_file_that_tensorflow_lite_does_not_take(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "run", refuse)
     checked = check_import(imported("image"))
     assert (checked.engine, checked.same_top, checked.values) == ("twin", None, 64 * 16)
+    assert (checked.differing, checked.steps) == (0, 0)
+
+
+def test_kernels_that_round_in_another_way_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinymia.export.convert import run
+    from tinymia.study import imported as module
+
+    def other(tflite: bytes, inputs: NDArray[Any], engine: str) -> NDArray[Any]:
+        out = run(tflite, inputs, engine)
+        if out.shape[1] == 16:
+            out[3, 5:7] ^= 2
+        return out
+
+    monkeypatch.setattr(module, "run", other)
+    checked = check_import(imported("image"))
+    assert (checked.differing, checked.steps) == (2, 2)
+    assert checked.same_top is not None
 
 
 def test_the_shipped_model_comes_back() -> None:

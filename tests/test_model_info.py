@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from interp import Interpreter
 from opmodels import Case, build
 from tinymia.cli.main import cli
 from tinymia.device.bake import bake
-from tinymia.device.boards import boards
+from tinymia.device.boards import Region, boards
 from tinymia.device.build import build as build_firmware
 from tinymia.device.client import BoardRefusedError
 from tinymia.device.connect import connect, image_for
@@ -147,16 +148,21 @@ def test_rooms_of_boards_that_were_not_built(monkeypatch: pytest.MonkeyPatch) ->
         assert room.arena == room.board.ram.size - room.board.stack
 
 
-def test_boards_that_are_too_small() -> None:
-    bundle = keyword_bundle()
-    small = {"stm32f405": boards()["stm32f405"]}
+def test_boards_that_are_too_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinymia.study import memory
+
+    monkeypatch.setattr(memory, "_built", lambda _: None)
+    bundle, whole = keyword_bundle(), boards()["stm32f405"]
+    needed = depths(bundle)[-1].arena
+    small = {"small": replace(whole, ram=Region(whole.ram.start, needed + whole.stack - 1000))}
     data = bundle.to_bytes()
     (fit,) = fits(data + bytes(2 << 20), [], small)
-    assert fit.flash_short == len(data) + (2 << 20) - small["stm32f405"].bundle.size
+    assert fit.flash_short == len(data) + (2 << 20) - whole.bundle.size
     (fit,) = fits(data, depths(bundle), small)
     assert fit.windows["head"] == 4096
     assert fit.windows["all"] is None
-    assert fit.arena_short["all"] == depths(bundle)[-1].arena - fit.room.arena > 0
+    assert fit.arena_short["all"] == needed - fit.room.arena == 1000
+    assert fit.arena_short["head"] == 0
 
 
 def test_the_first_operator_that_is_refused() -> None:
@@ -180,15 +186,17 @@ def test_the_first_operator_that_is_refused() -> None:
         graph = read_graph(data)
         found = refused(data, graph)
         assert found is not None
-        assert found.operator is not None
-        assert (found.operator.number, found.operator.name) == (at, "COS")
-        assert found.words(graph).startswith(f"Operator {at}, COS, which gives tensor {at + 1} ")
+        assert (found.operator, found.tensor) == (at, None)
+        said = found.words(graph.operators[at], None, graph)
+        assert said.startswith(f"Operator {at}, COS, which gives tensor {at + 1} ")
     tensors[2].type, tensors[2].scale = INT32, None
-    data = hm.build(tensors[:3], good[:1], outputs=[2])
-    found = refused(data, read_graph(data))
+    data = hm.build(tensors[:3], good)
+    graph = read_graph(data)
+    found = refused(data, graph)
     assert found is not None
-    assert found.operator is None
-    assert "ensor 2 (int32, 1x4x4x2)" in found.words(read_graph(data))
+    assert (found.operator, found.tensor) == (None, 2)  # the output
+    said = found.words(None, graph.tensors[2], graph)
+    assert said.startswith("Tensor 2 (int32, 1x4x4x2) is not int8")
 
 
 def test_who_is_in_the_arena_when() -> None:
@@ -341,8 +349,6 @@ def test_inspecting_a_file_that_was_converted_with_float_ends(tmp_path: Path) ->
 def test_a_bench_shows_others_figures_beside_the_same_head_only(
     same: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     from tinymia.cli import bench as verb
     from tinymia.study.bench import BoardCost, OptionCost
 

@@ -267,11 +267,18 @@ def _trained(imported: Imported, train: str) -> str:
 
 def _same(checked: Checked) -> str:
     inputs = "of the examples given" if checked.real else "random and extreme ones"
-    whole = "TensorFlow Lite's" if checked.engine != "twin" else "its own"
-    return (
+    alone = checked.engine == "twin" or checked.differing
+    whole = "its own" if alone else "TensorFlow Lite's"
+    text = (
         f"all {thousands(checked.values)} bytes of the embeddings, {checked.inputs} inputs"
         f" ({inputs}): the firmware's interpreter beside {whole} on the whole file"
     )
+    if checked.differing:
+        text += (
+            f"; TensorFlow Lite's kernels differ in {thousands(checked.differing)} of them, by at"
+            f" most {checked.steps} of 256 steps"
+        )
+    return text
 
 
 def _answers(checked: Checked) -> str:

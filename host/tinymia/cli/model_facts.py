@@ -136,7 +136,10 @@ def _operators(graph: Graph, occupied: list[Live], costs: list[int], unit: str) 
 def _say_refusal(known: ModelInfo) -> None:
     refusal = known.refusal
     assert refusal is not None
-    click.echo(f"\nrefused    {refusal.words(known.graph)}.")
+    graph = known.graph
+    operator = None if refusal.operator is None else graph.operators[refusal.operator]
+    tensor = None if refusal.tensor is None else graph.tensors[refusal.tensor]
+    click.echo(f"\nrefused    {refusal.words(operator, tensor, graph)}")
     if refusal.error.hint:
         click.echo(f"           {refusal.error.hint}")
 

@@ -205,6 +205,7 @@ def run(tflite: bytes, inputs: NDArray[Any], engine: str = "reference") -> NDArr
         )
     out = np.empty((len(inputs), int(np.prod(target["shape"]))), target["dtype"])
     for i, row in enumerate(inputs):
+        interpreter.reset_all_variables()  # as on a device, each example starts anew
         interpreter.set_tensor(source["index"], row.reshape(shape))
         interpreter.invoke()
         out[i] = interpreter.get_tensor(target["index"]).reshape(-1)

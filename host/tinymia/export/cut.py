@@ -22,6 +22,16 @@ def between(graph: Graph, source: int, target: int) -> list[OperatorInfo]:
     return _between(graph, source, target)[0]
 
 
+def tensors_between(graph: Graph, source: int, target: int) -> list[int]:
+    """The tensors that :func:`cut` keeps, in their new order; raises ModelError as it does."""
+    kept, open_shape = _between(graph, source, target)
+    used = {source, target}
+    for op in kept:
+        read = op.inputs[:1] if op.number in open_shape else op.inputs
+        used.update(t for t in (*read, *op.outputs) if t >= 0)
+    return sorted(used)
+
+
 def _between(graph: Graph, source: int, target: int) -> tuple[list[OperatorInfo], set[int]]:
     """These operators, and the numbers of those whose shape is computed."""
     needed, kept, open_shape = {target}, [], set()
@@ -57,18 +67,23 @@ def cut(tflite: bytes, source: int, target: int) -> bytes:
     return _written(tflite, [op.number for op in kept], open_shape, source, target)
 
 
-def prefix(tflite: bytes, operators: int) -> bytes:
+def prefix(tflite: bytes, operators: int, output: int | None = None) -> bytes:
     """The first operators of a model, all of which run; its input is its output, too.
 
     So every length of it can be loaded, whatever the last operator gives, and the cost of one
     operator is the difference of two prefixes.
+
+    Args:
+        tflite: the whole model.
+        operators: how many.
+        output: number of another tensor that it gives instead.
 
     Raises:
         ModelError: the file is damaged.
     """
     graph = read_graph(tflite)
     source = graph.inputs[0]
-    return _written(tflite, range(operators), (), source, source)
+    return _written(tflite, range(operators), (), source, source if output is None else output)
 
 
 def output_at(tflite: bytes, tensor: int) -> bytes:

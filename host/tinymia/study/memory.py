@@ -12,9 +12,8 @@ from tinymia.device.connect import Connection, connect
 from tinymia.device.elf import ImageInfo, image_info
 from tinymia.errors import DeviceError, TinymiaError
 from tinymia.export.bundle import Bundle, pack_sections
-from tinymia.export.cut import prefix
 from tinymia.export.depth import depth_title
-from tinymia.export.graph import ALIASES, Graph, OperatorInfo, sentence
+from tinymia.export.graph import ALIASES, Graph, OperatorInfo, TensorInfo, sentence
 from tinymia.export.layers import canonical
 from tinymia.wire.protocol import Status
 
@@ -112,62 +111,58 @@ def model_arena(bundle: bytes) -> int:
         return opened.board.info().model_arena
 
 
+_REASONS = {
+    Status.MODEL_UNSUPPORTED_OP: "the firmware does not have it, or not in this variant",
+    Status.MODEL_UNSUPPORTED_TYPE: "not int8, or quantised as the firmware does not have it",
+    Status.MODEL_UNSUPPORTED_SHAPE: "of a shape that the firmware does not have",
+    Status.MODEL_MALFORMED: "wrong in the file",
+}
+
+
 @dataclass(frozen=True)
 class Refused:
     """Why a device does not take a model.
 
     Attributes:
-        operator: at which it stops; None: no single one, but the file's ends.
+        operator: number of the one at which it stops; None: no single one.
+        tensor: number of what it does not like; None: the operator itself, or it does not say.
         error: what it says.
     """
 
-    operator: OperatorInfo | None
+    operator: int | None
+    tensor: int | None
     error: BoardRefusedError
 
-    def words(self, graph: Graph, operator: OperatorInfo | None = None) -> str:
-        """Where and why, as a sentence without a full stop.
+    def words(self, operator: OperatorInfo | None, tensor: TensorInfo | None, graph: Graph) -> str:
+        """Where and why, in a sentence.
 
         Args:
-            graph: whose words are used.
-            operator: the same one there, if it is another graph.
+            operator, tensor: those that are meant, in the graph that the reader knows.
+            graph: that one.
         """
-        said = self.error.message.removeprefix("The board refused: ").rstrip(".")
-        at = operator or self.operator
-        if at is not None:
-            return f"{sentence(graph.describe(at))}: {said}"
-        wrong = [
-            str(graph.tensors[t])
-            for t in (*graph.inputs, *graph.outputs)
-            if graph.tensors[t].type != "int8"
-        ]
-        return f"{sentence(', '.join(wrong) or 'the input or output')}: {said}"
+        reason = _REASONS.get(Status(self.error.status))
+        where = graph.describe(operator) if operator is not None else ""
+        if reason is None or not (where or tensor is not None):
+            return self.error.message
+        if tensor is not None:
+            where = f"{where}: {tensor} is" if where else f"{tensor} is"
+            return sentence(f"{where} {reason}.")
+        if self.error.status != Status.MODEL_UNSUPPORTED_OP:
+            reason = f"a tensor of it is {reason}"
+        return sentence(f"{where}: {reason}.")
 
 
 def refused(tflite: bytes, graph: Graph) -> Refused | None:
-    """Whether a device refuses a model, and at which operator; None: it loads."""
-    error = _refusal(tflite)
-    if error is None:
-        return None
-    # The first so many operators load, one more does not.
-    good, bad = 0, len(graph.operators) + 1
-    if _refusal(prefix(tflite, 0)) is not None:
-        return Refused(None, error)
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        if middle <= len(graph.operators) and _refusal(prefix(tflite, middle)) is None:
-            good = middle
-        else:
-            bad = middle
-    if bad > len(graph.operators):
-        return Refused(None, error)
-    return Refused(graph.operators[bad - 1], error)
-
-
-def _refusal(tflite: bytes) -> BoardRefusedError | None:
+    """Whether a device refuses a model, and where; None: it loads."""
     try:
         least_arena(bare(tflite))
     except BoardRefusedError as error:
-        return error
+        named = error.status in _REASONS
+        operator = error.a if named and error.a < len(graph.operators) else None
+        tensor = error.b if named and error.b < len(graph.tensors) else None
+        if error.status == Status.MODEL_UNSUPPORTED_OP:
+            tensor = None  # there it is the operator's code
+        return Refused(operator, tensor, error)
     return None
 
 

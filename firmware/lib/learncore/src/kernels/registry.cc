@@ -8,8 +8,10 @@
   K(kAddKernel)                        \
   K(kAveragePoolKernel)                \
   K(kBatchMatmulKernel)                \
+  K(kBatchToSpaceNdKernel)             \
   K(kConcatenationKernel)              \
   K(kConvKernel)                       \
+  K(kDepthToSpaceKernel)               \
   K(kDepthwiseConvKernel)              \
   K(kExpandDimsKernel)                 \
   K(kFullyConnectedKernel)             \
@@ -36,6 +38,8 @@
   K(kResizeNearestNeighborKernel)      \
   K(kSliceKernel)                      \
   K(kSoftmaxKernel)                    \
+  K(kSpaceToBatchNdKernel)             \
+  K(kSpaceToDepthKernel)               \
   K(kSplitKernel)                      \
   K(kSplitVKernel)                     \
   K(kSqueezeKernel)                    \

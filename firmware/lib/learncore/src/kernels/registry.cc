@@ -55,7 +55,7 @@
 namespace tinymia {
 
 #define TINYMIA_DECLARE(name) extern const Kernel name;
-#define TINYMIA_LIST(name) &name,
+#define TINYMIA_LIST(name) &(name),
 
 TINYMIA_KERNELS(TINYMIA_DECLARE)
 

@@ -288,6 +288,43 @@ def _transpose_conv(rng: Draw) -> bytes:
     return hm.build(tensors, [Op(hm.TRANSPOSE_CONV, inputs, [4], "TransposeConv", fields)])
 
 
+def _depth(code: int, options: str) -> Model:
+    def make(rng: Draw) -> bytes:
+        batch, height, width, channels = _shape(rng, 4, 4)
+        block = int(rng.integers(1, 4))
+        deep = Tensor((batch, height, width, channels * block**2))
+        wide = Tensor((batch, height * block, width * block, channels))
+        tensors = [deep, wide] if code == hm.DEPTH_TO_SPACE else [wide, deep]
+        return hm.build(tensors, [Op(code, [0], [1], options, {"blockSize": block})])
+
+    return make
+
+
+def _space_batch(code: int, options: str) -> Model:
+    def make(rng: Draw) -> bytes:
+        spatial = int(rng.integers(1, 3))
+        batch, *parts, channels = _shape(rng, spatial + 2, 4)
+        blocks = rng.integers(1, 4, spatial)
+        edges = np.array(
+            [rng.integers(0, n * b // 3 + 1, 2) for n, b in zip(parts, blocks, strict=True)]
+        )
+        if code == hm.SPACE_TO_BATCH_ND:  # the reference never sets what it pads with
+            edges *= 0
+        whole = [n * b - sum(e) for n, b, e in zip(parts, blocks, edges, strict=True)]
+        zero_point = int(rng.integers(-128, 128))
+        tensors = [
+            Tensor((batch, *whole, channels), zero_point=zero_point),
+            _numbers(blocks),
+            _numbers(edges),
+            Tensor((batch * int(np.prod(blocks)), *parts, channels), zero_point=zero_point),
+        ]
+        if code == hm.BATCH_TO_SPACE_ND:
+            tensors[0], tensors[3] = tensors[3], tensors[0]
+        return hm.build(tensors, [Op(code, [0, 1, 2], [3], options, {})])
+
+    return make
+
+
 def _lstm(rng: Draw) -> bytes:
     batch, steps, inputs = _shape(rng, 3, 6)
     units = int(rng.integers(1, 7))
@@ -346,6 +383,10 @@ MODELS: dict[str, Model] = {
     "batch_matmul": _batch_matmul,
     "transpose_conv": _transpose_conv,
     "lstm": _lstm,
+    "depth_to_space": _depth(hm.DEPTH_TO_SPACE, "DepthToSpace"),
+    "space_to_depth": _depth(hm.SPACE_TO_DEPTH, "SpaceToDepth"),
+    "space_to_batch": _space_batch(hm.SPACE_TO_BATCH_ND, "SpaceToBatchND"),
+    "batch_to_space": _space_batch(hm.BATCH_TO_SPACE_ND, "BatchToSpaceND"),
 }
 
 DRAWS = 60

@@ -320,3 +320,25 @@ def test_variables_start_anew_with_every_window() -> None:
 def test_variables_that_are_not_known_at_the_start() -> None:
     assert Interpreter(_streaming("assign, read")).where == (5, hm.READ_VARIABLE)
     assert Interpreter(_streaming(code=hm.RELU)).where == (3, hm.READ_VARIABLE)
+
+
+def test_space_to_batch_pads_as_tensorflow_lite() -> None:
+    import tensorflow as tf
+
+    same: dict[str, Any] = {"scale": 0.1, "zero_point": 9}
+    tensors = [
+        Tensor((2, 5, 4, 3), **same),
+        Tensor((2,), INT32, None, data=[2, 3]),
+        Tensor((2, 2), INT32, None, data=[[1, 0], [1, 4]]),
+        Tensor((12, 3, 3, 3), **same),
+    ]
+    ops = [Op(hm.SPACE_TO_BATCH_ND, [0, 1, 2], [3], "SpaceToBatchND", {})]
+    model = hm.build(tensors, ops)
+    inputs = probe_inputs((2, 5, 4, 3), seed=1, count=3)
+    known = tf.lite.Interpreter(model_content=model)
+    known.allocate_tensors()
+    for window, answer in zip(inputs, Interpreter(model).run(inputs), strict=True):
+        known.set_tensor(known.get_input_details()[0]["index"], window)
+        known.invoke()
+        said = known.get_tensor(known.get_output_details()[0]["index"])
+        np.testing.assert_array_equal(answer, said)

@@ -1,4 +1,5 @@
-// Operators that only move bytes, as one strided copy: TRANSPOSE, STRIDED_SLICE, SLICE.
+// Operators that only move bytes, as one strided copy: TRANSPOSE, STRIDED_SLICE, SLICE,
+// DEPTH_TO_SPACE, SPACE_TO_DEPTH.
 #include "kernels/kernel.h"
 
 namespace tinymia {
@@ -142,6 +143,48 @@ TINYMIA_AT_LOAD Status PrepareStridedSlice(PrepareContext* context) {
   return Status::kOk;
 }
 
+// Whether `deep` is `wide` with blocks of b x b points put into one.
+TINYMIA_AT_LOAD bool IsDeeper(const Tensor& deep, const Tensor& wide, int64_t b) {
+  return deep.rank == 4 && wide.rank == 4 && b >= 1 && b < 4096 && deep.dims[0] == wide.dims[0] &&
+         deep.dims[1] * b == wide.dims[1] && deep.dims[2] * b == wide.dims[2] &&
+         deep.dims[3] == wide.dims[3] * b * b;
+}
+
+TINYMIA_AT_LOAD Status PrepareDepthToSpace(PrepareContext* context) {
+  Tensor input, output;
+  const Status status = UseBoth(context, &input, &output);
+  if (status != Status::kOk) return status;
+  if (context->options_type() != OptionsType::kDepthToSpace) return Status::kModelMalformed;
+  const int32_t block = context->options().Scalar<int32_t>(0, 0);
+  if (!IsDeeper(input, output, block)) return Status::kModelUnsupportedShape;
+  const int32_t run = block * output.dims[3];  // neighbours in both
+  MoveParams p;
+  const int32_t dims[4] = {input.dims[0] * input.dims[1], block, input.dims[2], run};
+  const int32_t strides[4] = {StrideOf(input, 1), run, input.dims[3], 1};
+  memcpy(p.dims, dims, sizeof dims);
+  memcpy(p.strides, strides, sizeof strides);
+  context->SaveParams(p);
+  return Status::kOk;
+}
+
+TINYMIA_AT_LOAD Status PrepareSpaceToDepth(PrepareContext* context) {
+  Tensor input, output;
+  const Status status = UseBoth(context, &input, &output);
+  if (status != Status::kOk) return status;
+  if (context->options_type() != OptionsType::kSpaceToDepth) return Status::kModelMalformed;
+  const int32_t block = context->options().Scalar<int32_t>(0, 0);
+  if (!IsDeeper(output, input, block)) return Status::kModelUnsupportedShape;
+  const int32_t run = block * input.dims[3];
+  const int32_t row = StrideOf(input, 1);
+  MoveParams p;
+  const int32_t dims[4] = {output.dims[0] * output.dims[1], output.dims[2], block, run};
+  const int32_t strides[4] = {block * row, run, row, 1};
+  memcpy(p.dims, dims, sizeof dims);
+  memcpy(p.strides, strides, sizeof strides);
+  context->SaveParams(p);
+  return Status::kOk;
+}
+
 void Eval(const EvalContext& context, const Node& node) {
   const MoveParams& p = context.Params<MoveParams>(node);
   const int8_t* input = context.Input(node, 0) + p.start;
@@ -166,6 +209,10 @@ void Eval(const EvalContext& context, const Node& node) {
 extern const Kernel kTransposeKernel;
 extern const Kernel kSliceKernel;
 extern const Kernel kStridedSliceKernel;
+extern const Kernel kDepthToSpaceKernel;
+extern const Kernel kSpaceToDepthKernel;
+const Kernel kDepthToSpaceKernel = {BuiltinOp::kDepthToSpace, PrepareDepthToSpace, Eval};
+const Kernel kSpaceToDepthKernel = {BuiltinOp::kSpaceToDepth, PrepareSpaceToDepth, Eval};
 const Kernel kTransposeKernel = {BuiltinOp::kTranspose, PrepareTranspose, Eval};
 const Kernel kSliceKernel = {BuiltinOp::kSlice, PrepareSlice, Eval};
 const Kernel kStridedSliceKernel = {BuiltinOp::kStridedSlice, PrepareStridedSlice, Eval};

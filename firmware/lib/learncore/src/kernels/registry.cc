@@ -1,94 +1,67 @@
 #include "kernels/kernel.h"
 
+// Every operator; or, for an image that is to run one model only, what chosen_kernels.h defines.
+#ifdef TINYMIA_CHOSEN_KERNELS
+#include "chosen_kernels.h"
+#else
+#define TINYMIA_KERNELS(K)             \
+  K(kAddKernel)                        \
+  K(kAveragePoolKernel)                \
+  K(kBatchMatmulKernel)                \
+  K(kBatchToSpaceNdKernel)             \
+  K(kConcatenationKernel)              \
+  K(kConvKernel)                       \
+  K(kDepthToSpaceKernel)               \
+  K(kDepthwiseConvKernel)              \
+  K(kExpandDimsKernel)                 \
+  K(kFullyConnectedKernel)             \
+  K(kGatherKernel)                     \
+  K(kHardSwishKernel)                  \
+  K(kLeakyReluKernel)                  \
+  K(kLogisticKernel)                   \
+  K(kMaxPoolKernel)                    \
+  K(kMaximumKernel)                    \
+  K(kMeanKernel)                       \
+  K(kMinimumKernel)                    \
+  K(kMulKernel)                        \
+  K(kPackKernel)                       \
+  K(kPadKernel)                        \
+  K(kPadV2Kernel)                      \
+  K(kPreluKernel)                      \
+  K(kQuantizeKernel)                   \
+  K(kReadVariableKernel)               \
+  K(kReduceMaxKernel)                  \
+  K(kRelu6Kernel)                      \
+  K(kReluKernel)                       \
+  K(kReshapeKernel)                    \
+  K(kResizeBilinearKernel)             \
+  K(kResizeNearestNeighborKernel)      \
+  K(kSliceKernel)                      \
+  K(kSoftmaxKernel)                    \
+  K(kSpaceToBatchNdKernel)             \
+  K(kSpaceToDepthKernel)               \
+  K(kSplitKernel)                      \
+  K(kSplitVKernel)                     \
+  K(kSqueezeKernel)                    \
+  K(kStridedSliceKernel)               \
+  K(kSubKernel)                        \
+  K(kTanhKernel)                       \
+  K(kTransposeConvKernel)              \
+  K(kTransposeKernel)                  \
+  K(kUnidirectionalSequenceLstmKernel) \
+  K(kUnpackKernel)
+#endif
+
 namespace tinymia {
 
-extern const Kernel kAddKernel;
-extern const Kernel kAveragePoolKernel;
-extern const Kernel kBatchMatmulKernel;
-extern const Kernel kConcatenationKernel;
-extern const Kernel kConvKernel;
-extern const Kernel kDepthwiseConvKernel;
-extern const Kernel kExpandDimsKernel;
-extern const Kernel kFullyConnectedKernel;
-extern const Kernel kGatherKernel;
-extern const Kernel kHardSwishKernel;
-extern const Kernel kLeakyReluKernel;
-extern const Kernel kLogisticKernel;
-extern const Kernel kMaxPoolKernel;
-extern const Kernel kMaximumKernel;
-extern const Kernel kMeanKernel;
-extern const Kernel kMinimumKernel;
-extern const Kernel kMulKernel;
-extern const Kernel kPackKernel;
-extern const Kernel kPadKernel;
-extern const Kernel kPadV2Kernel;
-extern const Kernel kPreluKernel;
-extern const Kernel kQuantizeKernel;
-extern const Kernel kReadVariableKernel;
-extern const Kernel kReduceMaxKernel;
-extern const Kernel kRelu6Kernel;
-extern const Kernel kReluKernel;
-extern const Kernel kReshapeKernel;
-extern const Kernel kResizeBilinearKernel;
-extern const Kernel kResizeNearestNeighborKernel;
-extern const Kernel kSliceKernel;
-extern const Kernel kSoftmaxKernel;
-extern const Kernel kSplitKernel;
-extern const Kernel kSplitVKernel;
-extern const Kernel kSqueezeKernel;
-extern const Kernel kStridedSliceKernel;
-extern const Kernel kSubKernel;
-extern const Kernel kTanhKernel;
-extern const Kernel kTransposeConvKernel;
-extern const Kernel kTransposeKernel;
-extern const Kernel kUnidirectionalSequenceLstmKernel;
-extern const Kernel kUnpackKernel;
+#define TINYMIA_DECLARE(name) extern const Kernel name;
+#define TINYMIA_LIST(name) &(name),
+
+TINYMIA_KERNELS(TINYMIA_DECLARE)
 
 namespace {
 
-const Kernel* const kKernels[] = {
-    &kAddKernel,
-    &kAveragePoolKernel,
-    &kBatchMatmulKernel,
-    &kConcatenationKernel,
-    &kConvKernel,
-    &kDepthwiseConvKernel,
-    &kExpandDimsKernel,
-    &kFullyConnectedKernel,
-    &kGatherKernel,
-    &kHardSwishKernel,
-    &kLeakyReluKernel,
-    &kLogisticKernel,
-    &kMaxPoolKernel,
-    &kMaximumKernel,
-    &kMeanKernel,
-    &kMinimumKernel,
-    &kMulKernel,
-    &kPackKernel,
-    &kPadKernel,
-    &kPadV2Kernel,
-    &kPreluKernel,
-    &kQuantizeKernel,
-    &kReadVariableKernel,
-    &kReduceMaxKernel,
-    &kRelu6Kernel,
-    &kReluKernel,
-    &kReshapeKernel,
-    &kResizeBilinearKernel,
-    &kResizeNearestNeighborKernel,
-    &kSliceKernel,
-    &kSoftmaxKernel,
-    &kSplitKernel,
-    &kSplitVKernel,
-    &kSqueezeKernel,
-    &kStridedSliceKernel,
-    &kSubKernel,
-    &kTanhKernel,
-    &kTransposeConvKernel,
-    &kUnidirectionalSequenceLstmKernel,
-    &kTransposeKernel,
-    &kUnpackKernel,
-};
+const Kernel* const kKernels[] = {TINYMIA_KERNELS(TINYMIA_LIST)};
 
 }  // namespace
 

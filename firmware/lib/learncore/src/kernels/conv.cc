@@ -134,7 +134,7 @@ class Packer {
     const int32_t last = block.lanes - 1;
     if (!dense_ || !inside_y_.Has(y) || !inside_x_.Has(x) || !inside_x_.Has(x + last)) return false;
     if (x + last >= p_.output_width) return false;
-    if (last == 0) return false;
+    if (block.lanes != kBlock) return false;
     return PackGatheredBlock(patches_, Origin(y, x), p_.stride_width * p_.channels, row_, columns_);
   }
 

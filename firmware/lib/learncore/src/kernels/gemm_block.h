@@ -32,8 +32,9 @@ struct BlockRows {
   const int8_t* weights;
 };
 
-// Rows whose scale is not quick get any value.
+// For kBlock and for kHalfBlock columns. Rows whose scale is not quick get any value.
 void MultiplyRows(const BlockRows* rows);
+void MultiplyRowsByHalf(const BlockRows* rows);
 
 // The sums of one packed column times two rows of weights, `depth` bytes apart, each a multiple of
 // 4; all of them aligned to 4. The second row's is the upper half.

@@ -64,6 +64,7 @@ class Packer {
                                              static_cast<uint32_t>(p.width * p.channels));
     patches_.zero_point = p.input_zero_point;
     gathered_ = p.gathered();
+    points_ = p.point() && p.stride_width == 1 && p.stride_height == 1;
     const bool one_group = p.group_channels == p.channels;
     dense_ = p.dilation_width == 1 && (one_group || p.filter_width == 1);
     // Rows of the filter that follow one another in the image, too, are one.
@@ -78,6 +79,11 @@ class Packer {
 
   // Packs all columns of a block.
   __attribute__((noinline)) void Pack(const ColumnBlock& block) {
+    if (points_) {
+      PackColumns(image_ + block.start * p_.channels, p_.channels, p_.group_channels,
+                  p_.input_zero_point, block.lanes, columns_);
+      return;
+    }
     int32_t y = block.start / p_.output_width;
     int32_t x = block.start % p_.output_width;
     if (whole_ && PackWhole(block, y, x)) return;
@@ -116,11 +122,10 @@ class Packer {
   // Patches that are in the image, in one piece each, and equally far from one another.
   bool PackWhole(const ColumnBlock& block, int32_t y, int32_t x) {
     const int32_t last = block.lanes - 1;
-    const bool all = p_.point() && p_.stride_width == 1 && p_.stride_height == 1;
     const bool column = p_.output_width == 1 && p_.width == p_.filter_width;
-    if (!all && !column && x + last >= p_.output_width) return false;
+    if (!column && x + last >= p_.output_width) return false;
     const int32_t last_y = column ? y + last : y;
-    const int32_t last_x = all || column ? x : x + last;
+    const int32_t last_x = column ? x : x + last;
     if (!inside_y_.Has(y) || !inside_y_.Has(last_y)) return false;
     if (!inside_x_.Has(x) || !inside_x_.Has(last_x)) return false;
     int32_t step = 0;
@@ -221,6 +226,7 @@ class Packer {
   bool dense_;
   bool whole_;
   bool gathered_;
+  bool points_;  // every output is a product of one input point, one after the other
 };
 
 Status Prepare(PrepareContext* context) {

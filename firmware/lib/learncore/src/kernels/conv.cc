@@ -87,8 +87,17 @@ class Packer {
     int32_t y = block.start / p_.output_width;
     int32_t x = block.start % p_.output_width;
     if (whole_ && PackWhole(block, y, x)) return;
-    if (gathered_ && PackRun(block, y, x)) return;
     for (int32_t lane = 0; lane < block.lanes; ++lane) {
+      if (gathered_ && block.lanes == kBlock) {
+        const int32_t done = PackRun(y, x, lane);
+        lane += done;
+        x += done;
+        if (lane == kBlock) return;
+        if (x == p_.output_width) {
+          x = 0;
+          ++y;
+        }
+      }
       PackOne(y, x, lane, block.lanes);
       if (++x == p_.output_width) {
         x = 0;
@@ -134,13 +143,16 @@ class Packer {
     return true;
   }
 
-  // Patches side by side that are all in the image, and must be gathered.
-  bool PackRun(const ColumnBlock& block, int32_t y, int32_t x) {
-    const int32_t last = block.lanes - 1;
-    if (!dense_ || !inside_y_.Has(y) || !inside_x_.Has(x) || !inside_x_.Has(x + last)) return false;
-    if (x + last >= p_.output_width) return false;
-    if (block.lanes != kBlock) return false;
-    return PackGatheredBlock(patches_, Origin(y, x), p_.stride_width * p_.channels, row_, columns_);
+  // Patches side by side, from `lane` of a block on, that are in the image and must be gathered, if
+  // there is a quick way for them; returns how many.
+  int32_t PackRun(int32_t y, int32_t x, int32_t lane) {
+    if (!dense_ || !inside_y_.Has(y) || !inside_x_.Has(x)) return 0;
+    const int32_t end = inside_x_.first + static_cast<int32_t>(inside_x_.count);
+    const int32_t lanes = Min(end - x, kBlock - lane);
+    const int32_t step = lanes > 1 ? p_.stride_width * p_.channels : 0;
+    const bool packed =
+        PackGatheredLanes(patches_, Origin(y, x), step, lanes, row_, columns_ + 4 * lane);
+    return packed ? lanes : 0;
   }
 
   void PackOne(int32_t y, int32_t x, int32_t lane, int32_t lanes) {

@@ -71,11 +71,11 @@ struct Patches {
   int32_t row_step;  // in the image
   int32_t zero_point;
 };
-// Gathers and packs a whole block of patches that are in the image, whose first bytes lie `step`
-// apart. `row` has room for a patch and four bytes, the ones behind the patch are the zero point.
-// False: no quick way for such patches; nothing is done.
-bool PackGatheredBlock(const Patches& patches, const int8_t* first, int32_t step, int8_t* row,
-                       int16_t* columns);
+// Gathers and packs neighbouring lanes of a block, patches that are in the image, whose first bytes
+// lie `step` apart. `row` has room for a patch and four bytes, the ones behind the patch are the
+// zero point. False: no quick way for such patches; nothing is done.
+bool PackGatheredLanes(const Patches& patches, const int8_t* first, int32_t step, int32_t lanes,
+                       int8_t* row, int16_t* columns);
 // What of a patch is in the image: rows [top, bottom) of it, bytes [left, right) of each.
 struct Inside {
   int32_t top, bottom, left, right;

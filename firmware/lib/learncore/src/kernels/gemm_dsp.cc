@@ -177,11 +177,11 @@ inline __attribute__((always_inline)) void GatherWords(const Patches& patches, c
 
 template <int32_t kWords>
 __attribute__((noinline)) void GatherBlock(const Patches& patches, const int8_t* first,
-                                           int32_t step, int32_t groups, int8_t* row,
+                                           int32_t step, int32_t lanes, int32_t groups, int8_t* row,
                                            int16_t* columns) {
   const Patches local = patches;
   const uint32_t offset = Offset(local.zero_point);
-  for (int32_t lane = 0; lane < kBlock; ++lane, first += step, columns += 4) {
+  for (; lanes > 0; --lanes, first += step, columns += 4) {
     GatherWords<kWords>(local, first, row);
     PackGroups<4 * kBlock>(row, groups, offset, columns);
   }
@@ -232,18 +232,18 @@ void PackGathered(const int8_t* from, int32_t depth, int32_t zero_point, int32_t
   PackLane(from, groups, offset, lanes, to);
 }
 
-bool PackGatheredBlock(const Patches& patches, const int8_t* first, int32_t step, int8_t* row,
-                       int16_t* columns) {
+bool PackGatheredLanes(const Patches& patches, const int8_t* first, int32_t step, int32_t lanes,
+                       int8_t* row, int16_t* columns) {
   const int32_t groups = (patches.rows * patches.bytes + 3) >> 2;
   switch (patches.bytes < 4 ? 0 : (patches.bytes + 3) >> 2) {
     case 1:
-      GatherBlock<1>(patches, first, step, groups, row, columns);
+      GatherBlock<1>(patches, first, step, lanes, groups, row, columns);
       return true;
     case 2:
-      GatherBlock<2>(patches, first, step, groups, row, columns);
+      GatherBlock<2>(patches, first, step, lanes, groups, row, columns);
       return true;
     case 3:
-      GatherBlock<3>(patches, first, step, groups, row, columns);
+      GatherBlock<3>(patches, first, step, lanes, groups, row, columns);
       return true;
     default:
       return false;

@@ -7,10 +7,10 @@
 
 namespace tinymia {
 
-static_assert(kBlock == 6 && kHalfBlock == 3 && offsetof(BlockRows, output_end) == 24 &&
+static_assert(kBlock == 6 && kHalfBlock == 3 && offsetof(BlockRows, finish) == 24 &&
                   offsetof(BlockRows, columns) == 32 && offsetof(BlockRows, columns_end) == 40 &&
-                  offsetof(BlockRows, zero_point) == 44 && offsetof(BlockRows, min) == 48 &&
-                  offsetof(BlockRows, finish) == 56 && offsetof(BlockRows, weights) == 60,
+                  offsetof(BlockRows, weights) == 44 && offsetof(BlockRows, output_end) == 48 &&
+                  offsetof(BlockRows, min) == 56,
               "MultiplyRows has these offsets built in");
 
 // clang-format off
@@ -42,6 +42,13 @@ static_assert(kBlock == 6 && kHalfBlock == 3 && offsetof(BlockRows, output_end) 
 
 // ApplyQuick with r9 = doubled multiplier, lr = -2^(31 - shift), r10 = zero point, then to int8. The
 // second product is the shift, rounded.
+#define TINYMIA_SCALE                           \
+  "add r6, r9\n\t"                              \
+  "ldr.w r9, [r7], #4\n\t"                      \
+  "ldrsb.w r10, [r8, r10]\n\t"                  \
+  "mov.w lr, #0x80000000\n\t"                   \
+  "asr.w lr, lr, r10\n\t"                       \
+  "ldr.w r10, [sp, #28]\n\t"
 #define TINYMIA_HIGH(sum)  "smmlar " sum ", " sum ", r9, " sum "\n\t"
 #define TINYMIA_SIGN(sum)  "add.w " sum ", " sum ", " sum ", asr #31\n\t"
 #define TINYMIA_SHIFT(sum)                      \
@@ -70,6 +77,13 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "ldmia r0!, {r4-r11}\n\t"
       // Shifts are told from outputs, which advance as they do.
       "sub r8, r8, r6\n\t"
+      // Where the sums become outputs.
+      "mov r12, r10\n\t"
+      "cmp r10, #0\n\t"
+      "ite eq\n\t"
+      "adreq.w r10, 5f\n\t"
+      "adrne.w r10, 7f\n\t"
+      "orr r10, r10, #1\n\t"
       "stmia r1!, {r4-r11}\n\t"
       "ldmia r0, {r4-r11}\n\t"
       // The other groups of a row modulo eight: 48 bytes of columns and 72 of code each.
@@ -91,14 +105,9 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "adr.w r5, 2f\n\t"
       "add r5, r5, r2, lsl #3\n\t"
       "orr r5, r5, #1\n\t"
-      "mov r12, r11\n\t"
-      "mov r11, r10\n\t"
-      // Where the sums become outputs.
-      "cmp r10, #0\n\t"
-      "ite eq\n\t"
-      "adreq.w r10, 5f\n\t"
-      "adrne.w r10, 7f\n\t"
-      "orr r10, r10, #1\n\t"
+      "mov r3, r7\n\t"
+      "mov r7, r12\n\t"
+      "mov r12, r3\n\t"
       "stmia r1, {r4-r11}\n\t"
       "ldr r6, [sp]\n\t"
       "1:\n\t"
@@ -123,16 +132,10 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "bne.w 2b\n\t"
       ".balign 4\n\t"
       "4:\n\t"
-      "ldmia.w sp, {r6-r11}\n\t"
-      "add r6, r9\n\t"
-      "ldr.w r9, [r7], #4\n\t"
-      "ldrsb.w r10, [r8, r10]\n\t"
-      "mov.w lr, #0x80000000\n\t"
-      "asr.w lr, lr, r10\n\t"
-      "ldr.w r10, [sp, #44]\n\t"
-      "ldr.w pc, [sp, #56]\n\t"
+      "ldmia.w sp, {r6-r11, pc}\n\t"
       ".balign 4\n\t"
       "5:\n\t"
+      TINYMIA_SCALE
       TINYMIA_ALL(TINYMIA_CUT)
       "6:\n\t"
       "strb.w r0, [r8]\n\t"
@@ -145,7 +148,7 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "strb.w r5, [r0, r11]\n\t"
       "add r8, r8, #1\n\t"
       "stmia.w sp, {r6-r8}\n\t"
-      "ldrd r0, r1, [sp, #24]\n\t"
+      "ldrd r0, r1, [sp, #48]\n\t"
       "sub.w r12, r12, r1\n\t"
       "cmp r8, r0\n\t"
       "bne.w 1b\n\t"
@@ -153,11 +156,12 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "pop {r4-r11, pc}\n\t"
       ".balign 4\n\t"
       "7:\n\t"
+      TINYMIA_SCALE
       TINYMIA_ALL(TINYMIA_ROUND)
-      "ldr.w r10, [sp, #60]\n\t"
+      "ldr.w r10, [sp, #44]\n\t"
       "cmp r10, #2\n\t"
       "bne.w 6b\n\t"
-      "ldrd r9, lr, [sp, #48]\n\t"
+      "ldrd r9, lr, [sp, #56]\n\t"
       TINYMIA_ALL(TINYMIA_CLAMP)
       "b.w 6b\n\t");
 }
@@ -212,7 +216,7 @@ __attribute__((naked)) void MultiplyRowsByHalf(const BlockRows* /*rows*/) {
       "mla r5, r2, r3, r5\n\t"
       "orr r5, r5, #1\n\t"
       "stmia r1, {r4-r11}\n\t"
-      "mov r12, r11\n\t"
+      "mov r12, r7\n\t"
       "ldmia.w sp, {r7-r9}\n\t"
       "1:\n\t"
       "ldr r0, [r7]\n\t"
@@ -232,14 +236,14 @@ __attribute__((naked)) void MultiplyRowsByHalf(const BlockRows* /*rows*/) {
       "ldrsb.w r4, [r9, r4]\n\t"
       "mov.w r5, #0x80000000\n\t"
       "asr.w r5, r5, r4\n\t"
-      "ldr r6, [sp, #44]\n\t"
+      "ldr r6, [sp, #28]\n\t"
       TINYMIA_HALF_ROUND("r0")
       TINYMIA_HALF_ROUND("r1")
       TINYMIA_HALF_ROUND("r2")
-      "ldr r3, [sp, #56]\n\t"
+      "ldr r3, [sp, #24]\n\t"
       "cmp r3, #2\n\t"
       "bne 3f\n\t"
-      "ldrd r3, r4, [sp, #48]\n\t"
+      "ldrd r3, r4, [sp, #56]\n\t"
       TINYMIA_HALF_CLAMP("r0")
       TINYMIA_HALF_CLAMP("r1")
       TINYMIA_HALF_CLAMP("r2")
@@ -251,7 +255,7 @@ __attribute__((naked)) void MultiplyRowsByHalf(const BlockRows* /*rows*/) {
       "add r4, r9, r4, lsl #1\n\t"
       "strb r2, [r4]\n\t"
       "add r7, r5\n\t"
-      "ldrd r3, r4, [sp, #24]\n\t"
+      "ldrd r3, r4, [sp, #48]\n\t"
       "add r9, r9, #1\n\t"
       "sub.w r12, r12, r4\n\t"
       "cmp r9, r3\n\t"

@@ -20,16 +20,16 @@ struct BlockRows {
   int8_t* output;
   int32_t bias_step;  // bytes, 0 or 4
   const int8_t* shifts;
-  int32_t stride;  // from one column's output to the next
-  const int8_t* output_end;
-  int32_t weights_back;  // bytes by which whole groups of four reach beyond a row, 0..3
+  int32_t stride;      // from one column's output to the next
+  int32_t finish;      // 0: what becomes of negative sums is cut off, 1: all of int8, 2: any range
+  int32_t zero_point;  // of the output
   const int16_t* columns;
   const void* entry;  // set by MultiplyRows
   const int16_t* columns_end;
-  int32_t zero_point;  // of the output
-  int32_t min, max;
-  int32_t finish;  // 0: what becomes of negative sums is cut off, 1: all of int8, 2: any range
   const int8_t* weights;
+  const int8_t* output_end;
+  int32_t weights_back;  // bytes by which whole groups of four reach beyond a row, 0..3
+  int32_t min, max;
 };
 
 // For kBlock and for kHalfBlock columns. Rows whose scale is not quick get any value.

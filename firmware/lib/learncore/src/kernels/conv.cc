@@ -205,7 +205,7 @@ class Packer {
   // Copies a patch to `row_`, row of taps by row of taps, padded with the zero point.
   void GatherPadded(const int8_t* first, const Inside& inside) {
     const Patches& q = patches_;
-    memset(row_, q.zero_point, static_cast<size_t>(q.rows * q.bytes));
+    memset(row_, q.zero_point, static_cast<size_t>(q.rows) * static_cast<size_t>(q.bytes));
     int8_t* to = row_ + inside.top * q.bytes + inside.left;
     for (int32_t y = inside.top; y < inside.bottom; ++y, first += q.row_step, to += q.bytes) {
       CopyBytes(to, first, inside.right - inside.left);

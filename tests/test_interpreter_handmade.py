@@ -157,6 +157,8 @@ MODELS = {
     "softmax_two": _softmax(1.0, 0.11, (1, 2)),
     "conv_slow": _conv(0, -128, [1.0, 0.6, 0.3, 0.001]),
     "conv_fast_bias_limit": _conv(1, 127, [0.2, 0.1, 1e-6, 1e-3]),
+    "conv_dead_channels": _conv(1, -20, [1e-9, 3e-12, 1e-5, 0.1]),
+    "conv_dead_channels_and_slow": _conv(0, 4, [4e-8, 2.0, 1e-7, 0.2]),
     "conv_n1_to_1": _conv(2, 7, [0.02, 0.03, 0.04, 0.05]),
     "ties_conv": _ties(hm.CONV_2D),
     "ties_depthwise": _ties(hm.DEPTHWISE_CONV_2D),

@@ -71,6 +71,18 @@ inline FourValues FourChannelSums(const Patch& patch, int32_t channel) {
   const int32_t step = upright ? patch.row_step : patch.column_step;
   uint32_t even = 0;
   uint32_t odd = 0;
+  if (rows * columns <= kMaxPairs) {
+    for (int32_t y = rows; y > 0; --y, row += patch.row_step) {
+      const int8_t* at = row;
+      for (int32_t x = columns; x > 0; --x, at += step) {
+        const uint32_t word = LoadWord(at);
+        even = Sxtab16(even, word);
+        odd = Sxtab16Odd(odd, word);
+      }
+    }
+    sums.Add(even, odd);
+    return sums;
+  }
   int32_t room = kMaxPairs;
   for (int32_t y = 0; y < rows; ++y, row += patch.row_step) {
     const int8_t* at = row;

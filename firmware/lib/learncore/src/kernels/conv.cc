@@ -64,6 +64,7 @@ class Packer {
                                              static_cast<uint32_t>(p.width * p.channels));
     patches_.zero_point = p.input_zero_point;
     gathered_ = p.gathered();
+    points_ = p.point() && p.stride_width == 1 && p.stride_height == 1;
     const bool one_group = p.group_channels == p.channels;
     dense_ = p.dilation_width == 1 && (one_group || p.filter_width == 1);
     // Rows of the filter that follow one another in the image, too, are one.
@@ -78,11 +79,25 @@ class Packer {
 
   // Packs all columns of a block.
   __attribute__((noinline)) void Pack(const ColumnBlock& block) {
+    if (points_) {
+      PackColumns(image_ + block.start * p_.channels, p_.channels, p_.group_channels,
+                  p_.input_zero_point, block.lanes, columns_);
+      return;
+    }
     int32_t y = block.start / p_.output_width;
     int32_t x = block.start % p_.output_width;
     if (whole_ && PackWhole(block, y, x)) return;
-    if (gathered_ && PackRun(block, y, x)) return;
     for (int32_t lane = 0; lane < block.lanes; ++lane) {
+      if (gathered_ && block.lanes == kBlock) {
+        const int32_t done = PackRun(y, x, lane);
+        lane += done;
+        x += done;
+        if (lane == kBlock) return;
+        if (x == p_.output_width) {
+          x = 0;
+          ++y;
+        }
+      }
       PackOne(y, x, lane, block.lanes);
       if (++x == p_.output_width) {
         x = 0;
@@ -116,11 +131,10 @@ class Packer {
   // Patches that are in the image, in one piece each, and equally far from one another.
   bool PackWhole(const ColumnBlock& block, int32_t y, int32_t x) {
     const int32_t last = block.lanes - 1;
-    const bool all = p_.point() && p_.stride_width == 1 && p_.stride_height == 1;
     const bool column = p_.output_width == 1 && p_.width == p_.filter_width;
-    if (!all && !column && x + last >= p_.output_width) return false;
+    if (!column && x + last >= p_.output_width) return false;
     const int32_t last_y = column ? y + last : y;
-    const int32_t last_x = all || column ? x : x + last;
+    const int32_t last_x = column ? x : x + last;
     if (!inside_y_.Has(y) || !inside_y_.Has(last_y)) return false;
     if (!inside_x_.Has(x) || !inside_x_.Has(last_x)) return false;
     int32_t step = 0;
@@ -129,13 +143,16 @@ class Packer {
     return true;
   }
 
-  // Patches side by side that are all in the image, and must be gathered.
-  bool PackRun(const ColumnBlock& block, int32_t y, int32_t x) {
-    const int32_t last = block.lanes - 1;
-    if (!dense_ || !inside_y_.Has(y) || !inside_x_.Has(x) || !inside_x_.Has(x + last)) return false;
-    if (x + last >= p_.output_width) return false;
-    if (last == 0) return false;
-    return PackGatheredBlock(patches_, Origin(y, x), p_.stride_width * p_.channels, row_, columns_);
+  // Patches side by side, from `lane` of a block on, that are in the image and must be gathered, if
+  // there is a quick way for them; returns how many.
+  int32_t PackRun(int32_t y, int32_t x, int32_t lane) {
+    if (!dense_ || !inside_y_.Has(y) || !inside_x_.Has(x)) return 0;
+    const int32_t end = inside_x_.first + static_cast<int32_t>(inside_x_.count);
+    const int32_t lanes = Min(end - x, kBlock - lane);
+    const int32_t step = lanes > 1 ? p_.stride_width * p_.channels : 0;
+    const bool packed =
+        PackGatheredLanes(patches_, Origin(y, x), step, lanes, row_, columns_ + 4 * lane);
+    return packed ? lanes : 0;
   }
 
   void PackOne(int32_t y, int32_t x, int32_t lane, int32_t lanes) {
@@ -188,7 +205,7 @@ class Packer {
   // Copies a patch to `row_`, row of taps by row of taps, padded with the zero point.
   void GatherPadded(const int8_t* first, const Inside& inside) {
     const Patches& q = patches_;
-    memset(row_, q.zero_point, static_cast<size_t>(q.rows * q.bytes));
+    memset(row_, q.zero_point, static_cast<size_t>(q.rows) * static_cast<size_t>(q.bytes));
     int8_t* to = row_ + inside.top * q.bytes + inside.left;
     for (int32_t y = inside.top; y < inside.bottom; ++y, first += q.row_step, to += q.bytes) {
       CopyBytes(to, first, inside.right - inside.left);
@@ -221,6 +238,7 @@ class Packer {
   bool dense_;
   bool whole_;
   bool gathered_;
+  bool points_;  // every output is a product of one input point, one after the other
 };
 
 Status Prepare(PrepareContext* context) {

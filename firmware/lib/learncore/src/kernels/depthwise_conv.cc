@@ -379,8 +379,10 @@ PlaneFilter PrepareThree(const DepthwiseParams& p, const Band& band) {
 }
 
 // One channel; `scale` is quick. `plane` counts from the first plane, in elements.
-void FilterThree(const int8_t* weights, int32_t bias, const ChannelScale& scale, int32_t plane,
-                 int32_t channel, bool by_two, const PlaneFilter& common, PlaneFilter* f) {
+inline __attribute__((always_inline)) void FilterThree(const int8_t* weights, int32_t bias,
+                                                       const ChannelScale& scale, int32_t plane,
+                                                       int32_t channel, bool by_two,
+                                                       const PlaneFilter& common, PlaneFilter* f) {
   f->doubled = scale.doubled;
   f->shift_factor = INT32_MIN >> scale.shift;
   f->bias = bias;

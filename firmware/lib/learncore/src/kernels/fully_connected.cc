@@ -41,7 +41,7 @@ Status Prepare(PrepareContext* context) {
   const uint32_t depth = static_cast<uint32_t>(p.depth);
   status =
       PrepareRequantization(context, input, filter, output, 0, depth, options.Scalar<int8_t>(0, 0),
-                            true, batches < kBlock, &p.requantization);
+                            true, batches < kHalfBlock, &p.requantization);
   if (status != Status::kOk) return status;
   p.more_follows = context->model()->size() - filter.data_pos - filter.bytes >= 3;
   context->RequestScratch(ColumnBytes(depth, batches));

@@ -17,8 +17,8 @@ void PackGathered(const int8_t* from, int32_t depth, int32_t zero_point, int32_t
   PackColumn(from, depth, zero_point, lane, lanes, columns);
 }
 
-bool PackGatheredBlock(const Patches& /*patches*/, const int8_t* /*first*/, int32_t /*step*/,
-                       int8_t* /*row*/, int16_t* /*columns*/) {
+bool PackGatheredLanes(const Patches& /*patches*/, const int8_t* /*first*/, int32_t /*step*/,
+                       int32_t /*lanes*/, int8_t* /*row*/, int16_t* /*columns*/) {
   return false;
 }
 

@@ -9,10 +9,13 @@
 
 namespace tinymia {
 
-// Columns are multiplied in blocks of this many, so that each weight is loaded once for all.
+// Columns are multiplied in blocks of this many, so that each weight is loaded once for all; what
+// is left of them in half blocks or one by one.
 constexpr int32_t kBlock = 6;
-// A block of which at least this many columns are new is quicker than one column after the other.
+constexpr int32_t kHalfBlock = 3;
+// Blocks of which at least this many columns are new are quicker than the next smaller ones.
 constexpr int32_t kWorthABlock = 4;
+constexpr int32_t kWorthAHalf = 2;
 
 // The elements of a column in memory.
 constexpr uint32_t PackedDepth(uint32_t depth) { return (depth + 3) / 4 * 4; }
@@ -20,7 +23,9 @@ constexpr uint32_t PackedDepth(uint32_t depth) { return (depth + 3) / 4 * 4; }
 // Bytes of scratch for as many columns of `depth` elements as `count` are done in at once.
 constexpr uint32_t ColumnBytes(uint32_t depth, uint32_t count) {
   return PackedDepth(depth) * static_cast<uint32_t>(sizeof(int16_t)) *
-         (count < kBlock ? 1u : static_cast<uint32_t>(kBlock));
+         static_cast<uint32_t>(count < kHalfBlock ? 1
+                               : count < kBlock   ? kHalfBlock
+                                                  : kBlock);
 }
 
 struct GemmLayer {
@@ -37,11 +42,15 @@ struct GemmLayer {
 // over columns that are done: they are computed twice, to the same bytes.
 struct ColumnBlock {
   int32_t start;
-  int32_t lanes;  // 1 or kBlock
+  int32_t lanes;  // 1, kHalfBlock or kBlock
 };
 inline ColumnBlock NextBlock(int32_t done, int32_t count) {
-  if (count < kBlock || count - done < kWorthABlock) return {done, 1};
-  return {Min(done, count - kBlock), kBlock};
+  const int32_t left = count - done;
+  if (count >= kBlock && left >= kWorthABlock) return {Min(done, count - kBlock), kBlock};
+  if (count >= kHalfBlock && left >= kWorthAHalf) {
+    return {Min(done, count - kHalfBlock), kHalfBlock};
+  }
+  return {done, 1};
 }
 
 // Packs `depth` bytes, minus zero_point, as column `lane` of `lanes`.
@@ -62,11 +71,11 @@ struct Patches {
   int32_t row_step;  // in the image
   int32_t zero_point;
 };
-// Gathers and packs a whole block of patches that are in the image, whose first bytes lie `step`
-// apart. `row` has room for a patch and four bytes, the ones behind the patch are the zero point.
-// False: no quick way for such patches; nothing is done.
-bool PackGatheredBlock(const Patches& patches, const int8_t* first, int32_t step, int8_t* row,
-                       int16_t* columns);
+// Gathers and packs neighbouring lanes of a block, patches that are in the image, whose first bytes
+// lie `step` apart. `row` has room for a patch and four bytes, the ones behind the patch are the
+// zero point. False: no quick way for such patches; nothing is done.
+bool PackGatheredLanes(const Patches& patches, const int8_t* first, int32_t step, int32_t lanes,
+                       int8_t* row, int16_t* columns);
 // What of a patch is in the image: rows [top, bottom) of it, bytes [left, right) of each.
 struct Inside {
   int32_t top, bottom, left, right;

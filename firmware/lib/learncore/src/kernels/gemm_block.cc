@@ -7,10 +7,10 @@
 
 namespace tinymia {
 
-static_assert(kBlock == 6 && offsetof(BlockRows, output_end) == 24 &&
+static_assert(kBlock == 6 && kHalfBlock == 3 && offsetof(BlockRows, finish) == 24 &&
                   offsetof(BlockRows, columns) == 32 && offsetof(BlockRows, columns_end) == 40 &&
-                  offsetof(BlockRows, zero_point) == 44 && offsetof(BlockRows, min) == 48 &&
-                  offsetof(BlockRows, finish) == 56 && offsetof(BlockRows, weights) == 60,
+                  offsetof(BlockRows, weights) == 44 && offsetof(BlockRows, output_end) == 48 &&
+                  offsetof(BlockRows, min) == 56,
               "MultiplyRows has these offsets built in");
 
 // clang-format off
@@ -42,6 +42,13 @@ static_assert(kBlock == 6 && offsetof(BlockRows, output_end) == 24 &&
 
 // ApplyQuick with r9 = doubled multiplier, lr = -2^(31 - shift), r10 = zero point, then to int8. The
 // second product is the shift, rounded.
+#define TINYMIA_SCALE                           \
+  "add r6, r9\n\t"                              \
+  "ldr.w r9, [r7], #4\n\t"                      \
+  "ldrsb.w r10, [r8, r10]\n\t"                  \
+  "mov.w lr, #0x80000000\n\t"                   \
+  "asr.w lr, lr, r10\n\t"                       \
+  "ldr.w r10, [sp, #28]\n\t"
 #define TINYMIA_HIGH(sum)  "smmlar " sum ", " sum ", r9, " sum "\n\t"
 #define TINYMIA_SIGN(sum)  "add.w " sum ", " sum ", " sum ", asr #31\n\t"
 #define TINYMIA_SHIFT(sum)                      \
@@ -70,6 +77,13 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "ldmia r0!, {r4-r11}\n\t"
       // Shifts are told from outputs, which advance as they do.
       "sub r8, r8, r6\n\t"
+      // Where the sums become outputs.
+      "mov r12, r10\n\t"
+      "cmp r10, #0\n\t"
+      "ite eq\n\t"
+      "adreq.w r10, 5f\n\t"
+      "adrne.w r10, 7f\n\t"
+      "orr r10, r10, #1\n\t"
       "stmia r1!, {r4-r11}\n\t"
       "ldmia r0, {r4-r11}\n\t"
       // The other groups of a row modulo eight: 48 bytes of columns and 72 of code each.
@@ -91,14 +105,9 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "adr.w r5, 2f\n\t"
       "add r5, r5, r2, lsl #3\n\t"
       "orr r5, r5, #1\n\t"
-      "mov r12, r11\n\t"
-      "mov r11, r10\n\t"
-      // Where the sums become outputs.
-      "cmp r10, #0\n\t"
-      "ite eq\n\t"
-      "adreq.w r10, 5f\n\t"
-      "adrne.w r10, 7f\n\t"
-      "orr r10, r10, #1\n\t"
+      "mov r3, r7\n\t"
+      "mov r7, r12\n\t"
+      "mov r12, r3\n\t"
       "stmia r1, {r4-r11}\n\t"
       "ldr r6, [sp]\n\t"
       "1:\n\t"
@@ -123,16 +132,10 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "bne.w 2b\n\t"
       ".balign 4\n\t"
       "4:\n\t"
-      "ldmia.w sp, {r6-r11}\n\t"
-      "add r6, r9\n\t"
-      "ldr.w r9, [r7], #4\n\t"
-      "ldrsb.w r10, [r8, r10]\n\t"
-      "mov.w lr, #0x80000000\n\t"
-      "asr.w lr, lr, r10\n\t"
-      "ldr.w r10, [sp, #44]\n\t"
-      "ldr.w pc, [sp, #56]\n\t"
+      "ldmia.w sp, {r6-r11, pc}\n\t"
       ".balign 4\n\t"
       "5:\n\t"
+      TINYMIA_SCALE
       TINYMIA_ALL(TINYMIA_CUT)
       "6:\n\t"
       "strb.w r0, [r8]\n\t"
@@ -145,7 +148,7 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "strb.w r5, [r0, r11]\n\t"
       "add r8, r8, #1\n\t"
       "stmia.w sp, {r6-r8}\n\t"
-      "ldrd r0, r1, [sp, #24]\n\t"
+      "ldrd r0, r1, [sp, #48]\n\t"
       "sub.w r12, r12, r1\n\t"
       "cmp r8, r0\n\t"
       "bne.w 1b\n\t"
@@ -153,13 +156,112 @@ __attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
       "pop {r4-r11, pc}\n\t"
       ".balign 4\n\t"
       "7:\n\t"
+      TINYMIA_SCALE
       TINYMIA_ALL(TINYMIA_ROUND)
-      "ldr.w r10, [sp, #60]\n\t"
+      "ldr.w r10, [sp, #44]\n\t"
       "cmp r10, #2\n\t"
       "bne.w 6b\n\t"
-      "ldrd r9, lr, [sp, #48]\n\t"
+      "ldrd r9, lr, [sp, #56]\n\t"
       TINYMIA_ALL(TINYMIA_CLAMP)
       "b.w 6b\n\t");
+}
+
+// r0..r2: sums. r3..r6: elements. r7: bias. r8: multipliers. r9: output. r10, r11: four weights.
+// r12: weights. lr: columns. 11 instructions for 12 products.
+#define TINYMIA_HALF_GROUP                      \
+  "ldr.w r10, [r12], #4\n\t"                    \
+  "ldmia.w lr!, {r3-r6}\n\t"                    \
+  "sxtb16 r11, r10\n\t"                         \
+  "sxtb16 r10, r10, ror #8\n\t"                 \
+  "smlad r0, r3, r11, r0\n\t"                   \
+  "smlad r0, r4, r10, r0\n\t"                   \
+  "ldrd r3, r4, [lr], #8\n\t"                   \
+  "smlad r1, r5, r11, r1\n\t"                   \
+  "smlad r1, r6, r10, r1\n\t"                   \
+  "smlad r2, r3, r11, r2\n\t"                   \
+  "smlad r2, r4, r10, r2\n\t"
+
+// ApplyQuick with r3 = doubled multiplier, r5 = -2^(31 - shift), r6 = zero point, then to int8.
+#define TINYMIA_HALF_ROUND(sum)                 \
+  "smmlar " sum ", " sum ", r3, " sum "\n\t"    \
+  TINYMIA_SIGN(sum)                             \
+  "smmlsr " sum ", " sum ", r5, r6\n\t"         \
+  "ssat " sum ", #8, " sum "\n\t"
+#define TINYMIA_HALF_CLAMP(sum)                 \
+  "cmp " sum ", r3\n\t"                         \
+  "it lt\n\t"                                   \
+  "movlt " sum ", r3\n\t"                       \
+  "cmp " sum ", r4\n\t"                         \
+  "it gt\n\t"                                   \
+  "movgt " sum ", r4\n\t"
+
+// As MultiplyRows, for half as many columns.
+__attribute__((naked)) void MultiplyRowsByHalf(const BlockRows* /*rows*/) {
+  asm volatile(
+      "push {r4-r11, lr}\n\t"
+      "sub sp, #64\n\t"
+      "mov r1, sp\n\t"
+      "ldmia r0!, {r4-r11}\n\t"
+      "sub r8, r8, r6\n\t"
+      "stmia r1!, {r4-r11}\n\t"
+      "ldmia r0, {r4-r11}\n\t"
+      // The groups of a row modulo eight: 24 bytes of columns and 44 of code each.
+      "sub r2, r6, r4\n\t"
+      "mov r3, #24\n\t"
+      "udiv r2, r2, r3\n\t"
+      "rsb r2, r2, #0\n\t"
+      "and r2, r2, #7\n\t"
+      "mov r3, #44\n\t"
+      "adr.w r5, 2f\n\t"
+      "mla r5, r2, r3, r5\n\t"
+      "orr r5, r5, #1\n\t"
+      "stmia r1, {r4-r11}\n\t"
+      "mov r12, r7\n\t"
+      "ldmia.w sp, {r7-r9}\n\t"
+      "1:\n\t"
+      "ldr r0, [r7]\n\t"
+      "ldr.w lr, [sp, #32]\n\t"
+      "mov r1, r0\n\t"
+      "mov r2, r0\n\t"
+      "ldr.w pc, [sp, #36]\n\t"
+      ".balign 4\n\t"
+      "2:\n\t"
+      TINYMIA_HALF_GROUP TINYMIA_HALF_GROUP TINYMIA_HALF_GROUP TINYMIA_HALF_GROUP
+      TINYMIA_HALF_GROUP TINYMIA_HALF_GROUP TINYMIA_HALF_GROUP TINYMIA_HALF_GROUP
+      "ldr r3, [sp, #40]\n\t"
+      "cmp lr, r3\n\t"
+      "bne.w 2b\n\t"
+      "ldr r4, [sp, #16]\n\t"
+      "ldr.w r3, [r8], #4\n\t"
+      "ldrsb.w r4, [r9, r4]\n\t"
+      "mov.w r5, #0x80000000\n\t"
+      "asr.w r5, r5, r4\n\t"
+      "ldr r6, [sp, #28]\n\t"
+      TINYMIA_HALF_ROUND("r0")
+      TINYMIA_HALF_ROUND("r1")
+      TINYMIA_HALF_ROUND("r2")
+      "ldr r3, [sp, #24]\n\t"
+      "cmp r3, #2\n\t"
+      "bne 3f\n\t"
+      "ldrd r3, r4, [sp, #56]\n\t"
+      TINYMIA_HALF_CLAMP("r0")
+      TINYMIA_HALF_CLAMP("r1")
+      TINYMIA_HALF_CLAMP("r2")
+      "3:\n\t"
+      "ldr r4, [sp, #20]\n\t"
+      "ldr r5, [sp, #12]\n\t"
+      "strb.w r0, [r9]\n\t"
+      "strb.w r1, [r9, r4]\n\t"
+      "add r4, r9, r4, lsl #1\n\t"
+      "strb r2, [r4]\n\t"
+      "add r7, r5\n\t"
+      "ldrd r3, r4, [sp, #48]\n\t"
+      "add r9, r9, #1\n\t"
+      "sub.w r12, r12, r4\n\t"
+      "cmp r9, r3\n\t"
+      "bne.w 1b\n\t"
+      "add sp, #64\n\t"
+      "pop {r4-r11, pc}\n\t");
 }
 
 // r0, r1: sums. r2..r5: eight elements. r6, r7, r8: weights. r9, r10: two rows. r11: column.
@@ -233,32 +335,40 @@ __attribute__((naked)) uint64_t MultiplyTwoRows(const int8_t* /*weights*/, int32
 
 namespace tinymia {
 
-void MultiplyRows(const BlockRows* rows) {
-  const int8_t* weights = rows->weights;
-  const uint8_t* bias = static_cast<const uint8_t*>(rows->bias);
-  const int32_t count = static_cast<int32_t>(rows->output_end - rows->output);
+namespace {
+
+template <int32_t kLanes>
+void Multiply(const BlockRows& rows) {
+  const int8_t* weights = rows.weights;
+  const uint8_t* bias = static_cast<const uint8_t*>(rows.bias);
+  const int32_t count = static_cast<int32_t>(rows.output_end - rows.output);
   for (int32_t r = 0; r < count; ++r) {
-    int32_t sums[kBlock];
+    int32_t sums[kLanes];
     for (int32_t& sum : sums) memcpy(&sum, bias, sizeof(sum));
-    for (const int16_t* x = rows->columns; x != rows->columns_end; weights += 4) {
+    for (const int16_t* x = rows.columns; x != rows.columns_end; weights += 4) {
       const uint32_t word = LoadWord(weights);
-      for (int32_t c = 0; c < kBlock; ++c, x += 4) {
+      for (int32_t c = 0; c < kLanes; ++c, x += 4) {
         sums[c] = Smlad(LoadWord(x), Sxtb16(word), sums[c]);
         sums[c] = Smlad(LoadWord(x + 2), Sxtb16Odd(word), sums[c]);
       }
     }
-    const ChannelScale scale = {rows->doubled[r], rows->shifts[r]};
-    for (int32_t c = 0; c < kBlock; ++c) {
+    const ChannelScale scale = {rows.doubled[r], rows.shifts[r]};
+    for (int32_t c = 0; c < kLanes; ++c) {
       if (!scale.quick()) continue;
-      int32_t value = ApplyQuick(sums[c], scale, rows->zero_point);
+      int32_t value = ApplyQuick(sums[c], scale, rows.zero_point);
       value = Clamp(value, INT8_MIN, INT8_MAX);
-      rows->output[c * rows->stride + r] =
-          static_cast<int8_t>(rows->finish == 2 ? Clamp(value, rows->min, rows->max) : value);
+      rows.output[c * rows.stride + r] =
+          static_cast<int8_t>(rows.finish == 2 ? Clamp(value, rows.min, rows.max) : value);
     }
-    bias += rows->bias_step;
-    weights -= rows->weights_back;
+    bias += rows.bias_step;
+    weights -= rows.weights_back;
   }
 }
+
+}  // namespace
+
+void MultiplyRows(const BlockRows* rows) { Multiply<kBlock>(*rows); }
+void MultiplyRowsByHalf(const BlockRows* rows) { Multiply<kHalfBlock>(*rows); }
 
 uint64_t MultiplyTwoRows(const int8_t* weights, int32_t depth, const int16_t* column) {
   int32_t first = 0;

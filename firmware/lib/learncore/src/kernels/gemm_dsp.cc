@@ -28,8 +28,8 @@ int8_t Finish(const GemmLayer& layer, int32_t r, int32_t sum) {
 }
 
 // One row of a block: what MultiplyRows cannot do.
-void MultiplyRow(const GemmLayer& layer, int32_t r, const int16_t* columns, int8_t* output,
-                 int32_t stride) {
+void MultiplyRow(const GemmLayer& layer, int32_t r, const int16_t* columns, int32_t lanes,
+                 int8_t* output, int32_t stride) {
   const int8_t* row = layer.weights + r * layer.depth;
   int32_t sums[kBlock] = {};
   const int16_t* column = columns;
@@ -37,14 +37,15 @@ void MultiplyRow(const GemmLayer& layer, int32_t r, const int16_t* columns, int8
     const uint32_t weights = LoadWeights(row + i, layer.depth - i);
     const uint32_t even = Sxtb16(weights);
     const uint32_t odd = Sxtb16Odd(weights);
-    for (int32_t c = 0; c < kBlock; ++c, column += 4) {
+    for (int32_t c = 0; c < lanes; ++c, column += 4) {
       sums[c] = Smlad(LoadWord(column + 2), odd, Smlad(LoadWord(column), even, sums[c]));
     }
   }
-  for (int32_t c = 0; c < kBlock; ++c) output[c * stride + r] = Finish(layer, r, sums[c]);
+  for (int32_t c = 0; c < lanes; ++c) output[c * stride + r] = Finish(layer, r, sums[c]);
 }
 
-void MultiplyBlock(const GemmLayer& layer, const int16_t* columns, int8_t* output, int32_t stride) {
+void MultiplyBlock(const GemmLayer& layer, const int16_t* columns, int32_t lanes, int8_t* output,
+                   int32_t stride) {
   const Requantization& q = *layer.requantization;
   const int32_t packed = static_cast<int32_t>(PackedDepth(static_cast<uint32_t>(layer.depth)));
   // The last group of a row may reach into what follows.
@@ -63,17 +64,17 @@ void MultiplyBlock(const GemmLayer& layer, const int16_t* columns, int8_t* outpu
     block.weights_back = packed - layer.depth;
     block.columns = columns;
     block.entry = nullptr;
-    block.columns_end = columns + packed * kBlock;
+    block.columns_end = columns + packed * lanes;
     block.zero_point = q.output_zero_point;
     block.min = q.range.min;
     block.max = q.range.max;
     block.finish = !q.full_range() ? 2 : q.cuts_negative() ? 0 : 1;
     block.weights = layer.weights;
-    MultiplyRows(&block);
+    (lanes == kBlock ? MultiplyRows : MultiplyRowsByHalf)(&block);
   }
   for (int32_t r = q.quick ? rows : 0; r < layer.rows; ++r) {
     if (r < rows && layer.scales[r].quick()) continue;
-    MultiplyRow(layer, r, columns, output, stride);
+    MultiplyRow(layer, r, columns, lanes, output, stride);
   }
 }
 
@@ -148,6 +149,17 @@ inline __attribute__((always_inline)) int16_t* PackGroups(const int8_t* from, in
   return to;
 }
 
+int16_t* PackLane(const int8_t* from, int32_t groups, uint32_t offset, int32_t lanes, int16_t* to) {
+  switch (lanes) {
+    case 1:
+      return PackGroups<4>(from, groups, offset, to);
+    case kHalfBlock:
+      return PackGroups<4 * kHalfBlock>(from, groups, offset, to);
+    default:
+      return PackGroups<4 * kBlock>(from, groups, offset, to);
+  }
+}
+
 // Copies rows of kWords words, of which the last is not full; the last row's overlaps the one
 // before it, so that nothing behind the row is read. At least four bytes a row.
 template <int32_t kWords>
@@ -165,11 +177,11 @@ inline __attribute__((always_inline)) void GatherWords(const Patches& patches, c
 
 template <int32_t kWords>
 __attribute__((noinline)) void GatherBlock(const Patches& patches, const int8_t* first,
-                                           int32_t step, int32_t groups, int8_t* row,
+                                           int32_t step, int32_t lanes, int32_t groups, int8_t* row,
                                            int16_t* columns) {
   const Patches local = patches;
   const uint32_t offset = Offset(local.zero_point);
-  for (int32_t lane = 0; lane < kBlock; ++lane, first += step, columns += 4) {
+  for (; lanes > 0; --lanes, first += step, columns += 4) {
     GatherWords<kWords>(local, first, row);
     PackGroups<4 * kBlock>(row, groups, offset, columns);
   }
@@ -201,8 +213,7 @@ void PackColumn(const int8_t* from, int32_t depth, int32_t zero_point, int32_t l
   const uint32_t offset = Offset(zero_point);
   int16_t* to = columns + 4 * lane;
   const int32_t groups = depth >> 2;
-  to = lanes == 1 ? PackGroups<4>(from, groups, offset, to)
-                  : PackGroups<4 * kBlock>(from, groups, offset, to);
+  to = PackLane(from, groups, offset, lanes, to);
   const int32_t rest = depth & 3;
   if (rest == 0) return;
   from += depth - rest;
@@ -218,25 +229,21 @@ void PackGathered(const int8_t* from, int32_t depth, int32_t zero_point, int32_t
   const uint32_t offset = Offset(zero_point);
   const int32_t groups = (depth + 3) >> 2;
   int16_t* to = columns + 4 * lane;
-  if (lanes == 1) {
-    PackGroups<4>(from, groups, offset, to);
-  } else {
-    PackGroups<4 * kBlock>(from, groups, offset, to);
-  }
+  PackLane(from, groups, offset, lanes, to);
 }
 
-bool PackGatheredBlock(const Patches& patches, const int8_t* first, int32_t step, int8_t* row,
-                       int16_t* columns) {
+bool PackGatheredLanes(const Patches& patches, const int8_t* first, int32_t step, int32_t lanes,
+                       int8_t* row, int16_t* columns) {
   const int32_t groups = (patches.rows * patches.bytes + 3) >> 2;
   switch (patches.bytes < 4 ? 0 : (patches.bytes + 3) >> 2) {
     case 1:
-      GatherBlock<1>(patches, first, step, groups, row, columns);
+      GatherBlock<1>(patches, first, step, lanes, groups, row, columns);
       return true;
     case 2:
-      GatherBlock<2>(patches, first, step, groups, row, columns);
+      GatherBlock<2>(patches, first, step, lanes, groups, row, columns);
       return true;
     case 3:
-      GatherBlock<3>(patches, first, step, groups, row, columns);
+      GatherBlock<3>(patches, first, step, lanes, groups, row, columns);
       return true;
     default:
       return false;
@@ -247,16 +254,19 @@ void PackPatch(const Patches& patches, const int8_t* first, const Inside& inside
                int32_t lanes, int16_t* columns) {
   const uint32_t offset = Offset(patches.zero_point);
   int16_t* to = columns + 4 * lane;
-  if (lanes == 1) {
-    PackRows<4>(patches, first, inside, offset, to);
-  } else {
-    PackRows<4 * kBlock>(patches, first, inside, offset, to);
+  switch (lanes) {
+    case 1:
+      return PackRows<4>(patches, first, inside, offset, to);
+    case kHalfBlock:
+      return PackRows<4 * kHalfBlock>(patches, first, inside, offset, to);
+    default:
+      return PackRows<4 * kBlock>(patches, first, inside, offset, to);
   }
 }
 
 void PackColumns(const int8_t* from, int32_t step, int32_t depth, int32_t zero_point, int32_t lanes,
                  int16_t* columns) {
-  if (lanes == 1 || (depth & 3) != 0) {
+  if (lanes != kBlock || (depth & 3) != 0) {
     for (int32_t lane = 0; lane < lanes; ++lane, from += step) {
       PackColumn(from, depth, zero_point, lane, lanes, columns);
     }
@@ -273,7 +283,7 @@ void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t lan
   if (lanes == 1) {
     MultiplyOne(layer, columns, output);
   } else {
-    MultiplyBlock(layer, columns, output, output_stride);
+    MultiplyBlock(layer, columns, lanes, output, output_stride);
   }
 }
 

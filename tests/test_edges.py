@@ -201,7 +201,7 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     # epsilon
     (("epsilon", "--epochs", HUGE), "is not in the range"),
     (("epsilon", "--devices", HUGE), "is not in the range"),
-    (("epsilon", "--devices", "-1"), "is not in the range 400<=x"),
+    (("epsilon", "--devices", "-1"), "too few"),
     (("epsilon", "--seed", "-1"), "is not in the range"),
     (("epsilon", "--threads", "0"), "is not in the range"),
     (("epsilon", "--level", "nan"), "do not make an audit"),

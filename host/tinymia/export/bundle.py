@@ -281,7 +281,7 @@ class Bundle:
                 x = np.asarray(given, dtype=np.float32)
         except (TypeError, ValueError) as error:
             raise DataError(
-                f"Windows must be an array of real numbers (n, length, channels): {error}."
+                f"Windows must be a numeric array (n, length, channels) of real numbers: {error}."
             ) from error
         if x.ndim != 3 or x.shape[1:] != (length, channels):
             raise DataError(

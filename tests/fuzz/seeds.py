@@ -65,6 +65,12 @@ def shapes() -> bytes:
     return hm.build(tensors, ops)
 
 
+def large_answers() -> bytes:
+    """Outputs up to 255,000, which are no probabilities."""
+    values = [Tensor((1, 4), scale=1e3, zero_point=-128) for _ in range(2)]
+    return hm.build(values, [Op(hm.RELU, [0], [1])])
+
+
 def bundles() -> dict[str, bytes]:
     """A head alone, one with the layers in front of it, and a complete model."""
     model = tiny()
@@ -75,6 +81,8 @@ def bundles() -> dict[str, bytes]:
         "dense": pack_sections(layers),
         "layers": pack_sections([("MODL", model), ("LAYR", whole.to_bytes())]),
         "complete": pack_sections([("MODL", network())]),
+        # Found by reading: rounded answers above 65535 steps.
+        "large-answers": pack_sections([("MODL", large_answers())]),
     }
 
 

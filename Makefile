@@ -18,6 +18,7 @@ TIDY_FLAGS = -std=c++17 -isystem "$$(g++ -print-file-name=include)" \
   -Ifirmware/lib/learncore/src -Ifirmware/lib/link/src -Ifirmware/src
 AUDIT_FLAGS ?=
 PYTEST_FLAGS ?=
+SEED ?= $(shell echo $$(($$(date +%s) / 86400)))
 
 .PHONY: help
 help: ## Show this list
@@ -81,8 +82,19 @@ lint: setup ## Linters and type checks, Python and C++
 	  -DTINYMIA_ENGINE_TFLM -Itests/native/tflm 2>/dev/null
 
 .PHONY: test
-test: setup lint ## Everything that must hold, on all boards that are simulated
-	@$(BIN)/pytest tests hil -n 2 --dist loadfile --target simulated $(PYTEST_FLAGS)
+test: setup lint ## What must hold: of large matrices a sample, another each day (SEED=N: that one)
+	@echo "Sample $(SEED): \`make test SEED=$(SEED)\` runs the same cases, \`make test-all\` all"
+	@TINYMIA_SAMPLE=$(SEED) $(BIN)/pytest tests hil -n 2 --dist loadfile --target sample \
+	  -m "not speed" $(PYTEST_FLAGS)
+
+.PHONY: test-all
+test-all: setup lint ## All cases, on all boards that are simulated
+	@TINYMIA_SAMPLE= $(BIN)/pytest tests hil -n 2 --dist loadfile --target simulated \
+	  -m "not speed" $(PYTEST_FLAGS)
+
+.PHONY: speed
+speed: setup ## Rates and times that must hold on a machine without other work
+	@$(BIN)/pytest tests hil -m speed --target simulated $(PYTEST_FLAGS)
 
 SECONDS ?= 60
 .PHONY: fuzz

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--target",
         action="append",
         help="where the firmware runs: qemu:MACHINE, renode:BOARD, native:, twin:, serial:PORT,"
-        " serial:rfc2217://HOST:PORT; 'simulated' stands for all machines of QEMU and twin:; can be"
-        f" given again. Default: {DEFAULT_TARGET}",
+        " serial:rfc2217://HOST:PORT; 'simulated' stands for all machines of QEMU and twin:,"
+        " 'sample' for the default, another machine each day (TINYMIA_SAMPLE=N: the N-th) and"
+        f" twin:; can be given again. Default: {DEFAULT_TARGET}",
     )
     group.addoption(
         "--board",
@@ -50,6 +53,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=300,
         help="faults of the line that the soak runs through (default: %(default)s)",
     )
+
+
+def _sample() -> list[str]:
+    seed = os.environ.get("TINYMIA_SAMPLE", "")
+    number = int(seed) if seed.isdecimal() else datetime.date.today().toordinal()
+    others = [t for t in SIMULATED if t not in (DEFAULT_TARGET, "twin:")]
+    return [DEFAULT_TARGET, others[number % len(others)], "twin:"]
 
 
 def _check_spec(target: str) -> None:
@@ -80,9 +90,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--results"):
         _check_results(config.getoption("--results"))
     asked = config.getoption("--target") or [DEFAULT_TARGET]
-    targets = list(
-        dict.fromkeys(t for a in asked for t in (SIMULATED if a == "simulated" else [a]))
-    )
+    groups = {"simulated": SIMULATED, "sample": _sample()}
+    targets = list(dict.fromkeys(t for a in asked for t in groups.get(a, [a])))
     names = list(config.getoption("--board") or [])
     found: dict[str, BoardFile | None] = {}
     try:

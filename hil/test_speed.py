@@ -16,6 +16,8 @@ from tinymia.device.connect import Connection, connect
 from tinymia.device.targets import open_target
 from tinymia.export.bundle import Bundle
 
+pytestmark = pytest.mark.speed
+
 SECONDS = 5.0
 LEAST = 0.95  # of the line's bytes are windows
 TRIES = 3  # what else runs on this machine may slow one down, and makes none faster

@@ -3,8 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import random
 import signal
+from collections import defaultdict
+
+import pytest
 
 # Whoever runs the tests may have been told to ignore a hang-up (nohup), which children inherit.
 with contextlib.suppress(ValueError):  # not in the main thread
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test marked ``sample(n)`` run n cases, others each day; with no seed, all of them.
+
+    The seed stands in TINYMIA_SAMPLE, which ``make test`` sets (SEED=N repeats a run).
+    """
+    seed = os.environ.get("TINYMIA_SAMPLE")
+    if not seed:
+        return
+    cases = defaultdict[str, list[pytest.Item]](list)
+    for item in items:
+        if item.get_closest_marker("sample") is not None:
+            cases[item.nodeid.partition("[")[0]].append(item)
+    left = set[pytest.Item]()
+    for name, of in cases.items():
+        mark = of[0].get_closest_marker("sample")
+        assert mark is not None
+        rng = random.Random(f"{seed} {name}")
+        left.update(rng.sample(of, max(0, len(of) - int(mark.args[0]))))
+    if left:
+        config.hook.pytest_deselected(items=sorted(left, key=lambda item: item.nodeid))
+        items[:] = [item for item in items if item not in left]

@@ -8,11 +8,20 @@ from typing import Any
 
 import numpy as np
 
-FLOAT32, INT32, INT8 = 0, 2, 9
+FLOAT32, INT32, UINT8, INT64, INT16, INT8 = 0, 2, 3, 4, 7, 9
 
 ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED = 0, 1, 3, 4, 9
 MAX_POOL_2D, RELU, RELU6, RESHAPE, SOFTMAX, PAD, MEAN = 17, 19, 21, 22, 25, 34, 40
 SQUEEZE, PADV2, EXPAND_DIMS = 43, 60, 70
+CONCATENATION, DEQUANTIZE, LOGISTIC, MUL, TANH, GATHER = 2, 6, 14, 18, 28, 36
+RESIZE_BILINEAR, TRANSPOSE, SUB, STRIDED_SLICE, SPLIT, PRELU = 23, 39, 41, 45, 49, 54
+MAXIMUM, MINIMUM, SLICE, TRANSPOSE_CONV, SHAPE, REDUCE_MAX = 55, 57, 65, 67, 77, 82
+PACK, UNPACK, RESIZE_NEAREST_NEIGHBOR, LEAKY_RELU, SPLIT_V = 83, 88, 97, 98, 102
+QUANTIZE, HARD_SWISH, BATCH_MATMUL, UNIDIRECTIONAL_SEQUENCE_LSTM = 114, 117, 126, 44
+
+CALL_ONCE, VAR_HANDLE, READ_VARIABLE, ASSIGN_VARIABLE, RESOURCE = 129, 142, 143, 144, 13
+
+_KINDS = {INT32: np.int32, INT8: np.int8, FLOAT32: np.float32, INT64: np.int64}
 
 
 @dataclass
@@ -25,6 +34,7 @@ class Tensor:
     zero_point: int = 0
     data: Any = None
     axis: int = 0
+    variable: bool = False
 
 
 @dataclass
@@ -43,14 +53,42 @@ def build(
     ops: Sequence[Op],
     inputs: Sequence[int] = (0,),
     outputs: Sequence[int] | None = None,
+    once: tuple[Sequence[Tensor], Sequence[Op]] = ((), ()),
+    *,
+    old: bool = False,
 ) -> bytes:
-    """The file; the last tensor is the output unless `outputs` says otherwise."""
+    """The file; the last tensor is the output unless `outputs` says otherwise.
+
+    `once` are tensors and operators of a second graph, for CALL_ONCE.
+    `old`: as TensorFlow before 2.4 wrote it, with the operator codes of one byte alone.
+    """
     import flatbuffers
     from tensorflow.lite.python import schema_py_generated as schema
 
     model = schema.ModelT()
     model.version = 3
     model.buffers = [schema.BufferT()]
+    codes = sorted({op.code for op in (*ops, *once[1])})
+    model.operatorCodes = []
+    for code in codes:
+        entry = schema.OperatorCodeT()
+        entry.builtinCode = 0 if old else code
+        entry.deprecatedBuiltinCode = min(code, 127)
+        entry.version = 1
+        model.operatorCodes.append(entry)
+    model.subgraphs = [_graph(schema, model, tensors, ops, codes)]
+    model.subgraphs[0].inputs = list(inputs)
+    model.subgraphs[0].outputs = list(outputs) if outputs is not None else [len(tensors) - 1]
+    if once[1]:
+        model.subgraphs.append(_graph(schema, model, *once, codes))
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _graph(
+    schema: Any, model: Any, tensors: Sequence[Tensor], ops: Sequence[Op], codes: list[int]
+) -> Any:
     graph = schema.SubGraphT()
     graph.tensors = []
     for tensor in tensors:
@@ -63,24 +101,14 @@ def build(
             out.quantization.scale = scales
             out.quantization.zeroPoint = [tensor.zero_point] * len(scales)
             out.quantization.quantizedDimension = tensor.axis
+        out.isVariable = tensor.variable
         if tensor.data is not None:
             buffer = schema.BufferT()
-            kind = {INT32: np.int32, INT8: np.int8, FLOAT32: np.float32}[tensor.type]
-            raw = np.asarray(tensor.data, kind).tobytes()
+            raw = np.asarray(tensor.data, _KINDS[tensor.type]).tobytes()
             buffer.data = np.frombuffer(raw, np.uint8)
             out.buffer = len(model.buffers)
             model.buffers.append(buffer)
         graph.tensors.append(out)
-    graph.inputs = list(inputs)
-    graph.outputs = list(outputs) if outputs is not None else [len(tensors) - 1]
-    codes = sorted({op.code for op in ops})
-    model.operatorCodes = []
-    for code in codes:
-        entry = schema.OperatorCodeT()
-        entry.builtinCode = code
-        entry.deprecatedBuiltinCode = min(code, 127)
-        entry.version = 1
-        model.operatorCodes.append(entry)
     graph.operators = []
     for op in ops:
         entry = schema.OperatorT()
@@ -95,7 +123,4 @@ def build(
                 assert hasattr(entry.builtinOptions, key), key
                 setattr(entry.builtinOptions, key, value)
         graph.operators.append(entry)
-    model.subgraphs = [graph]
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    return graph

@@ -11,6 +11,8 @@ import handmade as hm
 from handmade import FLOAT32, INT8, INT32, Op, Tensor
 from interp import (
     ARENA_TOO_SMALL,
+    BIAS_SCALE,
+    ENDS,
     MALFORMED,
     UNSUPPORTED_OP,
     UNSUPPORTED_SHAPE,
@@ -145,6 +147,25 @@ NONSENSE: dict[str, tuple[set[int], Callable[[], bytes]]] = {
         {MALFORMED},
         lambda: network(tensors={0: Tensor(A.shape, INT8, data=[1] * 90)}),
     ),
+    "output_is_a_reshaped_constant": (
+        {MALFORMED},
+        lambda: hm.build(
+            [Tensor((1,)), Tensor((1500,), data=[1] * 1500), Tensor((1500,))],
+            [Op(hm.RESHAPE, [1], [2])],
+        ),
+    ),
+    "bias_of_another_scale": (
+        {BIAS_SCALE},
+        lambda: network(tensors={2: Tensor((5,), INT32, 0.02, data=[900] * 5)}),
+    ),
+    "bias_without_a_scale": (
+        {BIAS_SCALE},
+        lambda: network(tensors={12: Tensor((4,), INT32, None, data=[1] * 4)}),
+    ),
+    "bias_of_two_scales": (
+        {MALFORMED},
+        lambda: network(tensors={2: Tensor((5,), INT32, [0.01] * 2, data=[1] * 5)}),
+    ),
     "cycle": (
         {MALFORMED},
         lambda: network(ops={2: Op(hm.ADD, [3, 7], [7], "Add", {})}),
@@ -180,8 +201,10 @@ NONSENSE: dict[str, tuple[set[int], Callable[[], bytes]]] = {
     ),
     "output_index_too_large": ({MALFORMED}, lambda: network(outputs=[BIG])),
     "input_index_negative": ({MALFORMED}, lambda: network(inputs=[-1])),
-    "two_inputs": ({UNSUPPORTED_SHAPE}, lambda: network(inputs=[0, 9])),
-    "no_output": ({UNSUPPORTED_SHAPE}, lambda: network(outputs=[])),
+    "input_of_integers": ({UNSUPPORTED_TYPE}, lambda: network(inputs=[0, 9])),
+    "nine_inputs": ({ENDS}, lambda: network(inputs=[0] * 9)),
+    "the_same_input_twice": ({MALFORMED}, lambda: network(inputs=[0, 0])),
+    "no_output": ({ENDS}, lambda: network(outputs=[])),
     "no_operands": ({MALFORMED}, lambda: network(ops={2: Op(hm.ADD, [], [7], "Add", {})})),
     "no_results": (
         {UNSUPPORTED_SHAPE},

@@ -1,9 +1,12 @@
 """What attacks there are, who runs them, and which stands for whom under which answers."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import tinymia.attacks
 from fakelab import make_run
 from tinymia.attacks import Adversary, Attack
 from tinymia.attacks.base import AttackInfo
@@ -11,6 +14,7 @@ from tinymia.attacks.registry import all_attacks, attacks_for, get_attack, headl
 from tinymia.attacks.thresholds import Threshold
 from tinymia.errors import StudyError
 from tinymia.evidence import Knowledge, OutputPolicy, Reveals
+from tinymia.study.scoring import parts_of
 
 PROBABILITIES = [OutputPolicy.FULL, OutputPolicy.ROUNDED, OutputPolicy.TOP1]
 
@@ -91,3 +95,18 @@ def test_runs_under_compares_with_what_is_revealed() -> None:
     assert not info.runs_under(OutputPolicy.LABEL)
     assert replace(info, needs=Reveals.LABEL).runs_under(OutputPolicy.LABEL)
     assert isinstance(Threshold(info, lambda target, answer: target.answers[:, 0, 0]), Attack)
+
+
+def test_an_attacks_code_is_what_it_imports_of_its_package() -> None:
+    """So that another attack's change runs nothing again, and one of its own parts does."""
+    all_attacks()  # imports them
+    assert parts("tinymia.attacks.loss") >= {"tinymia.attacks.loss", "tinymia.attacks.signals"}
+    assert "tinymia.attacks.model_decoder" not in parts("tinymia.attacks.loss")
+    assert "tinymia.attacks.ridge" in parts("tinymia.attacks.stolen")
+    for path in Path(str(tinymia.attacks.__file__)).parent.glob("*.py"):
+        if path.stem not in ("__init__", "registry"):  # ways to import that are not looked for
+            assert not re.search(r"^\s*(import|from) tinymia\.attacks( |\.\w+$)", path.read_text())
+
+
+def parts(module: str) -> set[str]:
+    return set(parts_of(module))

@@ -272,11 +272,14 @@ def test_bad_sections_with_a_good_checksum(bundle: Bundle) -> None:
         (("classes",), 4),
         (("kind",), "complete"),
         (("window", "length"), 0),
-        (("window",), None),
+        (("window",), 3),
+        (("window", "channel_names"), ["x", "x"]),
+        (("input", "shape"), [1, 4, 3]),
         (("input", "scale"), 0.0),
         (("input", "zero_point"), 128),
         (("normalization", "std"), [1.0, 0.0]),
         (("normalization", "mean"), [1.0]),
+        (("normalization", "mean"), [1.0, 2.0, 3.0]),
         (("embedding", "dim"), 6),
         (("embedding",), None),
         (("format_version",), None),
@@ -311,7 +314,7 @@ def test_quantize_is_round_half_even_and_clips(bundle: Bundle) -> None:
     assert q[0, :, 1].tolist() == [-3, -3, -5, -128]
 
 
-@pytest.mark.parametrize("shape", [(1, 5, 2), (1, 4, 3), (4, 2), (0,), (1, 1, 4, 2)])
+@pytest.mark.parametrize("shape", [(1, 5, 2), (1, 4, 3), (4, 2), (0,), (1, 2, 4, 2)])
 def test_quantize_refuses_other_shapes(bundle: Bundle, shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="shape"):
         bundle.quantize(np.zeros(shape, np.float32))

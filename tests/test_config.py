@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 
 from tinymia.cli.catalogue import AUDIT, KNOWN, PERSONALIZE, chosen
 from tinymia.cli.config import Chosen, read
+from tinymia.compat import tomllib
 from tinymia.errors import StudyError
 from tinymia.study.settings import StudySettings, names
 from tinymia.wire.settings import TrainSettings

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 import tinymia
 from tinymia import data
-from tinymia.data import watch
-from tinymia.data.dataset import PersonalDataset, load_npz, save_npz
+from tinymia.data.dataset import PersonalDataset
+from tinymia.data.sources import watch
+from tinymia.data.sources.npz import load_npz, save_npz
 from tinymia.errors import DataError
 
 

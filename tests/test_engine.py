@@ -184,7 +184,7 @@ def test_the_readmes_board_with_tflm_is_one_file(tmp_path: Path) -> None:
     """It is compiled as far as the compiler's C++ library goes, which only TFLM needs."""
     copy = tmp_path / "firmware"
     shutil.copytree(firmware_dir(), copy, ignore=shutil.ignore_patterns(".pio"))
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (firmware_dir() / "boards" / "README.md").read_text(encoding="utf-8")
     found = re.search(r"```ini\n(\[env:(\w+_tflm)\].*?)```", readme, re.DOTALL)
     assert found is not None
     text, name = found.groups()

@@ -174,3 +174,149 @@ def test_same_bytes_as_the_reference(name: str) -> None:
         assert interpreter.status == OK
         inputs = probe_inputs(interpreter.input.shape, seed=11, count=30)
         np.testing.assert_array_equal(interpreter.run(inputs), reference(model, inputs))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_several_inputs_and_outputs(seed: int) -> None:
+    from tflite_micro import runtime
+
+    shapes = [(1, 3, 4), (1, 3, 1), (1, 3, 4), (1, 3, 5), (1, 3, 4)]
+    rng = np.random.default_rng(seed)
+    tensors = [Tensor(s, scale=0.1 + 0.05 * i, zero_point=i) for i, s in enumerate(shapes)]
+    tensors[1] = Tensor(shapes[1], scale=tensors[2].scale, zero_point=2)
+    tensors[3] = Tensor(shapes[3], scale=tensors[2].scale, zero_point=2)
+    ops = [
+        Op(hm.ADD, [0, 1], [2], "Add", {}),
+        Op(hm.CONCATENATION, [2, 1], [3], "Concatenation", {"axis": 2}),
+        Op(hm.TANH, [0], [4]),
+    ]
+    model = hm.build(tensors, ops, [1, 0], [4, 3, 2])
+    interpreter = Interpreter(model)
+    assert (interpreter.status, interpreter.ends) == (OK, (2, 3))
+    known: Any = runtime.Interpreter.from_bytes(model)
+    inputs = [rng.integers(-128, 128, shapes[i]).astype(np.int8) for i in (1, 0)]
+    for i, values in enumerate(inputs):
+        known.set_input(values, i)
+    known.invoke()
+    for i, answer in enumerate(interpreter.run_all(inputs)):
+        np.testing.assert_array_equal(answer, known.get_output(i))
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_ends_of_other_types(shifted: bool) -> None:
+    """Float ends are left out, uint8 ends too; in between the file's shapes are computed."""
+    from tflite_micro import runtime
+
+    ends: dict[str, Any] = {"type": hm.FLOAT32, "scale": None}
+    first, last = ends, ends
+    if shifted:
+        first = {"type": hm.UINT8, "scale": 0.11, "zero_point": 133}
+        last = {"type": hm.UINT8, "scale": 1 / 256}
+    tensors = [
+        Tensor((1, 2, 6), **first),
+        Tensor((1, 2, 6), scale=0.11, zero_point=5),
+        Tensor((3,), INT32, None),  # SHAPE
+        Tensor((), INT32, None),  # its last number
+        *(Tensor((1,), INT32, None, data=[n]) for n in (2, 3, 1)),
+        Tensor((), INT32, None, data=2),
+        Tensor((2,), INT32, None),  # PACK
+        Tensor((2, 6), scale=0.11, zero_point=5),
+        Tensor((2, 6), scale=1 / 256, zero_point=-128),
+        Tensor((2, 6), **last),
+    ]
+    close = hm.QUANTIZE if shifted else hm.DEQUANTIZE
+    ops = [
+        Op(hm.QUANTIZE, [0], [1]),
+        Op(hm.SHAPE, [1], [2], "Shape", {"outType": INT32}),
+        Op(hm.STRIDED_SLICE, [2, 4, 5, 6], [3], "StridedSlice", {"shrinkAxisMask": 1}),
+        Op(hm.PACK, [7, 3], [8], "Pack", {"valuesCount": 2, "axis": 0}),
+        Op(hm.RESHAPE, [1, 8], [9], "Reshape", {}),
+        Op(hm.LOGISTIC, [9], [10]),
+        Op(close, [10], [11]),
+    ]
+    model = hm.build(tensors, ops)
+    interpreter = Interpreter(model)
+    assert interpreter.status == OK, interpreter.where
+    inputs = probe_inputs((1, 2, 6), seed=3, count=20)
+    answers = interpreter.run(inputs)
+    known: Any = runtime.Interpreter.from_bytes(model)
+    for window, answer in zip(inputs, answers, strict=True):
+        floats = ((window.astype(np.float64) - 5) * np.float32(0.11)).astype(np.float32)
+        known.set_input((window ^ -128).view(np.uint8) if shifted else floats, 0)
+        known.invoke()
+        said = known.get_output(0)
+        if shifted:
+            np.testing.assert_array_equal(said, (answer ^ -128).view(np.uint8))
+        else:
+            np.testing.assert_array_equal(said, (answer.astype(np.float32) + 128) / 256)
+    # Places between operators of the file, its first being left out.
+    for place, data in ((0, inputs), (1, inputs), (5, inputs), (6, answers), (7, None)):
+        interpreter.cut(place)
+        assert (interpreter.status == OK) == (data is not None), place
+        interpreter.status = OK
+        if data is not None:
+            flat = data.reshape(len(data), -1)
+            np.testing.assert_array_equal(interpreter.run_to(place, inputs), flat)
+
+
+def test_a_refusal_says_where() -> None:
+    odd = Tensor((1, 4), hm.FLOAT32, None)
+    tensors = [Tensor((1, 4)), odd, Tensor((1, 4))]
+    ops = [Op(hm.RELU, [0], [1]), Op(hm.RELU, [1], [2])]
+    assert Interpreter(hm.build(tensors, ops)).where == (0, 1)
+    tensors[1] = Tensor((1, 4))
+    ops[1] = Op(31, [1], [2])
+    assert Interpreter(hm.build(tensors, ops)).where == (1, 31)
+    assert Interpreter(hm.build(tensors, ops[:1], [0], [])).where == (1, 0)
+
+
+def _streaming(order: str = "read, assign", name: bytes = b"b", code: int = hm.VAR_HANDLE) -> bytes:
+    """Adds two variables to the input: one that is set at the start, and one that is not."""
+    handle = Tensor((), hm.RESOURCE, None)
+    quantized: dict[str, Any] = {"scale": 0.1, "zero_point": -7}
+    tensors = [
+        Tensor((1, 5), **quantized),
+        *(handle, handle),
+        *(Tensor((1, 5), **quantized) for _ in range(4)),
+    ]
+    read = Op(hm.READ_VARIABLE, [2], [4], "ReadVariable", {})
+    ops = [
+        Op(hm.CALL_ONCE, [], [], "CallOnce", {"initSubgraphIndex": 1}),
+        Op(hm.VAR_HANDLE, [], [1], "VarHandle", {"sharedName": b"a"}),
+        Op(hm.VAR_HANDLE, [], [2], "VarHandle", {"sharedName": b"b"}),
+        Op(hm.READ_VARIABLE, [1], [3], "ReadVariable", {}),
+        *([read] if order == "read, assign" else []),
+        Op(hm.ASSIGN_VARIABLE, [2, 0], [], "AssignVariable", {}),
+        *([] if order == "read, assign" else [read]),
+        Op(hm.ADD, [0, 3], [5], "Add", {}),
+        Op(hm.ADD, [5, 4], [6], "Add", {}),
+        Op(hm.ASSIGN_VARIABLE, [1, 6], [], "AssignVariable", {}),
+    ]
+    start = Tensor((1, 5), data=[100, -100, 3, 2, 1], **quantized)
+    once = [
+        Op(code, [], [0], "VarHandle", {"sharedName": name}),
+        Op(hm.ASSIGN_VARIABLE, [0, 1], [], "AssignVariable", {}),
+    ]
+    return hm.build(tensors, ops, once=([handle, start], once))
+
+
+def test_variables_start_anew_with_every_window() -> None:
+    from tflite_micro import runtime
+
+    model = _streaming()
+    interpreter = Interpreter(model)
+    assert interpreter.status == OK, interpreter.where
+    inputs = probe_inputs((1, 5), seed=5, count=20)
+    answers = interpreter.run(inputs)
+    for window, answer in zip(inputs, answers, strict=True):
+        known: Any = runtime.Interpreter.from_bytes(model)
+        known.set_input(window, 0)
+        known.invoke()
+        np.testing.assert_array_equal(answer, known.get_output(0))
+    other = Interpreter(_streaming(name=b"c")).run(inputs)  # both start at zero
+    assert np.any(other != answers)
+
+
+def test_variables_that_are_not_known_at_the_start() -> None:
+    assert Interpreter(_streaming("assign, read")).where == (5, hm.READ_VARIABLE)
+    assert Interpreter(_streaming(code=hm.RELU)).where == (3, hm.READ_VARIABLE)

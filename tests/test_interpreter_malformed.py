@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import pytest
 
 import handmade as hm
 from corelib import SANITIZE, build_program
+from handmade import Op, Tensor
 from interp import (
     ARENA_TOO_SMALL,
+    BIAS_SCALE,
     EMULATE_DSP,
+    ENDS,
     MALFORMED,
     OK,
     TRUNCATED,
@@ -26,6 +30,7 @@ from interp import (
 )
 from nonsense import BIG, NONSENSE, B, odd_convolution
 from nonsense import network as make_network
+from test_interpreter_grid import MODELS as OPERATORS
 
 STATUSES = {
     OK,
@@ -35,6 +40,8 @@ STATUSES = {
     UNSUPPORTED_TYPE,
     UNSUPPORTED_SHAPE,
     ARENA_TOO_SMALL,
+    ENDS,
+    BIAS_SCALE,
 }
 
 
@@ -180,3 +187,61 @@ def test_weights_at_the_end_of_the_file(tmp_path: Path, dsp: bool) -> None:
         answers = [Interpreter(m, dsp=dsp).run(inputs) for m in (model, corpus[-1])]
         np.testing.assert_array_equal(answers[0], answers[1])
     assert _fuzz(corpus, tmp_path, dsp=dsp) == [OK, OK]
+
+
+@pytest.mark.parametrize("dsp", [False, True])
+def test_changed_bytes_of_every_operator(tmp_path: Path, dsp: bool) -> None:
+    corpus = []
+    for number, (name, make) in enumerate(OPERATORS.items()):
+        for draw in range(3):
+            model = make(np.random.default_rng((draw, *name.encode())))
+            corpus += [model, *_flips(model, 100, seed=1000 * draw + 10 * number + int(dsp))]
+    statuses = _fuzz(corpus, tmp_path, dsp=dsp)
+    assert len(statuses) == len(corpus)
+    assert set(statuses) <= STATUSES
+    assert set(statuses[::101]) == {OK}
+    assert len(corpus) // 20 < statuses.count(OK) < len(corpus) * 9 // 10
+
+
+def _seconds(model: bytes, status: int) -> float:
+    """Of the processor, to load it: the quickest of three times."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        assert Interpreter(model, arena_size=1 << 24).status == status
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def test_loading_takes_no_longer_for_many_scales() -> None:
+    def chain(scales: int) -> bytes:
+        """One tensor with so many scales, read and described by 500 operators."""
+        tensors = [Tensor((1, 4)), Tensor((1, 4), scale=[0.1] * scales, data=[1] * 4)]
+        ops = []
+        for i in range(500):
+            tensors.append(Tensor((1, 4)))
+            ops.append(Op(hm.ADD, [len(tensors) - 2 if i else 0, 1], [len(tensors) - 1], "Add", {}))
+        return hm.build(tensors, ops)
+
+    few, many = (_seconds(chain(count), OK) for count in (1, 100_000))
+    assert many < 3 * few + 0.01
+
+
+def test_placing_many_tensors_takes_no_longer_than_their_square() -> None:
+    """All are needed to the end; the first are the smallest."""
+    count = 250
+    tensors = [Tensor((1, 1))]
+    tensors += [Tensor((1, i + 1)) for i in range(count)]
+    ops = [Op(hm.MUL, [0, 0], [1], "Mul", {})]
+    for i in range(1, count):
+        tensors.append(Tensor((1, i + 1), data=np.zeros(i + 1)))
+        ops.append(Op(hm.MUL, [0, len(tensors) - 1], [i + 1], "Mul", {}))
+    parts = [list(range(1 + k, 1 + min(k + 60, count))) for k in range(0, count, 60)]
+    joined = []
+    for part in parts:
+        tensors.append(Tensor((1, sum(part))))
+        joined.append(len(tensors) - 1)
+        ops.append(Op(hm.CONCATENATION, part, joined[-1:], "Concatenation", {"axis": 1}))
+    tensors.append(Tensor((1, sum(range(1, count + 1)))))
+    ops.append(Op(hm.CONCATENATION, joined, [len(tensors) - 1], "Concatenation", {"axis": 1}))
+    assert _seconds(hm.build(tensors, ops), OK) < 0.2

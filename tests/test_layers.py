@@ -140,8 +140,11 @@ def bundle(name: str, layers: Layers | None = None) -> Bundle:
         "kind": "personalizable",
         "labels": ["a", "b", "c"],
         "classes": CLASSES,
-        "window": {"length": shape[1], "channels": shape[-1], "rate_hz": 50.0},
-        "input": {"scale": source.scale, "zero_point": source.zero_point},
+        "input": {
+            "scale": source.scale,
+            "zero_point": source.zero_point,
+            "shape": list(shape[1:]),
+        },
         "normalization": {"mean": [0.0] * shape[-1], "std": [1.0] * shape[-1]},
         "embedding": {"dim": dim, "scale": output.scale, "zero_point": output.zero_point},
     }

@@ -11,7 +11,6 @@ import csv
 import functools
 import io
 import os
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ import synthetic_results
 from fakelab import Array, FakeLab, auc, digits, make_run, small_lab
 from tinymia.attacks.registry import all_attacks, get_attack
 from tinymia.cli.options import default_bundle
+from tinymia.compat import tomllib
 from tinymia.errors import StudyError
 from tinymia.evidence import Candidates, OutputPolicy, Shadows, Target
 from tinymia.experiments.peers import registry

@@ -137,11 +137,9 @@ def test_an_installation_that_is_older_than_the_sources_is_named(
 # --- the simulated board ---
 
 
-def test_qemu_starts_fast_and_echoes(elf: Path) -> None:
-    start = time.monotonic()
+def test_qemu_starts_and_echoes(elf: Path) -> None:
     with open_target(QEMU, elf=elf) as target:
         assert exchange(target, b"hello", 5) == b"hello"
-        assert time.monotonic() - start < 1.0
         assert (target.unit, target.simulated) == ("instructions", True)
         data = bytes(range(32, 256)) * 40
         assert exchange(target, data, len(data)) == data

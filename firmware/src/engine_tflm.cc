@@ -93,6 +93,7 @@ Status CountNeeds(TfliteModel* model, Needs* needs) {
   if (status != Status::kOk) return status;
   // TFLM reads all of a file, the loader what it needs.
   if (model->graph_count() != 1) return Status::kModelUnsupportedShape;
+  if (model->ends_folded()) return Status::kModelUnsupportedType;  // its ends would be floats
   Tensor tensor;
   uint32_t most_channels = 0;
   for (uint32_t i = 0; i < model->tensor_count(); ++i) {
@@ -155,6 +156,8 @@ Status TflmEngine::Load(const uint8_t* data, uint32_t size, Arena* arena, bool c
   TflmEngine loaded;
   const Status status = loaded.Begin(data, size, arena, cuts);
   if (status == Status::kOk) *this = loaded;
+  refusal_ = loaded.parts_.refusal();
+  if (refusal_.status != status) refusal_ = {status, kNowhere, kNowhere};  // TFLM's own
   return status;
 }
 

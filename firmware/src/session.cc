@@ -23,12 +23,14 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   arena_.Reset();
   Refusal refusal = ParseBundle(data, room, &bundle_);
   if (refusal.status != Status::kOk) return refusal;
-  refusal.status =
+  const Status loaded =
       engine_.Load(bundle_.model, bundle_.model_size, &arena_, bundle_.graph.count != 0);
   model_arena_ = arena_.used();
-  if (refusal.status == Status::kArenaTooSmall)
-    return {refusal.status, arena_.used(), arena_.size()};
-  if (refusal.status != Status::kOk) return refusal;
+  if (loaded == Status::kArenaTooSmall) return {loaded, arena_.used(), arena_.size()};
+  if (loaded != Status::kOk) return engine_.refusal();
+  if (engine_.input_count() != 1 || engine_.output_count() != 1) {
+    return {Status::kModelEnds, engine_.input_count(), engine_.output_count()};
+  }
   answer_ = arena_.AllocArray<float>(answers());
   arena_.Alloc(0, 8);
   fixed_ = arena_.used();

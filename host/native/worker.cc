@@ -72,7 +72,11 @@ struct Backbone {
     const tinymia::Refusal refusal = ParseBundle(data, size, &bundle);
     if (refusal.status != Status::kOk) return Fail(refusal.status, refusal.a, refusal.b);
     Status status = LoadModel();
-    if (status != Status::kOk) return Fail(status);
+    if (status != Status::kOk)
+      return Fail(status, interpreter.refusal().a, interpreter.refusal().b);
+    if (interpreter.input_count() != 1 || interpreter.output_count() != 1) {
+      return Fail(Status::kModelEnds, interpreter.input_count(), interpreter.output_count());
+    }
     const tinymia::Graph& graph = bundle.graph;
     if (graph.count == 0) return Fail(Status::kNoTail);
     first_layer = wanted == kLastLayer ? graph.count - 1 : wanted;

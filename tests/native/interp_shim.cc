@@ -14,6 +14,8 @@ struct ShimInfo {
   uint32_t arena_used;
   Interpreter::TensorInfo input;
   Interpreter::TensorInfo output;
+  uint32_t a, b;  // of the refusal
+  uint32_t inputs, outputs;
 };
 
 uint32_t shim_interpreter_size() { return sizeof(Interpreter); }
@@ -27,6 +29,10 @@ void shim_load(void* interpreter, const uint8_t* model, uint32_t size, uint8_t* 
   info->arena_used = memory.used();
   info->input = it->input_info();
   info->output = it->output_info();
+  info->a = it->refusal().a;
+  info->b = it->refusal().b;
+  info->inputs = it->input_count();
+  info->outputs = it->output_count();
 }
 
 // The place behind the first `operators` operators: what lies there, and a status.
@@ -51,6 +57,17 @@ void shim_run_cut(void* interpreter, uint32_t operators, const int8_t* inputs, i
     memcpy(outputs + i * out, cut.data, out);
   }
 }
+
+#ifndef TINYMIA_ENGINE_TFLM
+// Input or output `i`, all inputs counted first.
+int8_t* shim_end(void* interpreter, uint32_t i, Interpreter::TensorInfo* info) {
+  auto* it = static_cast<Interpreter*>(interpreter);
+  *info = it->EndInfo(i);
+  return it->End(i);
+}
+
+void shim_run(void* interpreter) { static_cast<Interpreter*>(interpreter)->Invoke(); }
+#endif
 
 void shim_invoke(void* interpreter, const int8_t* inputs, int8_t* outputs, uint32_t count) {
   auto* it = static_cast<Interpreter*>(interpreter);

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
+from tinymia.compat import StrEnum
 from tinymia.evidence import Knowledge, Lab, OutputPolicy, Reveals, Run, Scorer
 from tinymia.evidence.answers import REVEALED
 

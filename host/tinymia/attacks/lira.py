@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from tinymia.attacks.base import Attack, AttackInfo
 from tinymia.attacks.knowing import adversary_of, phrase_of, suffix_of
 from tinymia.attacks.moments import Moments, moments
 from tinymia.attacks.signals import remembered, shadow_logits, target_logits
+from tinymia.compat import StrEnum
 from tinymia.evidence import (
     AnswerSettings,
     Candidates,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from tinymia.attacks.base import Attack, AttackInfo
 from tinymia.attacks.knowing import adversary_of, phrase_of, suffix_of
 from tinymia.attacks.rows import answer_features, class_features, rows_of
 from tinymia.attacks.signals import remembered
+from tinymia.compat import StrEnum
 from tinymia.evidence import (
     AnswerSettings,
     Knowledge,

@@ -12,7 +12,7 @@ import click
 
 from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
-from tinymia.cli.options import default_bundle
+from tinymia.cli.options import default_bundle, load_bundle
 
 
 @click.command(cls=Grouped)
@@ -62,6 +62,8 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
 
     options = chosen(AUDIT, flags, config)
     asked = options["audit"]
+    bundle = Path(asked["bundle"]) if asked["bundle"] else default_bundle()
+    options = options.of_model(load_bundle(bundle).meta)
     settings = StudySettings(
         dataset=asked["data"],
         people=asked["person"],
@@ -93,12 +95,13 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
     )
     job = study.Audit(
         settings=settings,
-        bundle_path=Path(asked["bundle"]) if asked["bundle"] else default_bundle(),
+        bundle_path=bundle,
         targets=asked["target"],
         board_only=asked["board_only"],
         out=Path(asked["out"]),
         boards=asked["boards"],
         fresh=fresh,
+        force=asked["force"],
         outputs=OUTPUTS,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
         interruption=interruption(asked, lambda _: None),

@@ -20,19 +20,22 @@ from tinymia.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from tinymia.data.dataset import PersonalDataset
+    from tinymia.data.base import Dataset
     from tinymia.export.bundle import Bundle
 
-# Other projects' figures for the same 64 to 7 head on a Cortex-M4F, from their own code at -O2, in
+# Other projects' figures for a 64 to 7 head on a Cortex-M4F, from their own code at -O2, in
 # instructions. They were measured once and are not measured here.
+_PEERS_SHAPE = (7, 64)
 _PEERS = (
     ("AIfES 2.2, no clipping", 55_219),
     ("a plain fused loop, clipping", 7_255),
 )
-PARTS = ("board", "twin", "attacks")
+PARTS = ("board", "twin", "attacks", "models")
 
 
 @click.command()
@@ -40,18 +43,25 @@ PARTS = ("board", "twin", "attacks")
 @bundle_option
 @data_option
 @click.option("--person", help="Whose windows.  [default: the first who is not in the base model]")
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the networks that `models` makes once.  [default: the user's cache]",
+)
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 def command(
     target: str,
     bundle_path: Path | None,
     dataset: str,
     person: str | None,
+    out: Path | None,
     parts: tuple[str, ...],
 ) -> None:
     """Measure what the board costs, how fast the twin is, and how fast attacks are.
 
-    PARTS are board (inference, each way of training, the line), twin (devices a second) and attacks
-    (LiRA and RMIA with their shadow devices, and the joint decoder); without any, all three.
+    PARTS are board (inference, each way of training, the line), twin (devices a second), attacks
+    (LiRA and RMIA with their shadow devices, and the joint decoder) and models (instructions and
+    RAM of MLPerf Tiny's networks and the bundle's on a simulated Cortex-M4F); without any, all.
 
     Instructions on a simulator are exact and repeat; cycles are a real board's. Seconds are those
     of this machine and line: let nothing else run. The twin's peer task (64 shadow heads, 100
@@ -61,10 +71,12 @@ def command(
     Examples:
       tinymia bench
       tinymia bench twin attacks
+      tinymia bench models
       tinymia bench board --target serial:/dev/ttyACM0
     """
     from tinymia import data
     from tinymia.data.splits import draw, model_pool
+    from tinymia.errors import TinymiaError
     from tinymia.export.provenance import people_to_audit
 
     bundle = load_bundle(bundle_path)
@@ -72,15 +84,28 @@ def command(
     loaded.check_model(bundle.meta)
     wanted = [person] if person else []
     pool = model_pool(loaded, people_to_audit(loaded, bundle, wanted)[0], bundle.meta)
-    wanted_parts = parts or PARTS
-    if "board" in wanted_parts:
+
+    def board() -> None:
         member = draw(pool, 1, 0).member
         windows = bundle.quantize(pool.windows.x)
         _board(target, bundle, windows, pool.windows.y, member)
-    if "twin" in wanted_parts:
-        _twin(bundle)
-    if "attacks" in wanted_parts:
-        _attacks(bundle, loaded, pool.person)
+
+    measures: dict[str, Callable[[], None]] = {
+        "board": board,
+        "twin": lambda: _twin(bundle),
+        "attacks": lambda: _attacks(bundle, loaded, pool.person),
+        "models": lambda: _models(bundle, bundle.quantize(pool.windows.x), out),
+    }
+    failed: TinymiaError | None = None
+    for part in parts or PARTS:
+        try:
+            measures[part]()
+        except TinymiaError as error:  # the other parts have figures all the same
+            if failed is not None:
+                click.echo(f"error: {failed}", err=True)
+            failed = error
+    if failed is not None:
+        raise failed
 
 
 def _board(
@@ -121,20 +146,20 @@ def _board(
     batches = [f"batch {batch}" for batch in bench.BATCHES]
     columns = ("", *batches, "more than plain", "parameters", "bytes of RAM")
     listed = table(f"\nTraining: {unit} an example, order and update included", columns)
-
-    plain = options[0].steps[bench.BATCHES[-1]]
+    listed.columns[0].no_wrap = True
+    plain = options[0].steps.get(bench.BATCHES[-1])
     for option in options:
         steps = [option.steps.get(batch) for batch in bench.BATCHES]
-        more = "" if steps[-1] is None else f"{steps[-1] - plain:+,.0f}"
+        more = "" if steps[-1] is None or plain is None else f"{steps[-1] - plain:+,.0f}"
         cells = ["does not fit" if s is None else thousands(s) for s in steps]
-        listed.add_row(
-            option.name, *cells, more, thousands(option.trained), thousands(option.workspace)
-        )
-    if unit == "instructions":
+        sizes = ["" if s is None else thousands(s) for s in (option.trained, option.workspace)]
+        listed.add_row(option.name, *cells, more, *sizes)
+    same_head = bundle.tail is not None and bundle.tail.shape == _PEERS_SHAPE
+    if unit == "instructions" and same_head:
         for name, steps_there in _PEERS:
             listed.add_row(f"({name})", thousands(steps_there))
     show(listed)
-    if unit == "instructions":
+    if unit == "instructions" and same_head:
         show("In brackets: other projects, measured once on a Cortex-M4F, not in this run.")
 
 
@@ -194,7 +219,7 @@ def _twin(bundle: Bundle) -> None:
     show(listed)
 
 
-def _attacks(bundle: Bundle, dataset: PersonalDataset, person: str) -> None:
+def _attacks(bundle: Bundle, dataset: Dataset, person: str) -> None:
     import tempfile
 
     from tinymia.study import attack_bench as bench
@@ -239,4 +264,38 @@ def _attacks(bundle: Bundle, dataset: PersonalDataset, person: str) -> None:
         f"Joint decoder, {joint.shadows:,} shadow devices of {person}: {joint.total:.2f} s"
         f" (training {joint.training:.2f}, fitting {joint.fitting:.2f}, ten devices"
         f" {joint.scoring:.2f})."
+    )
+
+
+def _models(bundle: Bundle, windows: NDArray[np.int8], out: Path | None) -> None:
+    from tinymia.models.mlperf_tiny import NETWORKS
+    from tinymia.study.model_bench import ELSEWHERE, network_costs
+
+    folder = out or Path(click.get_app_dir("tinymia")) / "networks"
+    with progress("Networks", len(NETWORKS) + 1) as advance:
+        costs = network_costs(folder, bundle, windows, advance)
+    columns = ("an inference", "MACs", "instructions", "a MAC", "bytes of RAM")
+    listed = table("\nNetworks on the simulated Cortex-M4F", columns)
+    others = table("\nMeasured elsewhere", ("", "TFLM + CMSIS-NN", "its RAM", "least cycles"))
+    for cost in costs:
+        each = f"{cost.instructions / cost.macs:.2f}"
+        counts = (thousands(n) for n in (cost.macs, cost.instructions))
+        listed.add_row(cost.title, *counts, each, thousands(cost.arena))
+        known = ELSEWHERE.get(cost.name)
+        if known is not None:
+            cycles = "" if known.cycles is None else thousands(known.cycles)
+            others.add_row(
+                cost.title, thousands(known.instructions), thousands(known.arena), cycles
+            )
+    show(listed)
+    differing = [cost.title for cost in costs if cost.same is False]
+    if differing:
+        show(f"Other answers than TensorFlow's reference kernels: {', '.join(differing)}.")
+    else:
+        show("Answers are the same bytes as those of TensorFlow's reference kernels.")
+    show(others)
+    show(
+        "TFLite Micro with CMSIS-NN in instructions (August 2026), and the best published cycles of"
+        " a Cortex-M4\n(MLPerf Tiny closed division, v1.1 to v1.3), for networks of the same shape:"
+        " not measured in this run."
     )

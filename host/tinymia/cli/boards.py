@@ -31,7 +31,7 @@ def command(results: tuple[Path, ...], readme: Path | None) -> None:
     Examples:
       tinymia boards
       pytest hil --target qemu:netduinoplus2 --results hil.json
-      tinymia boards --results hil.json --write README.md
+      tinymia boards --results hil.json --write firmware/boards/README.md
     """
     from tinymia.device.boards import boards
 

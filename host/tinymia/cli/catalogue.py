@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _STUDY = StudySettings()
 _BUNDLE = f"bundle to run; else the shipped {DEFAULT_BUNDLE}"
-_DATA = "data set: the shipped smartwatch recordings, or an .npz of your own"
+_DATA = "watch (shipped), another name, or a path of your own: see `tinymia data --sources`"
+_FORCE = "go on with data that are plainly in other units than the model's"
 _COMBINATIONS = "defences to compare; + joins some that act together"
 
 
@@ -127,6 +128,7 @@ _AUDIT = (
         _STUDY.epsilon_devices,
         "devices in each group that check the claim of DP-SGD; 0: leave it out",
     ),
+    Option("audit", "force", Type.SWITCH, False, _FORCE),
     Option("audit", "boards", Type.WHOLE, 0, "twins or simulators side by side; 0: one a core"),
     *_interruption("audit"),
     Option("audit", "out", Type.PATH, "audit", "folder of the results"),
@@ -159,7 +161,13 @@ _PERSONALIZE = (
         None,
         "save the personalised bundle here; tinymia export, query and build take it",
     ),
-    Option("personalize", "force", Type.SWITCH, False, "save it even if training diverged"),
+    Option(
+        "personalize",
+        "force",
+        Type.SWITCH,
+        False,
+        f"{_FORCE}; save the bundle even if training diverged",
+    ),
 )
 AUDIT = (*_AUDIT, *TRAINING, *DEFENCES)
 PERSONALIZE = (*_PERSONALIZE, *TRAINING, *DEFENCES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -178,7 +178,7 @@ def _training() -> tuple[Option, ...]:
     # What means something else here than to a device, which declares the rest.
     own = {
         "train": "what is trained: head (the last layer), last:K, biases, biases:K or all",
-        "learning_rate": "of the head; deeper training takes a fixed part of it, see the README",
+        "learning_rate": "of the head; deeper training takes a part of it, see host/README.md",
         "schedule_epochs": "until the rate is zero; 0: the whole run",
     }
     declared = {s.name: s for s in SETTINGS}
@@ -220,10 +220,12 @@ class Chosen:
     Attributes:
         values: by section and key.
         flags: (section, key) of what was given by flag.
+        given: of what was given by flag or file.
     """
 
     values: dict[str, dict[str, Any]]
     flags: frozenset[tuple[str, str]]
+    given: frozenset[tuple[str, str]] = frozenset()
 
     def __getitem__(self, section: str) -> dict[str, Any]:
         return self.values[section]
@@ -232,6 +234,15 @@ class Chosen:
     def training(self) -> TrainingOptions:
         """The options of training; raises StudyError."""
         return TrainingOptions(**{k: v for k, v in self["training"].items() if k != "seed"})
+
+    def of_model(self, meta: Mapping[str, Any]) -> Chosen:
+        """With what a bundle's ``meta`` says of its training, where nothing was given."""
+        facts = {
+            key: value
+            for key, value in meta.get("training", {}).items()
+            if key in ("learning_rate", "batch") and ("training", key) not in self.given
+        }
+        return replace(self, values=self.values | {"training": self["training"] | facts})
 
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
@@ -307,7 +318,7 @@ def choose(
             given.add(key)
         chosen = flag if flag is not None else filed.get(key, option.default)
         values.setdefault(option.section, {})[option.key] = chosen
-    return Chosen(values, frozenset(given))
+    return Chosen(values, frozenset(given), frozenset({*given, *filed}))
 
 
 def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:
@@ -316,7 +327,7 @@ def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:
     Raises:
         StudyError: with file, key and, for an unknown one, what was probably meant.
     """
-    import tomllib
+    from tinymia.compat import tomllib
 
     try:
         # Some editors put a byte-order mark in front.

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from tinymia.cli.options import show, table
+from tinymia.cli.options import bundle_option, load_bundle, show, table
+
+if TYPE_CHECKING:
+    from tinymia.data import Dataset, Pool
+
+_SHOWN = 40
 
 
 @click.command()
@@ -12,49 +20,114 @@ from tinymia.cli.options import show, table
 @click.option("--person", help="Show how an audit splits this person's windows.")
 @click.option("--members", default=80, show_default=True, help="Windows to fine-tune on.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the draw.")
-@click.option("--layout", is_flag=True, help="Explain the .npz file for data of your own.")
-def command(dataset: str, person: str | None, members: int, seed: int, layout: bool) -> None:
-    """Show DATASET (a name, or an .npz file of your own) and its people.  [default: watch]
+@bundle_option
+@click.option("--sources", is_flag=True, help="List everything that can be given for DATASET.")
+@click.option("--layout", is_flag=True, help="Explain .npz and .npy files of one's own.")
+@click.option(
+    "--template",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Write a folder of CSV recordings with a manifest, to start from.",
+)
+def command(
+    dataset: str,
+    person: str | None,
+    members: int,
+    seed: int,
+    bundle_path: Path | None,
+    sources: bool,
+    layout: bool,
+    template: Path | None,
+) -> None:
+    """Show DATASET (a name, a file or a folder) and its people.  [default: watch]
+
+    The name of a published layout says where to get it and how to give it; nothing is fetched.
 
     \b
     Examples:
       tinymia data
       tinymia data --person p07
-      tinymia data mine.npz
-      tinymia data --layout
+      tinymia data --sources
+      tinymia data --template mine
+      tinymia data mine
+      tinymia data mine.npz --person ann --members 40 --bundle my.bundle
+      tinymia data uci-har
+      tinymia data "uci-har:UCI HAR Dataset"
     """
     from tinymia import data
 
     if layout:
-        click.echo(data.NPZ_LAYOUT)
+        from tinymia.data.sources.npz import LAYOUT
+
+        click.echo(LAYOUT)
+        return
+    if template is not None:
+        from tinymia.data.sources.csv_folder import write_template
+
+        for path in write_template(template):
+            click.echo(path)
+        return
+    if sources:
+        for each in data.all_sources():
+            click.echo(f"{each.name:20} {each.summary}")
+        click.echo("\nNAME, NAME:PATH, or a PATH that says itself what it is; `tinymia data NAME`")
+        return
+    source = data.get_source(dataset)
+    if source is not None and source.needs_path:
+        click.echo(f"{source.name}: {source.summary}\n\n{source.help}\n\nGive {source.name}:PATH.")
         return
     loaded = data.load(dataset)
-    click.echo(f"{loaded.name}: {len(loaded.signals)} recordings, {loaded.rate_hz:g} Hz")
-    click.echo(f"channels   {', '.join(loaded.channel_names)}")
-    click.echo(f"labels     {', '.join(loaded.label_names)}")
-    click.echo(f"SHA-256    {loaded.sha256}")
+    for name, value in loaded.facts():
+        click.echo(f"{name:10} {value}" if name else value)
+    for note in loaded.notes:
+        click.echo(f"note       {note}")
     if person is not None:
-        from tinymia.data.splits import assert_disjoint, draw, person_pool
-
-        pool = person_pool(loaded, person)
-        drawn = draw(pool, seed, 0, members)
-        apart = assert_disjoint(pool, drawn)
-        listed = table(f"{person}: first repetition", ("label", "members", "non-members"))
-        for index, label in enumerate(loaded.label_names):
-            here = pool.windows.y == index
-            listed.add_row(
-                label, str((drawn.member & here).sum()), str((drawn.nonmember & here).sum())
-            )
-        listed.add_row("all", str(drawn.member.sum()), str(drawn.nonmember.sum()))
-        show(listed)
-        click.echo(
-            f"{pool.blocks} blocks of {pool.block_length} windows; members and non-members share"
-            f" {apart.shared_samples} raw samples and are at least {apart.nearest} samples apart."
-        )
+        _split(loaded, person, members, seed, bundle_path)
         return
-    windows = loaded.windows()
-    listed = table("", ("person", "recordings", "windows"))
-    for name in loaded.people:
-        recordings = int((loaded.person == name).sum())
-        listed.add_row(name, str(recordings), str(int((windows.person == name).sum())))
+    titles, rows = loaded.counts()
+    listed = table("", titles)
+    for row in rows[:_SHOWN]:
+        listed.add_row(*row)
     show(listed)
+    if len(rows) > _SHOWN:
+        click.echo(f"... and {len(rows) - _SHOWN} more")
+
+
+def _pool(loaded: Dataset, person: str, bundle_path: Path | None) -> Pool:
+    from tinymia.data import ExampleSet
+
+    if bundle_path is None and isinstance(loaded, ExampleSet):
+        return loaded.blocks(person)
+    if bundle_path is not None:
+        bundle = load_bundle(bundle_path)
+        loaded.check_model(bundle.meta)
+        return loaded.pool(person, bundle.meta)
+    from tinymia.data import PersonalDataset
+    from tinymia.data.splits import person_pool
+
+    assert isinstance(loaded, PersonalDataset)
+    return person_pool(loaded, person)
+
+
+def _split(loaded: Dataset, person: str, members: int, seed: int, bundle_path: Path | None) -> None:
+    from tinymia.data.splits import assert_disjoint, draw
+
+    pool = _pool(loaded, person, bundle_path)
+    drawn = draw(pool, seed, 0, members)
+    apart = assert_disjoint(pool, drawn)
+    listed = table(f"{person}: first repetition", ("label", "members", "non-members"))
+    for index, label in enumerate(loaded.label_names):
+        here = pool.windows.y == index
+        listed.add_row(label, str((drawn.member & here).sum()), str((drawn.nonmember & here).sum()))
+    listed.add_row("all", str(drawn.member.sum()), str(drawn.nonmember.sum()))
+    show(listed)
+    for note in pool.notes:
+        click.echo(f"note: {note}.")
+    if pool.stratum is not None:
+        click.echo(f"{pool.blocks} groups of {pool.block_length}; no content is on both sides.")
+        return
+    click.echo(
+        f"{pool.blocks} blocks of {pool.block_length} windows; members and non-members share"
+        f" {apart.shared_samples} raw samples, no run of samples by content, and are at least"
+        f" {apart.nearest} samples apart."
+    )

@@ -150,6 +150,7 @@ def _write_back(
     from tinymia import data
     from tinymia.data.splits import model_pool
     from tinymia.errors import BundleError
+    from tinymia.export.inputs import look
     from tinymia.export.personal import requantized
     from tinymia.export.provenance import whose
     from tinymia.export.writeback import complete_bundle, personalized_tflite
@@ -164,6 +165,8 @@ def _write_back(
     loaded = data.load(dataset)
     loaded.check_model(bundle.meta)
     pool = model_pool(loaded, owner, bundle.meta)
+    for text in look(bundle, pool.windows.x, force=True):
+        click.echo(f"note: {text}", err=True)
     source = base or default_bundle().with_suffix(".tflite")
     try:
         base_model = source.read_bytes()

@@ -25,16 +25,34 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--profile",
+    "profiled",
+    is_flag=True,
+    help="Of FILE: run ever longer beginnings of it on --target, a simulated board, to know what"
+    " each operator costs.",
+)
 @target_option
 @bundle_option
-def command(target: str, bundle_path: Path | None) -> None:
-    """Ask a board who it is, what it carries and where its memory goes.
+def command(file: Path | None, profiled: bool, target: str, bundle_path: Path | None) -> None:
+    """Show what FILE, a .tflite, a bundle or a personalised one, takes: operators, memory, boards
+    that it fits. Without FILE ask a board who it is, what it carries and where its memory goes.
 
     \b
     Examples:
+      tinymia info kws.tflite
+      tinymia info kws.tflite --profile
       tinymia info
       tinymia info --target serial:/dev/ttyACM0
     """
+    if file is not None:
+        from tinymia.cli.model_facts import show_file
+
+        show_file(file, target if profiled else None)
+        return
+    if profiled:
+        raise click.UsageError("--profile needs FILE: what to run.")
     bundle = load_bundle(bundle_path)
     # Who names no bundle asks what is on the board.
     with connection(target, bundle, any_bundle=bundle_path is None) as opened:

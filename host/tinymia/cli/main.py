@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import keyword
 import signal
 import sys
 from contextlib import suppress
@@ -14,17 +15,19 @@ import click
 from tinymia import __version__
 from tinymia.errors import TinymiaError
 
-# Verb: its line in `tinymia --help`. The command is `tinymia.cli.<verb>.command`.
+# Verb: its line in `tinymia --help`. The command is `tinymia.cli.<verb>.command`, `<verb>_` where
+# Python has that word.
 VERBS = {
     "data": "Show a data set, its people and how an audit would split it.",
     "train": "Train and quantise a base model and write its bundle and card.",
+    "import": "Make a bundle of an int8 .tflite file or a Keras model of your own.",
     "export": "Write a personalised model back into a complete int8 .tflite file.",
     "build": "Compile the firmware and bake a bundle into it.",
     "flash": "Put the firmware on a real board.",
     "boards": "List the boards, or what was built and run on each.",
     "devices": "List serial ports, boards and simulators, and who answers there.",
     "monitor": "Show what crosses a board's line, frame by frame.",
-    "info": "Ask a board who it is and where its memory goes.",
+    "info": "Show what a model or a bundle takes, or ask a board where its memory goes.",
     "personalize": "Fine-tune a board on one person's windows.",
     "query": "Ask a board for its answers under an output policy.",
     "audit": "Measure how much fine-tuning on the device leaks, and what defences do.",
@@ -43,7 +46,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        module = importlib.import_module(f"tinymia.cli.{cmd_name}")
+        name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        module = importlib.import_module(f"tinymia.cli.{name}")
         command: click.Command = module.command
         return command
 

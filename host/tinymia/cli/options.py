@@ -75,8 +75,8 @@ def data_option(function: F) -> F:
         "dataset",
         default="watch",
         show_default=True,
-        metavar="NAME|FILE.npz",
-        help="Data set: the shipped smartwatch recordings, or a file of your own.",
+        metavar="NAME|PATH",
+        help="Data: the shipped smartwatch recordings, or what `tinymia data --sources` lists.",
     )(function)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tinymia.data import Dataset
     from tinymia.data.splits import Draw, Pool
     from tinymia.defenses import Defense, TrainingSize
     from tinymia.export.bundle import Bundle
@@ -48,15 +49,15 @@ def command(config: Path | None, **flags: Any) -> None:
       rate = 0.3
     """
     from tinymia import data
-    from tinymia.data.splits import draw, model_pool
+    from tinymia.data.splits import model_pool
     from tinymia.defenses import TrainingSize
     from tinymia.defenses.base import with_defences
     from tinymia.evidence import AnswerSettings
     from tinymia.export.depth import resolve
+    from tinymia.export.inputs import quantized
     from tinymia.export.personal import personalized_bundle
-    from tinymia.export.provenance import seen_people
+    from tinymia.export.provenance import content_of
     from tinymia.study import recipe
-    from tinymia.study.divergence import divergence
 
     options = chosen(PERSONALIZE, flags, config)
     asked, seed = options["personalize"], options["training"]["seed"]
@@ -66,6 +67,7 @@ def command(config: Path | None, **flags: Any) -> None:
         )
     defences = _defences(options)
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
+    options = options.of_model(bundle.meta)
     first, parameters = resolve(bundle, options.training.train)
     size = TrainingSize(asked["members"], options.training.batch, asked["epochs"])
     settings = with_defences(
@@ -76,18 +78,15 @@ def command(config: Path | None, **flags: Any) -> None:
     dataset = data.load(asked["data"])
     dataset.check_model(bundle.meta)
     pool = model_pool(dataset, asked["person"], bundle.meta)
-    drawn = draw(pool, seed, 0, asked["members"])
-    if pool.person in seen_people(dataset, bundle):
-        _note(
-            f"the bundle was already trained on {pool.person}; these accuracies are not those of"
-            " somebody new"
-        )
+    drawn = _drawn(pool, seed, asked["members"])
+    codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=_note)
+    _say_what_is_known(dataset, pool, bundle)
     layout = recipe.Layout(first, settings.augments)
     with connection(asked["target"], bundle, interruption(asked, _note)) as opened:
         board = opened.board
         room = recipe.room(board, layout, settings)
         kept = recipe.windows_that_fit(drawn.member, drawn.nonmember, room)
-        windows, labels = bundle.quantize(pool.windows.x[kept]), pool.windows.y[kept]
+        windows, labels = codes[kept], pool.windows.y[kept]
         member, other = drawn.member[kept], drawn.nonmember[kept]
         if len(kept) < len(pool):
             _say_left_out(pool, drawn, other)
@@ -106,16 +105,50 @@ def command(config: Path | None, **flags: Any) -> None:
     say_defences(defences, size, seed, source)
     _say_gain(base.answers, trained.answers, labels, {"held-out": other, "members": member})
     _say(trained, opened.unit)
-    if wrong := divergence(base.answers[member], trained.answers[member], labels[member]):
-        _refuse(wrong, bool(asked["out"]) and not asked["force"])
+    _refuse_divergence(base, trained, member, labels, bool(asked["out"]) and not asked["force"])
     if asked["out"]:
-        note = {
+        note: dict[str, Any] = {
             "person": asked["person"],
             "dataset_sha256": dataset.sha256,
+            "content": content_of(dataset, [asked["person"]]),
             "epochs": trained.epoch,
             "tail_hash": trained.hash,
         }
         _save(personalized_bundle(bundle, first, parameters, theta, note), asked["out"])
+
+
+def _refuse_divergence(
+    base: Checkpoint,
+    trained: Checkpoint,
+    member: NDArray[np.bool_],
+    labels: NDArray[np.int64],
+    saving: bool,
+) -> None:
+    from tinymia.study.divergence import divergence
+
+    if wrong := divergence(base.answers[member], trained.answers[member], labels[member]):
+        _refuse(wrong, saving)
+
+
+def _drawn(pool: Pool, seed: int, members: int) -> Draw:
+    from tinymia.data.splits import assert_disjoint, draw
+
+    drawn = draw(pool, seed, 0, members)
+    assert_disjoint(pool, drawn)
+    return drawn
+
+
+def _say_what_is_known(dataset: Dataset, pool: Pool, bundle: Bundle) -> None:
+    """What a reader of the accuracies must know of the data."""
+    from tinymia.export.provenance import seen_people
+
+    for text in (*dataset.notes, *pool.notes):
+        _note(text)
+    if pool.person in seen_people(dataset, bundle):
+        _note(
+            f"the bundle was already trained on {pool.person}; these accuracies are not those of"
+            " somebody new"
+        )
 
 
 def _save(personal: Bundle, out: str) -> None:

@@ -27,7 +27,7 @@ from tinymia.cli.options import (
     "--windows",
     "file",
     type=FilePath(),
-    help="Ask about the windows in this .npy file, (n, length, channels) in raw sensor units.",
+    help="Ask about the inputs in this .npy file, (n, ...) in the shape of the model's, raw units.",
 )
 @click.option(
     "--limit",
@@ -44,6 +44,7 @@ from tinymia.cli.options import (
     type=click.IntRange(1, 65535),
     help="Steps of a rounded probability.",
 )
+@click.option("--force", is_flag=True, help="Go on with data in plainly other units.")
 def command(bundle_path: Path | None, target: str, **options: Any) -> None:
     """Ask a board for its answers to fresh windows; prints CSV.
 
@@ -52,12 +53,16 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
       tinymia query --person p07 --policy top1
       tinymia query --bundle personal.bundle --windows mine.npy
     """
+    import csv
+    import sys
+
     import numpy as np
 
     from tinymia import data
     from tinymia.data.splits import model_pool
     from tinymia.errors import DataError
     from tinymia.evidence import OutputPolicy
+    from tinymia.export.inputs import quantized
     from tinymia.study.recipe import POLICIES
 
     named = {policy.value: wire for policy, wire in POLICIES.items()}
@@ -75,16 +80,22 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
         dataset = data.load(options["dataset"])
         dataset.check_model(bundle.meta)
         raw = model_pool(dataset, options["person"], bundle.meta).windows.x
-    windows = bundle.quantize(raw[: options["limit"]])
+    windows = quantized(
+        bundle,
+        raw[: options["limit"]],
+        force=options["force"],
+        warn=lambda text: click.echo(f"note: {text}", err=True),
+    )
     with connection(target, bundle) as opened, progress("Asking", len(windows)) as advance:
         answers, _ = opened.board.ask(
             windows, named[options["policy"]], options["levels"], progress=advance
         )
-    click.echo(",".join(["window", "answer", *bundle.labels]))
+    out = csv.writer(sys.stdout, lineterminator="\n")
+    out.writerow(["window", "answer", *bundle.labels])
     for index, row in enumerate(answers):
         best = bundle.labels[int(np.nanargmax(row))]  # NaN where the policy hides a class
         shown = ["" if np.isnan(value) else f"{value:.6g}" for value in row]
-        click.echo(",".join([str(index), best, *shown]))
+        out.writerow([index, best, *shown])
 
 
 def _windows(path: Path) -> Any:
@@ -103,9 +114,9 @@ def _windows(path: Path) -> Any:
         raise DataError(
             f"{path} is not an .npy file of numbers.", "Save it with numpy.save."
         ) from error
-    if not isinstance(loaded, np.ndarray) or loaded.ndim != 3 or len(loaded) == 0:
+    if not isinstance(loaded, np.ndarray) or loaded.ndim < 2 or len(loaded) == 0:
         raise DataError(
-            f"{path} must hold one array (n, length, channels) of at least one window.",
+            f"{path} must hold one array (n, ...) of at least one input.",
             "Save it with numpy.save.",
         )
     return loaded

@@ -1,42 +1,30 @@
 """Data sets, windows and splits.
 
-``load("watch")`` gives the shipped smartwatch recordings, ``load("mine.npz")`` one's own.
+``load("watch")`` gives the shipped smartwatch recordings, ``load("mine.npz")`` one's own; all that
+can be given is in ``all_sources()``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
-from tinymia.data.dataset import NPZ_LAYOUT, PersonalDataset, Windows, load_npz, save_npz
-from tinymia.data.watch import load_watch
-from tinymia.errors import DataError
-
-REGISTRY: dict[str, Callable[[], PersonalDataset]] = {"watch": load_watch}
+from tinymia.data.base import Dataset, Pool, Windows
+from tinymia.data.dataset import PersonalDataset
+from tinymia.data.examples import ExampleSet
+from tinymia.data.registry import all_sources, get_source, load
+from tinymia.data.source import Source
+from tinymia.data.sources.npz import load_npz, save_npz
+from tinymia.data.sources.watch import load_watch
 
 __all__ = [
-    "NPZ_LAYOUT",
-    "REGISTRY",
+    "Dataset",
+    "ExampleSet",
     "PersonalDataset",
+    "Pool",
+    "Source",
     "Windows",
+    "all_sources",
+    "get_source",
     "load",
     "load_npz",
     "load_watch",
     "save_npz",
 ]
-
-
-def load(name: str | Path) -> PersonalDataset:
-    """A data set by its registered name, or an .npz file of one's own.
-
-    Raises:
-        DataError: for an unknown name, or whatever is wrong with the file.
-    """
-    if str(name) in REGISTRY:
-        return REGISTRY[str(name)]()
-    if Path(name).suffix == ".npz" or Path(name).exists():
-        return load_npz(name)
-    raise DataError(
-        f"There is no data set called {str(name)!r}.",
-        f"Known: {', '.join(sorted(REGISTRY))}; or give the path of an .npz file.",
-    )

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymia.data import content
+from tinymia.data.base import (
+    BLOCK,
+    GAP,
+    MAX_SLOTS,
+    WINDOW,
+    Pool,
+    Windows,
+    channel_order,
+    for_model,
+    index_of,
+    input_shape,
+    label_numbers,
+    without_repeats,
+)
 from tinymia.errors import DataError
-from tinymia.files import npz, write_whole
-
-NPZ_LAYOUT = """An .npz file of personal data (numpy.savez; no pickled objects) holds
-  signals        (samples, channels) float: all recordings, one after the other, in raw units
-  lengths        (recordings,) int: samples of each recording; they add up to `samples`
-  labels         (recordings,) text: what was done in the recording, one label each
-  person         (recordings,) text or int: who was recorded
-  rate_hz        a number: samples a second
-  channel_names  (channels,) text
-and may hold
-  arm            (recordings,) text, e.g. left / right; needed for the cross-arm split only
-  label_names    (classes,) text: the order of the classes; default: sorted"""
 
 
 def _is_text(text: str) -> bool:
@@ -34,46 +35,6 @@ def _is_text(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Windows of equal length, and where each one comes from.
-
-    Attributes:
-        x: (n, length, channels) float32, raw units.
-        y: (n,) int64, index into ``label_names``.
-        person: (n,) text.
-        recording: (n,) int64, index of the recording in the data set.
-        arm: (n,) text.
-        start: (n,) int64, first raw sample of the window in its recording.
-    """
-
-    x: NDArray[np.float32]
-    y: NDArray[np.int64]
-    person: NDArray[np.str_]
-    recording: NDArray[np.int64]
-    arm: NDArray[np.str_]
-    start: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    @property
-    def length(self) -> int:
-        """Raw samples in one window."""
-        return int(self.x.shape[1])
-
-    def select(self, index: NDArray[Any]) -> Windows:
-        """The windows at ``index`` (positions or a mask), in that order."""
-        return Windows(
-            self.x[index],
-            self.y[index],
-            self.person[index],
-            self.recording[index],
-            self.arm[index],
-            self.start[index],
-        )
 
 
 @dataclass(frozen=True)
@@ -91,6 +52,8 @@ class PersonalDataset:
         channel_names: name of each channel.
         label_names: name of each class.
         sha256: of the file that was read, in hexadecimal.
+        notes: what a reader of figures must know of it.
+        units: of each channel, or one of all; empty: not known.
     """
 
     name: str
@@ -103,6 +66,8 @@ class PersonalDataset:
     channel_names: tuple[str, ...]
     label_names: tuple[str, ...]
     sha256: str
+    notes: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.signals)
@@ -154,12 +119,7 @@ class PersonalDataset:
 
     def person_index(self, person: str) -> int:
         """Position of ``person`` in ``people``; raises DataError for somebody unknown."""
-        if person not in self.people:
-            raise DataError(
-                f"There is nobody called {person!r} in {self.name}.",
-                f"Choose among: {', '.join(self.people)}.",
-            )
-        return self.people.index(person)
+        return index_of(self.name, self.people, person)
 
     def cut(
         self,
@@ -201,123 +161,154 @@ class PersonalDataset:
             raise DataError(f"No recording is as long as one window of {length} samples.")
         return self.cut(recordings, starts, length)
 
+    def blocks(
+        self,
+        person: str,
+        *,
+        window: int = WINDOW,
+        block: int = BLOCK,
+        gap: int = GAP,
+        max_slots: int = MAX_SLOTS,
+    ) -> Pool:
+        """Cut a person's recordings into blocks of windows with gaps.
+
+        As many whole blocks as fit go into a recording, and what is left over widens the gaps
+        evenly. A block that holds samples of an earlier one (the same movement under another
+        recording's name, at any offset) is left out. If there are more windows than ``max_slots``,
+        blocks are dropped evenly.
+
+        Args:
+            person: one of ``people``.
+            window: raw samples in a window.
+            block: windows in a block.
+            gap: least raw samples between two blocks; at least half a window.
+            max_slots: most windows that the device can keep.
+
+        Raises:
+            DataError: for an unknown person, a gap below half a window, or recordings too short.
+        """
+        index = self.person_index(person)
+        if window < 1 or block < 1 or max_slots < block:
+            raise DataError(
+                "Window and block must be at least 1, and one block must fit the store."
+            )
+        if 2 * gap < window:
+            raise DataError(
+                f"The gap must be at least half a window ({(window + 1) // 2} samples)."
+            )
+        size = window * block
+        cuts: list[tuple[int, int]] = []
+        for r in np.flatnonzero(self.person == person).tolist():
+            total = len(self.signals[r])
+            count = (total + gap) // (size + gap)
+            room = total - size
+            cuts += [(r, room * i // max(count - 1, 1)) for i in range(count)]
+        if not cuts:
+            raise DataError(f"No recording of {person} is as long as one block ({size} samples).")
+        grid = [(r, s + i * window) for r, s in cuts for i in range(block)]
+        pool = without_repeats(
+            Pool(
+                person=person,
+                person_index=index,
+                windows=self.cut([r for r, _ in grid], [s for _, s in grid], window),
+                block=np.repeat(np.arange(len(cuts)), block),
+                block_length=block,
+                gap=gap,
+                dataset_sha256=self.sha256,
+            )
+        )
+        return thinned(pool, max_slots)
+
+    def pool(self, person: str, meta: Mapping[str, Any], max_slots: int = MAX_SLOTS) -> Pool:
+        """The person's blocks of windows for the model that a bundle's ``meta`` describes.
+
+        Channels and classes are brought into the model's order by their names.
+
+        Raises:
+            DataError: see ``blocks`` and ``check_model``.
+        """
+        length = int(self._window(meta)["length"])
+        gap = max(GAP, (length + 1) // 2)
+        pool = self.blocks(person, window=length, gap=gap, max_slots=max_slots)
+        columns = channel_order(self.name, self.channel_names, meta)
+        return for_model(pool, columns, label_numbers(self.name, self.label_names, meta))
+
+    def fingerprint(self, person: str) -> NDArray[np.uint64]:
+        """All by which this person's data are known again, see :mod:`tinymia.data.content`."""
+        own = np.flatnonzero(self.person == person)
+        return content.fingerprint([self.signals[r][None] for r in own.tolist()])
+
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What it is, as (name, value), for people."""
+        units = (("units", ", ".join(self.units)),) if self.units else ()
+        return (
+            ("", f"{self.name}: {len(self.signals)} recordings, {self.rate_hz:g} Hz"),
+            ("channels", ", ".join(self.channel_names)),
+            *units,
+            ("labels", ", ".join(self.label_names)),
+            ("SHA-256", self.sha256),
+        )
+
+    def counts(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Titles and rows of a table of everybody."""
+        rows: list[tuple[str, ...]] = []
+        for name in self.people:
+            own = [self.signals[r] for r in np.flatnonzero(self.person == name).tolist()]
+            windows = sum(len(signal) // WINDOW for signal in own)
+            rows.append((name, str(len(own)), str(windows)))
+        return ("person", "recordings", f"windows of {WINDOW}"), rows
+
+    def _window(self, meta: Mapping[str, Any]) -> Mapping[str, Any]:
+        """How a window is cut: as the model's facts say, or by its shape where they are silent."""
+        if meta.get("window") is not None:
+            return dict(meta["window"])
+        shape = input_shape(meta)
+        sides = [n for n in shape if n > 1]
+        channels = len(self.channel_names)
+        if len(sides) == 2 and sides[1] == channels > 1:
+            return {"length": sides[0], "channels": channels}
+        if len(sides) == 1 and channels == 1:
+            return {"length": sides[0], "channels": 1}
+        raise DataError(
+            f"The model takes inputs of the shape {shape}, but {self.name} holds recordings of"
+            f" {channels} channels.",
+            "Give data whose examples have that shape, or import the model with --channels.",
+        )
+
     def check_model(self, meta: Mapping[str, Any]) -> None:
         """Raise DataError unless a bundle with this ``meta`` can use the data set."""
-        window = meta["window"]
-        if int(window["channels"]) != len(self.channel_names):
+        window = self._window(meta)
+        columns = channel_order(self.name, self.channel_names, meta)
+        if int(window["channels"]) != len(columns or self.channel_names):
             raise DataError(
                 f"The model takes {window['channels']} channels, "
                 f"but {self.name} has {len(self.channel_names)}."
             )
-        if abs(float(window["rate_hz"]) - self.rate_hz) > 0.01 * self.rate_hz:
+        rate = window.get("rate_hz")
+        if rate is not None and abs(float(rate) - self.rate_hz) > 0.01 * self.rate_hz:
             raise DataError(
-                f"The model was made for {window['rate_hz']} Hz, "
+                f"The model was made for {rate} Hz, "
                 f"but {self.name} was sampled at {self.rate_hz:g} Hz.",
                 "Resample the recordings first.",
             )
-        if list(meta["labels"]) != list(self.label_names):
-            raise DataError(
-                f"The model knows the classes {', '.join(meta['labels'])}, but {self.name} has "
-                f"{', '.join(self.label_names)}.",
-                "Give `label_names` in the model's order, or train a model on this data.",
-            )
+        label_numbers(self.name, self.label_names, meta)
 
 
-def save_npz(dataset: PersonalDataset, path: str | Path) -> None:
-    """Write a data set in the layout that ``load_npz`` reads; raises DataError if it cannot."""
-    content = {
-        "signals": np.concatenate(dataset.signals),
-        "lengths": np.array([len(s) for s in dataset.signals]),
-        "labels": np.array(dataset.label_names)[dataset.labels],
-        "person": dataset.person,
-        "rate_hz": np.float64(dataset.rate_hz),
-        "channel_names": np.array(dataset.channel_names),
-        "arm": dataset.arm,
-        "label_names": np.array(dataset.label_names),
-    }
-    write_whole(path, npz(content), "the data set")
-
-
-def load_npz(path: str | Path) -> PersonalDataset:
-    """Read a user's own recordings (layout: ``NPZ_LAYOUT``).
-
-    Raises:
-        DataError: naming the key that is missing, of the wrong shape, or holds NaN.
-    """
-    source = Path(path)
-    try:
-        raw = source.read_bytes()
-        with np.load(source, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
-                raise DataError(f"{source} is a single array, not an .npz file.", NPZ_LAYOUT)
-            content = {key: archive[key] for key in archive.files}
-    except DataError:
-        raise
-    except OSError as error:
-        reason = error.strerror or "it cannot be read as .npz"
-        raise DataError(f"Cannot read {source}: {reason}.", "Check the path.") from error
-    # NumPy and zipfile raise several types for a damaged archive; all mean the same to a user.
-    except Exception as error:
-        raise DataError(f"{source} is not a plain .npz file: {error}", NPZ_LAYOUT) from error
-    try:
-        return _from_arrays(source.stem, content, hashlib.sha256(raw).hexdigest())
-    except DataError as error:
-        raise DataError(f"{source}: {error.message}", error.hint) from error
-
-
-def _text(content: Mapping[str, NDArray[Any]], key: str, shape: tuple[int, ...]) -> NDArray[Any]:
-    values = content[key]
-    if values.shape != shape or (values.dtype.kind not in "US" and values.dtype.kind not in "iu"):
+def thinned(pool: Pool, max_slots: int) -> Pool:
+    """A pool of at most ``max_slots`` windows: blocks are dropped evenly."""
+    keep = min(pool.blocks, max_slots // pool.block_length)
+    if keep == pool.blocks:
+        return pool
+    if not keep:
         raise DataError(
-            f"`{key}` must be text of shape {shape}, but is {values.dtype} {values.shape}.",
-            NPZ_LAYOUT,
+            f"A block of {pool.block_length} examples does not fit {max_slots} slots.",
+            "Make smaller groups.",
         )
-    return values.astype(np.str_)
-
-
-def _from_arrays(name: str, content: Mapping[str, NDArray[Any]], sha256: str) -> PersonalDataset:
-    for key in ("signals", "lengths", "labels", "person", "rate_hz", "channel_names"):
-        if key not in content:
-            raise DataError(f"the key `{key}` is missing.", NPZ_LAYOUT)
-    signals, lengths = content["signals"], content["lengths"]
-    if signals.ndim != 2 or signals.dtype.kind not in "fiu":
-        raise DataError(
-            f"`signals` must be numbers (samples, channels), but is "
-            f"{signals.dtype} {signals.shape}.",
-            NPZ_LAYOUT,
-        )
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths <= 0).any():
-        raise DataError("`lengths` must be positive whole numbers (recordings,).", NPZ_LAYOUT)
-    if int(lengths.sum()) != len(signals):
-        raise DataError(
-            f"`lengths` adds up to {int(lengths.sum())}, but `signals` has {len(signals)} samples.",
-            NPZ_LAYOUT,
-        )
-    rate = content["rate_hz"]
-    if rate.size != 1 or rate.dtype.kind not in "fiu":
-        raise DataError("`rate_hz` must be one number.", NPZ_LAYOUT)
-    count = len(lengths)
-    labels = _text(content, "labels", (count,))
-    names = sorted(set(labels.tolist()))
-    if "label_names" in content:
-        listed = content["label_names"]
-        names = _text(content, "label_names", (listed.size,)).tolist()
-        unknown = set(labels.tolist()) - set(names)
-        if unknown:
-            raise DataError(f"`labels` has {sorted(unknown)}, not in `label_names`.", NPZ_LAYOUT)
-    arm = _text(content, "arm", (count,)) if "arm" in content else np.full(count, "")
-    return PersonalDataset(
-        name=name,
-        signals=tuple(
-            np.ascontiguousarray(part, dtype=np.float32)
-            for part in np.split(signals, np.cumsum(lengths)[:-1])
-        ),
-        labels=np.array([names.index(label) for label in labels.tolist()], dtype=np.int64),
-        person=_text(content, "person", (count,)),
-        recording_id=np.array([f"r{i:03d}" for i in range(count)]),
-        arm=arm,
-        rate_hz=float(rate.reshape(())),
-        channel_names=tuple(_text(content, "channel_names", (signals.shape[1],)).tolist()),
-        label_names=tuple(names),
-        sha256=sha256,
+    chosen = np.array([i * pool.blocks // keep for i in range(keep)])
+    mask = np.isin(pool.block, chosen)
+    return replace(
+        pool,
+        windows=pool.windows.select(mask),
+        block=np.searchsorted(chosen, pool.block[mask]),
+        stratum=None if pool.stratum is None else pool.stratum[mask],
     )

@@ -10,36 +10,53 @@ The draw is a systematic sample (Cochran, Sampling Techniques, chapter 8) over t
 random order within each stratum: every block has the same chance to be a member, and every
 stratum (an exercise on an arm) gives its share to within one block. Members and non-members thus
 have the same distribution, which is what a membership attack may not be allowed to gain from.
+
+Examples that stand alone (images, feature rows) are drawn in the same way: a group is a block, and
+each class gives its share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.data.dataset import PersonalDataset, Windows
+from tinymia.data.base import (
+    BLOCK,
+    GAP,
+    MAX_SLOTS,
+    MEMBERS,
+    WINDOW,
+    Dataset,
+    Pool,
+    Windows,
+)
+from tinymia.data.dataset import PersonalDataset
 from tinymia.errors import DataError
 
-WINDOW = 50
-"""Raw samples in a window: 1 s at 50 Hz."""
-BLOCK = 4
-"""Windows in a block. 4 s hold one to three repetitions of these exercises."""
-GAP = 25
-"""Least raw samples dropped between two blocks: half a window."""
-MAX_SLOTS = 500
-"""Embeddings that the device's sample store holds."""
-MEMBERS = 80
-"""Windows that a person's device is fine-tuned on, by default."""
+__all__ = [
+    "BLOCK",
+    "GAP",
+    "MAX_SLOTS",
+    "MEMBERS",
+    "WINDOW",
+    "Draw",
+    "Pool",
+    "Separation",
+    "assert_disjoint",
+    "draw",
+    "draw_cross_arm",
+    "model_pool",
+    "overlap",
+    "people_split",
+    "person_pool",
+]
 
 
-def people_split(
-    dataset: PersonalDataset, audited: int = 4
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def people_split(dataset: Dataset, audited: int = 4) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(public people, audited people): the last ``audited`` people in sorted order are audited.
 
     Raises:
@@ -53,61 +70,6 @@ def people_split(
     return people[:-audited], people[-audited:]
 
 
-@dataclass(frozen=True)
-class Pool:
-    """The windows of one person, in slot order.
-
-    Attributes:
-        person: whose they are.
-        person_index: position in the data set's ``people``; enters the seeds.
-        windows: (n,) windows; the position is the slot on the device.
-        block: (n,) int64, number of the block that the window belongs to.
-        block_length: windows in every block.
-        gap: least raw samples between two blocks of one recording.
-        dataset_sha256: of the data set's file.
-    """
-
-    person: str
-    person_index: int
-    windows: Windows
-    block: NDArray[np.int64]
-    block_length: int
-    gap: int
-    dataset_sha256: str
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    @cached_property
-    def blocks(self) -> int:
-        """Number of blocks."""
-        return int(self.block.max()) + 1
-
-    @cached_property
-    def strata(self) -> list[NDArray[np.int64]]:
-        """The blocks of each recording (one exercise on one arm), as block numbers."""
-        first = np.unique(self.block, return_index=True)[1]
-        recording = self.windows.recording[first]
-        return [np.flatnonzero(recording == r) for r in np.unique(recording)]
-
-    def to_json(self) -> dict[str, Any]:
-        """Where every slot comes from, without the signals."""
-        w = self.windows
-        return {
-            "person": self.person,
-            "person_index": self.person_index,
-            "dataset_sha256": self.dataset_sha256,
-            "window": w.length,
-            "block_length": self.block_length,
-            "gap": self.gap,
-            "recording": w.recording.tolist(),
-            "start": w.start.tolist(),
-            "block": self.block.tolist(),
-            "label": w.y.tolist(),
-            "arm": w.arm.tolist(),
-        }
-
-
 def person_pool(
     dataset: PersonalDataset,
     person: str,
@@ -117,61 +79,23 @@ def person_pool(
     gap: int = GAP,
     max_slots: int = MAX_SLOTS,
 ) -> Pool:
-    """Cut a person's recordings into blocks of windows with gaps.
-
-    As many whole blocks as fit go into a recording, and what is left over widens the gaps evenly.
-    If there are more windows than ``max_slots``, blocks are dropped evenly.
-
-    Args:
-        dataset: the recordings.
-        person: one of ``dataset.people``.
-        window: raw samples in a window.
-        block: windows in a block.
-        gap: least raw samples between two blocks; at least half a window.
-        max_slots: most windows that the device can keep.
+    """A person's windows in blocks, see :meth:`tinymia.data.dataset.PersonalDataset.blocks`.
 
     Raises:
         DataError: for an unknown person, a gap below half a window, or recordings too short.
     """
-    index = dataset.person_index(person)
-    if window < 1 or block < 1 or max_slots < block:
-        raise DataError("Window and block must be at least 1, and one block must fit the store.")
-    if 2 * gap < window:
-        raise DataError(f"The gap must be at least half a window ({(window + 1) // 2} samples).")
-    size = window * block
-    cuts: list[tuple[int, int]] = []
-    for r in np.flatnonzero(dataset.person == person).tolist():
-        total = len(dataset.signals[r])
-        count = (total + gap) // (size + gap)
-        room = total - size
-        cuts += [(r, room * i // max(count - 1, 1)) for i in range(count)]
-    if not cuts:
-        raise DataError(f"No recording of {person} is as long as one block ({size} samples).")
-    keep = min(len(cuts), max_slots // block)
-    cuts = [cuts[i * len(cuts) // keep] for i in range(keep)]
-    grid = [(r, s + i * window) for r, s in cuts for i in range(block)]
-    return Pool(
-        person=person,
-        person_index=index,
-        windows=dataset.cut([r for r, _ in grid], [s for _, s in grid], window),
-        block=np.repeat(np.arange(keep), block),
-        block_length=block,
-        gap=gap,
-        dataset_sha256=dataset.sha256,
-    )
+    return dataset.blocks(person, window=window, block=block, gap=gap, max_slots=max_slots)
 
 
 def model_pool(
-    dataset: PersonalDataset, person: str, meta: Mapping[str, Any], *, max_slots: int = MAX_SLOTS
+    dataset: Dataset, person: str, meta: Mapping[str, Any], *, max_slots: int = MAX_SLOTS
 ) -> Pool:
-    """``person_pool`` with the window of the model that a bundle's ``meta`` describes.
+    """A person's windows or examples for the model that a bundle's ``meta`` describes.
 
     Raises:
-        DataError: see ``person_pool``.
+        DataError: somebody unknown, or too little of them for one block.
     """
-    window = int(meta["window"]["length"])
-    gap = max(GAP, (window + 1) // 2)
-    return person_pool(dataset, person, window=window, gap=gap, max_slots=max_slots)
+    return dataset.pool(person, meta, max_slots)
 
 
 @dataclass(frozen=True)
@@ -353,7 +277,8 @@ def assert_disjoint(pool: Pool, drawn: Draw) -> Separation:
 
     Raises:
         DataError: if a raw sample is in a member and in a non-member, if two windows of the pool
-            overlap, if a window is in both sets, or if the sets are nearer than the gap.
+            overlap, if a window is in both sets, if the sets are nearer than the gap, or if a
+            member holds content of a non-member, wherever that was recorded.
     """
     if (drawn.member & drawn.nonmember).any():
         raise DataError("A window is member and non-member at once.")
@@ -368,5 +293,10 @@ def assert_disjoint(pool: Pool, drawn: Draw) -> Separation:
         raise DataError(
             f"Members and non-members come within {found.nearest} samples of each other; "
             f"the gap is {pool.gap}."
+        )
+    if count := pool.shared_content(drawn.member, drawn.nonmember):
+        raise DataError(
+            f"{count} members of {pool.person} hold samples that are in a non-member, too.",
+            "The same data stand in two recordings or examples; keep them once.",
         )
     return found

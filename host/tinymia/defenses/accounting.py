@@ -28,8 +28,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
+from tinymia.compat import StrEnum
 from tinymia.errors import StudyError
 
 MIN_NOISE, MAX_NOISE = 0.01, 64.0

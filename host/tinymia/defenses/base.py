@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
-from enum import StrEnum
 from typing import Any, ClassVar, Protocol
 
+from tinymia.compat import StrEnum
 from tinymia.defenses.accounting import Account
 from tinymia.errors import StudyError
 from tinymia.wire.settings import TrainSettings, in_range, setting_called, span

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -44,7 +45,7 @@ def bake(elf: Path, bundle: bytes, out: Path) -> Path:
         raise DeviceError(
             f"The bundle takes {len(bundle)} bytes of flash; the board has"
             f" {info.bundle_capacity} for it.",
-            "Use a smaller model.",
+            _smaller(bundle, info.bundle_capacity),
         )
     if not bundle:
         raise DeviceError("The bundle is empty.")
@@ -68,6 +69,22 @@ def bake(elf: Path, bundle: bytes, out: Path) -> Path:
         if has_section(baked, _RP2040_SECTION):
             write_whole(out.with_suffix(".uf2"), uf2(baked), "the image", DeviceError)
         return write_whole(out, baked.read_bytes(), "the image", DeviceError)
+
+
+def _smaller(bundle: bytes, capacity: int) -> str:
+    """What to do about a bundle that is too large."""
+    try:
+        (count,) = struct.unpack_from("<H", bundle, 10)
+        rows = [struct.unpack_from("<4sIII", bundle, 32 + 16 * i) for i in range(count)]
+    except struct.error:
+        rows = []
+    layers = sum(size for kind, _, size, _ in rows if kind == b"LAYR")
+    if len(bundle) - layers < capacity:
+        return (
+            f"{layers} of them are float32 layers for training: leave out those before the last"
+            " with `tinymia import FILE --train head`, or use a smaller model."
+        )
+    return "Use a smaller model."
 
 
 def _objcopy(*arguments: str) -> None:

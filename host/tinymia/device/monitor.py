@@ -11,6 +11,7 @@ import numpy as np
 
 from tinymia.device.frames import decode_frame
 from tinymia.wire import protocol
+from tinymia.wire.refusals import explain
 
 _PRINTABLE = bytes(range(32, 127)) + b"\r\n"
 _LONGEST = 8  # values of an array that are shown
@@ -101,8 +102,7 @@ class Decoder:
             fields = _fields(name, answer, payload)
         elif len(payload) >= 8:
             a, b = (int.from_bytes(payload[i : i + 4], "little") for i in (0, 4))
-            text, _ = protocol.STATUS_TEXT.get(code[0], ("", ""))
-            fields = {"why": text.format(a=a, b=b)}
+            fields = {"why": explain(code[0], a, b)[0]}
         return Event(self._way, name, size, session, seq, status, fields)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from tinymia.device.link import Request
 from tinymia.errors import DeviceError
 from tinymia.wire import protocol
+from tinymia.wire.refusals import explain
 from tinymia.wire.settings import RANGES, setting_name
 
 MOST_MEMORY = 1 << 30
@@ -45,12 +46,12 @@ class BoardRefusedError(DeviceError):
     """The board refused a request; ``status`` says why."""
 
     def __init__(self, status: int, a: int, b: int) -> None:
-        text, hint = protocol.STATUS_TEXT.get(status, (f"unknown error code {status}", ""))
+        text, hint = explain(status, a, b)
         if status == protocol.Status.BAD_SETTING:
             name = setting_name(a)
             text = f"the training setting {name} is out of range"
             hint = f"It may be {RANGES.get(name, 'something else')}."
-        super().__init__(f"The board refused: {text.format(a=a, b=b)}.", hint)
+        super().__init__(f"The board refused: {text}.", hint)
         self.status = status
         self.a = a
         self.b = b

@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymia.compat import StrEnum
 from tinymia.defenses import Defense
 from tinymia.evidence.answers import AnswerSettings
 from tinymia.wire.settings import TrainSettings

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from tinymia.compat import StrEnum
 from tinymia.evidence import OutputPolicy
 
 

@@ -15,9 +15,11 @@ f32 noise_multiplier, f32 max_rate, u32 steps, u32 reserved = 0. ``POLI``, if it
 only output policy of a release build, which else gives labels alone: u32 policy (as in the
 protocol), u32 levels (of rounding, else 0), u32 reserved[2] = 0. ``META`` is UTF-8 JSON for the
 host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
-"complete"), labels, classes, window {length, channels, rate_hz}, input {scale, zero_point},
-normalization {mean, std} (one number a channel) and, with a tail, embedding {dim, scale,
-zero_point}. By provenance {dataset_sha256, public_people} an audit knows whom it must leave out.
+"complete"), labels, classes, input {scale, zero_point, shape (of one raw input, without the
+batch)}, normalization {mean, std} (one number, or one a channel) and, with a tail, embedding {dim,
+scale, zero_point}; of sensor windows also window {length, channels, and, where known, rate_hz and
+channel_names}, which makes input.shape dispensable. By provenance {dataset_sha256, public_people,
+content} an audit knows whom it must leave out.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymia.data.base import fitted, input_shape
 from tinymia.errors import BundleError, DataError
+from tinymia.export.agree import check_model
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
 from tinymia.files import write_whole
@@ -53,7 +57,7 @@ MAX_BYTES = 64 * 1024 * 1024
 
 _BUDGET = struct.Struct("<ffII")
 _ANSWERS = struct.Struct("<II8s")
-_REBUILD = "Copy the file again, or rebuild it with `tinymia train`."
+_REBUILD = "Copy the file again, or make it anew (`tinymia train`, `tinymia import`)."
 
 
 @dataclass(frozen=True)
@@ -260,59 +264,78 @@ class Bundle:
         """Class names, in the order of the outputs."""
         return [str(label) for label in self.meta["labels"]]
 
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one raw input, without the batch; (length, channels) of sensor windows."""
+        return input_shape(self.meta)
+
     def normalize(self, windows: NDArray[Any]) -> NDArray[np.float32]:
-        """Normalise raw windows.
+        """Normalise raw inputs.
 
         Args:
-            windows: (n, length, channels), in the raw units of the sensor.
+            windows: (n, *input_shape), in raw units; axes of length 1 may be more or fewer.
 
         Returns:
-            float32 of the same shape, ``(x - mean) / std`` per channel.
+            float32 (n, *input_shape), ``(x - mean) / std`` per channel (last axis).
 
         Raises:
             DataError: for a wrong shape, a type that is not numeric, NaN or infinity.
         """
-        length, channels = self._window_shape()
+        window = self.meta.get("window")
+        given = "Inputs" if window is None else "Windows"
         try:
-            given = np.asarray(windows)
-            if given.dtype.kind not in "biuf":
-                raise TypeError(f"{given.dtype} is no real number")
-            with np.errstate(over="ignore"):  # what becomes infinite is refused below
-                x = np.asarray(given, dtype=np.float32)
+            raw = np.asarray(windows)
         except (TypeError, ValueError) as error:
-            raise DataError(
-                f"Windows must be a numeric array (n, length, channels) of real numbers: {error}."
-            ) from error
-        if x.ndim != 3 or x.shape[1:] != (length, channels):
-            raise DataError(
-                f"Windows have the shape {x.shape}, but this model takes (n, {length}, {channels})"
-                f": {length} samples of {channels} channels.",
-                f"Cut the signal into windows of {length} samples at "
-                f"{self.meta['window'].get('rate_hz', '?')} Hz.",
+            raise DataError(f"{given} must be one numeric array (n, ...).") from error
+        if raw.dtype.kind not in "biuf":
+            raise DataError(f"{given} must be a numeric array (n, ...), but are {raw.dtype}.")
+        hint = ""
+        if window is not None:
+            rate = window.get("rate_hz")
+            at = "" if rate is None else f" at {rate} Hz"
+            hint = (
+                f"Cut the signal into windows of {window['length']} samples of"
+                f" {window['channels']} channels{at}."
             )
-        bad = ~np.isfinite(x).all(axis=(1, 2))
+        x = fitted(raw, self.input_shape, given, hint)
+        with np.errstate(over="ignore"):  # what is too large is infinite then, and refused below
+            x = x.astype(np.float32, copy=False)
+        bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
         if bad.any():
             raise DataError(
-                f"{int(bad.sum())} of {len(x)} windows hold NaN, infinite or too large values "
-                f"(the first is window {int(np.argmax(bad))}).",
+                f"{int(bad.sum())} of {len(x)} {given.lower()} hold NaN, infinite or too large"
+                f" values (the first is {given.lower()[:-1]} {int(np.argmax(bad))}).",
                 "Drop or repair them before they are sent.",
             )
         mean = np.asarray(self.meta["normalization"]["mean"], dtype=np.float32)
         std = np.asarray(self.meta["normalization"]["std"], dtype=np.float32)
-        return np.asarray((x - mean) / std, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            return np.asarray((x - mean) / std, dtype=np.float32)
+
+    def codes(self, windows: NDArray[Any]) -> NDArray[np.float32]:
+        """Raw inputs as the model's input codes before they are cut to int8.
+
+        Returns:
+            float32 (n, *input_shape), ``round_half_even((x - mean) / std / scale) + zero_point``.
+
+        Raises:
+            DataError: see ``normalize``.
+        """
+        scale = np.float32(self.meta["input"]["scale"])
+        zero = int(self.meta["input"]["zero_point"])
+        with np.errstate(over="ignore"):
+            return np.asarray(np.rint(self.normalize(windows) / scale) + zero)
 
     def quantize(self, windows: NDArray[Any]) -> NDArray[np.int8]:
-        """Raw windows (n, length, channels) to the model's int8 input, same shape.
+        """Raw inputs (n, *input_shape) to the model's int8 input, same shape.
 
-        ``q = clip(round_half_even((x - mean) / std / scale) + zero_point, -128, 127)``.
+        ``q = clip(round_half_even((x - mean) / std / scale) + zero_point, -128, 127)``. Whether the
+        units are right is looked at by :func:`tinymia.export.inputs.quantized`.
 
         Raises:
             DataError: for a wrong shape, NaN or infinity.
         """
-        scale = np.float32(self.meta["input"]["scale"])
-        zero = int(self.meta["input"]["zero_point"])
-        q = np.rint(self.normalize(windows) / scale) + zero
-        return np.asarray(np.clip(q, -128, 127), dtype=np.int8)
+        return np.asarray(np.clip(self.codes(windows), -128, 127), dtype=np.int8)
 
     def dequantize_embedding(self, q: NDArray[Any]) -> NDArray[np.float32]:
         """Backbone outputs (n, dim) int8 to float32, ``(q - zero_point) * scale``.
@@ -337,10 +360,6 @@ class Bundle:
         centred = a.astype(np.int32) - int(embedding["zero_point"])
         return centred.astype(np.float32) * np.float32(embedding["scale"])
 
-    def _window_shape(self) -> tuple[int, int]:
-        window = self.meta["window"]
-        return int(window["length"]), int(window["channels"])
-
 
 def _aligned(size: int) -> int:
     return (size + ALIGN - 1) // ALIGN * ALIGN
@@ -349,6 +368,7 @@ def _aligned(size: int) -> int:
 def encode(bundle: Bundle) -> bytes:
     """The bytes of a bundle file (see the module's description)."""
     check_meta(bundle.meta, None if bundle.tail is None else bundle.tail.shape)
+    check_model(bundle.meta, bundle.model)
     meta = json.dumps(
         bundle.meta, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
     )
@@ -452,6 +472,7 @@ def decode(data: bytes) -> Bundle:
     check_meta(meta, None if tail is None else tail.shape)
     if sections["MODL"][4:8] != b"TFL3":
         raise BundleError("The bundle's MODL section is not a .tflite file.", _REBUILD)
+    check_model(meta, sections["MODL"])
     budget = Budget.from_bytes(sections["BUDG"]) if "BUDG" in sections else None
     answers = AnswerRule.from_bytes(sections["POLI"]) if "POLI" in sections else None
     bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers)

@@ -7,7 +7,8 @@ share is the same byte for byte (`tflite_file.shared_tensors_equal` checks it).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,15 +52,18 @@ def to_int8(model: Any, calibration: NDArray[np.float32]) -> bytes:
     """Convert a Keras model to a .tflite with int8 input, output and everything between.
 
     Args:
-        model: Keras model whose input is (n, length, 1, channels).
-        calibration: (n, length, 1, channels) float32, normalised windows of public people.
+        model: Keras model, or what is called like one, of one input (n, ...).
+        calibration: (n, ...) float32, examples as the model takes them: normalised windows of
+            public people, say.
 
     Raises:
         ModelError: if the converter fails or leaves a float operator in the model.
     """
     tf = load_tensorflow()
-    if calibration.ndim != 4 or not np.isfinite(calibration).all() or not len(calibration):
-        raise ModelError("Calibration windows must be finite and (n, length, 1, channels).")
+    if calibration.ndim < 2 or not np.isfinite(calibration).all() or not len(calibration):
+        raise ModelError(
+            f"What sets the quantisation must be finite numbers (n, ...), not {calibration.shape}."
+        )
 
     def samples() -> Iterator[list[NDArray[np.float32]]]:
         for window in calibration.astype(np.float32):
@@ -109,17 +113,20 @@ def runtime_details(tflite: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
     return interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
 
-def _runtime(tflite: bytes) -> Any:
+def _runtime(tflite: bytes, reference: bool = False) -> Any:
     open_graph(tflite)
     try:
-        from tflite_runtime.interpreter import Interpreter
+        from tflite_runtime.interpreter import Interpreter, OpResolverType
     except ImportError as error:
         raise ModelError(
             f"tflite-runtime cannot be imported: {error}.", "Run `make setup`, then try again."
         ) from error
     try:
         with quiet():
-            interpreter = Interpreter(model_content=tflite, num_threads=1)
+            kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
+            interpreter = Interpreter(
+                model_content=tflite, num_threads=1, experimental_op_resolver_type=kernels
+            )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"tflite-runtime refuses the model: {error}") from error
@@ -159,16 +166,44 @@ def run_int8(
     Raises:
         ModelError: if the engine refuses the model or the input does not fit it.
     """
-    engines = {"reference": _reference, "runtime": _runtime}
+    out = run(tflite, inputs, engine)
+    if inputs.dtype != np.int8 or out.dtype != np.int8:
+        raise ModelError(f"The model gives {out.dtype} for {inputs.dtype}, not int8 for int8.")
+    return out
+
+
+def run(tflite: bytes, inputs: NDArray[Any], engine: str = "reference") -> NDArray[Any]:
+    """Run a model of any type, one example at a time.
+
+    Args:
+        tflite: model with one input and one output.
+        inputs: (n, ...) in the type of the input; each row is reshaped to the model's.
+        engine: as in :func:`run_int8`, or "runtime-reference": the reference kernels that
+            tflite-runtime has, which need no TensorFlow.
+
+    Returns:
+        (n, outputs) in the output's type.
+
+    Raises:
+        ModelError: if the engine refuses the model or the input does not fit it.
+    """
+    engines: dict[str, Callable[[bytes], Any]] = {
+        "reference": _reference,
+        "runtime": _runtime,
+        "runtime-reference": functools.partial(_runtime, reference=True),
+    }
     if engine not in engines:
         raise ModelError(f"There is no engine {engine!r}.", f"Choose {' or '.join(engines)}.")
     interpreter = engines[engine](tflite)
     source = interpreter.get_input_details()[0]
     target = interpreter.get_output_details()[0]
     shape = tuple(source["shape"].tolist())
-    if inputs.dtype != np.int8 or inputs[:1].size != np.prod(shape):
-        raise ModelError(f"The model takes int8 {shape}, but got {inputs.dtype} {inputs.shape}.")
-    out = np.empty((len(inputs), int(np.prod(target["shape"]))), np.int8)
+    if inputs.dtype != source["dtype"] or inputs[:1].size != np.prod(shape):
+        raise ModelError(
+            f"The model takes {np.dtype(source['dtype'])} {shape}, but got {inputs.dtype}"
+            f" {inputs.shape}."
+        )
+    out = np.empty((len(inputs), int(np.prod(target["shape"]))), target["dtype"])
     for i, row in enumerate(inputs):
         interpreter.set_tensor(source["index"], row.reshape(shape))
         interpreter.invoke()
@@ -180,10 +215,10 @@ def convert(model: Any, backbone: Any, tail: Tail, calibration: NDArray[np.float
     """Convert the backbone and the complete network.
 
     Args:
-        model: Keras model (n, length, 1, channels) to probabilities (n, classes).
+        model: Keras model of (n, ...) to probabilities (n, classes).
         backbone: its part that ends in the embedding (n, dim).
         tail: the dense layer between the two.
-        calibration: (n, length, 1, channels) float32 normalised windows of public people.
+        calibration: (n, ...) float32 normalised examples of public people.
 
     Raises:
         ModelError: if a conversion fails or the tail does not fit the embedding.

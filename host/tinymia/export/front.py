@@ -48,11 +48,14 @@ class _Reader:
         self.values: list[NDArray[np.float32]] = []
         self.sources: list[Source | None] = []
 
+    blocked: int | None = None  # the last operator that cannot be trained
+
     def read(self) -> Layers | None:
         for o in range(self.graph.OperatorsLength()):
             operator = self.graph.Operators(o)
             out = int(operator.Outputs(0))
             if not self._take(o, operator, out):
+                self.blocked = o
                 self._restart(out, o + 1)
         if not self.layers or self.numbers.get(int(self.graph.Outputs(0))) != len(self.layers):
             return None
@@ -299,6 +302,17 @@ def front_layers(backbone: bytes) -> Layers | None:
         ModelError: the file is damaged.
     """
     return _Reader(backbone).read()
+
+
+def last_untrainable(backbone: bytes) -> int | None:
+    """The operator behind which :func:`front_layers` lie; None: there is none, all are layers.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    reader = _Reader(backbone)
+    reader.read()
+    return reader.blocked
 
 
 def sources(backbone: bytes | bytearray) -> list[Source | None]:

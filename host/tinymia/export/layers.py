@@ -324,6 +324,29 @@ def join(front: Layers | None, head: Layers) -> Layers:
     return Layers((*front.records, last), np.concatenate([front.parameters, head.parameters]))
 
 
+def last_layers(layers: Layers, first: int) -> Layers:
+    """The network from a place on at which training can start, as one of its own.
+
+    Raises:
+        BundleError: training cannot start there.
+    """
+    if layers.records[first].cut == NO_CUT:
+        raise BundleError(f"Training cannot start at layer {first}.", "Take an earlier one.")
+    kept = layers.records[first:]
+    start = next((r.weights for r in kept if r.parametric), len(layers.parameters))
+
+    def moved(r: Layer) -> Layer:
+        # All that is read of what lies before is the first layer's input, which becomes number 0.
+        return replace(
+            r,
+            input=max(r.input - first, 0),
+            other=max(r.other - first, 0),
+            weights=r.weights - start if r.parametric else 0,
+        )
+
+    return Layers(tuple(map(moved, kept)), layers.parameters[start:])
+
+
 def resolve(layers: Layers, depth: str) -> tuple[int, bool]:
     """What "head", "last:K", "biases", "biases:K" or "all" means.
 

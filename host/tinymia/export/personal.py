@@ -73,6 +73,8 @@ def _write_back(backbone: bytes, front: Layers, first: int) -> tuple[bytes, Requ
     data = bytearray(backbone)
     found = sources(data)
     wanted: list[tuple[int, NDArray[Any], NDArray[Any]]] = []
+    # A bundle may hold the last of its model's layers only.
+    found = found[max(0, len(found) - len(front)) :]
     if len(found) != len(front):
         raise BundleError("The bundle's float layers are not its model's.", "Export it again.")
     written, saturated, worst = 0, 0, 0.0

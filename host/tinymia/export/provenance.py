@@ -5,9 +5,68 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinymia.data.dataset import PersonalDataset
-from tinymia.errors import StudyError
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia import data
+from tinymia.data.base import Dataset
+from tinymia.errors import DataError, StudyError
 from tinymia.export.bundle import Bundle
+
+DIGITS = 10
+_SHIFT = np.uint64(64 - 4 * DIGITS)
+"""Of a mark of content so many hexadecimal digits are kept: a chance hit is one in 10^12."""
+MOST, LEAST, TOGETHER = 32, 4, 1024
+"""Marks that are kept of each person: a bundle lives in flash."""
+HITS = 2
+"""Marks in common from which on somebody's data are taken for the same."""
+
+
+def content_of(dataset: Dataset, people: Sequence[str]) -> dict[str, str]:
+    """By what people's data are known again, however they are saved: for ``provenance.content``.
+
+    Args:
+        dataset: theirs.
+        people: whom the model was trained on.
+
+    Returns:
+        The smallest marks of each (:mod:`tinymia.data.content`), ``DIGITS`` hexadecimal digits
+        each, in one string.
+    """
+    count = max(LEAST, min(MOST, TOGETHER // max(1, len(people))))
+    found = {}
+    for person in people:
+        marks = np.sort(dataset.fingerprint(person))[:count] >> _SHIFT
+        found[person] = "".join(f"{int(mark):0{DIGITS}x}" for mark in marks)
+    return found
+
+
+def _marks(text: str) -> NDArray[np.uint64]:
+    cut = [text[at : at + DIGITS] for at in range(0, len(text), DIGITS)]
+    return np.array([int(part, 16) for part in cut], np.uint64)
+
+
+def known_content(bundle: Bundle) -> NDArray[np.uint64] | None:
+    """Marks of all data that the bundle has learnt from; None: it does not say.
+
+    A bundle that names a data set which is installed, and not the content itself (the shipped one),
+    is taken by its word: the marks are those of its public people there.
+    """
+    provenance = bundle.meta.get("provenance", {})
+    texts = list(provenance.get("content", {}).values())
+    for note in personalizations(bundle):
+        texts += note.get("content", {}).values()
+    found = [_marks(text) for text in texts]
+    if not provenance.get("content"):
+        source = data.get_source(str(provenance.get("dataset", "")))
+        try:
+            own = source.load(None) if source is not None and not source.needs_path else None
+        except DataError:  # it is not installed, which its own use would say
+            own = None
+        if own is not None and own.sha256 == provenance.get("dataset_sha256"):
+            people = [p for p in provenance.get("public_people", []) if p in own.people]
+            found += [own.fingerprint(person) >> _SHIFT for person in people]
+    return np.unique(np.concatenate(found)) if found else None
 
 
 def personalizations(bundle: Bundle) -> list[dict[str, Any]]:
@@ -25,8 +84,11 @@ def whose(bundle: Bundle) -> str | None:
     return people[-1] if people else None
 
 
-def seen_people(dataset: PersonalDataset, bundle: Bundle) -> set[str]:
-    """Everybody in this data set whose windows the bundle says that it was trained on."""
+def seen_people(dataset: Dataset, bundle: Bundle) -> set[str]:
+    """Everybody in this data set whom the bundle was trained on: by name, and by content.
+
+    Names count where the bundle names this very file; content wherever it stands.
+    """
     provenance = bundle.meta.get("provenance", {})
     seen: set[str] = set()
     if provenance.get("dataset_sha256") == dataset.sha256:
@@ -34,10 +96,16 @@ def seen_people(dataset: PersonalDataset, bundle: Bundle) -> set[str]:
     for note in personalizations(bundle):
         if note.get("dataset_sha256", dataset.sha256) == dataset.sha256 and "person" in note:
             seen.add(note["person"])
+    known = known_content(bundle)
+    if known is not None and provenance.get("dataset_sha256") != dataset.sha256:
+        for person in dataset.people:
+            marks = np.unique(dataset.fingerprint(person) >> _SHIFT)
+            if np.isin(known, marks, assume_unique=True).sum() >= HITS:
+                seen.add(person)
     return seen
 
 
-def people_to_audit(dataset: PersonalDataset, bundle: Bundle, wanted: Sequence[str]) -> list[str]:
+def people_to_audit(dataset: Dataset, bundle: Bundle, wanted: Sequence[str]) -> list[str]:
     """The audited people: those asked for, else all that the bundle has not seen.
 
     Raises:

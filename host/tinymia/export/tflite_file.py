@@ -6,23 +6,46 @@ walked here first.
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.errors import ModelError
-from tinymia.export.tensorflow import load_tensorflow
+from tinymia.wire.refusals import operator_name
 
-_HINT = "Copy the file again, or rebuild it with `tinymia train`."
+_HINT = "Copy the file again, or convert it anew."
+_SCHEMAS = (
+    ("ai_edge_litert", "schema_py_generated.py"),
+    ("tensorflow", "lite/python/schema_py_generated.py"),
+)
 
 
+@functools.cache
 def schema() -> Any:
-    """TensorFlow's generated reader of the .tflite schema."""
-    load_tensorflow()
-    from tensorflow.lite.python import schema_py_generated
+    """The generated reader and writer of the .tflite schema, out of a package that has it.
 
-    return schema_py_generated
+    The package itself is not imported, which would take seconds.
+
+    Raises:
+        ModelError: none is installed.
+    """
+    for package, inside in _SCHEMAS:
+        found = importlib.util.find_spec(package)
+        for folder in (found and found.submodule_search_locations) or ():
+            path = Path(folder) / inside
+            spec = importlib.util.spec_from_file_location("_tinymia_tflite_schema", path)
+            if path.is_file() and spec is not None and spec.loader is not None:
+                module = importlib.util.module_from_spec(spec)
+                spec.loader.exec_module(module)
+                return module
+    raise ModelError(
+        "No package with the .tflite schema is installed.",
+        f"Install {' or '.join(package.replace('_', '-') for package, _ in _SCHEMAS)}.",
+    )
 
 
 def open_graph(tflite: bytes | bytearray) -> tuple[Any, Any]:
@@ -39,7 +62,11 @@ def open_graph(tflite: bytes | bytearray) -> tuple[Any, Any]:
     try:
         model = reader.Model.GetRootAsModel(tflite, 0)
         if model.SubgraphsLength() != 1:
-            raise ModelError("The model does not have exactly one subgraph.")
+            raise ModelError(
+                f"The model has {model.SubgraphsLength()} subgraphs, not one.",
+                "Control flow and several signatures cannot run on a device: convert one function"
+                " without loops, states and conditions.",
+            )
         graph = model.Subgraphs(0)
         _walk(model, graph, len(tflite))
     except ModelError:
@@ -56,6 +83,7 @@ def _walk(model: Any, graph: Any, size: int) -> None:
         model.Buffers(i).DataAsNumpy()
     for i in range(model.OperatorCodesLength()):
         model.OperatorCodes(i).BuiltinCode()
+        model.OperatorCodes(i).DeprecatedBuiltinCode()
     for t in range(tensors):
         tensor = graph.Tensors(t)
         elements = int(np.prod(tensor.ShapeAsNumpy(), dtype=np.int64))
@@ -79,15 +107,19 @@ def _walk(model: Any, graph: Any, size: int) -> None:
 
 
 def builtin_code(model: Any, graph: Any, operator: int) -> int:
-    """Number of the operator's kind in the schema's BuiltinOperator."""
-    return int(model.OperatorCodes(graph.Operators(operator).OpcodeIndex()).BuiltinCode())
+    """Number of the operator's kind in the schema's BuiltinOperator.
+
+    Files older than TensorFlow 2.4 have only the byte-wide field, newer ones may have both: the
+    larger is meant, as on the board (`TfliteModel::ReadOperator`).
+    """
+    code = model.OperatorCodes(graph.Operators(operator).OpcodeIndex())
+    return max(int(code.BuiltinCode()), int(code.DeprecatedBuiltinCode()))
 
 
 def operators(tflite: bytes) -> list[str]:
     """Names of a model's operators, in order."""
-    names = {v: k for k, v in vars(schema().BuiltinOperator).items() if not k.startswith("_")}
     model, graph = open_graph(tflite)
-    return [names[builtin_code(model, graph, o)] for o in range(graph.OperatorsLength())]
+    return [operator_name(builtin_code(model, graph, o)) for o in range(graph.OperatorsLength())]
 
 
 def weights(tflite: bytes | bytearray) -> list[tuple[NDArray[Any], ...]]:

@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.data.dataset import PersonalDataset, Windows
+from tinymia.data.base import Windows
+from tinymia.data.dataset import PersonalDataset
 from tinymia.export.bundle import Tail
 from tinymia.export.tensorflow import load_tensorflow
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 import tinymia
 from tinymia import data
-from tinymia.data.dataset import PersonalDataset, Windows
+from tinymia.data.base import Windows
+from tinymia.data.dataset import PersonalDataset
 from tinymia.data.splits import MEMBERS, WINDOW, people_split
 from tinymia.errors import ModelError
 from tinymia.export.bundle import META_FORMAT_VERSION, Bundle
@@ -185,7 +186,7 @@ def train_har_watch(seed: int = SEED, progress: Progress | None = None) -> Made:
         ModelError: if TensorFlow is missing or a conversion fails.
     """
     tell: Progress = progress if progress is not None else lambda *_: None
-    dataset = data.load("watch")
+    dataset = data.load_watch()
     people = people_split(dataset)
     single_thread()
     windows = training_windows(dataset, people[0], WINDOW, RECIPE.hop)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tinymia.compat import StrEnum
 
 Floats = NDArray[np.float64]
 Statistic = Callable[[NDArray[Any]], Floats]

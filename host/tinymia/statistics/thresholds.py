@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymia.compat import StrEnum
 from tinymia.statistics.cells import Cell, Floats, grain, pairs
 from tinymia.statistics.intervals import Mean, Replicates, Resampler
 from tinymia.statistics.metrics import Resolution, resolves

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tinymia import data
-from tinymia.data.dataset import PersonalDataset
+from tinymia.data.base import Dataset
 from tinymia.data.splits import MAX_SLOTS
 from tinymia.device.connect import RESUME, Interruption, check_spec, is_twin
 from tinymia.errors import StudyError
@@ -84,6 +84,7 @@ class Audit:
     board_only: bool = False
     boards: int = 0
     fresh: bool = False
+    force: bool = False
     outputs: tuple[str, ...] = ()
     command: str = "tinymia audit"
     interruption: Interruption = RESUME
@@ -110,7 +111,7 @@ class _Study:
     reporter: Reporter
     say: Callable[[str], None]
     bundle: Bundle
-    dataset: PersonalDataset
+    dataset: Dataset
     names: list[str]
     runs: tuple[Run, ...]
     lanes: Lanes
@@ -145,7 +146,15 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     dataset = data.load(settings.dataset)
     dataset.check_model(bundle.meta)
     names = people_to_audit(dataset, bundle, settings.people)
-    plan(settings, dataset, names, bundle)  # what cannot be drawn need not be compiled
+    # What cannot be drawn need not be compiled.
+    plan(
+        settings,
+        dataset,
+        names,
+        bundle,
+        force=audit.force,
+        warn=lambda text: say(f"note: {text}"),
+    )
     with locked(audit.out) as store:
         if audit.fresh:
             _clear(audit, store)
@@ -261,7 +270,7 @@ def _open_boards(study: _Study) -> None:
         with study.fleet.first(1 + settings.seed) as c:
             if audit.board_only:
                 slots = min(MAX_SLOTS, recipe.capacity(c.board, study.bundle, study.runs))
-            study.people = plan(settings, study.dataset, study.names, study.bundle, slots)
+            study.people = _planned(study, slots)
             key = digest(
                 {
                     "where": _where(study),
@@ -279,7 +288,12 @@ def _open_boards(study: _Study) -> None:
                 )
                 costs.keep(study.store, key, study.measured)
     else:
-        study.people = plan(settings, study.dataset, study.names, study.bundle, slots)
+        study.people = _planned(study, slots)
+
+
+def _planned(study: _Study, slots: int) -> list[Person]:
+    audit = study.audit
+    return plan(audit.settings, study.dataset, study.names, study.bundle, slots, force=audit.force)
 
 
 def _where(study: _Study) -> str:
@@ -432,7 +446,7 @@ def _context(
         audited_people=tuple(study.names),
         settings=describe.shown(settings),
         split=describe.split(settings, study.people),
-        notes=describe.notes(study.bundle, study.dataset),
+        notes=describe.notes(study.bundle, study.dataset, study.people),
         versions=describe.versions(),
         device=_device(study),
         costs=describe.run_costs(study.runs, devices, study.measured),

@@ -57,15 +57,16 @@ class OptionCost:
 
     Attributes:
         name: of the switch.
-        steps: ticks an example by batch size, over one epoch, order and update included.
-        trained: parameters that change.
-        workspace: bytes of RAM beside model and store, at the largest batch size.
+        steps: ticks an example by batch size, over one epoch, order and update included; those
+            that the board refuses are not there.
+        trained: parameters that change; None: the board refuses all.
+        workspace: bytes of RAM beside model and store, at the largest batch size; None likewise.
     """
 
     name: str
     steps: dict[int, float]
-    trained: int
-    workspace: int
+    trained: int | None
+    workspace: int | None
 
 
 def option_costs(
@@ -88,12 +89,19 @@ def option_costs(
     kept = [option for option in _OPTIONS if _possible(bundle, option[1])]
     for (trained, augments), group in groupby(kept, key=lambda o: (o[1], o[2].augments)):
         first, parameters = depth.resolve(bundle, trained)
-        board.layout(first, augments)
-        room = min(len(windows), board.info(fresh=True).store_capacity)
-        recipe.store(board, recipe.Layout(first, augments), windows[:room], labels[:room])
+        try:
+            board.layout(first, augments)
+            room = min(len(windows), board.info(fresh=True).store_capacity)
+            recipe.store(board, recipe.Layout(first, augments), windows[:room], labels[:room])
+        except BoardRefusedError:  # training from there does not fit the board at all
+            for name, _, _ in group:
+                out.append(OptionCost(name, {}, None, None))
+                advance(1)
+            continue
         members = np.ones(room, np.bool_)
         for name, _, settings in group:
-            steps, begun = {}, None
+            steps: dict[int, float] = {}
+            begun = None
             for batch in BATCHES:
                 wanted = replace(settings, batch=batch, trained=parameters)
                 try:
@@ -102,8 +110,8 @@ def option_costs(
                     break  # does not fit beside what is stored
                 done = board.train(0, 1)
                 steps[batch] = done.ticks / max(1, done.steps)
-            if begun is not None:
-                out.append(OptionCost(name, steps, begun.trained, begun.workspace))
+            known = (None, None) if begun is None else (begun.trained, begun.workspace)
+            out.append(OptionCost(name, steps, *known))
             advance(1)
     return out
 

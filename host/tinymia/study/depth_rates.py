@@ -103,7 +103,7 @@ def _figures(before: Any, after: Any, labels: Any, drawn: Any) -> list[float]:
 def compare(say: Callable[[str], None]) -> list[dict[str, Any]]:
     """The rows of :func:`rates_of`, averaged over all public people."""
     har_watch.single_thread()
-    dataset = data.load("watch")
+    dataset = data.load_watch()
     public, _ = people_split(dataset)
     folds = []
     for person in public:

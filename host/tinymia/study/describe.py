@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from tinymia import __version__
-from tinymia.data.dataset import PersonalDataset
+from tinymia.data.base import Dataset
 from tinymia.data.splits import assert_disjoint
 from tinymia.evidence import Run
 from tinymia.experiments.base import Condition
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import depth_title
+from tinymia.export.provenance import known_content, seen_people
 from tinymia.study.costs import Measured
 from tinymia.study.devices import Device
 from tinymia.study.people import Person
@@ -25,8 +26,13 @@ SPLITS = "splits.json"
 _NOTES = {
     "same-distribution": "Every recording is cut into blocks of {block} windows, at least {gap} raw"
     " samples apart; whole blocks are drawn as members, in equal shares of every recording, and all"
-    " others are non-members. Both thus come from the same recordings and share no raw sample;"
-    " each draw was checked.",
+    " others are non-members. Both thus come from the same recordings; of each draw it was checked"
+    " that they share no raw sample by place, nor a run of samples by content.",
+    "examples": "Examples were drawn one by one as members, in equal shares of every class, and all"
+    " others are non-members. Of each draw it was checked that none is in both, by content.",
+    "groups": "Whole groups of {block} examples were drawn as members, in equal shares of every"
+    " class, and all others are non-members. Of each draw it was checked that none of them is in"
+    " both, by content.",
     "cross-arm": "Members are blocks of {block} windows of one arm, non-members all windows of the"
     " other arm: they differ in more than membership, and an attack can gain from that too.",
 }
@@ -45,6 +51,9 @@ def splits(people: Sequence[Person]) -> dict[str, Any]:
 def split(settings: StudySettings, people: Sequence[Person]) -> Split:
     """How members were chosen."""
     pool = people[0].pool
+    kind = settings.split
+    if pool.stratum is not None:
+        kind = "examples" if pool.block_length == 1 else "groups"
     apart = [assert_disjoint(p.pool, drawn).nearest for p in people for drawn in p.draws]
     nearest = [n for n in apart if n is not None]
     nonmembers = [int(drawn.nonmember.sum()) for p in people for drawn in p.draws]
@@ -56,7 +65,7 @@ def split(settings: StudySettings, people: Sequence[Person]) -> Split:
         block=pool.block_length,
         gap_samples=pool.gap,
         nearest_samples=min(nearest) if nearest else None,
-        note=_NOTES[settings.split].format(block=pool.block_length, gap=pool.gap),
+        note=_NOTES[kind].format(block=pool.block_length, gap=pool.gap),
         file=SPLITS,
     )
 
@@ -171,15 +180,36 @@ def privacy(settings: StudySettings, runs: Sequence[Run]) -> tuple[Privacy, ...]
     return tuple(found)
 
 
-def notes(bundle: Bundle, dataset: PersonalDataset) -> tuple[str, ...]:
-    """Limits that this study has and others do not."""
-    provenance = bundle.meta.get("provenance", {})
-    if provenance.get("dataset_sha256") == dataset.sha256:
-        return ()
-    return (
-        "The bundle does not name this data set as the one that the base model was trained on, so "
-        "it could not be checked that the base model has not seen the audited people.",
-    )
+def notes(bundle: Bundle, dataset: Dataset, people: Sequence[Person]) -> tuple[str, ...]:
+    """Limits that this study has and others do not.
+
+    Args:
+        bundle: the base model.
+        dataset: of the audited people.
+        people: them.
+    """
+    found = [*dataset.notes, *(f"{note}." for person in people for note in person.pool.notes)]
+    if bundle.meta.get("provenance", {}).get("dataset_sha256") == dataset.sha256:
+        return tuple(_ended(found))
+    if known_content(bundle) is None:
+        found.append(
+            "The bundle does not name this data set as the one that the base model was trained on,"
+            " so it could not be checked that the base model has not seen the audited people."
+        )
+    else:
+        met = sorted(seen_people(dataset, bundle))
+        found.append(
+            "The bundle does not name this data set as the one that the base model was trained on;"
+            " by runs of samples, "
+            + (f"{', '.join(met)} were found to be" if met else "nobody here was found to be")
+            + " among those whom it has seen. The same data resampled or in other units would not"
+            " be found."
+        )
+    return tuple(_ended(found))
+
+
+def _ended(texts: Sequence[str]) -> list[str]:
+    return [text if text.endswith(".") else f"{text}." for text in texts]
 
 
 def shown(settings: StudySettings) -> tuple[Setting, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -11,9 +12,10 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.data.dataset import PersonalDataset
+from tinymia.data.base import Dataset
+from tinymia.data.dataset import thinned
 from tinymia.data.splits import BLOCK, MAX_SLOTS, model_pool
-from tinymia.errors import StudyError
+from tinymia.errors import DataError, StudyError
 from tinymia.evidence import (
     AnswerSettings,
     Candidates,
@@ -55,6 +57,11 @@ class Public:
         return len(self.labels)
 
     @cached_property
+    def block_length(self) -> int:
+        """Windows in a block, on average where people's differ."""
+        return max(1, len(self) // max(1, len(np.unique(self.group))))
+
+    @cached_property
     def digest(self) -> str:
         """Of windows and labels."""
         content = hashlib.sha256(self.windows.tobytes())
@@ -63,12 +70,12 @@ class Public:
 
 
 def public_of(
-    dataset: PersonalDataset, bundle: Bundle, audited: Sequence[str], most: int = MAX_SLOTS
+    dataset: Dataset, bundle: Bundle, audited: Sequence[str], most: int = MAX_SLOTS
 ) -> Public:
     """Windows of people who are not audited, as many of each.
 
     Args:
-        dataset: the recordings.
+        dataset: theirs.
         bundle: says how long a window is, and how it is quantised.
         audited: whose windows are left out.
         most: windows of all together.
@@ -76,10 +83,19 @@ def public_of(
     others = [person for person in dataset.people if person not in audited]
     empty = np.empty(0, np.int64)
     if not others:
-        shape = bundle.meta["window"]["length"], bundle.meta["window"]["channels"]
-        return Public(np.empty((0, *shape), np.int8), empty, empty)
+        return Public(np.empty((0, *bundle.input_shape), np.int8), empty, empty)
+    # Of more people than there is room for, every second, third, ...
+    others = others[:: -(-len(others) * BLOCK // most)]
     share = max(BLOCK, most // len(others))
-    pools = [model_pool(dataset, person, bundle.meta, max_slots=share) for person in others]
+    pools = []
+    for person in others:
+        try:
+            whole = model_pool(dataset, person, bundle.meta, max_slots=sys.maxsize)
+        except DataError:  # too little of this one, who is not audited
+            continue
+        pools.append(thinned(whole, max(share, whole.block_length)))
+    if not pools:
+        return Public(np.empty((0, *bundle.input_shape), np.int8), empty, empty)
     first = np.cumsum([0, *(pool.blocks for pool in pools[:-1])])
     return Public(
         bundle.quantize(np.concatenate([pool.windows.x for pool in pools])),
@@ -117,8 +133,8 @@ class TwinLab:
         if knowledge in (Knowledge.HALF, Knowledge.MISMATCHED) and self._spared(run):
             return False
         if knowledge in (Knowledge.OTHER_PEOPLE, Knowledge.HALF):
-            blocks = self.settings.members // BLOCK
-            return len(self.public) >= 2 * BLOCK * blocks
+            blocks = self.settings.members // self.public.block_length
+            return len(self.public) >= 2 * self.public.block_length * max(1, blocks)
         if knowledge is Knowledge.UNDEFENDED:
             return bool(run.defences) and run.reference is not None
         return person in self.people
@@ -281,7 +297,7 @@ class TwinLab:
 
     def _train_on_others(self, run: Run, person: str, count: int) -> Shadows:
         who, public = self.people[person], self.public
-        blocks = self.settings.members // BLOCK
+        blocks = max(1, self.settings.members // public.block_length)
         groups = np.unique(public.group)
         rng = self._generator("others", person)
         member = np.stack(

@@ -72,7 +72,7 @@ _COMPARISON = "comparison.json"
 
 
 def _compare(out: Path, seed: int, tell: Progress) -> None:
-    dataset = data.load("watch")
+    dataset = data.load_watch()
     har_watch.single_thread()
     rows = compare_candidates(
         dataset,

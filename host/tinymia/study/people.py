@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.data.dataset import PersonalDataset
+from tinymia.data.base import Dataset
 from tinymia.data.splits import (
     MAX_SLOTS,
     Draw,
@@ -21,6 +21,7 @@ from tinymia.data.splits import (
     model_pool,
 )
 from tinymia.export.bundle import Bundle
+from tinymia.export.inputs import quantized
 from tinymia.study.settings import StudySettings
 
 
@@ -64,22 +65,27 @@ def drawn(pool: Pool, settings: StudySettings, seed: int, number: int) -> Draw:
 
 def plan(
     settings: StudySettings,
-    dataset: PersonalDataset,
+    dataset: Dataset,
     people: Sequence[str],
     bundle: Bundle,
     max_slots: int = MAX_SLOTS,
+    *,
+    force: bool = False,
+    warn: Callable[[str], object] = lambda _: None,
 ) -> list[Person]:
     """Each person's windows and draws, with the proof that members and non-members are apart.
 
     Args:
         settings: of the study.
-        dataset: the recordings.
+        dataset: theirs.
         people: who is audited.
         bundle: says how long a window is, and how it is quantised.
         max_slots: windows that the board's sample store holds.
+        force: go on where the data are plainly in other units than the model's.
+        warn: told of what is odd about the data, and of what was left out.
 
     Raises:
-        DataError: too few windows, or a draw that shares samples.
+        DataError: too few windows, a draw that shares samples, or data in other units.
     """
     found = []
     for person in people:
@@ -87,5 +93,13 @@ def plan(
         draws = tuple(drawn(pool, settings, settings.seed, r) for r in range(settings.repetitions))
         for one in draws:
             assert_disjoint(pool, one)
-        found.append(Person(pool, draws, bundle.quantize(pool.windows.x)))
+        for note in pool.notes:
+            warn(note)
+        windows = quantized(
+            bundle,
+            pool.windows.x,
+            force=force,
+            warn=lambda text, person=person: warn(f"{person}: {text}"),  # type: ignore[misc]
+        )
+        found.append(Person(pool, draws, windows))
     return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,19 +185,32 @@ def _code(name: str) -> str:
 
 
 def code_of(attack: Attack) -> bytes:
-    """Digest of what an attack declares and of the attacks' code, 16 bytes.
+    """Digest of what an attack declares and of its code, 16 bytes: another attack changes nothing.
 
-    Of all of it: attacks are made of parts in other files.
+    Its code is its module with all that this imports from the attacks' package.
     """
-    return hashlib.sha256(_attacks_digest() + repr(attack.info).encode()).digest()[:16]
+    code = b"".join(_source(module) for module in parts_of(type(attack).__module__))
+    return hashlib.sha256(code + repr(attack.info).encode()).digest()[:16]
 
 
 @functools.cache
-def _attacks_digest() -> bytes:
-    content = hashlib.sha256()
-    for path in sorted(Path(str(tinymia.attacks.__file__)).parent.glob("*.py")):
-        content.update(path.read_bytes())
-    return content.digest()
+def parts_of(module: str) -> tuple[str, ...]:
+    """A module and the attacks' modules that it imports, directly or not, in order of name."""
+    found, todo = set[str](), [module]
+    package = tinymia.attacks.__name__ + "."
+    while todo:
+        name = todo.pop()
+        if name not in found:
+            found.add(name)
+            nodes = ast.walk(ast.parse(_source(name)))
+            names = [n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)]
+            todo += [other for other in names if other.startswith(package)]
+    return tuple(sorted(found))
+
+
+@functools.cache
+def _source(module: str) -> bytes:
+    return Path(str(sys.modules[module].__file__)).read_bytes()
 
 
 @functools.cache

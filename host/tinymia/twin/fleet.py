@@ -24,6 +24,7 @@ from tinymia.twin.inputs import (
 from tinymia.twin.settings import Settings, settings_array
 from tinymia.wire import protocol
 from tinymia.wire.arrays import as_array, check_labels
+from tinymia.wire.refusals import explain
 
 Progress = Callable[[int], None]
 """Called with the number of devices done so far, about ten times a second."""
@@ -149,8 +150,8 @@ class Twin:
         if shape["status"] == protocol.Status.BAD_LAYER:
             raise self._no_boundary(shape["a"])
         if shape["status"] != protocol.Status.OK:
-            text, hint = protocol.STATUS_TEXT[shape["status"]]
-            raise BundleError(f"The twin refused: {text.format(a=shape['a'], b=shape['b'])}.", hint)
+            text, hint = explain(shape["status"], shape["a"], shape["b"])
+            raise BundleError(f"The twin refused: {text}.", hint)
         if threads is not None and not 1 <= threads <= 1024:
             raise TwinError(f"{threads} threads cannot be.", "Give 1 to 1024, or None.")
         self.threads = threads or len(os.sched_getaffinity(0))

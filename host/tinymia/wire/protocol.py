@@ -78,6 +78,8 @@ class Status(IntEnum):
     MODEL_UNSUPPORTED_TYPE = 35
     MODEL_UNSUPPORTED_SHAPE = 36
     ARENA_TOO_SMALL = 37
+    MODEL_ENDS = 38
+    MODEL_BIAS_SCALE = 39
 
 
 STATUS_TEXT: dict[int, tuple[str, str]] = {
@@ -108,12 +110,14 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),
     Status.BUNDLE_MALFORMED: ('the bundle on the board is malformed (section {a})', 'Export it again.'),
     Status.TAIL_MISMATCH: ('the tail takes {a} inputs, the backbone gives {b}', 'Export the bundle again.'),
-    Status.MODEL_TRUNCATED: ('the model in the bundle is truncated', 'Export it again.'),
-    Status.MODEL_MALFORMED: ('the model in the bundle is not a valid .tflite file', 'Export it again.'),
-    Status.MODEL_UNSUPPORTED_OP: ('the model uses an operator that the firmware does not have', ''),
-    Status.MODEL_UNSUPPORTED_TYPE: ('the model is not full-integer int8', 'Convert it with int8 inputs, outputs and weights.'),
-    Status.MODEL_UNSUPPORTED_SHAPE: ('the model uses a tensor shape that the firmware does not have', ''),
+    Status.MODEL_TRUNCATED: ('the model in the bundle is truncated (operator {a}, tensor {b}; 65535: neither)', 'Export it again.'),
+    Status.MODEL_MALFORMED: ('the model in the bundle is not a valid .tflite file (operator {a}, tensor {b}; 65535: neither)', 'Export it again.'),
+    Status.MODEL_UNSUPPORTED_OP: ('operator {a} of the model is number {b} of the .tflite schema, which the firmware does not have, or not in this variant', ''),
+    Status.MODEL_UNSUPPORTED_TYPE: ('operator {a} of the model has a tensor, number {b}, that is not int8, or a quantisation that the firmware does not have (65535: none)', 'Convert it with int8 inputs, outputs and weights.'),
+    Status.MODEL_UNSUPPORTED_SHAPE: ('operator {a} of the model has a tensor, number {b}, of a shape that the firmware does not have (65535: none)', ''),
     Status.ARENA_TOO_SMALL: ('the bundle needs {a} bytes of arena, the board has {b}', 'Use a smaller model or a board with more RAM.'),
+    Status.MODEL_ENDS: ('the model has {a} inputs and {b} outputs, the firmware takes one of each', 'Convert a model with one input and one output.'),
+    Status.MODEL_BIAS_SCALE: ('operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights', 'Convert it again: the file contradicts itself.'),
 }
 
 

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "status.h"
+#include "refusal.h"
 #include "train/graph.h"
 
 namespace tinymia {
@@ -38,13 +38,6 @@ struct BundleView {
   AnswerRule answers = {kLabelAnswers, 0, {0, 0}};
   uint32_t size = 0;
   uint32_t crc = 0;
-};
-
-// Why a bundle or model was refused, with the two numbers of the protocol's message.
-struct Refusal {
-  Status status = Status::kOk;
-  uint32_t a = 0;
-  uint32_t b = 0;
 };
 
 // Checks everything before it is used: `data` (16-byte aligned, `room` readable bytes) is not

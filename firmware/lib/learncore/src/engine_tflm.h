@@ -25,7 +25,10 @@ class TflmEngine {
   // As Interpreter::Load, but places between operators take memory, so `cuts` asks for them. TFLM
   // does not tell how much it needs: on kArenaTooSmall arena->used() is only more than there is.
   Status Load(const uint8_t* data, uint32_t size, Arena* arena, bool cuts = true);
+  const Refusal& refusal() const { return refusal_; }
 
+  uint32_t input_count() const { return parts_.input_count(); }
+  uint32_t output_count() const { return parts_.output_count(); }
   const TensorInfo& input_info() const { return parts_.input_info(); }
   const TensorInfo& output_info() const { return parts_.output_info(); }
   int8_t* input() { return input_; }
@@ -42,6 +45,7 @@ class TflmEngine {
   Status Begin(const uint8_t* data, uint32_t size, Arena* arena, bool cuts);
 
   Interpreter parts_;
+  Refusal refusal_;
   bool cuts_ = false;
   const uint8_t* model_ = nullptr;
   void* objects_ = nullptr;

@@ -20,7 +20,9 @@ Interpreter::TensorInfo Describe(const Tensor& tensor) {
 Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool /*cuts*/) {
   *this = Interpreter();
   LoadedGraph graph;
-  const Status status = Loader(data, size, arena).Run(&graph);
+  Loader loader(data, size, arena);
+  const Status status = loader.Run(&graph);
+  refusal_ = loader.Explain(status);
   if (status != Status::kOk) return status;
   context_ = {data, graph.arena_base};
   nodes_ = graph.nodes;
@@ -28,9 +30,28 @@ Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool 
   model_size_ = size;
   input_ = context_.Mutable<int8_t>(graph.input);
   output_ = context_.Const<int8_t>(graph.output);
+  input_count_ = graph.input_count;
+  output_count_ = graph.output_count;
+  ends_ = graph.ends;
   input_info_ = Describe(graph.input_tensor);
   output_info_ = Describe(graph.output_tensor);
   return status;
+}
+
+Interpreter::TensorInfo Interpreter::EndInfo(uint32_t i) const {
+  Tensor tensor;
+  TfliteModel model(context_.model, model_size_);
+  if (i >= input_count_ + output_count_ || model.Open() != Status::kOk) return TensorInfo();
+  const bool is_input = i < input_count_;
+  model.ReadTensor(is_input ? model.input_tensor(i) : model.output_tensor(i - input_count_),
+                   &tensor);
+  return Describe(tensor);
+}
+
+int8_t* Interpreter::End(uint32_t i) {
+  if (i >= input_count_ + output_count_) return nullptr;
+  if (ends_ != kNoRef) return context_.Mutable<int8_t>(context_.Const<Ref>(ends_)[i]);
+  return i == 0 ? input_ : const_cast<int8_t*>(output_);
 }
 
 void Interpreter::Invoke() { RunNodes(node_count_); }
@@ -61,7 +82,8 @@ Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
     status = model.ReadOperator(i, &op);
     if (status != Status::kOk) return status;
     const int32_t output = model.Int32At(op.outputs, 0);
-    const bool is_node = KernelAt(FindKernel(op.code))->eval != nullptr;
+    const bool folded = model.Folded(i, op);
+    const bool is_node = !folded && KernelAt(FindKernel(op.code))->eval != nullptr;
     if (i + 1 == operators) {
       Tensor tensor;
       status = model.ReadTensor(output, &tensor);
@@ -71,7 +93,7 @@ Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
       sought = output;
     }
     if (sought == output && is_node) sought = -2 - static_cast<int32_t>(cut->nodes);
-    if (sought == output) sought = model.Int32At(op.inputs, 0);
+    if (sought == output && output != model.input_tensor()) sought = model.Int32At(op.inputs, 0);
     cut->nodes += is_node ? 1 : 0;
   }
   // Counted from the end, the node that computes it; none: the model's input, if no constant.

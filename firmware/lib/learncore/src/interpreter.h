@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "kernels/kernel.h"
+#include "refusal.h"
 #include "status.h"
 
 namespace tinymia {
@@ -25,6 +26,8 @@ class Interpreter {
   // when the arena cannot even hold the planner's table. After any error Invoke does nothing.
   // `cuts`: whether FindCut will be asked for places between operators. They cost nothing here.
   Status Load(const uint8_t* data, uint32_t size, Arena* arena, bool cuts = true);
+  // What the last Load refused, and where in the file.
+  const Refusal& refusal() const { return refusal_; }
 
   const TensorInfo& input_info() const { return input_info_; }
   const TensorInfo& output_info() const { return output_info_; }
@@ -33,6 +36,12 @@ class Interpreter {
   int8_t* input() { return input_; }
   // Valid after Invoke, up to the next write to the input.
   const int8_t* output() const { return output_; }
+
+  // All inputs, then all outputs; those above are the first of each.
+  uint32_t input_count() const { return input_count_; }
+  uint32_t output_count() const { return output_count_; }
+  TensorInfo EndInfo(uint32_t i) const;
+  int8_t* End(uint32_t i);
 
   void Invoke();
 
@@ -55,10 +64,14 @@ class Interpreter {
   const Node* nodes_ = nullptr;
   uint32_t node_count_ = 0;
   uint32_t model_size_ = 0;
+  uint32_t input_count_ = 0;
+  uint32_t output_count_ = 0;
+  Ref ends_ = kNoRef;
   int8_t* input_ = nullptr;
   const int8_t* output_ = nullptr;
   TensorInfo input_info_ = {};
   TensorInfo output_info_ = {};
+  Refusal refusal_;
 };
 
 }  // namespace tinymia

@@ -9,7 +9,7 @@ Slot* Loader::Root(uint32_t tensor) {
   return slot;
 }
 
-Status Loader::MarkRead(uint32_t tensor, uint32_t index) {
+TINYMIA_AT_LOAD Status Loader::MarkRead(uint32_t tensor, uint32_t index) {
   Slot* slot = &slots_[tensor];
   if (slot->state == Slot::kUnused) {
     Tensor info;
@@ -24,7 +24,7 @@ Status Loader::MarkRead(uint32_t tensor, uint32_t index) {
   return Status::kOk;
 }
 
-Status Loader::MarkWritten(uint32_t tensor, uint32_t index) {
+TINYMIA_AT_LOAD Status Loader::MarkWritten(uint32_t tensor, uint32_t index) {
   Tensor info;
   const Status status = model_.ReadTensor(static_cast<int32_t>(tensor), &info);
   if (status != Status::kOk) return status;
@@ -37,33 +37,47 @@ Status Loader::MarkWritten(uint32_t tensor, uint32_t index) {
   return Status::kOk;
 }
 
-Status Loader::ReadEnds(LoadedGraph* graph) {
-  Status status = model_.ReadTensor(model_.input_tensor(), &graph->input_tensor);
-  if (status == Status::kOk) {
-    status = model_.ReadTensor(model_.output_tensor(), &graph->output_tensor);
-  }
-  if (status != Status::kOk) return status;
-  const Tensor* const ends[] = {&graph->input_tensor, &graph->output_tensor};
-  for (const Tensor* tensor : ends) {
+TINYMIA_AT_LOAD Status Loader::ReadEnds(LoadedGraph* graph) {
+  graph->input_count = model_.input_count();
+  graph->output_count = model_.output_count();
+  const uint32_t count = graph->input_count + graph->output_count;
+  for (uint32_t i = count; i-- > 0;) {  // backwards: the first ones stay
+    const bool is_input = i < graph->input_count;
+    Tensor* tensor = is_input ? &graph->input_tensor : &graph->output_tensor;
+    const int32_t index =
+        is_input ? model_.input_tensor(i) : model_.output_tensor(i - graph->input_count);
+    const Status status = model_.ReadTensor(index, tensor);
+    if (status != Status::kOk) return status;
     if (tensor->type != TensorType::kInt8) return Status::kModelUnsupportedType;
     if (tensor->constant() || !(tensor->scale > 0)) return Status::kModelMalformed;
   }
   return Status::kOk;
 }
 
-Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op,
-                               Arena* persistent, Node* node) {
-  PrepareContext context(&model_, &op, persistent, base_, node);
+TINYMIA_AT_LOAD void Loader::ListEnds(Arena* persistent, LoadedGraph* graph) {
+  const uint32_t count = graph->input_count + graph->output_count;
+  if (count == 2) return;
+  ends_ = persistent->AllocArray<Ref>(count);
+  if (ends_ == nullptr) return;
+  graph->ends = static_cast<Ref>(static_cast<uint8_t*>(static_cast<void*>(ends_)) - base_);
+  for (uint32_t i = 0; i < count; ++i) {
+    ends_[i] =
+        static_cast<Ref>(i < graph->input_count ? model_.input_tensor(i)
+                                                : model_.output_tensor(i - graph->input_count));
+  }
+}
+
+TINYMIA_AT_LOAD Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel,
+                                               const Operator& op, Arena* persistent, Node* node) {
+  PrepareContext context(this, index, &model_, &op, persistent, base_, node);
   Status status = kernel.prepare(&context);
   if (status != Status::kOk) return status;
   if (model_.status() != Status::kOk) return model_.status();
-  for (const Ref input : node->inputs) {
-    if (input == kNoRef) continue;
-    status = MarkRead(input, index);
+  if (op.outputs.count != context.outputs_used()) return Status::kModelUnsupportedShape;
+  for (uint32_t i = 0; i < op.outputs.count; ++i) {
+    status = MarkWritten(static_cast<uint32_t>(model_.Int32At(op.outputs, i)), index);
     if (status != Status::kOk) return status;
   }
-  status = MarkWritten(node->output, index);
-  if (status != Status::kOk) return status;
   if (kernel.eval == nullptr) {
     slots_[node->output].state = Slot::kShared;
     slots_[node->output].source = static_cast<uint16_t>(node->inputs[0]);
@@ -78,26 +92,39 @@ Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel, const Opera
   return Status::kOk;
 }
 
-Status Loader::PrepareOperators(Arena* persistent, Node* nodes, LoadedGraph* graph) {
-  const uint32_t input = static_cast<uint32_t>(model_.input_tensor());
-  const uint32_t output = static_cast<uint32_t>(model_.output_tensor());
-  Status status = MarkWritten(input, 0);
+TINYMIA_AT_LOAD Status Loader::PrepareOperators(Arena* persistent, Node* nodes,
+                                                LoadedGraph* graph) {
+  Status status = Status::kOk;
+  for (uint32_t i = 0; status == Status::kOk && i < graph->input_count; ++i) {
+    status = MarkWritten(static_cast<uint32_t>(model_.input_tensor(i)), 0);
+  }
   for (uint32_t i = 0; status == Status::kOk && i < model_.operator_count(); ++i) {
     Operator op;
     status = model_.ReadOperator(i, &op);
     if (status != Status::kOk) break;
+    at_ = i;
+    code_ = op.code;
+    if (model_.Folded(i, op)) continue;
+    const uint32_t found = FindKernel(op.code);
+    if (found == kNoKernel) return Status::kModelUnsupportedOp;
     Node node;
-    node.kernel = FindKernel(op.code);
-    if (node.kernel == kNoKernel) return Status::kModelUnsupportedOp;
-    const Kernel& kernel = *KernelAt(node.kernel);
+    node.kernel = static_cast<uint16_t>(found);
+    const Kernel& kernel = *KernelAt(found);
     status = PrepareOperator(i, kernel, op, persistent, &node);
     if (kernel.eval == nullptr) continue;
     if (nodes != nullptr) nodes[graph->node_count] = node;
     ++graph->node_count;
   }
   if (status != Status::kOk) return status;
-  if (slots_[output].state == Slot::kUnused) return Status::kModelMalformed;
-  return MarkRead(output, model_.operator_count());
+  at_ = kNowhere;
+  for (uint32_t i = 0; i < graph->output_count; ++i) {
+    const uint32_t output = static_cast<uint32_t>(model_.output_tensor(i));
+    // Nothing computes it, or it is a constant in another shape: no answer to a window.
+    if (Root(output)->state != Slot::kPlanned) return Status::kModelMalformed;
+    status = MarkRead(output, model_.operator_count());
+    if (status != Status::kOk) return status;
+  }
+  return Status::kOk;
 }
 
 Ref Loader::Resolve(uint32_t tensor, uint32_t block) {
@@ -106,7 +133,21 @@ Ref Loader::Resolve(uint32_t tensor, uint32_t block) {
   return slot->state == Slot::kFile ? slot->offset | kInModel : slot->offset + block;
 }
 
-Status Loader::Run(LoadedGraph* graph) {
+TINYMIA_AT_LOAD Refusal Loader::Explain(Status status) const {
+  switch (status) {
+    case Status::kOk:
+    case Status::kArenaTooSmall:
+      return {status, 0, 0};
+    case Status::kModelEnds:
+      return {status, model_.input_count(), model_.output_count()};
+    case Status::kModelUnsupportedOp:
+      return {status, at_, static_cast<uint32_t>(code_)};
+    default:
+      return {status, at_, model_.last_tensor()};
+  }
+}
+
+TINYMIA_AT_LOAD Status Loader::Run(LoadedGraph* graph) {
   Status status = model_.Open();
   if (status == Status::kOk) status = ReadEnds(graph);
   if (status != Status::kOk) return status;
@@ -128,6 +169,7 @@ Status Loader::Run(LoadedGraph* graph) {
 
   Arena persistent(base_, table_offset);
   Node* nodes = persistent.AllocArray<Node>(model_.operator_count());
+  ListEnds(&persistent, graph);
   status = PrepareOperators(&persistent, nodes, graph);
   if (status != Status::kOk) return status;
   const uint32_t planned = PlanSlots(slots_, slot_count);
@@ -141,9 +183,19 @@ Status Loader::Run(LoadedGraph* graph) {
   }
   for (uint32_t i = 0; i < graph->node_count; ++i) {
     nodes[i].inputs[0] = Resolve(nodes[i].inputs[0], block);
-    nodes[i].inputs[1] = Resolve(nodes[i].inputs[1], block);
+    if (nodes[i].operand_count == 0) {
+      nodes[i].inputs[1] = Resolve(nodes[i].inputs[1], block);
+    } else {
+      Ref* operands = static_cast<Ref*>(static_cast<void*>(base_ + nodes[i].inputs[1]));
+      for (uint32_t k = 0; k < nodes[i].operand_count; ++k) {
+        operands[k] = Resolve(operands[k], block);
+      }
+    }
     nodes[i].output = Resolve(nodes[i].output, block);
     nodes[i].scratch = Resolve(nodes[i].scratch, block);
+  }
+  for (uint32_t i = 0; ends_ != nullptr && i < graph->input_count + graph->output_count; ++i) {
+    ends_[i] = Resolve(ends_[i], block);
   }
   graph->nodes = nodes;
   graph->arena_base = base_;

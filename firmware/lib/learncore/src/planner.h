@@ -15,9 +15,9 @@ struct Slot {
   };
   uint32_t bytes;
   uint32_t offset;
-  uint16_t first;  // operator that writes it
-  uint16_t last;   // last operator that reads it
-  uint16_t source;
+  uint16_t first;   // operator that writes it
+  uint16_t last;    // last operator that reads it
+  uint16_t source;  // in the planner also: the slot that is placed next higher
   State state;
   bool placed;
 };

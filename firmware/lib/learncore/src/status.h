@@ -34,12 +34,14 @@ enum class Status : uint8_t {
   kBundleChecksum = 18,  // the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})
   kBundleMalformed = 19,  // the bundle on the board is malformed (section {a})
   kTailMismatch = 20,  // the tail takes {a} inputs, the backbone gives {b}
-  kModelTruncated = 32,  // the model in the bundle is truncated
-  kModelMalformed = 33,  // the model in the bundle is not a valid .tflite file
-  kModelUnsupportedOp = 34,  // the model uses an operator that the firmware does not have
-  kModelUnsupportedType = 35,  // the model is not full-integer int8
-  kModelUnsupportedShape = 36,  // the model uses a tensor shape that the firmware does not have
+  kModelTruncated = 32,  // the model in the bundle is truncated (operator {a}, tensor {b}; 65535: neither)
+  kModelMalformed = 33,  // the model in the bundle is not a valid .tflite file (operator {a}, tensor {b}; 65535: neither)
+  kModelUnsupportedOp = 34,  // operator {a} of the model is number {b} of the .tflite schema, which the firmware does not have, or not in this variant
+  kModelUnsupportedType = 35,  // operator {a} of the model has a tensor, number {b}, that is not int8, or a quantisation that the firmware does not have (65535: none)
+  kModelUnsupportedShape = 36,  // operator {a} of the model has a tensor, number {b}, of a shape that the firmware does not have (65535: none)
   kArenaTooSmall = 37,  // the bundle needs {a} bytes of arena, the board has {b}
+  kModelEnds = 38,  // the model has {a} inputs and {b} outputs, the firmware takes one of each
+  kModelBiasScale = 39,  // operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights
 };
 
 }  // namespace tinymia

@@ -8,12 +8,13 @@ namespace {
 // Generous for a microcontroller, small enough that loading a hostile file stays quick.
 constexpr uint32_t kMaxOperators = 512;
 constexpr uint32_t kMaxTensors = 4096;
+constexpr uint32_t kMaxOperands = 64;  // of one operator
 constexpr uint32_t kMaxFileBytes = 0x7fffffff;
 constexpr uint32_t kMaxTensorBytes = 1 << 23;  // sums of so many int8 fit in 32 bits
 
 }  // namespace
 
-Status TfliteModel::Open() {
+TINYMIA_AT_LOAD Status TfliteModel::Open(uint32_t graph_index) {
   if (buffer_.size() < 8) return buffer_.Fail(Status::kModelTruncated);
   if (buffer_.size() > kMaxFileBytes) return buffer_.Fail(Status::kModelUnsupportedShape);
   if (memcmp(buffer_.data() + 4, "TFL3", 4) != 0) return buffer_.Fail(Status::kModelMalformed);
@@ -24,23 +25,99 @@ Status TfliteModel::Open() {
   codes_ = model.Vector(1, 4);
   const FbVector graphs = model.Vector(2, 4);
   buffers_ = model.Vector(4, 4);
-  const FbTable graph = TableAt(&buffer_, graphs, 0);
+  const FbTable graph = TableAt(&buffer_, graphs, graph_index);
   tensors_ = graph.Vector(0, 4);
   const FbVector inputs = graph.Vector(1, 4);
   const FbVector outputs = graph.Vector(2, 4);
   operators_ = graph.Vector(3, 4);
   if (!buffer_.ok()) return status();
-  if (inputs.count != 1 || outputs.count != 1 || operators_.count > kMaxOperators ||
-      tensors_.count > kMaxTensors) {
+  graph_count_ = graphs.count;
+  input_count_ = inputs.count;
+  output_count_ = outputs.count;
+  if (operators_.count > kMaxOperators || tensors_.count > kMaxTensors) {
     return buffer_.Fail(Status::kModelUnsupportedShape);
   }
-  graph_count_ = graphs.count;
-  input_ = Int32At(inputs, 0);
-  output_ = Int32At(outputs, 0);
+  if (graph_index != 0) return status();
+  if (inputs.count - 1 >= kMaxEnds || outputs.count - 1 >= kMaxEnds) {
+    return buffer_.Fail(Status::kModelEnds);
+  }
+  const FbVector ends[2] = {inputs, outputs};
+  return FoldEnds(ends);
+}
+
+TINYMIA_AT_LOAD FbTable TfliteModel::TensorTable(int32_t index) {
+  last_tensor_ = index < 0 ? 0xFFFF : static_cast<uint32_t>(index);
+  if (index >= 0) return TableAt(&buffer_, tensors_, static_cast<uint32_t>(index));
+  buffer_.Fail(Status::kModelMalformed);
+  return FbTable();
+}
+
+TINYMIA_AT_LOAD TensorType TfliteModel::TypeOf(int32_t index) {
+  const FbTable table = TensorTable(index);
+  return table.present() ? static_cast<TensorType>(table.Scalar<int8_t>(1, 0))
+                         : TensorType::kFloat32;
+}
+
+// Whether `outer` holds the values of the int8 tensor `inner`, as floats or with 128 added.
+TINYMIA_AT_LOAD bool TfliteModel::SameNumbers(int32_t outer, int32_t inner) {
+  Tensor from, to;
+  if (ReadTensor(outer, &from) != Status::kOk || ReadTensor(inner, &to) != Status::kOk) {
+    return false;
+  }
+  if (to.type != TensorType::kInt8 || from.elements != to.elements) return false;
+  // (So little apart that 255 steps are the same number of steps.)
+  const float apart = from.scale - to.scale;
+  const bool same_scale = (apart < 0 ? -apart : apart) <= 1e-6f * to.scale;
+  return from.type == TensorType::kFloat32 ||
+         (from.type == TensorType::kUint8 && same_scale && from.zero_point == to.zero_point + 128);
+}
+
+TINYMIA_AT_LOAD Status TfliteModel::FoldEnds(const FbVector* ends) {
+  bool all_int8 = true;
+  for (uint32_t side = 0; side < 2; ++side) {
+    for (uint32_t e = 0; e < ends[side].count; ++e) {
+      ends_[side][e] = Int32At(ends[side], e);
+      all_int8 = all_int8 && TypeOf(ends_[side][e]) == TensorType::kInt8;
+    }
+  }
+  for (uint32_t i = 0; !all_int8 && buffer_.ok() && i < operators_.count; ++i) {
+    Operator op;
+    if (ReadOperator(i, &op) != Status::kOk) return status();
+    const bool quantizes = op.code == BuiltinOp::kQuantize || op.code == BuiltinOp::kDequantize;
+    if (!quantizes || op.inputs.count != 1 || op.outputs.count != 1) continue;
+    const int32_t tensors[2] = {Int32At(op.inputs, 0), Int32At(op.outputs, 0)};
+    for (uint32_t side = 0; side < 2; ++side) {
+      const int32_t outer = tensors[side];
+      const int32_t inner = tensors[1 - side];
+      for (uint32_t e = 0; e < ends[side].count; ++e) {
+        if (ends_[side][e] != outer || TypeOf(outer) == TensorType::kInt8) continue;
+        if (!SameNumbers(outer, inner) || folded_count_ == 2 * kMaxEnds) break;
+        // (Another reader of this input finds that nothing computes it, and is refused.)
+        ends_[side][e] = inner;
+        folded_[folded_count_++] = static_cast<uint16_t>(i);
+        break;
+      }
+    }
+  }
   return status();
 }
 
-Status TfliteModel::ReadShape(const FbTable& table, Tensor* tensor) {
+TINYMIA_AT_LOAD bool TfliteModel::Folded(uint32_t index, const Operator& op) {
+  for (uint32_t i = 0; i < folded_count_; ++i) {
+    if (folded_[i] == index) return true;
+  }
+  if (op.code == BuiltinOp::kCallOnce || op.code == BuiltinOp::kVarHandle ||
+      op.code == BuiltinOp::kAssignVariable) {
+    return true;
+  }
+  for (uint32_t i = 0; i < op.outputs.count; ++i) {
+    const TensorType type = TypeOf(Int32At(op.outputs, i));
+    if (type != TensorType::kInt32 && type != TensorType::kInt64) return false;
+  }
+  return buffer_.ok() && op.outputs.count > 0;
+}
+
+TINYMIA_AT_LOAD Status TfliteModel::ReadShape(const FbTable& table, Tensor* tensor) {
   const FbVector shape = table.Vector(0, 4);
   if (!buffer_.ok()) return status();
   if (shape.count > 4) return buffer_.Fail(Status::kModelUnsupportedShape);
@@ -57,7 +134,7 @@ Status TfliteModel::ReadShape(const FbTable& table, Tensor* tensor) {
   return status();
 }
 
-Status TfliteModel::ReadQuantization(const FbTable& table, Tensor* tensor) {
+TINYMIA_AT_LOAD Status TfliteModel::ReadQuantization(const FbTable& table, Tensor* tensor) {
   const FbTable quantization = table.Table(4);
   if (!quantization.present()) return status();
   tensor->scales = quantization.Vector(2, 4);
@@ -66,22 +143,25 @@ Status TfliteModel::ReadQuantization(const FbTable& table, Tensor* tensor) {
   if (quantization.Scalar<uint8_t>(4, 0) != 0) {  // a scheme other than affine
     return buffer_.Fail(Status::kModelUnsupportedType);
   }
-  for (uint32_t i = 0; buffer_.ok() && i < tensor->scales.count; ++i) {
-    const float scale = FloatAt(tensor->scales, i);
-    if (!IsFinite(scale) || scale < 0) return buffer_.Fail(Status::kModelMalformed);
-  }
-  for (uint32_t i = 0; buffer_.ok() && i < tensor->zero_points.count; ++i) {
-    const int64_t zero_point = buffer_.Read<int64_t>(tensor->zero_points.pos + 8 * i);
-    if (zero_point < INT8_MIN || zero_point > INT8_MAX) {
+  if (tensor->scales.count > 0) {
+    tensor->scale = FloatAt(tensor->scales, 0);
+    if (!IsFinite(tensor->scale) || tensor->scale < 0) {
       return buffer_.Fail(Status::kModelMalformed);
     }
-    if (i == 0) tensor->zero_point = static_cast<int32_t>(zero_point);
   }
-  if (tensor->scales.count > 0) tensor->scale = FloatAt(tensor->scales, 0);
+  if (tensor->zero_points.count > 0) {
+    const int64_t zero_point = buffer_.Read<int64_t>(tensor->zero_points.pos);
+    const int32_t lowest = tensor->type == TensorType::kUint8 ? 0 : INT8_MIN;
+    if (zero_point < lowest || zero_point > lowest + UINT8_MAX) {
+      const bool int8 = tensor->type == TensorType::kInt8;
+      return buffer_.Fail(int8 ? Status::kModelMalformed : Status::kModelUnsupportedType);
+    }
+    tensor->zero_point = static_cast<int32_t>(zero_point);
+  }
   return status();
 }
 
-Status TfliteModel::ReadData(const FbTable& table, Tensor* tensor) {
+TINYMIA_AT_LOAD Status TfliteModel::ReadData(const FbTable& table, Tensor* tensor) {
   const uint32_t index = table.Scalar<uint32_t>(2, 0);
   const bool variable = table.Scalar<uint8_t>(5, 0) != 0;
   const bool sparse = table.Field(6, 4) != 0;
@@ -98,16 +178,18 @@ Status TfliteModel::ReadData(const FbTable& table, Tensor* tensor) {
   return status();
 }
 
-Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
+TINYMIA_AT_LOAD Status TfliteModel::ReadKind(const FbTable& table, Tensor* tensor) {
   *tensor = Tensor();
-  if (index < 0) return buffer_.Fail(Status::kModelMalformed);
-  const FbTable table = TableAt(&buffer_, tensors_, static_cast<uint32_t>(index));
   if (ReadShape(table, tensor) != Status::kOk) return status();
   tensor->type = static_cast<TensorType>(table.Scalar<int8_t>(1, 0));
   uint32_t element_bytes = 4;
   switch (tensor->type) {
     case TensorType::kInt8:
+    case TensorType::kUint8:
       element_bytes = 1;
+      break;
+    case TensorType::kInt16:
+      element_bytes = 2;
       break;
     case TensorType::kInt32:
     case TensorType::kFloat32:
@@ -117,11 +199,22 @@ Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
   }
   tensor->bytes = tensor->elements * element_bytes;
   if (tensor->bytes > kMaxTensorBytes) return buffer_.Fail(Status::kModelUnsupportedShape);
-  if (ReadQuantization(table, tensor) != Status::kOk) return status();
-  return ReadData(table, tensor);
+  return ReadQuantization(table, tensor);
 }
 
-Status TfliteModel::ReadOperator(uint32_t index, Operator* op) {
+TINYMIA_AT_LOAD Status TfliteModel::ReadTensor(int32_t index, Tensor* tensor) {
+  const FbTable table = TensorTable(index);
+  return ReadKind(table, tensor) == Status::kOk ? ReadData(table, tensor) : status();
+}
+
+TINYMIA_AT_LOAD Status TfliteModel::ReadVariable(int32_t index, Tensor* tensor) {
+  const FbTable table = TensorTable(index);
+  if (ReadKind(table, tensor) != Status::kOk) return status();
+  const bool variable = table.Scalar<uint8_t>(5, 0) != 0;
+  return variable ? status() : buffer_.Fail(Status::kModelMalformed);
+}
+
+TINYMIA_AT_LOAD Status TfliteModel::ReadOperator(uint32_t index, Operator* op) {
   *op = Operator();
   const FbTable table = TableAt(&buffer_, operators_, index);
   const FbTable code = TableAt(&buffer_, codes_, table.Scalar<uint32_t>(0, 0));
@@ -132,7 +225,9 @@ Status TfliteModel::ReadOperator(uint32_t index, Operator* op) {
   op->outputs = table.Vector(2, 4);
   op->options_type = static_cast<OptionsType>(table.Scalar<uint8_t>(3, 0));
   op->options = table.Table(4);
-  if (buffer_.ok() && op->outputs.count != 1) return buffer_.Fail(Status::kModelUnsupportedShape);
+  if (buffer_.ok() && (op->inputs.count > kMaxOperands || op->outputs.count > kMaxOperands)) {
+    return buffer_.Fail(Status::kModelUnsupportedShape);
+  }
   return status();
 }
 

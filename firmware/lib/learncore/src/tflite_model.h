@@ -6,26 +6,72 @@
 #include "flatbuffer.h"
 #include "status.h"
 
+// What runs once, when a model is loaded: small rather than quick.
+#define TINYMIA_AT_LOAD __attribute__((cold))
+
 namespace tinymia {
 
-enum class TensorType : int8_t { kFloat32 = 0, kInt32 = 2, kInt8 = 9 };
+enum class TensorType : int8_t {
+  kFloat32 = 0,
+  kInt32 = 2,
+  kUint8 = 3,
+  kInt64 = 4,
+  kInt16 = 7,
+  kInt8 = 9
+};
 
 enum class BuiltinOp : int32_t {
   kAdd = 0,
   kAveragePool2d = 1,
+  kConcatenation = 2,
   kConv2d = 3,
   kDepthwiseConv2d = 4,
+  kDepthToSpace = 5,
+  kDequantize = 6,
   kFullyConnected = 9,
+  kLogistic = 14,
   kMaxPool2d = 17,
+  kMul = 18,
   kRelu = 19,
   kRelu6 = 21,
   kReshape = 22,
+  kResizeBilinear = 23,
   kSoftmax = 25,
+  kSpaceToDepth = 26,
+  kTanh = 28,
   kPad = 34,
+  kGather = 36,
+  kBatchToSpaceNd = 37,
+  kSpaceToBatchNd = 38,
+  kTranspose = 39,
   kMean = 40,
+  kSub = 41,
   kSqueeze = 43,
+  kUnidirectionalSequenceLstm = 44,
+  kStridedSlice = 45,
+  kSplit = 49,
+  kPrelu = 54,
+  kMaximum = 55,
+  kMinimum = 57,
   kPadV2 = 60,
+  kSlice = 65,
+  kTransposeConv = 67,
   kExpandDims = 70,
+  kSum = 74,
+  kReduceMax = 82,
+  kPack = 83,
+  kUnpack = 88,
+  kReduceMin = 89,
+  kResizeNearestNeighbor = 97,
+  kLeakyRelu = 98,
+  kSplitV = 102,
+  kQuantize = 114,
+  kHardSwish = 117,
+  kBatchMatmul = 126,
+  kCallOnce = 129,
+  kVarHandle = 142,
+  kReadVariable = 143,
+  kAssignVariable = 144,
 };
 
 // Members of the schema's BuiltinOptions union.
@@ -36,7 +82,23 @@ enum class OptionsType : uint8_t {
   kPool2d = 5,
   kFullyConnected = 8,
   kSoftmax = 9,
+  kConcatenation = 10,
   kAdd = 11,
+  kResizeBilinear = 15,
+  kMul = 21,
+  kGather = 23,
+  kReducer = 27,
+  kSub = 28,
+  kStridedSlice = 32,
+  kTransposeConv = 49,
+  kPack = 59,
+  kUnpack = 64,
+  kUnidirectionalSequenceLstm = 71,
+  kResizeNearestNeighbor = 74,
+  kLeakyRelu = 75,
+  kBatchMatmul = 101,
+  kCallOnce = 103,
+  kVarHandle = 111,
 };
 
 struct Tensor {
@@ -67,17 +129,31 @@ class TfliteModel {
  public:
   TfliteModel(const uint8_t* data, uint32_t size) : buffer_(data, size) {}
 
-  // Checks the file's outer structure. To be called first.
-  Status Open();
+  // Checks the file's outer structure. To be called first. Of graphs but the first, the ends are
+  // not read.
+  Status Open(uint32_t graph = 0);
 
-  uint32_t graph_count() const { return graph_count_; }  // only the first one is read
+  uint32_t graph_count() const { return graph_count_; }
+  uint32_t input_count() const { return input_count_; }
+  uint32_t output_count() const { return output_count_; }
   uint32_t tensor_count() const { return tensors_.count; }
   uint32_t operator_count() const { return operators_.count; }
-  int32_t input_tensor() const { return input_; }
-  int32_t output_tensor() const { return output_; }
+  // The int8 ends. A float input is taken behind its QUANTIZE, a float output before its
+  // DEQUANTIZE, and uint8 ends that are int8 with 128 added, too.
+  int32_t input_tensor(uint32_t i = 0) const { return ends_[0][i]; }
+  int32_t output_tensor(uint32_t i = 0) const { return ends_[1][i]; }
+  bool ends_folded() const { return folded_count_ > 0; }
+  // Whether nothing is left of an operator: such an end, or arithmetic on shapes, which are all
+  // known. Who needs its values as numbers refuses them, since they are no constants.
+  bool Folded(uint32_t index, const Operator& op);
 
-  // Reads and checks one tensor: shape, type, size, quantisation, constant data.
+  // Reads and checks one tensor: shape, type, size, the first scale and zero point, constant data.
+  // Further scales are checked by who reads them: there may be many, and a tensor is read often.
   Status ReadTensor(int32_t index, Tensor* tensor);
+  // The same of a variable, which has no data.
+  Status ReadVariable(int32_t index, Tensor* tensor);
+  // What was asked for last: where a refusal comes from.
+  uint32_t last_tensor() const { return last_tensor_; }
   Status ReadOperator(uint32_t index, Operator* op);
 
   // Element of a checked vector.
@@ -92,11 +168,19 @@ class TfliteModel {
     return buffer_.Read<int32_t>(tensor.data_pos + 4 * index);
   }
   const uint8_t* data() const { return buffer_.data(); }
+  uint32_t size() const { return buffer_.size(); }
   Status status() const { return buffer_.status(); }
 
  private:
+  static constexpr uint32_t kMaxEnds = 8;  // inputs, and outputs
+
+  FbTable TensorTable(int32_t index);
+  TensorType TypeOf(int32_t index);
+  Status FoldEnds(const FbVector* ends);
+  bool SameNumbers(int32_t outer, int32_t inner);
   Status ReadShape(const FbTable& table, Tensor* tensor);
   Status ReadQuantization(const FbTable& table, Tensor* tensor);
+  Status ReadKind(const FbTable& table, Tensor* tensor);
   Status ReadData(const FbTable& table, Tensor* tensor);
 
   FlatBuffer buffer_;
@@ -105,8 +189,12 @@ class TfliteModel {
   FbVector tensors_;
   FbVector operators_;
   uint32_t graph_count_ = 0;
-  int32_t input_ = -1;
-  int32_t output_ = -1;
+  uint32_t input_count_ = 0;
+  uint32_t output_count_ = 0;
+  uint32_t folded_count_ = 0;
+  uint16_t folded_[2 * kMaxEnds];  // operators at the ends
+  int32_t ends_[2][kMaxEnds];
+  uint32_t last_tensor_ = 0xFFFF;
 };
 
 }  // namespace tinymia

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymia.compat import StrEnum
 from tinymia.errors import StudyError
 from tinymia.statistics.epsilon import LEVEL, MIN_DEVICES, Profile
 from tinymia.wire.settings import TrainSettings

@@ -15,13 +15,20 @@ def _span(bounds: tuple[int, int]) -> str:
 def _settings(split: Split) -> str:
     nearest = split.nearest_samples
     apart = "none in one recording" if nearest is None else count(nearest)
-    return (
+    sizes = (
         f"The split is {split.kind}: {count(split.members)} members and on average "
-        f"{number(split.nonmembers, 1)} non-members a device, windows of {split.window_samples} "
-        f"samples in blocks of {split.block}, with at least {split.gap_samples} samples between "
-        f"two blocks; nearest samples of a member and a non-member: {apart}. Every draw is in "
-        f"{split.file}."
+        f"{number(split.nonmembers, 1)} non-members a device, "
     )
+    if split.gap_samples:
+        what = (
+            f"windows of {split.window_samples} samples in blocks of {split.block}, with at least "
+            f"{split.gap_samples} samples between two blocks; nearest samples of a member and a "
+            f"non-member: {apart}."
+        )
+    else:  # examples are cut from nothing
+        alone = split.block == 1
+        what = "each drawn by itself." if alone else f"drawn in groups of {split.block}."
+    return f"{sizes}{what} Every draw is in {split.file}."
 
 
 def view(results: Results) -> View | None:

@@ -12,11 +12,11 @@ independent mechanisms with one coin each are one mechanism with many.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tinymia.compat import StrEnum
 from tinymia.statistics.epsilon.numeric import (
     Bools,
     Floats,

@@ -64,16 +64,21 @@ inline FourValues FourChannelSums(const Patch& patch, int32_t channel) {
   constexpr int32_t kMaxPairs = 256;  // int8 values whose sum fits in 16 bits
   const int8_t* row = patch.first + channel;
   FourValues sums = {0, 0, 0, 0};
+  // A patch of one column is one of one row.
+  const bool upright = patch.columns == 1;
+  const int32_t rows = upright ? 1 : patch.rows;
+  const int32_t columns = upright ? patch.rows : patch.columns;
+  const int32_t step = upright ? patch.row_step : patch.column_step;
   uint32_t even = 0;
   uint32_t odd = 0;
   int32_t room = kMaxPairs;
-  for (int32_t y = 0; y < patch.rows; ++y, row += patch.row_step) {
+  for (int32_t y = 0; y < rows; ++y, row += patch.row_step) {
     const int8_t* at = row;
-    for (int32_t left = patch.columns; left > 0;) {
+    for (int32_t left = columns; left > 0;) {
       int32_t run = Min(left, room);
       left -= run;
       room -= run;
-      for (; run > 0; --run, at += patch.column_step) {
+      for (; run > 0; --run, at += step) {
         const uint32_t word = LoadWord(at);
         even = Sxtab16(even, word);
         odd = Sxtab16Odd(odd, word);

@@ -1,4 +1,5 @@
 // CONV_2D: every patch of the input becomes a column, then one matrix product.
+#include "kernels/dsp.h"
 #include "kernels/gemm.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
@@ -15,6 +16,211 @@ struct ConvParams {
   int32_t output_height, output_width, output_channels;
   int32_t stride_height, stride_width, dilation_height, dilation_width;
   int32_t pad_top, pad_left;
+  bool more_follows;  // the weights are not the end of the file
+
+  int32_t depth() const { return filter_height * filter_width * group_channels; }
+  bool point() const { return filter_height == 1 && filter_width == 1; }
+  // Whether patches must be gathered before they are packed.
+  bool gathered() const {
+    const bool dense = dilation_width == 1 && (group_channels == channels || filter_width == 1);
+    return !point() && (!dense || (group_channels & 3) != 0);
+  }
+};
+
+// Copies a few bytes: to call memcpy for them would take longer.
+inline int8_t* CopyBytes(int8_t* to, const int8_t* from, int32_t count) {
+  for (; count >= 4; count -= 4, to += 4, from += 4) StoreWord(to, LoadWord(from));
+  if (count == 0) return to;
+  *to++ = from[0];
+  if (count > 1) *to++ = from[1];
+  if (count > 2) *to++ = from[2];
+  return to;
+}
+
+// Copies rows of taps one behind the other. All but the last are copied by whole words, which may
+// read what follows in the image, and write what the next row overwrites.
+__attribute__((noinline)) void GatherRows(const int8_t* first, int32_t rows, int32_t bytes,
+                                          int32_t row_step, int8_t* to) {
+  for (; rows > 1; --rows, first += row_step, to += bytes) {
+    for (int32_t i = 0; i < bytes; i += 4) StoreWord(to + i, LoadWord(first + i));
+  }
+  CopyBytes(to, first, bytes);
+}
+
+// Packs patches of the input as columns.
+class Packer {
+ public:
+  // Bytes of scratch in which a patch is gathered.
+  static uint32_t RowBytes(const ConvParams& p) {
+    return p.gathered() ? PackedDepth(static_cast<uint32_t>(p.depth())) + 4 : 0;
+  }
+
+  Packer(const ConvParams& p, const int8_t* image, int16_t* columns, int8_t* row)
+      : p_(p), image_(image), columns_(columns), row_(row) {
+    patches_.rows = p.filter_height;
+    patches_.bytes = p.filter_width * p.group_channels;
+    // Where it does not fit, no two rows of taps are inside the image.
+    patches_.row_step = static_cast<int32_t>(static_cast<uint32_t>(p.dilation_height) *
+                                             static_cast<uint32_t>(p.width * p.channels));
+    patches_.zero_point = p.input_zero_point;
+    gathered_ = p.gathered();
+    const bool one_group = p.group_channels == p.channels;
+    dense_ = p.dilation_width == 1 && (one_group || p.filter_width == 1);
+    // Rows of the filter that follow one another in the image, too, are one.
+    whole_ = p.point() ||
+             (dense_ && one_group && (p.filter_height == 1 || patches_.row_step == patches_.bytes));
+    inside_y_ = InsideRange(p.pad_top, p.stride_height, p.dilation_height, p.filter_height,
+                            p.height, p.output_height);
+    inside_x_ = InsideRange(p.pad_left, p.stride_width, p.dilation_width, p.filter_width, p.width,
+                            p.output_width);
+    if (gathered_) memset(row + p.depth(), p.input_zero_point, 4);
+  }
+
+  // Packs all columns of a block.
+  __attribute__((noinline)) void Pack(const ColumnBlock& block) {
+    int32_t y = block.start / p_.output_width;
+    int32_t x = block.start % p_.output_width;
+    if (whole_ && PackWhole(block, y, x)) return;
+    if (gathered_ && PackRun(block, y, x)) return;
+    for (int32_t lane = 0; lane < block.lanes; ++lane) {
+      PackOne(y, x, lane, block.lanes);
+      if (++x == p_.output_width) {
+        x = 0;
+        ++y;
+      }
+    }
+  }
+
+ private:
+  // The outputs [first, first + count) of one axis whose taps are all in the image.
+  struct Range {
+    int32_t first;
+    uint32_t count;
+    bool Has(int32_t i) const { return static_cast<uint32_t>(i - first) < count; }
+  };
+  static Range InsideRange(int32_t pad, int32_t stride, int32_t dilation, int32_t filter,
+                           int32_t size, int32_t outputs) {
+    const int32_t first = pad == 0 ? 0 : Min((pad - 1) / stride + 1, outputs);
+    const int32_t room = size + pad - (filter - 1) * dilation;
+    const int32_t end = room < 1 ? 0 : Min((room - 1) / stride + 1, outputs);
+    return {first, static_cast<uint32_t>(Max<int32_t>(end - first, 0))};
+  }
+
+  // Of a point in the image.
+  const int8_t* At(int32_t y, int32_t x) const { return image_ + (y * p_.width + x) * p_.channels; }
+  // Of the first tap of an output all of whose taps are inside.
+  const int8_t* Origin(int32_t y, int32_t x) const {
+    return At(y * p_.stride_height - p_.pad_top, x * p_.stride_width - p_.pad_left);
+  }
+
+  // Patches that are in the image, in one piece each, and equally far from one another.
+  bool PackWhole(const ColumnBlock& block, int32_t y, int32_t x) {
+    const int32_t last = block.lanes - 1;
+    const bool all = p_.point() && p_.stride_width == 1 && p_.stride_height == 1;
+    const bool column = p_.output_width == 1 && p_.width == p_.filter_width;
+    if (!all && !column && x + last >= p_.output_width) return false;
+    const int32_t last_y = column ? y + last : y;
+    const int32_t last_x = all || column ? x : x + last;
+    if (!inside_y_.Has(y) || !inside_y_.Has(last_y)) return false;
+    if (!inside_x_.Has(x) || !inside_x_.Has(last_x)) return false;
+    int32_t step = 0;
+    if (last > 0) step = (column ? p_.stride_height * p_.width : p_.stride_width) * p_.channels;
+    PackColumns(Origin(y, x), step, p_.depth(), p_.input_zero_point, block.lanes, columns_);
+    return true;
+  }
+
+  // Patches side by side that are all in the image, and must be gathered.
+  bool PackRun(const ColumnBlock& block, int32_t y, int32_t x) {
+    const int32_t last = block.lanes - 1;
+    if (!dense_ || !inside_y_.Has(y) || !inside_x_.Has(x) || !inside_x_.Has(x + last)) return false;
+    if (x + last >= p_.output_width) return false;
+    if (last == 0) return false;
+    return PackGatheredBlock(patches_, Origin(y, x), p_.stride_width * p_.channels, row_, columns_);
+  }
+
+  void PackOne(int32_t y, int32_t x, int32_t lane, int32_t lanes) {
+    if (!dense_ || !inside_y_.Has(y) || !inside_x_.Has(x)) {
+      PackEdge(y, x, lane, lanes);
+    } else if (whole_) {
+      PackColumn(Origin(y, x), p_.depth(), p_.input_zero_point, lane, lanes, columns_);
+    } else if (!gathered_) {
+      const Inside inside = {0, patches_.rows, 0, patches_.bytes};
+      PackPatch(patches_, Origin(y, x), inside, lane, lanes, columns_);
+    } else {
+      GatherRows(Origin(y, x), patches_.rows, patches_.bytes, patches_.row_step, row_);
+      PackRow(lane, lanes);
+    }
+  }
+
+  void PackRow(int32_t lane, int32_t lanes) {
+    PackGathered(row_, p_.depth(), p_.input_zero_point, lane, lanes, columns_);
+  }
+
+  __attribute__((noinline)) void PackEdge(int32_t out_y, int32_t out_x, int32_t lane,
+                                          int32_t lanes) {
+    const int32_t y = out_y * p_.stride_height - p_.pad_top;
+    const int32_t x = out_x * p_.stride_width - p_.pad_left;
+    if (!dense_) {
+      GatherTaps(y, x);
+      PackRow(lane, lanes);
+      return;
+    }
+    Inside inside = {0, patches_.rows, 0, patches_.bytes};
+    const int32_t left = Clamp(-x, 0, p_.filter_width);
+    inside.left = left * p_.group_channels;
+    inside.right = Clamp(p_.width - x, left, p_.filter_width) * p_.group_channels;
+    const int32_t dilation = p_.dilation_height;
+    while (inside.top < inside.bottom && y + inside.top * dilation < 0) ++inside.top;
+    while (inside.bottom > inside.top && y + (inside.bottom - 1) * dilation >= p_.height) {
+      --inside.bottom;
+    }
+    const bool any = inside.top < inside.bottom && inside.left < inside.right;
+    const int8_t* first = any ? At(y + inside.top * dilation, x + left) : image_;
+    if (!any) inside.bottom = inside.top;
+    if (!gathered_) {
+      PackPatch(patches_, first, inside, lane, lanes, columns_);
+      return;
+    }
+    GatherPadded(first, inside);
+    PackRow(lane, lanes);
+  }
+
+  // Copies a patch to `row_`, row of taps by row of taps, padded with the zero point.
+  void GatherPadded(const int8_t* first, const Inside& inside) {
+    const Patches& q = patches_;
+    memset(row_, q.zero_point, static_cast<size_t>(q.rows * q.bytes));
+    int8_t* to = row_ + inside.top * q.bytes + inside.left;
+    for (int32_t y = inside.top; y < inside.bottom; ++y, first += q.row_step, to += q.bytes) {
+      CopyBytes(to, first, inside.right - inside.left);
+    }
+  }
+
+  // The same tap by tap.
+  void GatherTaps(int32_t origin_y, int32_t origin_x) {
+    int8_t* to = row_;
+    const size_t bytes = static_cast<size_t>(p_.group_channels);
+    for (int32_t ky = 0; ky < p_.filter_height; ++ky) {
+      const int32_t y = origin_y + ky * p_.dilation_height;
+      for (int32_t kx = 0; kx < p_.filter_width; ++kx, to += bytes) {
+        const int32_t x = origin_x + kx * p_.dilation_width;
+        if (y >= 0 && y < p_.height && x >= 0 && x < p_.width) {
+          memcpy(to, image_ + (y * p_.width + x) * p_.channels, bytes);
+        } else {
+          memset(to, p_.input_zero_point, bytes);
+        }
+      }
+    }
+  }
+
+  const ConvParams& p_;
+  const int8_t* image_;
+  int16_t* columns_;
+  int8_t* row_;
+  Patches patches_;
+  Range inside_y_, inside_x_;
+  bool dense_;
+  bool whole_;
+  bool gathered_;
 };
 
 Status Prepare(PrepareContext* context) {
@@ -67,45 +273,13 @@ Status Prepare(PrepareContext* context) {
   p.input_zero_point = input.zero_point;
   const uint32_t depth = filter.elements / static_cast<uint32_t>(p.output_channels);
   status = PrepareRequantization(context, input, filter, output, 0, depth,
-                                 options.Scalar<int8_t>(3, 0), false, &p.requantization);
+                                 options.Scalar<int8_t>(3, 0), false, false, &p.requantization);
   if (status != Status::kOk) return status;
-  context->RequestScratch(ColumnBytes(depth) + depth);
+  p.more_follows = context->model()->size() - filter.data_pos - filter.bytes >= 3;
+  const uint32_t positions = static_cast<uint32_t>(p.output_height * p.output_width);
+  context->RequestScratch(ColumnBytes(depth, positions) + Packer::RowBytes(p));
   context->SaveParams(p);
   return Status::kOk;
-}
-
-// Copies one patch to `row`, padded with the zero point. Points into the input instead where the
-// patch lies there in one piece.
-const int8_t* GatherPatch(const ConvParams& p, const int8_t* image, int32_t first_channel,
-                          int32_t out_y, int32_t out_x, int8_t* row) {
-  const int32_t origin_y = out_y * p.stride_height - p.pad_top;
-  const int32_t origin_x = out_x * p.stride_width - p.pad_left;
-  const bool inside = origin_y >= 0 && origin_x >= 0 &&
-                      origin_y + (p.filter_height - 1) * p.dilation_height < p.height &&
-                      origin_x + (p.filter_width - 1) * p.dilation_width < p.width;
-  const bool whole_rows = p.filter_width == p.width || p.filter_height == 1;
-  const bool dense = (p.dilation_height == 1 || p.filter_height == 1) &&
-                     (p.dilation_width == 1 || p.filter_width == 1);
-  const bool one_group = p.group_channels == p.channels;
-  const bool one_point = p.filter_height == 1 && p.filter_width == 1;
-  if (inside && (one_point || (whole_rows && dense && one_group))) {
-    return image + (origin_y * p.width + origin_x) * p.channels + first_channel;
-  }
-  int8_t* to = row;
-  const size_t bytes = static_cast<size_t>(p.group_channels);
-  for (int32_t ky = 0; ky < p.filter_height; ++ky) {
-    const int32_t y = origin_y + ky * p.dilation_height;
-    for (int32_t kx = 0; kx < p.filter_width; ++kx) {
-      const int32_t x = origin_x + kx * p.dilation_width;
-      if (y >= 0 && y < p.height && x >= 0 && x < p.width) {
-        memcpy(to, image + (y * p.width + x) * p.channels + first_channel, bytes);
-      } else {
-        memset(to, p.input_zero_point, bytes);
-      }
-      to += bytes;
-    }
-  }
-  return row;
 }
 
 void Eval(const EvalContext& context, const Node& node) {
@@ -113,12 +287,14 @@ void Eval(const EvalContext& context, const Node& node) {
   const int8_t* input = context.Input(node, 0);
   int8_t* output = context.Output(node);
   int16_t* columns = context.Scratch<int16_t>(node);
-  const int32_t depth = p.filter_height * p.filter_width * p.group_channels;
-  int8_t* row = context.Scratch<int8_t>(node) + ColumnBytes(static_cast<uint32_t>(depth));
+  const int32_t depth = p.depth();
   const int32_t positions = p.output_height * p.output_width;
+  int8_t* row = context.Scratch<int8_t>(node) +
+                ColumnBytes(static_cast<uint32_t>(depth), static_cast<uint32_t>(positions));
   const int32_t groups = p.channels / p.group_channels;
   const int32_t image_bytes = p.height * p.width * p.channels;
   const BiasReader bias(context, p.requantization.bias);
+  const ScaleReader scales(context, p.requantization);
 
   GemmLayer layer;
   layer.requantization = &p.requantization;
@@ -129,19 +305,12 @@ void Eval(const EvalContext& context, const Node& node) {
       const int32_t first = group * layer.rows;
       layer.weights = context.Const<int8_t>(p.weights) + first * depth;
       layer.bias = bias.From(first);
-      layer.multipliers = context.Const<FixedMultiplier>(p.requantization.channels) + first;
+      layer.scales = scales.From(first);
+      layer.more_follows = p.more_follows || group + 1 < groups;
+      Packer packer(p, input + group * p.group_channels, columns, row);
       for (int32_t done = 0; done < positions;) {
         const ColumnBlock block = NextBlock(done, positions);
-        int32_t y = block.start / p.output_width;
-        int32_t x = block.start % p.output_width;
-        for (int32_t lane = 0; lane < block.lanes; ++lane) {
-          const int8_t* patch = GatherPatch(p, input, group * p.group_channels, y, x, row);
-          PackColumn(patch, depth, p.input_zero_point, lane, block.lanes, columns);
-          if (++x == p.output_width) {
-            x = 0;
-            ++y;
-          }
-        }
+        packer.Pack(block);
         MultiplyColumns(layer, columns, block.lanes,
                         output + block.start * p.output_channels + first, p.output_channels);
         done = block.start + block.lanes;

@@ -19,12 +19,17 @@ inline uint32_t LoadWord(const void* from) {
   memcpy(&word, from, sizeof(word));
   return word;
 }
+inline void StoreWord(void* to, uint32_t word) { memcpy(to, &word, sizeof(word)); }
 
 #if defined(TINYMIA_DSP_NATIVE)
 
-// Two words at once, at a multiple of 4.
-inline void StorePair(void* to, uint32_t first, uint32_t second) {
-  asm volatile("strd %0, %1, [%2]" : : "r"(first), "r"(second), "r"(to) : "memory");
+// Two words at once, at a multiple of 4, which is then moved on.
+template <int32_t kStep>
+inline void StorePair(int16_t** to, uint32_t first, uint32_t second) {
+  asm volatile("strd %1, %2, [%0], %3"
+               : "+r"(*to)
+               : "r"(first), "r"(second), "n"(kStep * static_cast<int32_t>(sizeof(int16_t)))
+               : "memory");
 }
 // Sign-extends bytes 0 and 2 to halfwords.
 inline uint32_t Sxtb16(uint32_t a) {
@@ -49,6 +54,18 @@ inline uint32_t Sxtab16Odd(uint32_t base, uint32_t a) {
   asm("sxtab16 %0, %1, %2, ror #8" : "=r"(r) : "r"(base), "r"(a));
   return r;
 }
+// a.low, b.low << 16
+inline uint32_t Pkhbt(uint32_t a, uint32_t b) {
+  uint32_t r;
+  asm("pkhbt %0, %1, %2, lsl #16" : "=r"(r) : "r"(a), "r"(b));
+  return r;
+}
+// a.high >> 16, b.high
+inline uint32_t Pkhtb(uint32_t a, uint32_t b) {
+  uint32_t r;
+  asm("pkhtb %0, %1, %2, asr #16" : "=r"(r) : "r"(b), "r"(a));
+  return r;
+}
 // sum + a.low * b.low + a.high * b.high
 inline int32_t Smlad(uint32_t a, uint32_t b, int32_t sum) {
   int32_t r;
@@ -67,10 +84,11 @@ inline int32_t Smlatt(uint32_t a, uint32_t b, int32_t sum) {
   asm("smlatt %0, %1, %2, %3" : "=r"(r) : "r"(a), "r"(b), "r"(sum));
   return r;
 }
-// a * b / 2^32, rounded to nearest, ties upwards.
-inline int32_t Smmulr(int32_t a, int32_t b) {
+// a * b / 2^32 for a b of at least 2^31, rounded to nearest, ties upwards. The instruction takes b
+// for a number that is less by 2^32, which `a` makes up for.
+inline int32_t MultiplyHigh(int32_t a, uint32_t b) {
   int32_t r;
-  asm("smmulr %0, %1, %2" : "=r"(r) : "r"(a), "r"(b));
+  asm("smmlar %0, %1, %2, %1" : "=r"(r) : "r"(a), "r"(b));
   return r;
 }
 inline int32_t SaturateToInt8(int32_t a) {
@@ -87,9 +105,11 @@ inline uint32_t MaxBytes(uint32_t a, uint32_t b) {
 
 #else
 
-inline void StorePair(void* to, uint32_t first, uint32_t second) {
+template <int32_t kStep>
+inline void StorePair(int16_t** to, uint32_t first, uint32_t second) {
   const uint32_t both[2] = {first, second};
-  memcpy(to, both, sizeof(both));
+  memcpy(*to, both, sizeof(both));
+  *to += kStep;
 }
 inline int32_t LowHalf(uint32_t a) { return static_cast<int16_t>(a & 0xffff); }
 inline int32_t HighHalf(uint32_t a) { return static_cast<int16_t>(a >> 16); }
@@ -98,6 +118,8 @@ inline uint32_t Halves(int32_t low, int32_t high) {
 }
 inline int32_t ByteOf(uint32_t a, int32_t i) { return static_cast<int8_t>((a >> (8 * i)) & 0xff); }
 
+inline uint32_t Pkhbt(uint32_t a, uint32_t b) { return Halves(LowHalf(a), LowHalf(b)); }
+inline uint32_t Pkhtb(uint32_t a, uint32_t b) { return Halves(HighHalf(a), HighHalf(b)); }
 inline uint32_t Sxtb16(uint32_t a) { return Halves(ByteOf(a, 0), ByteOf(a, 2)); }
 inline uint32_t Sxtb16Odd(uint32_t a) { return Halves(ByteOf(a, 1), ByteOf(a, 3)); }
 inline uint32_t Sxtab16(uint32_t base, uint32_t a) {
@@ -106,15 +128,20 @@ inline uint32_t Sxtab16(uint32_t base, uint32_t a) {
 inline uint32_t Sxtab16Odd(uint32_t base, uint32_t a) {
   return Halves(LowHalf(base) + ByteOf(a, 1), HighHalf(base) + ByteOf(a, 3));
 }
-inline int32_t Smlabb(uint32_t a, uint32_t b, int32_t sum) { return sum + LowHalf(a) * LowHalf(b); }
+inline int32_t Accumulate(int32_t sum, int32_t product) {
+  return static_cast<int32_t>(static_cast<uint32_t>(sum) + static_cast<uint32_t>(product));
+}
+inline int32_t Smlabb(uint32_t a, uint32_t b, int32_t sum) {
+  return Accumulate(sum, LowHalf(a) * LowHalf(b));
+}
 inline int32_t Smlatt(uint32_t a, uint32_t b, int32_t sum) {
-  return sum + HighHalf(a) * HighHalf(b);
+  return Accumulate(sum, HighHalf(a) * HighHalf(b));
 }
 inline int32_t Smlad(uint32_t a, uint32_t b, int32_t sum) {
   return Smlatt(a, b, Smlabb(a, b, sum));
 }
-inline int32_t Smmulr(int32_t a, int32_t b) {
-  return static_cast<int32_t>((static_cast<int64_t>(a) * b + INT64_C(0x80000000)) >> 32);
+inline int32_t MultiplyHigh(int32_t a, uint32_t b) {
+  return static_cast<int32_t>((a * static_cast<int64_t>(b) + INT64_C(0x80000000)) >> 32);
 }
 inline int32_t SaturateToInt8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
 inline uint32_t MaxBytes(uint32_t a, uint32_t b) {

@@ -11,6 +11,7 @@ struct FullyConnectedParams {
   Ref weights;
   int32_t input_zero_point;
   int32_t batches, depth, rows;
+  bool more_follows;  // the weights are not the end of the file
 };
 
 Status Prepare(PrepareContext* context) {
@@ -38,10 +39,12 @@ Status Prepare(PrepareContext* context) {
   p.weights = kInModel | filter.data_pos;
   p.input_zero_point = input.zero_point;
   const uint32_t depth = static_cast<uint32_t>(p.depth);
-  status = PrepareRequantization(context, input, filter, output, 0, depth,
-                                 options.Scalar<int8_t>(0, 0), true, &p.requantization);
+  status =
+      PrepareRequantization(context, input, filter, output, 0, depth, options.Scalar<int8_t>(0, 0),
+                            true, batches < kBlock, &p.requantization);
   if (status != Status::kOk) return status;
-  context->RequestScratch(ColumnBytes(depth));
+  p.more_follows = context->model()->size() - filter.data_pos - filter.bytes >= 3;
+  context->RequestScratch(ColumnBytes(depth, batches));
   context->SaveParams(p);
   return Status::kOk;
 }
@@ -54,17 +57,16 @@ void Eval(const EvalContext& context, const Node& node) {
   const GemmLayer layer = {
       context.Const<int8_t>(p.weights),
       BiasReader(context, p.requantization.bias),
-      context.Const<FixedMultiplier>(p.requantization.channels),
+      ScaleReader(context, p.requantization),
       &p.requantization,
       p.rows,
       p.depth,
+      p.more_follows,
   };
   for (int32_t done = 0; done < p.batches;) {
     const ColumnBlock block = NextBlock(done, p.batches);
-    for (int32_t lane = 0; lane < block.lanes; ++lane) {
-      const int8_t* row = input + (block.start + lane) * p.depth;
-      PackColumn(row, p.depth, p.input_zero_point, lane, block.lanes, columns);
-    }
+    PackColumns(input + block.start * p.depth, p.depth, p.depth, p.input_zero_point, block.lanes,
+                columns);
     MultiplyColumns(layer, columns, block.lanes, output + block.start * p.rows, p.rows);
     done = block.start + block.lanes;
   }

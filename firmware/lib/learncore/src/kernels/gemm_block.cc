@@ -1,111 +1,228 @@
 #include "kernels/gemm_block.h"
 
+#include "kernels/gemm.h"
 #include "kernels/requantize.h"
 
 #if defined(TINYMIA_DSP_NATIVE)
 
 namespace tinymia {
 
-static_assert(offsetof(BlockRows, bias_step) == 12 && offsetof(BlockRows, columns) == 16 &&
-                  offsetof(BlockRows, doubled_zero_point) == 24 &&
-                  offsetof(BlockRows, weights_back) == 32 && offsetof(BlockRows, min) == 40 &&
-                  offsetof(BlockRows, weights) == 48,
+static_assert(kBlock == 6 && offsetof(BlockRows, output_end) == 24 &&
+                  offsetof(BlockRows, columns) == 32 && offsetof(BlockRows, columns_end) == 40 &&
+                  offsetof(BlockRows, zero_point) == 44 && offsetof(BlockRows, min) == 48 &&
+                  offsetof(BlockRows, finish) == 56 && offsetof(BlockRows, weights) == 60,
               "MultiplyRows has these offsets built in");
 
 // clang-format off
 
-// r0..r3: the sums of the four columns. r4..r7: elements of two columns. r8, r9: four weights.
-// r10: weights. r11: columns. r12: groups left. lr: the argument.
-#define TINYMIA_GROUP          \
-  "ldr r8, [r10], #4\n\t"      \
-  "ldmia r11!, {r4-r7}\n\t"    \
-  "sxtb16 r9, r8\n\t"          \
-  "sxtb16 r8, r8, ror #8\n\t"  \
-  "smlad r0, r4, r9, r0\n\t"   \
-  "smlad r0, r5, r8, r0\n\t"   \
-  "smlad r1, r6, r9, r1\n\t"   \
-  "smlad r1, r7, r8, r1\n\t"   \
-  "ldmia r11!, {r4-r7}\n\t"    \
-  "smlad r2, r4, r9, r2\n\t"   \
-  "smlad r2, r5, r8, r2\n\t"   \
-  "smlad r3, r6, r9, r3\n\t"   \
-  "smlad r3, r7, r8, r3\n\t"
+// r0..r5: the sums of the six columns. r6..r9: elements of two columns. r10, r11: four weights.
+// r12: weights. lr: columns. All else is on the stack. 18 instructions for 24 products.
+#define TINYMIA_PAIR(a, b)                      \
+  "ldmia lr!, {r6-r9}\n\t"                      \
+  "smlad " a ", r6, r11, " a "\n\t"             \
+  "smlad " a ", r7, r10, " a "\n\t"             \
+  "smlad " b ", r8, r11, " b "\n\t"             \
+  "smlad " b ", r9, r10, " b "\n\t"
 
-// FastMultiplier::Apply with r7 = multiplier, r8 = shift, r9 = addend, then to int8.
-#define TINYMIA_SCALE(sum)                      \
-  "lsls " sum ", " sum ", #1\n\t"               \
-  "smmulr " sum ", " sum ", r7\n\t"             \
-  "add " sum ", " sum ", " sum ", asr #31\n\t"  \
-  "add " sum ", r9\n\t"                         \
-  "asrs " sum ", r8\n\t"                        \
+#define TINYMIA_GROUP                           \
+  "ldr.w r10, [r12], #4\n\t"                    \
+  "sxtb16 r11, r10\n\t"                         \
+  "sxtb16 r10, r10, ror #8\n\t"                 \
+  TINYMIA_PAIR("r0", "r1")                      \
+  TINYMIA_PAIR("r2", "r3")                      \
+  TINYMIA_PAIR("r4", "r5")
+
+// The first group of a row: r5 holds the bias, which all sums start from.
+#define TINYMIA_FIRST_PAIR(a, b)                \
+  "ldmia lr!, {r6-r9}\n\t"                      \
+  "smlad " a ", r6, r11, r5\n\t"               \
+  "smlad " a ", r7, r10, " a "\n\t"             \
+  "smlad " b ", r8, r11, r5\n\t"               \
+  "smlad " b ", r9, r10, " b "\n\t"
+
+// ApplyQuick with r9 = doubled multiplier, lr = -2^(31 - shift), r10 = zero point, then to int8. The
+// second product is the shift, rounded.
+#define TINYMIA_HIGH(sum)  "smmlar " sum ", " sum ", r9, " sum "\n\t"
+#define TINYMIA_SIGN(sum)  "add.w " sum ", " sum ", " sum ", asr #31\n\t"
+#define TINYMIA_SHIFT(sum)                      \
+  "smmlsr " sum ", " sum ", lr, r10\n\t"       \
   "ssat " sum ", #8, " sum "\n\t"
-
-#define TINYMIA_CLAMP(sum)   \
-  "cmp " sum ", r4\n\t"      \
-  "it lt\n\t"                \
-  "movlt " sum ", r4\n\t"    \
-  "cmp " sum ", r5\n\t"      \
-  "it gt\n\t"                \
-  "movgt " sum ", r5\n\t"
+#define TINYMIA_CLAMP(sum)                      \
+  "cmp " sum ", r9\n\t"                         \
+  "it lt\n\t"                                   \
+  "movlt " sum ", r9\n\t"                       \
+  "cmp " sum ", lr\n\t"                         \
+  "it gt\n\t"                                   \
+  "movgt " sum ", lr\n\t"
+#define TINYMIA_CUT(sum)    TINYMIA_HIGH(sum) TINYMIA_SHIFT(sum)
+#define TINYMIA_ROUND(sum)  TINYMIA_HIGH(sum) TINYMIA_SIGN(sum) TINYMIA_SHIFT(sum)
+#define TINYMIA_ALL(step)                       \
+  step("r0") step("r1") step("r2") step("r3") step("r4") step("r5")
 
 // In assembly for the loads of four words at once, which compilers do not form, and because a row
-// needs all registers: 13 instructions for 16 products.
-__attribute__((naked)) void MultiplyRows(BlockRows* /*rows*/) {
+// needs all registers. Behind the first group a row enters the chain of eight so that it leaves at
+// the chain's end.
+__attribute__((naked)) void MultiplyRows(const BlockRows* /*rows*/) {
   asm volatile(
       "push {r4-r11, lr}\n\t"
-      "mov lr, r0\n\t"
-      "ldr r10, [lr, #48]\n\t"
+      "sub sp, #68\n\t"
+      "mov r1, sp\n\t"
+      "ldmia r0!, {r4-r11}\n\t"
+      // Shifts are told from outputs, which advance as they do.
+      "sub r8, r8, r6\n\t"
+      "stmia r1!, {r4-r11}\n\t"
+      "ldmia r0, {r4-r11}\n\t"
+      // The other groups of a row modulo eight: 48 bytes of columns and 72 of code each.
+      "sub r2, r6, r4\n\t"
+      "mov r3, #48\n\t"
+      "udiv r2, r2, r3\n\t"
+      "adr.w r3, 4f\n\t"
+      "cmp r2, #9\n\t"
+      "it hi\n\t"
+      "adrhi.w r3, 3f\n\t"
+      "orr r3, r3, #1\n\t"
+      "str r3, [sp, #64]\n\t"
+      "subs r2, r2, #1\n\t"
+      "rsb r2, r2, #0\n\t"
+      "and r2, r2, #7\n\t"
+      "it eq\n\t"
+      "moveq r2, #8\n\t"
+      "add r2, r2, r2, lsl #3\n\t"
+      "adr.w r5, 2f\n\t"
+      "add r5, r5, r2, lsl #3\n\t"
+      "orr r5, r5, #1\n\t"
+      "mov r12, r11\n\t"
+      "mov r11, r10\n\t"
+      // Where the sums become outputs.
+      "cmp r10, #0\n\t"
+      "ite eq\n\t"
+      "adreq.w r10, 5f\n\t"
+      "adrne.w r10, 7f\n\t"
+      "orr r10, r10, #1\n\t"
+      "stmia r1, {r4-r11}\n\t"
+      "ldr r6, [sp]\n\t"
       "1:\n\t"
-      "ldr r0, [lr]\n\t"
-      "ldrd r11, r12, [lr, #16]\n\t"
-      "ldr r0, [r0]\n\t"
-      "mov r1, r0\n\t"
-      "mov r2, r0\n\t"
-      "mov r3, r0\n\t"
-      "lsrs r12, r12, #1\n\t"
-      "bcc 2f\n\t"
-      TINYMIA_GROUP
-      "beq 3f\n\t"
+      "ldr r5, [r6]\n\t"
+      "ldr.w lr, [sp, #32]\n\t"
+      "ldr.w r10, [r12], #4\n\t"
+      "sxtb16 r11, r10\n\t"
+      "sxtb16 r10, r10, ror #8\n\t"
+      TINYMIA_FIRST_PAIR("r0", "r1")
+      TINYMIA_FIRST_PAIR("r2", "r3")
+      TINYMIA_FIRST_PAIR("r4", "r5")
+      "ldr.w pc, [sp, #36]\n\t"
+      ".balign 4\n\t"
       "2:\n\t"
-      TINYMIA_GROUP
-      TINYMIA_GROUP
-      "subs r12, r12, #1\n\t"
-      "bne 2b\n\t"
+      TINYMIA_GROUP TINYMIA_GROUP TINYMIA_GROUP TINYMIA_GROUP
+      TINYMIA_GROUP TINYMIA_GROUP TINYMIA_GROUP TINYMIA_GROUP
+      "ldr.w pc, [sp, #64]\n\t"
+      ".balign 4\n\t"
       "3:\n\t"
-      "ldmia lr, {r4, r5, r6, r12}\n\t"
-      "ldrd r7, r8, [r5], #8\n\t"
-      "ldrd r9, r11, [lr, #24]\n\t"
-      "add r4, r4, r12\n\t"
-      "mvn r12, r8\n\t"
-      "rsb r8, r8, #0\n\t"
-      "lsl r9, r9, r12\n\t"
-      "add r12, r6, #1\n\t"
-      "stmia lr, {r4, r5, r12}\n\t"
-      TINYMIA_SCALE("r0")
-      TINYMIA_SCALE("r1")
-      TINYMIA_SCALE("r2")
-      TINYMIA_SCALE("r3")
-      "ldr r4, [lr, #52]\n\t"
-      "cbnz r4, 5f\n\t"
+      "ldr r6, [sp, #40]\n\t"
+      "cmp lr, r6\n\t"
+      "bne.w 2b\n\t"
+      ".balign 4\n\t"
       "4:\n\t"
-      "strb r0, [r6]\n\t"
-      "strb r1, [r6, r11]\n\t"
-      "add r6, r6, r11, lsl #1\n\t"
-      "strb r2, [r6]\n\t"
-      "strb r3, [r6, r11]\n\t"
-      "ldrd r4, r5, [lr, #32]\n\t"
-      "sub r10, r10, r4\n\t"
-      "subs r5, r5, #1\n\t"
-      "str r5, [lr, #36]\n\t"
-      "bne 1b\n\t"
-      "pop {r4-r11, pc}\n\t"
+      "ldmia.w sp, {r6-r11}\n\t"
+      "add r6, r9\n\t"
+      "ldr.w r9, [r7], #4\n\t"
+      "ldrsb.w r10, [r8, r10]\n\t"
+      "mov.w lr, #0x80000000\n\t"
+      "asr.w lr, lr, r10\n\t"
+      "ldr.w r10, [sp, #44]\n\t"
+      "ldr.w pc, [sp, #56]\n\t"
+      ".balign 4\n\t"
       "5:\n\t"
-      "ldrd r4, r5, [lr, #40]\n\t"
-      TINYMIA_CLAMP("r0")
-      TINYMIA_CLAMP("r1")
-      TINYMIA_CLAMP("r2")
-      TINYMIA_CLAMP("r3")
-      "b 4b\n\t");
+      TINYMIA_ALL(TINYMIA_CUT)
+      "6:\n\t"
+      "strb.w r0, [r8]\n\t"
+      "strb.w r1, [r8, r11]\n\t"
+      "add r0, r8, r11, lsl #1\n\t"
+      "strb r2, [r0]\n\t"
+      "strb.w r3, [r0, r11]\n\t"
+      "add r0, r0, r11, lsl #1\n\t"
+      "strb r4, [r0]\n\t"
+      "strb.w r5, [r0, r11]\n\t"
+      "add r8, r8, #1\n\t"
+      "stmia.w sp, {r6-r8}\n\t"
+      "ldrd r0, r1, [sp, #24]\n\t"
+      "sub.w r12, r12, r1\n\t"
+      "cmp r8, r0\n\t"
+      "bne.w 1b\n\t"
+      "add sp, #68\n\t"
+      "pop {r4-r11, pc}\n\t"
+      ".balign 4\n\t"
+      "7:\n\t"
+      TINYMIA_ALL(TINYMIA_ROUND)
+      "ldr.w r10, [sp, #60]\n\t"
+      "cmp r10, #2\n\t"
+      "bne.w 6b\n\t"
+      "ldrd r9, lr, [sp, #48]\n\t"
+      TINYMIA_ALL(TINYMIA_CLAMP)
+      "b.w 6b\n\t");
+}
+
+// r0, r1: sums. r2..r5: eight elements. r6, r7, r8: weights. r9, r10: two rows. r11: column.
+#define TINYMIA_HALF(sum, row)                  \
+  "ldrd r6, r7, [" row "], #8\n\t"              \
+  "sxtb16 r8, r6\n\t"                           \
+  "sxtb16 r6, r6, ror #8\n\t"                   \
+  "smlad " sum ", r2, r8, " sum "\n\t"          \
+  "smlad " sum ", r3, r6, " sum "\n\t"          \
+  "sxtb16 r8, r7\n\t"                           \
+  "sxtb16 r7, r7, ror #8\n\t"                   \
+  "smlad " sum ", r4, r8, " sum "\n\t"          \
+  "smlad " sum ", r5, r7, " sum "\n\t"
+
+#define TINYMIA_EIGHT                           \
+  "ldmia.w r11!, {r2-r5}\n\t"                   \
+  TINYMIA_HALF("r0", "r9")                      \
+  TINYMIA_HALF("r1", "r10")
+
+#define TINYMIA_FOUR(sum, row)                  \
+  "ldr r6, [" row "]\n\t"                       \
+  "sxtb16 r8, r6\n\t"                           \
+  "sxtb16 r6, r6, ror #8\n\t"                   \
+  "smlad " sum ", r2, r8, " sum "\n\t"          \
+  "smlad " sum ", r3, r6, " sum "\n\t"
+
+// Of the chain of four times eight products a row of any length leaves at the end; the last four
+// products of an odd number of groups come behind it.
+__attribute__((naked)) uint64_t MultiplyTwoRows(const int8_t* /*weights*/, int32_t /*depth*/,
+                                                const int16_t* /*column*/) {
+  asm volatile(
+      "push {r4-r11, lr}\n\t"
+      "mov r9, r0\n\t"
+      "add r10, r0, r1\n\t"
+      "mov r11, r2\n\t"
+      "mov r2, r1\n\t"
+      "mov r0, #0\n\t"
+      "mov r1, #0\n\t"
+      "and lr, r2, #4\n\t"
+      "lsrs r2, r2, #3\n\t"
+      "beq 3f\n\t"
+      "add r12, r11, r2, lsl #4\n\t"
+      "rsb r2, r2, #0\n\t"
+      "and r2, r2, #3\n\t"
+      "mov r3, #76\n\t"
+      "mul r2, r2, r3\n\t"
+      "adr.w r3, 2f\n\t"
+      "add r3, r3, r2\n\t"
+      "orr r3, r3, #1\n\t"
+      "bx r3\n\t"
+      ".balign 4\n\t"
+      "2:\n\t"
+      TINYMIA_EIGHT TINYMIA_EIGHT TINYMIA_EIGHT TINYMIA_EIGHT
+      "cmp r11, r12\n\t"
+      "bne.w 2b\n\t"
+      "3:\n\t"
+      "cmp lr, #0\n\t"
+      "beq 4f\n\t"
+      "ldrd r2, r3, [r11]\n\t"
+      TINYMIA_FOUR("r0", "r9")
+      TINYMIA_FOUR("r1", "r10")
+      "4:\n\t"
+      "pop {r4-r11, pc}\n\t");
 }
 
 // clang-format on
@@ -116,31 +233,45 @@ __attribute__((naked)) void MultiplyRows(BlockRows* /*rows*/) {
 
 namespace tinymia {
 
-void MultiplyRows(BlockRows* rows) {
-  constexpr int32_t kLanes = 4;
+void MultiplyRows(const BlockRows* rows) {
   const int8_t* weights = rows->weights;
   const uint8_t* bias = static_cast<const uint8_t*>(rows->bias);
-  for (; rows->rows > 0; --rows->rows) {
-    int32_t sums[kLanes];
+  const int32_t count = static_cast<int32_t>(rows->output_end - rows->output);
+  for (int32_t r = 0; r < count; ++r) {
+    int32_t sums[kBlock];
     for (int32_t& sum : sums) memcpy(&sum, bias, sizeof(sum));
-    const int16_t* x = rows->columns;
-    for (int32_t i = 0; i < rows->groups; ++i, weights += 4) {
+    for (const int16_t* x = rows->columns; x != rows->columns_end; weights += 4) {
       const uint32_t word = LoadWord(weights);
-      for (int32_t c = 0; c < kLanes; ++c, x += 4) {
+      for (int32_t c = 0; c < kBlock; ++c, x += 4) {
         sums[c] = Smlad(LoadWord(x), Sxtb16(word), sums[c]);
         sums[c] = Smlad(LoadWord(x + 2), Sxtb16Odd(word), sums[c]);
       }
     }
-    const FastMultiplier fast(*rows->multipliers++, (rows->doubled_zero_point - 1) / 2);
-    for (int32_t c = 0; c < kLanes; ++c) {
-      const int32_t value = Clamp(fast.Apply(sums[c]), INT8_MIN, INT8_MAX);
-      rows->output[c * rows->stride] =
-          static_cast<int8_t>(rows->clamp != 0 ? Clamp(value, rows->min, rows->max) : value);
+    const ChannelScale scale = {rows->doubled[r], rows->shifts[r]};
+    for (int32_t c = 0; c < kBlock; ++c) {
+      if (!scale.quick()) continue;
+      int32_t value = ApplyQuick(sums[c], scale, rows->zero_point);
+      value = Clamp(value, INT8_MIN, INT8_MAX);
+      rows->output[c * rows->stride + r] =
+          static_cast<int8_t>(rows->finish == 2 ? Clamp(value, rows->min, rows->max) : value);
     }
-    ++rows->output;
     bias += rows->bias_step;
     weights -= rows->weights_back;
   }
+}
+
+uint64_t MultiplyTwoRows(const int8_t* weights, int32_t depth, const int16_t* column) {
+  int32_t first = 0;
+  int32_t second = 0;
+  for (int32_t i = 0; i < depth; i += 4) {
+    const uint32_t a = LoadWord(weights + i);
+    const uint32_t b = LoadWord(weights + depth + i);
+    const uint32_t even = LoadWord(column + i);
+    const uint32_t odd = LoadWord(column + i + 2);
+    first = Smlad(odd, Sxtb16Odd(a), Smlad(even, Sxtb16(a), first));
+    second = Smlad(odd, Sxtb16Odd(b), Smlad(even, Sxtb16(b), second));
+  }
+  return static_cast<uint64_t>(static_cast<uint32_t>(second)) << 32 | static_cast<uint32_t>(first);
 }
 
 }  // namespace tinymia

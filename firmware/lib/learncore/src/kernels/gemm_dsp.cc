@@ -24,93 +24,89 @@ uint32_t LoadWeights(const int8_t* row, int32_t count) {
 }
 
 int8_t Finish(const GemmLayer& layer, int32_t r, int32_t sum) {
-  const Requantization& q = *layer.requantization;
-  if (!q.fast) return Requantize(WrapAdd(sum, layer.bias[r]), layer.multipliers[r], q);
-  const FastMultiplier fast(layer.multipliers[r], q.output_zero_point);
-  const int32_t value = SaturateToInt8(fast.Apply(sum + layer.bias[r]));
-  if (q.full_range()) return static_cast<int8_t>(value);
-  return static_cast<int8_t>(Clamp(value, q.range.min, q.range.max));
+  return Requantize(WrapAdd(sum, layer.bias[r]), layer.scales[r], *layer.requantization);
 }
 
-// Rows [first, layer.rows) of a block, one by one: those that MultiplyRows cannot do.
-void MultiplyRemainingRows(const GemmLayer& layer, int32_t first, const int16_t* columns,
-                           int8_t* output, int32_t stride) {
-  for (int32_t r = first; r < layer.rows; ++r) {
-    const int8_t* row = layer.weights + r * layer.depth;
-    int32_t sums[kBlock] = {};
-    const int16_t* column = columns;
-    for (int32_t i = 0; i < layer.depth; i += 4) {
-      const uint32_t weights = LoadWeights(row + i, layer.depth - i);
-      const uint32_t even = Sxtb16(weights);
-      const uint32_t odd = Sxtb16Odd(weights);
-      for (int32_t c = 0; c < kBlock; ++c, column += 4) {
-        sums[c] = Smlad(LoadWord(column + 2), odd, Smlad(LoadWord(column), even, sums[c]));
-      }
+// One row of a block: what MultiplyRows cannot do.
+void MultiplyRow(const GemmLayer& layer, int32_t r, const int16_t* columns, int8_t* output,
+                 int32_t stride) {
+  const int8_t* row = layer.weights + r * layer.depth;
+  int32_t sums[kBlock] = {};
+  const int16_t* column = columns;
+  for (int32_t i = 0; i < layer.depth; i += 4) {
+    const uint32_t weights = LoadWeights(row + i, layer.depth - i);
+    const uint32_t even = Sxtb16(weights);
+    const uint32_t odd = Sxtb16Odd(weights);
+    for (int32_t c = 0; c < kBlock; ++c, column += 4) {
+      sums[c] = Smlad(LoadWord(column + 2), odd, Smlad(LoadWord(column), even, sums[c]));
     }
-    for (int32_t c = 0; c < kBlock; ++c) output[c * stride + r] = Finish(layer, r, sums[c]);
   }
+  for (int32_t c = 0; c < kBlock; ++c) output[c * stride + r] = Finish(layer, r, sums[c]);
 }
 
 void MultiplyBlock(const GemmLayer& layer, const int16_t* columns, int8_t* output, int32_t stride) {
   const Requantization& q = *layer.requantization;
-  // The last group of a row may reach into the next row, so the last row is not for MultiplyRows.
-  const int32_t quick = !q.fast ? 0 : (layer.depth & 3) == 0 ? layer.rows : layer.rows - 1;
-  if (quick > 0) {
+  const int32_t packed = static_cast<int32_t>(PackedDepth(static_cast<uint32_t>(layer.depth)));
+  // The last group of a row may reach into what follows.
+  const int32_t rows = packed == layer.depth || layer.more_follows ? layer.rows : layer.rows - 1;
+  if (rows > 0) {
     static const int32_t kNoBias = 0;
-    const int32_t groups = (layer.depth + 3) >> 2;
-    BlockRows rows;
-    rows.bias = layer.bias.bytes() == nullptr ? static_cast<const void*>(&kNoBias)
-                                              : static_cast<const void*>(layer.bias.bytes());
-    rows.bias_step = layer.bias.bytes() == nullptr ? 0 : 4;
-    rows.multipliers = layer.multipliers;
-    rows.output = output;
-    rows.columns = columns;
-    rows.groups = groups;
-    rows.doubled_zero_point = q.output_zero_point * 2 + 1;
-    rows.stride = stride;
-    rows.weights_back = 4 * groups - layer.depth;
-    rows.rows = quick;
-    rows.min = q.range.min;
-    rows.max = q.range.max;
-    rows.weights = layer.weights;
-    rows.clamp = q.full_range() ? 0 : 1;
-    MultiplyRows(&rows);
+    const bool biased = layer.bias.bytes() != nullptr;
+    BlockRows block;
+    block.bias = biased ? static_cast<const void*>(layer.bias.bytes()) : &kNoBias;
+    block.doubled = layer.scales.doubled();
+    block.output = output;
+    block.bias_step = biased ? 4 : 0;
+    block.shifts = layer.scales.shifts();
+    block.stride = stride;
+    block.output_end = output + rows;
+    block.weights_back = packed - layer.depth;
+    block.columns = columns;
+    block.entry = nullptr;
+    block.columns_end = columns + packed * kBlock;
+    block.zero_point = q.output_zero_point;
+    block.min = q.range.min;
+    block.max = q.range.max;
+    block.finish = !q.full_range() ? 2 : q.cuts_negative() ? 0 : 1;
+    block.weights = layer.weights;
+    MultiplyRows(&block);
   }
-  MultiplyRemainingRows(layer, quick, columns, output, stride);
+  for (int32_t r = q.quick ? rows : 0; r < layer.rows; ++r) {
+    if (r < rows && layer.scales[r].quick()) continue;
+    MultiplyRow(layer, r, columns, output, stride);
+  }
 }
 
-// One column against four rows at a time.
+bool Aligned(const void* at) { return (reinterpret_cast<uintptr_t>(at) & 3) == 0; }
+
+// One column against as many rows as can be done two by two; returns how many. What Finish does,
+// with all that does not change kept in registers: a store of a byte may change anything, for all
+// that the compiler knows.
+int32_t MultiplyPairs(const GemmLayer& layer, const int16_t* column, int8_t* output) {
+  const Requantization& q = *layer.requantization;
+  const int32_t depth = layer.depth;
+  if ((depth & 3) != 0 || !Aligned(layer.weights) || !q.quick) return 0;
+  const int32_t zero_point = q.output_zero_point;
+  const ActivationRange range = q.range;
+  const BiasReader bias = layer.bias;
+  const ScaleReader scales = layer.scales;
+  const int8_t* weights = layer.weights;
+  const int32_t rows = layer.rows & ~1;
+  for (int32_t r = 0; r < rows; r += 2, weights += 2 * depth) {
+    const uint64_t sums = MultiplyTwoRows(weights, depth, column);
+    const int32_t first = WrapAdd(static_cast<int32_t>(sums & 0xffffffffu), bias[r]);
+    const int32_t second = WrapAdd(static_cast<int32_t>(sums >> 32), bias[r + 1]);
+    const int32_t a = ApplyQuick(first, scales[r], zero_point);
+    const int32_t b = ApplyQuick(second, scales[r + 1], zero_point);
+    output[r] = static_cast<int8_t>(Clamp(a, range.min, range.max));
+    output[r + 1] = static_cast<int8_t>(Clamp(b, range.min, range.max));
+  }
+  return rows;
+}
+
 void MultiplyOne(const GemmLayer& layer, const int16_t* column, int8_t* output) {
   const int32_t depth = layer.depth;
-  const int32_t whole = depth & ~3;
-  int32_t r = 0;
-  for (; r + 4 <= layer.rows; r += 4) {
-    const int8_t* row = layer.weights + r * depth;
-    const int16_t* x = column;
-    int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    for (const int8_t* end = row + whole; row != end; row += 4, x += 4) {
-      const uint32_t even = LoadWord(x);
-      const uint32_t odd = LoadWord(x + 2);
-      const uint32_t w0 = LoadWord(row);
-      s0 = Smlad(odd, Sxtb16Odd(w0), Smlad(even, Sxtb16(w0), s0));
-      const uint32_t w1 = LoadWord(row + depth);
-      s1 = Smlad(odd, Sxtb16Odd(w1), Smlad(even, Sxtb16(w1), s1));
-      const uint32_t w2 = LoadWord(row + 2 * depth);
-      s2 = Smlad(odd, Sxtb16Odd(w2), Smlad(even, Sxtb16(w2), s2));
-      const uint32_t w3 = LoadWord(row + 3 * depth);
-      s3 = Smlad(odd, Sxtb16Odd(w3), Smlad(even, Sxtb16(w3), s3));
-    }
-    int32_t sums[4] = {s0, s1, s2, s3};
-    for (int32_t i = 0; i < 4; ++i, row += depth) {
-      if (whole != depth) {
-        const uint32_t weights = LoadWeights(row, depth - whole);
-        sums[i] = Smlad(LoadWord(x), Sxtb16(weights), sums[i]);
-        sums[i] = Smlad(LoadWord(x + 2), Sxtb16Odd(weights), sums[i]);
-      }
-      output[r + i] = Finish(layer, r + i, sums[i]);
-    }
-  }
-  for (; r < layer.rows; ++r) {
+  for (int32_t r = MultiplyPairs(layer, column, output); r < layer.rows; ++r) {
     const int8_t* row = layer.weights + r * depth;
     int32_t sum = 0;
     for (int32_t i = 0; i < depth; i += 4) {
@@ -122,24 +118,154 @@ void MultiplyOne(const GemmLayer& layer, const int16_t* column, int8_t* output) 
   }
 }
 
+uint32_t Offset(int32_t zero_point) {
+  return (static_cast<uint32_t>(-zero_point) & 0xffff) * 0x10001u;
+}
+
+// Packs groups of four bytes, added to `offset`, kStep halfwords apart.
+template <int32_t kStep>
+inline __attribute__((always_inline)) int16_t* PackGroups(const int8_t* from, int32_t groups,
+                                                          uint32_t offset, int16_t* to) {
+  const auto one = [&](const int8_t* at) {
+    const uint32_t word = LoadWord(at);
+    StorePair<kStep>(&to, Sxtab16(offset, word), Sxtab16Odd(offset, word));
+  };
+  if ((groups & 1) != 0) {
+    one(from);
+    from += 4;
+  }
+  if ((groups & 2) != 0) {
+    one(from);
+    one(from + 4);
+    from += 8;
+  }
+  for (const int8_t* end = from + (groups >> 2) * 16; from != end; from += 16) {
+    one(from);
+    one(from + 4);
+    one(from + 8);
+    one(from + 12);
+  }
+  return to;
+}
+
+// Copies rows of kWords words, of which the last is not full; the last row's overlaps the one
+// before it, so that nothing behind the row is read. At least four bytes a row.
+template <int32_t kWords>
+inline __attribute__((always_inline)) void GatherWords(const Patches& patches, const int8_t* from,
+                                                       int8_t* to) {
+  for (int32_t rows = patches.rows; rows > 1; --rows) {
+    for (int32_t i = 0; i < kWords; ++i) StoreWord(to + 4 * i, LoadWord(from + 4 * i));
+    from += patches.row_step;
+    to += patches.bytes;
+  }
+  for (int32_t i = 0; i + 1 < kWords; ++i) StoreWord(to + 4 * i, LoadWord(from + 4 * i));
+  const int32_t last = patches.bytes - 4;
+  StoreWord(to + last, LoadWord(from + last));
+}
+
+template <int32_t kWords>
+__attribute__((noinline)) void GatherBlock(const Patches& patches, const int8_t* first,
+                                           int32_t step, int32_t groups, int8_t* row,
+                                           int16_t* columns) {
+  const Patches local = patches;
+  const uint32_t offset = Offset(local.zero_point);
+  for (int32_t lane = 0; lane < kBlock; ++lane, first += step, columns += 4) {
+    GatherWords<kWords>(local, first, row);
+    PackGroups<4 * kBlock>(row, groups, offset, columns);
+  }
+}
+
+template <int32_t kStep>
+int16_t* Zeros(int32_t bytes, int16_t* to) {
+  for (; bytes > 0; bytes -= 4) StorePair<kStep>(&to, 0, 0);
+  return to;
+}
+
+template <int32_t kStep>
+void PackRows(const Patches& patches, const int8_t* first, const Inside& inside, uint32_t offset,
+              int16_t* to) {
+  const int32_t groups = (inside.right - inside.left) >> 2;
+  to = Zeros<kStep>(inside.top * patches.bytes, to);
+  for (int32_t y = inside.top; y < inside.bottom; ++y, first += patches.row_step) {
+    to = Zeros<kStep>(inside.left, to);
+    to = PackGroups<kStep>(first, groups, offset, to);
+    to = Zeros<kStep>(patches.bytes - inside.right, to);
+  }
+  Zeros<kStep>((patches.rows - inside.bottom) * patches.bytes, to);
+}
+
 }  // namespace
 
 void PackColumn(const int8_t* from, int32_t depth, int32_t zero_point, int32_t lane, int32_t lanes,
                 int16_t* columns) {
-  const uint32_t offset = (static_cast<uint32_t>(-zero_point) & 0xffff) * 0x10001u;
+  const uint32_t offset = Offset(zero_point);
   int16_t* to = columns + 4 * lane;
-  const int32_t step = 4 * lanes;
-  for (const int8_t* end = from + (depth & ~3); from != end; from += 4, to += step) {
-    const uint32_t word = LoadWord(from);
-    StorePair(to, Sxtab16(offset, word), Sxtab16Odd(offset, word));
-  }
+  const int32_t groups = depth >> 2;
+  to = lanes == 1 ? PackGroups<4>(from, groups, offset, to)
+                  : PackGroups<4 * kBlock>(from, groups, offset, to);
   const int32_t rest = depth & 3;
   if (rest == 0) return;
+  from += depth - rest;
   // Element i of a group goes to place 0, 2, 1, 3.
   to[0] = static_cast<int16_t>(from[0] - zero_point);
   to[2] = rest > 1 ? static_cast<int16_t>(from[1] - zero_point) : static_cast<int16_t>(0);
   to[1] = rest > 2 ? static_cast<int16_t>(from[2] - zero_point) : static_cast<int16_t>(0);
   to[3] = 0;
+}
+
+void PackGathered(const int8_t* from, int32_t depth, int32_t zero_point, int32_t lane,
+                  int32_t lanes, int16_t* columns) {
+  const uint32_t offset = Offset(zero_point);
+  const int32_t groups = (depth + 3) >> 2;
+  int16_t* to = columns + 4 * lane;
+  if (lanes == 1) {
+    PackGroups<4>(from, groups, offset, to);
+  } else {
+    PackGroups<4 * kBlock>(from, groups, offset, to);
+  }
+}
+
+bool PackGatheredBlock(const Patches& patches, const int8_t* first, int32_t step, int8_t* row,
+                       int16_t* columns) {
+  const int32_t groups = (patches.rows * patches.bytes + 3) >> 2;
+  switch (patches.bytes < 4 ? 0 : (patches.bytes + 3) >> 2) {
+    case 1:
+      GatherBlock<1>(patches, first, step, groups, row, columns);
+      return true;
+    case 2:
+      GatherBlock<2>(patches, first, step, groups, row, columns);
+      return true;
+    case 3:
+      GatherBlock<3>(patches, first, step, groups, row, columns);
+      return true;
+    default:
+      return false;
+  }
+}
+
+void PackPatch(const Patches& patches, const int8_t* first, const Inside& inside, int32_t lane,
+               int32_t lanes, int16_t* columns) {
+  const uint32_t offset = Offset(patches.zero_point);
+  int16_t* to = columns + 4 * lane;
+  if (lanes == 1) {
+    PackRows<4>(patches, first, inside, offset, to);
+  } else {
+    PackRows<4 * kBlock>(patches, first, inside, offset, to);
+  }
+}
+
+void PackColumns(const int8_t* from, int32_t step, int32_t depth, int32_t zero_point, int32_t lanes,
+                 int16_t* columns) {
+  if (lanes == 1 || (depth & 3) != 0) {
+    for (int32_t lane = 0; lane < lanes; ++lane, from += step) {
+      PackColumn(from, depth, zero_point, lane, lanes, columns);
+    }
+    return;
+  }
+  const uint32_t offset = Offset(zero_point);
+  for (int32_t lane = 0; lane < kBlock; ++lane, from += step, columns += 4) {
+    PackGroups<4 * kBlock>(from, depth >> 2, offset, columns);
+  }
 }
 
 void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t lanes, int8_t* output,

@@ -1,35 +1,71 @@
 #include "kernels/kernel.h"
 
+#include "loader.h"
+
 namespace tinymia {
 
-Status PrepareContext::ReadInput(uint32_t i, Tensor* tensor) {
+TINYMIA_AT_LOAD bool ToFixed(double value, FixedMultiplier* multiplier) {
+  return QuantizeMultiplier(value, multiplier);
+}
+
+TINYMIA_AT_LOAD Status PrepareContext::ReadInput(uint32_t i, Tensor* tensor) {
   if (i >= op_->inputs.count) return Status::kModelMalformed;
   return model_->ReadTensor(model_->Int32At(op_->inputs, i), tensor);
 }
 
-Status PrepareContext::ReadOutput(Tensor* tensor) {
-  return model_->ReadTensor(model_->Int32At(op_->outputs, 0), tensor);
+TINYMIA_AT_LOAD Status PrepareContext::ReadOutput(Tensor* tensor, uint32_t i) {
+  if (i >= op_->outputs.count) return Status::kModelUnsupportedShape;
+  return model_->ReadTensor(model_->Int32At(op_->outputs, i), tensor);
 }
 
-Status PrepareContext::UseInput(uint32_t i, uint32_t slot, Tensor* tensor) {
-  const Status status = ReadInput(i, tensor);
+TINYMIA_AT_LOAD Status PrepareContext::CheckData(const Tensor& tensor) const {
+  if (tensor.type != TensorType::kInt8) return Status::kModelUnsupportedType;
+  return tensor.scale > 0 ? Status::kOk : Status::kModelMalformed;
+}
+
+TINYMIA_AT_LOAD Status PrepareContext::UseInput(uint32_t i, uint32_t slot, Tensor* tensor) {
+  Status status = ReadInput(i, tensor);
+  if (status == Status::kOk) status = CheckData(*tensor);
   if (status != Status::kOk) return status;
-  if (tensor->type != TensorType::kInt8) return Status::kModelUnsupportedType;
-  if (!(tensor->scale > 0)) return Status::kModelMalformed;
   node_->inputs[slot] = static_cast<Ref>(model_->Int32At(op_->inputs, i));
-  return Status::kOk;
+  return loader_->MarkRead(node_->inputs[slot], index_);
 }
 
-Status PrepareContext::UseOutput(Tensor* tensor) {
-  const Status status = ReadOutput(tensor);
+TINYMIA_AT_LOAD Status PrepareContext::UseOutput(Tensor* tensor) {
+  Status status = ReadOutput(tensor);
+  if (status == Status::kOk) status = CheckData(*tensor);
   if (status != Status::kOk) return status;
-  if (tensor->type != TensorType::kInt8) return Status::kModelUnsupportedType;
-  if (!(tensor->scale > 0)) return Status::kModelMalformed;
   node_->output = static_cast<Ref>(model_->Int32At(op_->outputs, 0));
-  return Status::kOk;
+  outputs_used_ = 1;
+  return status;
 }
 
-Status PrepareContext::ReadInt32(uint32_t i, Tensor* tensor) {
+TINYMIA_AT_LOAD Status PrepareContext::ListInput(uint32_t i, Tensor* tensor) {
+  Status status = ReadInput(i, tensor);
+  if (status == Status::kOk) status = CheckData(*tensor);
+  if (status != Status::kOk) return status;
+  const Ref index = static_cast<Ref>(model_->Int32At(op_->inputs, i));
+  if (operands_ != nullptr) operands_[i] = index;
+  return loader_->MarkRead(index, index_);
+}
+
+TINYMIA_AT_LOAD Status PrepareContext::ListOutput(uint32_t i, Tensor* tensor) {
+  Status status = ReadOutput(tensor, i);
+  if (status == Status::kOk) status = CheckData(*tensor);
+  if (status != Status::kOk) return status;
+  const Ref index = static_cast<Ref>(model_->Int32At(op_->outputs, i));
+  if (operands_ != nullptr) operands_[i] = index;
+  if (i == 0) node_->output = index;
+  outputs_used_ = i + 1;
+  return status;
+}
+
+TINYMIA_AT_LOAD Status PrepareContext::ReadState(uint32_t i, Tensor* tensor) {
+  if (i >= op_->inputs.count) return Status::kModelMalformed;
+  return model_->ReadVariable(model_->Int32At(op_->inputs, i), tensor);
+}
+
+TINYMIA_AT_LOAD Status PrepareContext::ReadInt32(uint32_t i, Tensor* tensor) {
   const Status status = ReadInput(i, tensor);
   if (status != Status::kOk) return status;
   if (tensor->type != TensorType::kInt32) return Status::kModelUnsupportedType;

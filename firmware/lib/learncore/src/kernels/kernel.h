@@ -13,6 +13,11 @@
 
 namespace tinymia {
 
+class Loader;
+
+// QuantizeMultiplier, once in the image.
+bool ToFixed(double value, FixedMultiplier* multiplier);
+
 // Where data lies: an offset into the arena, or with the top bit set into the model file. Offsets
 // instead of pointers make the arena's layout, hence its size, the same on host and target.
 using Ref = uint32_t;
@@ -21,7 +26,8 @@ constexpr Ref kNoRef = 0xffffffffu;
 
 // One operator of a loaded model. Up to the end of planning the refs hold tensor indices.
 struct Node {
-  uint32_t kernel = 0;  // index into the registry
+  uint16_t kernel = 0;         // index into the registry
+  uint16_t operand_count = 0;  // of a list of further operands, which lies at inputs[1]
   Ref inputs[2] = {kNoRef, kNoRef};
   Ref output = kNoRef;
   Ref scratch = kNoRef;
@@ -34,6 +40,8 @@ struct EvalContext {
 
   const int8_t* Input(const Node& node, int32_t i) const { return Const<int8_t>(node.inputs[i]); }
   int8_t* Output(const Node& node) const { return Mutable<int8_t>(node.output); }
+  // Operand i of a node that has a list of them.
+  Ref Operand(const Node& node, uint32_t i) const { return Const<Ref>(node.inputs[1])[i]; }
   template <typename T>
   T* Scratch(const Node& node) const {
     return Mutable<T>(node.scratch);
@@ -55,14 +63,24 @@ struct EvalContext {
 
 class PrepareContext {
  public:
-  PrepareContext(TfliteModel* model, const Operator* op, Arena* arena, const uint8_t* arena_base,
-                 Node* node)
-      : model_(model), op_(op), arena_(arena), arena_base_(arena_base), node_(node) {}
+  PrepareContext(Loader* loader, uint32_t index, TfliteModel* model, const Operator* op,
+                 Arena* arena, const uint8_t* arena_base, Node* node)
+      : loader_(loader),
+        index_(index),
+        model_(model),
+        op_(op),
+        arena_(arena),
+        arena_base_(arena_base),
+        node_(node) {}
 
   TfliteModel* model() { return model_; }
   const FbTable& options() const { return op_->options; }
   OptionsType options_type() const { return op_->options_type; }
+  uint32_t index() const { return index_; }  // of the operator in the file
+  int32_t InputIndex(uint32_t i) { return model_->Int32At(op_->inputs, i); }
   uint32_t input_count() const { return op_->inputs.count; }
+  uint32_t output_count() const { return op_->outputs.count; }
+  uint32_t outputs_used() const { return outputs_used_; }
   uint32_t scratch_bytes() const { return scratch_bytes_; }
 
   // Operand i; an optional one that is absent reads as false from HasInput.
@@ -70,10 +88,19 @@ class PrepareContext {
     return i < op_->inputs.count && model_->Int32At(op_->inputs, i) >= 0;
   }
   Status ReadInput(uint32_t i, Tensor* tensor);
-  Status ReadOutput(Tensor* tensor);
+  Status ReadOutput(Tensor* tensor, uint32_t i = 0);
   // As above for int8 data with a positive scale, and made operand `slot` of the node.
   Status UseInput(uint32_t i, uint32_t slot, Tensor* tensor);
   Status UseOutput(Tensor* tensor);
+  // For kernels with more operands: the tensors of all inputs or of all outputs are to be listed.
+  void ListOperands(uint32_t count) {
+    node_->operand_count = static_cast<uint16_t>(count);
+    operands_ = Allocate<Ref>(count, &node_->inputs[1]);
+  }
+  Status ListInput(uint32_t i, Tensor* tensor);
+  Status ListOutput(uint32_t i, Tensor* tensor);
+  // A variable tensor: what its kernel keeps from one step to the next.
+  Status ReadState(uint32_t i, Tensor* tensor);
   // A constant int32 tensor.
   Status ReadInt32(uint32_t i, Tensor* tensor);
 
@@ -96,12 +123,18 @@ class PrepareContext {
  private:
   static const uint8_t* Bytes(const void* memory) { return static_cast<const uint8_t*>(memory); }
 
+  Status CheckData(const Tensor& tensor) const;
+
+  Loader* loader_;
+  uint32_t index_;
   TfliteModel* model_;
   const Operator* op_;
   Arena* arena_;
   const uint8_t* arena_base_;
   Node* node_;
+  Ref* operands_ = nullptr;
   uint32_t scratch_bytes_ = 0;
+  uint32_t outputs_used_ = 0;
 };
 
 struct Kernel {
@@ -120,6 +153,11 @@ uint32_t FindKernel(BuiltinOp code);
 // The same bytes under two shapes?
 inline bool SameShape(const Tensor& a, const Tensor& b) {
   return a.rank == b.rank && memcmp(a.dims, b.dims, sizeof(a.dims)) == 0;
+}
+
+// Do the same bytes mean the same numbers?
+inline bool SameScale(const Tensor& a, const Tensor& b) {
+  return !(a.scale < b.scale) && !(a.scale > b.scale) && a.zero_point == b.zero_point;
 }
 
 }  // namespace tinymia

@@ -1,4 +1,4 @@
-// MEAN over one run of neighbouring axes, such as height and width.
+// MEAN and REDUCE_MAX over one run of neighbouring axes, such as height and width.
 #include "kernels/channels.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
@@ -13,10 +13,11 @@ struct MeanParams {
   FixedMultiplier multiplier;
 };
 
-Status ReadAxes(PrepareContext* context, const Tensor& input, bool* reduced) {
+TINYMIA_AT_LOAD Status ReadAxes(PrepareContext* context, const Tensor& input, bool* reduced) {
   Tensor axes;
   const Status status = context->ReadInt32(1, &axes);
   if (status != Status::kOk) return status;
+  if (axes.elements > 8) return Status::kModelUnsupportedShape;  // some may stand there twice
   for (uint32_t i = 0; i < axes.elements; ++i) {
     int32_t axis = context->model()->Int32At(axes, i);
     if (axis < 0 && axis >= -input.rank) axis += input.rank;
@@ -35,15 +36,16 @@ void DivideMultiplier(int32_t count, FixedMultiplier* m) {
   m->shift -= shift;
 }
 
-Status Prepare(PrepareContext* context) {
-  Tensor input, output;
-  Status status = context->UseInput(0, 0, &input);
-  if (status == Status::kOk) status = context->UseOutput(&output);
+TINYMIA_AT_LOAD Status PrepareShape(PrepareContext* context, Tensor* read, Tensor* result,
+                                    MeanParams* params) {
+  Status status = context->UseInput(0, 0, read);
+  if (status == Status::kOk) status = context->UseOutput(result);
   if (status != Status::kOk) return status;
+  const Tensor& input = *read;
+  MeanParams& p = *params;
   bool reduced[4] = {};
   status = ReadAxes(context, input, reduced);
   if (status != Status::kOk) return status;
-  MeanParams p;
   for (int32_t i = 0; i < input.rank; ++i) {
     const int32_t dim = input.dims[i];
     if (dim == 1) continue;  // belongs to either side
@@ -56,14 +58,32 @@ Status Prepare(PrepareContext* context) {
       p.inner *= dim;
     }
   }
-  if (output.elements != static_cast<uint32_t>(p.outer) * static_cast<uint32_t>(p.inner)) {
+  if (result->elements != static_cast<uint32_t>(p.outer) * static_cast<uint32_t>(p.inner)) {
     return Status::kModelUnsupportedShape;
   }
+  p.input_zero_point = input.zero_point;
+  p.output_zero_point = result->zero_point;
+  return Status::kOk;
+}
+
+TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
+  Tensor input, output;
+  MeanParams p;
+  const Status status = PrepareShape(context, &input, &output, &p);
+  if (status != Status::kOk) return status;
   const double scale = static_cast<double>(input.scale) / static_cast<double>(output.scale);
   if (!QuantizeMultiplier(scale, &p.multiplier)) return Status::kModelMalformed;
   DivideMultiplier(p.reduced, &p.multiplier);
-  p.input_zero_point = input.zero_point;
-  p.output_zero_point = output.zero_point;
+  context->SaveParams(p);
+  return Status::kOk;
+}
+
+TINYMIA_AT_LOAD Status PrepareMax(PrepareContext* context) {
+  Tensor input, output;
+  MeanParams p;
+  const Status status = PrepareShape(context, &input, &output, &p);
+  if (status != Status::kOk) return status;
+  if (!SameScale(input, output)) return Status::kModelUnsupportedType;
   context->SaveParams(p);
   return Status::kOk;
 }
@@ -73,14 +93,21 @@ int8_t Finish(const MeanParams& p, int32_t sum) {
   return static_cast<int8_t>(Clamp(WrapAdd(scaled, p.output_zero_point), INT8_MIN, INT8_MAX));
 }
 
+template <bool kMax>
 void Eval(const EvalContext& context, const Node& node) {
   const MeanParams& p = context.Params<MeanParams>(node);
   const int8_t* input = context.Input(node, 0);
   int8_t* output = context.Output(node);
   for (int32_t o = 0; o < p.outer; ++o) {
     const Patch patch = {input, 1, p.reduced, 0, p.inner};
-    ForEachSum(patch, p.inner,
-               [&](int32_t channel, int32_t sum) { output[channel] = Finish(p, sum); });
+    if (kMax) {
+      ForEachMax(patch, p.inner, [&](int32_t channel, int32_t largest) {
+        output[channel] = static_cast<int8_t>(largest);
+      });
+    } else {
+      ForEachSum(patch, p.inner,
+                 [&](int32_t channel, int32_t sum) { output[channel] = Finish(p, sum); });
+    }
     input += p.reduced * p.inner;
     output += p.inner;
   }
@@ -89,6 +116,8 @@ void Eval(const EvalContext& context, const Node& node) {
 }  // namespace
 
 extern const Kernel kMeanKernel;
-const Kernel kMeanKernel = {BuiltinOp::kMean, Prepare, Eval};
+extern const Kernel kReduceMaxKernel;
+const Kernel kMeanKernel = {BuiltinOp::kMean, Prepare, Eval<false>};
+const Kernel kReduceMaxKernel = {BuiltinOp::kReduceMax, PrepareMax, Eval<true>};
 
 }  // namespace tinymia

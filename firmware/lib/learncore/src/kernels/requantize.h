@@ -1,30 +1,32 @@
-// The quick way from an int32 sum to an int8 output, for layers whose Requantization is `fast`.
+// From int32 sums to int8 outputs, as the reference rounds: MultiplyByFixed, then the zero point.
 #pragma once
 
 #include <stdint.h>
 
+#include "fixedpoint.h"
 #include "kernels/dsp.h"
 #include "kernels/quantization.h"
 
 namespace tinymia {
 
-// With |sum| < 2^30 and a shift to the right by 1..20, both roundings of MultiplyByFixed come down
-// to a rounding high product and one shift: ties of the second go away from zero, which the sign
-// takes care of, and the output's zero point is added before the shift.
-struct FastMultiplier {
-  int32_t multiplier;
-  int32_t shift;
-  int32_t addend;
+// MultiplyByFixed(sum, m) + zero_point, where the shift is to the right by 1..32, for any sum: two
+// rounding products, or a product and a shift. Ties of the second rounding go away from zero, which
+// the sign takes care of; nothing here can overflow, so a channel may have any bias and any shift.
+inline int32_t ApplyQuick(int32_t sum, const ChannelScale& scale, int32_t zero_point) {
+  int32_t high = MultiplyHigh(sum, scale.doubled);
+  high += high >> 31;
+  return (((high >> scale.shift) + 1) >> 1) + zero_point;
+}
 
-  FastMultiplier(const FixedMultiplier& m, int32_t output_zero_point)
-      : multiplier(m.multiplier),
-        shift(-m.shift),
-        addend((output_zero_point * 2 + 1) * (1 << (shift - 1))) {}
+// One output of a channel, without the activation's range.
+inline int32_t ApplyScale(int32_t sum, const ChannelScale& scale, int32_t zero_point) {
+  if (scale.quick()) return ApplyQuick(sum, scale, zero_point);
+  return WrapAdd(MultiplyByFixed(sum, scale.slow()), zero_point);
+}
 
-  int32_t Apply(int32_t sum) const {
-    const int32_t high = Smmulr(sum * 2, multiplier);
-    return (high + (high >> 31) + addend) >> shift;
-  }
-};
+inline int8_t Requantize(int32_t sum, const ChannelScale& scale, const Requantization& q) {
+  return static_cast<int8_t>(
+      Clamp(ApplyScale(sum, scale, q.output_zero_point), q.range.min, q.range.max));
+}
 
 }  // namespace tinymia

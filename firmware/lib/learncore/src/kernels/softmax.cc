@@ -1,5 +1,5 @@
-// SOFTMAX over the last dimension, int8 to int8, with the fixed-point exponential and reciprocal
-// of gemmlowp (github.com/google/gemmlowp, fixedpoint/fixedpoint.h). Qm.n below has m integer bits.
+// SOFTMAX over the last dimension, int8 to int8.
+#include "kernels/exponential.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
 
@@ -51,54 +51,6 @@ Status Prepare(PrepareContext* context) {
   return Status::kOk;
 }
 
-int32_t SaturatingShiftLeft(int32_t x, int32_t bits) {
-  const int64_t wide = static_cast<int64_t>(x) * (INT64_C(1) << bits);
-  return static_cast<int32_t>(Min<int64_t>(Max<int64_t>(wide, INT32_MIN), INT32_MAX));
-}
-
-// exp(a) for a in [-1/4, 0), Q0.31: the Taylor polynomial of degree 4 around -1/8.
-int32_t ExpQuarter(int32_t a) {
-  constexpr int32_t kExpMinusEighth = 1895147668;
-  constexpr int32_t kThird = 715827883;
-  const int32_t x = a + (1 << 28);
-  const int32_t x2 = RoundingDoublingHighMul(x, x);
-  const int32_t x3 = RoundingDoublingHighMul(x2, x);
-  const int32_t x4 = RoundingDoublingHighMul(x2, x2);
-  const int32_t tail = RoundingDoublingHighMul(RoundingShiftRight(x4, 2) + x3, kThird) + x2;
-  return kExpMinusEighth +
-         RoundingDoublingHighMul(kExpMinusEighth, x + RoundingShiftRight(tail, 1));
-}
-
-// exp(a) in Q0.31 for a <= 0 in Q5.26: a quarter's exponential, times the factor of every set bit
-// of the rest.
-int32_t ExpNegative(int32_t a) {
-  static constexpr int32_t kFactors[] = {1672461947, 1302514674, 790015084, 290630308,
-                                         39332535,   720401,     242};
-  if (a == 0) return INT32_MAX;
-  constexpr int32_t kQuarter = 1 << (kDiffFraction - 2);
-  const int32_t within = (a & (kQuarter - 1)) - kQuarter;
-  const int32_t rest = within - a;
-  int32_t result = ExpQuarter(SaturatingShiftLeft(within, 5));
-  for (int32_t i = 0; i < 7; ++i) {
-    if ((rest & (kQuarter << i)) != 0) result = RoundingDoublingHighMul(result, kFactors[i]);
-  }
-  return result;
-}
-
-// 1 / (1 + a) for a in [0, 1), Q0.31: three Newton-Raphson steps on the halved denominator.
-int32_t ReciprocalOnePlus(int32_t a) {
-  constexpr int32_t k48Over17 = 1515870810;        // Q2.29
-  constexpr int32_t kMinus32Over17 = -1010580540;  // Q2.29
-  constexpr int32_t kOne = 1 << 29;                // Q2.29
-  const int32_t half = static_cast<int32_t>((static_cast<int64_t>(a) + INT32_MAX + 1) / 2);
-  int32_t x = k48Over17 + RoundingDoublingHighMul(half, kMinus32Over17);
-  for (int32_t i = 0; i < 3; ++i) {
-    const int32_t error = kOne - RoundingDoublingHighMul(half, x);
-    x += SaturatingShiftLeft(RoundingDoublingHighMul(x, error), 2);
-  }
-  return SaturatingShiftLeft(x, 1);
-}
-
 void SoftmaxRow(const SoftmaxParams& p, const int8_t* input, int32_t* exponentials,
                 int8_t* output) {
   int32_t largest = INT8_MIN;
@@ -109,7 +61,8 @@ void SoftmaxRow(const SoftmaxParams& p, const int8_t* input, int32_t* exponentia
     exponentials[c] = 0;
     if (diff < p.smallest_diff) continue;
     const int32_t shifted = WrapShiftLeft(diff, p.multiplier.shift);
-    exponentials[c] = ExpNegative(RoundingDoublingHighMul(shifted, p.multiplier.multiplier));
+    exponentials[c] =
+        ExpNegative<kDiffFraction>(RoundingDoublingHighMul(shifted, p.multiplier.multiplier));
     sum += RoundingShiftRight(exponentials[c], kSumIntegerBits);
   }
   // The largest input's exponential is 1, so sum >= 2^19.

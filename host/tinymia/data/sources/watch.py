@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from tinymia.data.dataset import PersonalDataset
+from tinymia.data.source import Source
+from tinymia.data.text import read_bytes
 from tinymia.errors import DataError
 
 RATE_HZ = 50.0
@@ -37,13 +39,16 @@ def watch_file() -> Path:
     return path
 
 
-def load_watch() -> PersonalDataset:
+def load_watch(path: Path | None = None) -> PersonalDataset:
     """The smartwatch data set, people "p01" to "p10", in a fixed order of recordings.
+
+    Args:
+        path: of watch_dataset.npy; None: the installed package's.
 
     Raises:
         DataError: if the package is missing or its file is not the one that was checked.
     """
-    raw = watch_file().read_bytes()
+    raw = watch_file().read_bytes() if path is None else read_bytes(path)
     digest = hashlib.sha256(raw).hexdigest()
     # The file is a pickle, so nothing of it may be read before it is known to be the right one.
     if digest != SHA256:
@@ -71,3 +76,14 @@ def load_watch() -> PersonalDataset:
         label_names=names,
         sha256=digest,
     )
+
+
+SOURCES = (
+    Source(
+        "watch",
+        "ten people's shoulder exercises, recorded by a smartwatch",
+        "The package `seglearn` ships it and is installed with this project.",
+        load_watch,
+        needs_path=False,
+    ),
+)

@@ -1,0 +1,171 @@
+"""`tinymia info FILE`: what a model or bundle takes of a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tinymia.cli.fit import fit_table
+from tinymia.cli.options import progress, show, table, thousands
+
+if TYPE_CHECKING:
+    from tinymia.export.bundle import Bundle
+    from tinymia.export.graph import Graph
+    from tinymia.study.memory import Depth, Live
+    from tinymia.study.model_info import ModelInfo
+
+_SHOWN = 3  # tensors at the peak
+
+
+def show_file(path: Path, target: str | None) -> None:
+    """Print all that is known of a file; ``target``: also profile it there.
+
+    Raises:
+        TinymiaError: it cannot be read, or not be run on the target.
+    """
+    from tinymia.device.boards import boards
+    from tinymia.study.memory import fits, live
+    from tinymia.study.model_info import inspect
+
+    known = inspect(path)
+    for title, text in _head(path, known):
+        click.echo(f"{title:10} {text}")
+    costs, unit = _profile(known, target) if target else ([], "")
+    show("")
+    _operators(known.graph, live(known.graph), costs, unit)
+    if known.refusal is not None:
+        _say_refusal(known)
+        return
+    _memory(known, live(known.graph))
+    if known.why_not is not None:
+        click.echo(f"import     not possible: {known.why_not.message}")
+        if known.why_not.hint:
+            click.echo(f"           {known.why_not.hint}")
+    if not known.ways:
+        return
+    if known.ways[0].depth:
+        show("")
+        _training(known.ways)
+    show("")
+    show(fit_table(fits(known.flash, known.ways, boards()), known.ways))
+
+
+def _head(path: Path, known: ModelInfo) -> list[tuple[str, str]]:
+    graph, bundle = known.graph, known.bundle
+    source, out = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    rows = []
+    if bundle is not None and known.given:
+        rows.append(("bundle", f"{path}, {bundle.meta['name']} ({bundle.bundle_id})"))
+        rows.append(("classes", ", ".join(bundle.labels)))
+        rows += [("learnt", note) for note in _learnt(bundle)]
+    else:
+        rows.append(("file", f"{path}, {thousands(path.stat().st_size)} bytes"))
+    rows += [
+        ("input", f"{source}, {_scale(source.quantization)}"),
+        ("output", f"{out}, {_scale(out.quantization)}"),
+        ("model", f"{len(graph.operators)} operators, {thousands(graph.macs)} MACs"),
+    ]
+    if bundle is not None:
+        parts = [("model", len(bundle.model))]
+        if bundle.tail is not None:
+            parts.append(("float32 layers", len(bundle.layers.to_bytes())))
+        listed = ", ".join(f"{name} {thousands(size)}" for name, size in parts)
+        made = "" if known.given else ", once imported"
+        rows.append(("flash", f"{thousands(len(known.flash))} bytes{made}: {listed}"))
+    else:
+        rows.append(("flash", f"{thousands(len(known.flash))} bytes, the model alone"))
+    return rows
+
+
+def _learnt(bundle: Bundle) -> list[str]:
+    """Whose device trained what, the oldest first."""
+    from tinymia.export.personal import requantized
+    from tinymia.export.provenance import personalizations
+
+    found = [
+        f"from {note.get('person', 'somebody')}, from layer {note.get('first_layer', '?')} on,"
+        f" after bundle {note.get('base', '?')}"
+        for note in personalizations(bundle)
+    ]
+    cost = requantized(bundle)
+    return [*found, *([cost] if cost else [])]
+
+
+def _scale(quantization: tuple[float, int] | None) -> str:
+    if quantization is None:
+        return "not quantised"
+    return f"scale {quantization[0]:.6g}, zero point {quantization[1]}"
+
+
+def _profile(known: ModelInfo, target: str) -> tuple[list[int], str]:
+    from tinymia.study.profile import profile
+
+    if known.refusal is not None:
+        return [], ""
+    with progress("Running", len(known.graph.operators) + 1, "beginnings") as advance:
+        return profile(known.model, known.graph, target, advance)
+
+
+def _operators(graph: Graph, occupied: list[Live], costs: list[int], unit: str) -> None:
+    columns = ["operator", "output", "MACs", "constants", "arena then"]
+    columns += [unit, "a MAC"] if costs else []
+    listed = table("", columns)
+    listed.columns[1].justify = "left"
+    for op, at in zip(graph.operators, occupied, strict=True):
+        out = graph.tensors[op.outputs[0]]
+        cells = [
+            f"{op.number} {op.name}",
+            "x".join(map(str, out.shape)) + ("" if out.type == "int8" else f" {out.type}"),
+            thousands(op.macs) if op.macs else "",
+            thousands(graph.parameters(op)) if graph.parameters(op) else "",
+            thousands(at.bytes),
+        ]
+        if costs:
+            cost = costs[op.number]
+            cells += [thousands(cost), f"{cost / op.macs:.2f}" if op.macs else ""]
+        listed.add_row(*cells)
+    if costs:
+        total = sum(costs)
+        each = f"{total / graph.macs:.2f}" if graph.macs else ""
+        listed.add_row("all", "", thousands(graph.macs), "", "", thousands(total), each)
+    show(listed)
+
+
+def _say_refusal(known: ModelInfo) -> None:
+    refusal = known.refusal
+    assert refusal is not None
+    click.echo(f"\nrefused    {refusal.words(known.graph)}.")
+    if refusal.error.hint:
+        click.echo(f"           {refusal.error.hint}")
+
+
+def _memory(known: ModelInfo, occupied: list[Live]) -> None:
+    click.echo(f"\narena      {thousands(known.arena)} bytes for the model, without training")
+    if not occupied:
+        return
+    peak = max(occupied, key=lambda at: at.bytes)
+    tensors = [known.graph.tensors[t] for t in peak.tensors]
+    click.echo(
+        f"           {thousands(peak.bytes)} of them tensors at its peak, {peak.operator}; the rest"
+        " are tables, scratch memory and gaps"
+    )
+    for tensor in tensors[:_SHOWN]:
+        click.echo(f"           {thousands(tensor.bytes):>9}  {tensor}")
+    if len(tensors) > _SHOWN:
+        click.echo(f"           and {len(tensors) - _SHOWN} more")
+
+
+def _training(ways: list[Depth]) -> None:
+    listed = table("", ("trained", "--train", "parameters", "arena for 8 windows", "each more"))
+    listed.columns[1].justify = "left"
+    for way in ways:
+        listed.add_row(
+            way.title,
+            way.depth,
+            thousands(way.trained),
+            thousands(way.arena),
+            f"{thousands(way.window)} bytes",
+        )
+    show(listed)

@@ -13,6 +13,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "host")]
 import handmade as hm  # noqa: E402
 from handmade import INT32, Op, Tensor  # noqa: E402
 from nonsense import network  # noqa: E402
+from test_interpreter_grid import MODELS  # noqa: E402
 from tinymia.export.bundle import pack_sections  # noqa: E402
 from tinymia.export.front import front_layers  # noqa: E402
 from tinymia.export.layers import dense, join  # noqa: E402
@@ -63,6 +64,11 @@ def shapes() -> bytes:
         Op(hm.SQUEEZE, [5], [6], "Squeeze", {"squeezeDims": [0, 3]}),
     ]
     return hm.build(tensors, ops)
+
+
+def operators() -> dict[str, bytes]:
+    """A network for each operator that the reference is compared with."""
+    return {name.lower(): make(np.random.default_rng(4)) for name, make in MODELS.items()}
 
 
 def large_answers() -> bytes:
@@ -143,7 +149,7 @@ TEXTS = {
 def main() -> None:
     """Write them."""
     groups = {
-        "loader": {"network": network(), "tiny": tiny(), "shapes": shapes()},
+        "loader": {"network": network(), "tiny": tiny(), "shapes": shapes(), **operators()},
         "bundle": bundles(),
         "line": lines(),
         "text": TEXTS,

@@ -21,6 +21,7 @@ from tinymia import __main__ as program
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = str(ROOT / "models" / "har-watch" / "har-watch.bundle")
+MODEL = BUNDLE.replace(".bundle", ".tflite")
 HALF = "\udcff"  # half of a character: what Python makes of a byte that is no UTF-8
 DIGITS = "9" * 5000
 HUGE = "99999999999"
@@ -111,6 +112,8 @@ FILES: dict[str, bytes] = {
     "empty.toml": b'[personalize]\nout = ""\n',
     "nul.toml": b'[personalize]\nout = "a\\u0000b"\n',
     "empty": b"",
+    "noise.tflite": b"\x10\0\0\0TFL3" + np.random.default_rng(1).bytes(3000),
+    "noise.csv": np.random.default_rng(2).bytes(3000),
     "half.npz": people(person=np.array(["x", HALF])),
     "half-examples.npz": examples(person=np.array(["x", HALF])),
     "half-label.npz": people(labels=np.array([HALF, "b"])),
@@ -128,12 +131,12 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     ((*ASK, "--windows", "terabyte.npy"), "is not an .npy file of numbers"),
     ((*ASK, "--windows", "exabytes.npy"), "is not an .npy file of numbers"),
     ((*ASK, "--windows", "negative.npy"), "negative.npy"),
-    ((*ASK, "--windows", "complex.npy"), "complex128 is no real number"),
+    ((*ASK, "--windows", "complex.npy"), "must be a numeric array (n, ...), but are complex128"),
     ((*ASK, "--windows", "1e300.npy"), "2 of 2 windows hold NaN, infinite or too large values"),
     ((*ASK, "--windows", "nan.npy"), "2 of 2 windows hold NaN"),
-    ((*ASK, "--windows", "dates.npy"), "is no real number"),
-    ((*ASK, "--windows", "texts.npy"), "is no real number"),
-    ((*ASK, "--windows", "none.npy"), "at least one window"),
+    ((*ASK, "--windows", "dates.npy"), "but are datetime64[s]"),
+    ((*ASK, "--windows", "texts.npy"), "but are <U1"),
+    ((*ASK, "--windows", "none.npy"), "at least one input"),
     ((*ASK, "--windows", "empty"), "is not an .npy file"),
     ((*ASK, "--windows", ""), "A path cannot be empty"),
     ((*ASK, "--windows", "a\0b"), "cannot hold a zero byte"),
@@ -210,7 +213,7 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     # epsilon
     (("epsilon", "--epochs", HUGE), "is not in the range"),
     (("epsilon", "--devices", HUGE), "is not in the range"),
-    (("epsilon", "--devices", "-1"), "is not in the range 400<=x"),
+    (("epsilon", "--devices", "-1"), "too few"),
     (("epsilon", "--seed", "-1"), "is not in the range"),
     (("epsilon", "--threads", "0"), "is not in the range"),
     (("epsilon", "--level", "nan"), "do not make an audit"),
@@ -231,11 +234,26 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     (("flash", "--board", "mps2_an385"), "is simulated: there is nothing to flash"),
     (("flash", "--board", "nucleo_f446re", "--image", ""), "A path cannot be empty"),
     (("boards", "--results", "empty"), "cannot be read as results"),
-    (("data", ""), "not clear what . is"),
+    (("data", ""), "It is not clear what . is"),
     (("data", "half-examples.npz"), "which is no text"),
     (("data", "half.npz"), "which is no text"),
-    (("data", "empty"), "not clear what empty is"),
+    (("data", "empty"), "It is not clear what empty is"),
     (("data", "npz:empty"), "is not a plain .npz file"),
+    (("data", "noise.csv"), "is not UTF-8 text"),
+    (("data", "table:"), "Is a directory"),
+    (("data", f"table:{HALF}"), "Cannot read"),
+    (("data", "csv-folder:."), "manifest.csv: No such file"),
+    # import and info of files
+    (("import", "empty", "--labels", "a,b"), "is not a .tflite file"),
+    (("import", "noise.tflite", "--labels", "a,b"), "truncated or damaged"),
+    (("import", HALF, "--labels", "a"), "Cannot read"),
+    (("import", MODEL, "--labels", ""), "7 classes, but 0 labels"),
+    (("import", MODEL, "--labels", f"{HALF},b,c,d,e,f,g"), "is no text in UTF-8"),
+    (("import", MODEL, "--labels", "a,b,c,d,e,f,g", "--out", ""), "Cannot write the bundle"),
+    (("import", MODEL, "--labels", "a,b,c,d,e,f,g", "--train", f"last:{DIGITS}"), "what to train"),
+    (("info", "empty"), "neither a bundle nor a .tflite file"),
+    (("info", "noise.tflite"), "truncated or damaged"),
+    (("info", "."), "Is a directory"),
     (("report", HALF), "Cannot read"),
     (("report", ""), "A path cannot be empty"),
 ]

@@ -53,12 +53,14 @@ def sources() -> list[Path]:
 
 def replay() -> Path:
     """The program that takes files once each, by any compiler."""
-    return _built("g++", ("-O0", "-fsanitize=address,undefined", "-DTINYMIA_REPLAY"))
+    return _built(
+        "g++", ("-O0", "-fsanitize=address,undefined,float-cast-overflow", "-DTINYMIA_REPLAY")
+    )
 
 
 def fuzzer() -> Path:
     """The program that searches; needs clang."""
-    return _built("clang++", ("-O1", "-fsanitize=fuzzer,address,undefined"))
+    return _built("clang++", ("-O1", "-fsanitize=fuzzer,address,undefined,float-cast-overflow"))
 
 
 def _built(compiler: str, flags: tuple[str, ...]) -> Path:

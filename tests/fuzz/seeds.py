@@ -13,6 +13,7 @@ sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "host")]
 import handmade as hm  # noqa: E402
 from handmade import INT32, Op, Tensor  # noqa: E402
 from nonsense import network  # noqa: E402
+from test_interpreter_grid import MODELS  # noqa: E402
 from tinymia.export.bundle import pack_sections  # noqa: E402
 from tinymia.export.front import front_layers  # noqa: E402
 from tinymia.export.layers import dense, join  # noqa: E402
@@ -65,6 +66,17 @@ def shapes() -> bytes:
     return hm.build(tensors, ops)
 
 
+def operators() -> dict[str, bytes]:
+    """A network for each operator that the reference is compared with."""
+    return {name.lower(): make(np.random.default_rng(4)) for name, make in MODELS.items()}
+
+
+def large_answers() -> bytes:
+    """Outputs up to 255,000, which are no probabilities."""
+    values = [Tensor((1, 4), scale=1e3, zero_point=-128) for _ in range(2)]
+    return hm.build(values, [Op(hm.RELU, [0], [1])])
+
+
 def bundles() -> dict[str, bytes]:
     """A head alone, one with the layers in front of it, and a complete model."""
     model = tiny()
@@ -75,6 +87,8 @@ def bundles() -> dict[str, bytes]:
         "dense": pack_sections(layers),
         "layers": pack_sections([("MODL", model), ("LAYR", whole.to_bytes())]),
         "complete": pack_sections([("MODL", network())]),
+        # Found by reading: rounded answers above 65535 steps.
+        "large-answers": pack_sections([("MODL", large_answers())]),
     }
 
 
@@ -135,7 +149,7 @@ TEXTS = {
 def main() -> None:
     """Write them."""
     groups = {
-        "loader": {"network": network(), "tiny": tiny(), "shapes": shapes()},
+        "loader": {"network": network(), "tiny": tiny(), "shapes": shapes(), **operators()},
         "bundle": bundles(),
         "line": lines(),
         "text": TEXTS,

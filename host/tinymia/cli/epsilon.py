@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     "--devices",
     default=20_000,
     show_default=True,
-    type=click.IntRange(400, 10_000_000),
+    type=click.IntRange(max=10_000_000),
     help="In each of the five groups; at least 400.",
 )
 @click.option("--learning-rate", default=0.05, show_default=True, help="Of the device.")

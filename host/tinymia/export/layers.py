@@ -380,7 +380,7 @@ def _layers_of(layers: Layers, depth: str) -> tuple[int, int, bool]:
     match = re.fullmatch(r"(head|all|last|biases)(?::([1-9][0-9]{0,3}))?", depth)
     if match is None or (match[1] in ("head", "all") and match[2]):
         raise BundleError(
-            f"{depth!r} does not say what to train.",
+            f"{depth[:40]!r} does not say what to train.",
             "Give head, last:K (the last K layers), biases, biases:K or all.",
         )
     parametric = [i for i, r in enumerate(layers.records) if r.parametric]

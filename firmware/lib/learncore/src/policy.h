@@ -27,11 +27,13 @@ inline void WriteTop1(const float* probabilities, uint32_t n, uint8_t* out) {
 }
 
 // Each probability as a whole number of steps of 1/levels (at most 65535), rounded to nearest,
-// halves up; NaN, the answer of a tail that has overflowed, as 0.
+// halves up; NaN, the answer of a tail that has overflowed, as 0. (What a complete model answers
+// may be no probability.)
 inline void WriteRounded(const float* probabilities, uint32_t n, uint32_t levels, uint8_t* out) {
   for (uint32_t k = 0; k < n; ++k) {
     const float steps = probabilities[k] * static_cast<float>(levels) + 0.5f;
-    const uint16_t value = steps >= 1.0f ? static_cast<uint16_t>(steps) : 0;
+    const float capped = steps < 65535.0f ? steps : 65535.0f;
+    const uint16_t value = steps >= 1.0f ? static_cast<uint16_t>(capped) : 0;
     memcpy(out + 2 * k, &value, sizeof value);
   }
 }

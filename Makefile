@@ -24,6 +24,8 @@ PIP := $(BIN)/pip install -q --disable-pip-version-check
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja setuptools wheel
 TIDY_FLAGS = -std=c++17 -isystem "$$(g++ -print-file-name=include)" \
   -Ifirmware/lib/learncore/src -Ifirmware/lib/link/src -Ifirmware/src
+# C++ of these folders, but what builds have put there; an sdist has no git to ask.
+sources = find $(1) \( -name .pio -o -name build \) -prune -o \( -name '*.cc' -o -name '*.h' \) -print
 AUDIT_FLAGS ?=
 PYTEST_FLAGS ?=
 SEED ?= $(shell echo $$(($$(date +%s) / 86400)))
@@ -85,10 +87,9 @@ lint: setup ## Linters and type checks, Python and C++
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
 	@$(BIN)/python firmware/protocol/generate.py --check
-	@git ls-files 'firmware/*.cc' 'firmware/*.h' 'host/native/*.cc' 'host/native/*.h' \
-	  'tests/native/*' | grep -v -e status.h -e messages.h -e declared.h \
-	  | xargs $(BIN)/clang-format --dry-run --Werror
-	@git ls-files 'firmware/lib/*.cc' 'firmware/src/*.cc' \
+	@$(call sources,firmware host/native tests/native) \
+	  | grep -v -e status.h -e messages.h -e declared.h | xargs $(BIN)/clang-format --dry-run --Werror
+	@$(call sources,firmware/lib firmware/src) | grep '\.cc$$' \
 	  | xargs -P 2 -n 4 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- $(TIDY_FLAGS) 2>/dev/null' clang-tidy
 	@$(BIN)/clang-tidy --quiet firmware/src/engine_tflm.cc -- $(TIDY_FLAGS) \
 	  -DTINYMIA_ENGINE_TFLM -Itests/native/tflm 2>/dev/null

@@ -14,7 +14,8 @@ from tinymia.cli.options import progress
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for bundle, .tflite and card.  [default: models/MODEL of the checkout]",
+    help="Folder for bundle, .tflite and card.  [default: models/MODEL of the checkout,"
+    " without one MODEL here]",
 )
 @click.option("--seed", default=1, show_default=True, help="Of weights, batches and augmentation.")
 @click.option("--compare", is_flag=True, help="Also train every candidate again (minutes).")
@@ -26,6 +27,7 @@ def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
       tinymia train har-watch
       tinymia train har-watch --out /tmp/har --seed 2
     """
+    from tinymia.device.checkout import in_checkout, models_dir
     from tinymia.errors import ModelError
     from tinymia.files import may_write
     from tinymia.models.har_watch import NAME
@@ -33,7 +35,7 @@ def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
 
     if model != NAME:
         raise ModelError(f"There is no model {model!r}.", f"Known: {NAME}.")
-    folder = out or Path(__file__).resolve().parents[3] / "models" / NAME
+    folder = out or (models_dir() if in_checkout() else Path()) / NAME
     if not may_write(folder):  # said before the minutes that training takes
         raise ModelError(f"You may not write to {folder}.", "Give --out FOLDER.")
     at, stage = 0, ""

@@ -84,7 +84,7 @@ struct Between {
 Between Neighbours(const ResizeParams& p, int32_t axis, int32_t at) {
   const int32_t scale = p.scales[axis];
   const int32_t place = at * scale + (p.half_pixel ? scale / 2 - (1 << 9) : 0);
-  const int32_t low = Max(place / (1 << 10), 0);
+  const int32_t low = Max<int32_t>(place / (1 << 10), 0);
   return {low, Min((place + (1 << 10) - 1) / (1 << 10), p.input[axis] - 1),
           place - low * (1 << 10)};
 }

@@ -1,5 +1,8 @@
-"""The firmware, boards, scripts and models: in the checkout that this package runs from or, without
-one, what its wheel ships of it (``host/native/CMakeLists.txt``). And where the firmware is built."""
+"""Where firmware, boards, scripts and models are, and where the firmware is built.
+
+They lie in the checkout that this package runs from; without one the package holds what its wheel
+ships of them (``host/native/CMakeLists.txt``).
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,8 @@ def project(firmware: Path | None = None) -> Path:
     """
     folder = firmware if firmware is not None else firmware_dir()
     inside = folder / ".pio"
-    if not folder.is_relative_to(_SHIPPED) and all(may_write(path) for path in (folder, inside, inside / "build", inside / "core")):
+    places = (folder, inside, inside / "build", inside / "core")
+    if not folder.is_relative_to(_SHIPPED) and all(map(may_write, places)):
         return folder
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     return cache_dir() / "firmware" / name

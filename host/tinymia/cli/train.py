@@ -29,6 +29,7 @@ def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
     """
     from tinymia.device.checkout import in_checkout, models_dir
     from tinymia.errors import ModelError
+    from tinymia.export.tensorflow import load_tensorflow
     from tinymia.files import may_write
     from tinymia.models.har_watch import NAME
     from tinymia.study.model_card import publish
@@ -38,6 +39,7 @@ def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
     folder = out or (models_dir() if in_checkout() else Path()) / NAME
     if not may_write(folder):  # said before the minutes that training takes
         raise ModelError(f"You may not write to {folder}.", "Give --out FOLDER.")
+    load_tensorflow()  # so that without it no empty folder is left
     at, stage = 0, ""
     with progress("Training", None) as advance:
 

@@ -27,7 +27,8 @@ def _found() -> tuple[str, ModuleType]:
             with quiet():
                 return package.replace("_", "-"), importlib.import_module(f"{package}.interpreter")
         except (ImportError, AttributeError) as error:  # AttributeError: built for another NumPy
-            failures.append(f"{package}: {str(error).strip().splitlines()[-1:] or error}")
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            failures.append(f"{package}: {said[-1]}")
     raise ModelError(
         f"No TensorFlow Lite interpreter can be imported ({'; '.join(failures)}).",
         "Install it: pip install ai-edge-litert",

@@ -7,15 +7,25 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# 3.11 first, for which most is tried; then the distribution's own, for which it has packages.
+SUPPORTED := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3.11 python3 python3.13 python3.12 python3.10; do \
+  $$python -c '$(SUPPORTED)' 2>/dev/null && command -v $$python && break; done)
+HEADERS := import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")
+VERSION_OF := -c 'import sys; print("%d.%d" % sys.version_info[:2])'
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# What was tried together, transitive packages too: one file a Python.
+CONSTRAINTS = $(patsubst constraints-3.11.txt,constraints.txt,constraints-$(shell \
+  $(PYTHON) $(VERSION_OF)).txt)
 PIP := $(BIN)/pip install -q --disable-pip-version-check
 # Without build isolation these must be there: the last two for packages that have no wheel.
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja setuptools wheel
 TIDY_FLAGS = -std=c++17 -isystem "$$(g++ -print-file-name=include)" \
   -Ifirmware/lib/learncore/src -Ifirmware/lib/link/src -Ifirmware/src
+# C++ of these folders, but what builds have put there; an sdist has no git to ask.
+sources = find $(1) \( -name .pio -o -name build \) -prune -o \( -name '*.cc' -o -name '*.h' \) -print
 AUDIT_FLAGS ?=
 PYTEST_FLAGS ?=
 SEED ?= $(shell echo $$(($$(date +%s) / 86400)))
@@ -34,7 +44,10 @@ packages: ## Install the compiler, its C library and QEMU where they are missing
 	  || missing="$$missing libnewlib-arm-none-eabi"; \
 	command -v qemu-system-arm >/dev/null || missing="$$missing qemu-system-arm"; \
 	command -v g++ >/dev/null || missing="$$missing g++"; \
-	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
+	python="$(notdir $(PYTHON))"; \
+	case "$$python" in python3.1[0-3]) ;; *) python=python3 ;; esac; \
+	"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing $$python-venv"; \
+	"$(PYTHON)" -c '$(HEADERS)' 2>/dev/null || missing="$$missing $$python-dev"; \
 	if [ -n "$$missing" ]; then \
 	  install="apt-get install -y --no-install-recommends$$missing"; \
 	  if [ "$$(id -u)" = 0 ]; then sudo=""; \
@@ -45,13 +58,14 @@ packages: ## Install the compiler, its C library and QEMU where they are missing
 	  $$sudo env DEBIAN_FRONTEND=noninteractive $$install -qq >/dev/null; \
 	fi
 
-$(STAMP): pyproject.toml constraints.txt | packages
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
-	  || { echo "tinymia needs Python 3.11; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+$(STAMP): pyproject.toml $(wildcard constraints*.txt) | packages
+	@$(PYTHON) -c '$(SUPPORTED)' \
+	  || { echo "tinymia needs Python 3.10 to 3.13; set PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Setting up $(VENV)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) -c constraints.txt $(BUILD_TOOLS)
-	@$(PIP) -c constraints.txt --no-build-isolation -e '.[dev]'
+	@[ "$$($(BIN)/python $(VERSION_OF) 2>/dev/null)" = "$$($(PYTHON) $(VERSION_OF))" ] \
+	  || $(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) -c $(CONSTRAINTS) $(BUILD_TOOLS)
+	@$(PIP) -c $(CONSTRAINTS) --no-build-isolation -e '.[dev]'
 	@touch $@
 
 # The twin's extension knows the hash of the sources it is from: compiled again when they differ.
@@ -73,10 +87,9 @@ lint: setup ## Linters and type checks, Python and C++
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
 	@$(BIN)/python firmware/protocol/generate.py --check
-	@git ls-files 'firmware/*.cc' 'firmware/*.h' 'host/native/*.cc' 'host/native/*.h' \
-	  'tests/native/*' 'tests/fuzz/*.cc' 'tests/fuzz/*.h' | grep -v -e status.h -e messages.h -e declared.h \
-	  | xargs $(BIN)/clang-format --dry-run --Werror
-	@git ls-files 'firmware/lib/*.cc' 'firmware/src/*.cc' \
+	@$(call sources,firmware host/native tests/native tests/fuzz) \
+	  | grep -v -e status.h -e messages.h -e declared.h | xargs $(BIN)/clang-format --dry-run --Werror
+	@$(call sources,firmware/lib firmware/src) | grep '\.cc$$' \
 	  | xargs -P 2 -n 4 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- $(TIDY_FLAGS) 2>/dev/null' clang-tidy
 	@$(BIN)/clang-tidy --quiet firmware/src/engine_tflm.cc -- $(TIDY_FLAGS) \
 	  -DTINYMIA_ENGINE_TFLM -Itests/native/tflm 2>/dev/null

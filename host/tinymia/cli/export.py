@@ -86,7 +86,7 @@ def command(
     and the answer policy of a release build into a bundle.
 
     Reports what the write-back to int8 costs in accuracy and in the answers, and checks the file
-    with tflite-runtime.
+    with TensorFlow Lite.
 
     \b
     Examples:
@@ -151,6 +151,7 @@ def _write_back(
     from tinymia.data.splits import model_pool
     from tinymia.errors import BundleError
     from tinymia.export.inputs import look
+    from tinymia.export.litert import litert_name
     from tinymia.export.personal import requantized
     from tinymia.export.provenance import whose
     from tinymia.export.writeback import complete_bundle, personalized_tflite
@@ -189,7 +190,7 @@ def _write_back(
     )
     if report.runtime_difference is not None:
         click.echo(
-            f"checked    tflite-runtime and the reference kernels differ by at most"
+            f"checked    {litert_name()} and the reference kernels differ by at most"
             f" {report.runtime_difference}/256 in {100 * (report.runtime_differing or 0):.2f} % of"
             " the output bytes"
         )

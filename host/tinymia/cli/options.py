@@ -43,7 +43,9 @@ DEFAULT_BUNDLE = "models/har-watch/har-watch.bundle"
 
 def default_bundle() -> Path:
     """The shipped bundle, wherever the command is run."""
-    return Path(__file__).resolve().parents[3] / DEFAULT_BUNDLE
+    from tinymia.device.checkout import models_dir
+
+    return models_dir().parent / DEFAULT_BUNDLE
 
 
 def bundle_option(function: F) -> F:

@@ -14,7 +14,8 @@ from tinymia.cli.options import FilePath, progress
 @click.option(
     "--out",
     type=FilePath(),
-    help="Folder for bundle, .tflite and card.  [default: models/MODEL of the checkout]",
+    help="Folder for bundle, .tflite and card.  [default: models/MODEL of the checkout,"
+    " without one MODEL here]",
 )
 @click.option(
     "--seed",
@@ -36,14 +37,17 @@ def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
       tinymia train fashion --out clothes
       tinymia train har-watch --out /tmp/har --seed 2
     """
+    from tinymia.device.checkout import in_checkout, models_dir
     from tinymia.errors import ModelError
+    from tinymia.export.tensorflow import load_tensorflow
     from tinymia.files import may_write
     from tinymia.study.shipped import publisher
 
     publish = publisher(model)
-    folder = out or Path(__file__).resolve().parents[3] / "models" / model
+    folder = out or (models_dir() if in_checkout() else Path()) / model
     if not may_write(folder):  # said before the minutes that training takes
         raise ModelError(f"You may not write to {folder}.", "Give --out FOLDER.")
+    load_tensorflow()  # so that without it no empty folder is left
     at, stage = 0, ""
     with progress("Training", None) as advance:
 

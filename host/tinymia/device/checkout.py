@@ -1,4 +1,8 @@
-"""Folders of the checkout that this package was installed from, and where it is built."""
+"""Where firmware, boards, scripts and models are, and where the firmware is built.
+
+They lie in the checkout that this package runs from; without one the package holds what its wheel
+ships of them (``host/native/CMakeLists.txt``).
+"""
 
 from __future__ import annotations
 
@@ -15,35 +19,47 @@ from tinymia.files import cache_dir, may_write
 DEFAULT_ENV = "stm32f405"
 """Environment of ``platformio.ini`` that is built where none is named."""
 
-_ROOT = Path(__file__).resolve().parents[3]
-_HINT = "Install the package from a checkout: `pip install -e .` in the repository."
+_PACKAGE = Path(__file__).resolve().parents[1]
+_CHECKOUT = _PACKAGE.parents[1]
+_SHIPPED = _PACKAGE / "shipped"
+_HINT = "Install tinymia again, from its wheel or by `pip install -e .` in the repository."
+
+
+def in_checkout() -> bool:
+    """Whether this package lies in its repository; else it was installed from a wheel."""
+    return (_CHECKOUT / "firmware" / "platformio.ini").is_file()
+
+
+def _root() -> Path:
+    return _CHECKOUT if in_checkout() else _SHIPPED
 
 
 def firmware_dir() -> Path:
     """The PlatformIO project.
 
     Raises:
-        DeviceError: the package was installed without its checkout.
+        DeviceError: it is not there.
     """
-    folder = _ROOT / "firmware"
+    folder = _root() / "firmware"
     if not (folder / "platformio.ini").is_file():
         raise DeviceError(f"The firmware's sources are not at {folder}.", _HINT)
     return folder
 
 
 def project(firmware: Path | None = None) -> Path:
-    """Where a PlatformIO project is built: where it lies or, where this user may not write there,
-    in a copy in the user's cache; see :func:`mirror`.
+    """Where a PlatformIO project is built: where it lies or, where this user may not write there or
+    an installed package does, in a copy in the user's cache; see :func:`mirror`.
 
     Args:
-        firmware: the project; by default that of the checkout.
+        firmware: the project; by default tinymia's own.
 
     Raises:
-        DeviceError: the package was installed without its checkout.
+        DeviceError: that is not there.
     """
     folder = firmware if firmware is not None else firmware_dir()
     inside = folder / ".pio"
-    if all(may_write(path) for path in (folder, inside, inside / "build", inside / "core")):
+    places = (folder, inside, inside / "build", inside / "core")
+    if not folder.is_relative_to(_SHIPPED) and all(map(may_write, places)):
         return folder
     name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
     return cache_dir() / "firmware" / name
@@ -73,13 +89,18 @@ def _files(folder: Path) -> Iterator[Path]:
         yield from (Path(where, name).relative_to(folder) for name in names)
 
 
+def models_dir() -> Path:
+    """Where the shipped models are; in an installed package nothing is to be written there."""
+    return _root() / "models"
+
+
 def renode_dir() -> Path:
     """Renode's scripts, ``hil/renode``.
 
     Raises:
-        DeviceError: the package was installed without its checkout.
+        DeviceError: they are not there.
     """
-    folder = _ROOT / "hil" / "renode"
+    folder = _root() / "hil" / "renode"
     if not folder.is_dir():
         raise DeviceError(f"Renode's scripts are not at {folder}.", _HINT)
     return folder

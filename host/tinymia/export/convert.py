@@ -8,6 +8,7 @@ share is the same byte for byte (`tflite_file.shared_tensors_equal` checks it).
 from __future__ import annotations
 
 import functools
+import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from tinymia.errors import ModelError
 from tinymia.export.bundle import Tail
+from tinymia.export.litert import open_interpreter
 from tinymia.export.tensorflow import load_tensorflow, quiet
 from tinymia.export.tflite_file import open_graph
 
@@ -108,32 +110,15 @@ def io_quantization(tflite: bytes) -> tuple[Quantization, Quantization]:
 
 
 def runtime_details(tflite: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Input and output details of a .tflite, read by tflite-runtime."""
-    interpreter = _runtime(tflite)
+    """Input and output details of a .tflite, read by TensorFlow Lite."""
+    interpreter = open_interpreter(tflite)
     return interpreter.get_input_details()[0], interpreter.get_output_details()[0]
 
 
-def _runtime(tflite: bytes, reference: bool = False) -> Any:
-    open_graph(tflite)
-    try:
-        from tflite_runtime.interpreter import Interpreter, OpResolverType
-    except ImportError as error:
-        raise ModelError(
-            f"tflite-runtime cannot be imported: {error}.", "Run `make setup`, then try again."
-        ) from error
-    try:
-        with quiet():
-            kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
-            interpreter = Interpreter(
-                model_content=tflite, num_threads=1, experimental_op_resolver_type=kernels
-            )
-            interpreter.allocate_tensors()
-    except (ValueError, RuntimeError) as error:
-        raise ModelError(f"tflite-runtime refuses the model: {error}") from error
-    return interpreter
-
-
 def _reference(tflite: bytes) -> Any:
+    """TensorFlow's reference kernels or, without the extra `train`, the runtime's own."""
+    if importlib.util.find_spec("tensorflow") is None:
+        return open_interpreter(tflite, reference=True)
     open_graph(tflite)
     tf = load_tensorflow()
     try:
@@ -158,7 +143,8 @@ def run_int8(
         tflite: model with one int8 input and one int8 output.
         inputs: (n, ...) int8; each row is reshaped to the model's input.
         engine: "reference" (TensorFlow's BUILTIN_REF kernels: the same bytes as TFLite Micro) or
-            "runtime" (tflite-runtime; its optimised kernels may differ in the last bit).
+            "runtime" (optimised kernels, which may differ in the last bit; see
+            :mod:`tinymia.export.litert`).
 
     Returns:
         (n, outputs) int8.
@@ -179,7 +165,7 @@ def run(tflite: bytes, inputs: NDArray[Any], engine: str = "reference") -> NDArr
         tflite: model with one input and one output.
         inputs: (n, ...) in the type of the input; each row is reshaped to the model's.
         engine: as in :func:`run_int8`, or "runtime-reference": the reference kernels that
-            tflite-runtime has, which need no TensorFlow.
+            the runtime has, which need no TensorFlow.
 
     Returns:
         (n, outputs) in the output's type.
@@ -189,8 +175,8 @@ def run(tflite: bytes, inputs: NDArray[Any], engine: str = "reference") -> NDArr
     """
     engines: dict[str, Callable[[bytes], Any]] = {
         "reference": _reference,
-        "runtime": _runtime,
-        "runtime-reference": functools.partial(_runtime, reference=True),
+        "runtime": open_interpreter,
+        "runtime-reference": functools.partial(open_interpreter, reference=True),
     }
     if engine not in engines:
         raise ModelError(f"There is no engine {engine!r}.", f"Choose {' or '.join(engines)}.")

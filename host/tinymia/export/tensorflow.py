@@ -21,7 +21,8 @@ def load_tensorflow() -> Any:
             import tensorflow as tf
     except ImportError as error:
         raise ModelError(
-            f"TensorFlow cannot be imported: {error}.", "Run `make setup`, then try again."
+            f"TensorFlow cannot be imported: {error}.",
+            "Training and conversion need it: pip install 'tinymia[train]'",
         ) from error
     return tf
 

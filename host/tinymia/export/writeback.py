@@ -35,7 +35,7 @@ class WriteBack:
     Attributes:
         windows: how many windows were compared.
         accuracy_float_tail: int8 backbone, float32 tail: what the device answers.
-        accuracy_int8: the written-back complete model, run by tflite-runtime.
+        accuracy_int8: the written-back complete model, run by TensorFlow Lite.
         largest_probability_change: between the two, over all windows and classes.
         mean_probability_change: the same, on average.
         changed_answers: windows whose top class differs.
@@ -43,7 +43,7 @@ class WriteBack:
         weight_scale: of the int8 weights.
         logits_scale: of the int8 logits.
         logits_zero_point: of the int8 logits.
-        runtime_difference: largest difference, in steps of 1/256, between tflite-runtime and the
+        runtime_difference: largest difference, in steps of 1/256, between the optimised and the
             reference kernels (TFLite Micro's bytes); None if not compared.
         runtime_differing: share of the output bytes in which the two differ; None likewise.
     """
@@ -183,10 +183,10 @@ def personalized_tflite(
         windows: (n, length, channels) raw windows. They set the range of the logits and are what
             the cost is measured on; give the person's own, members and others.
         labels: (n,) classes.
-        compare_reference: also run the reference kernels, and say how far tflite-runtime differs.
+        compare_reference: also run the reference kernels, and say how far the optimised differ.
 
     Returns:
-        The .tflite and what writing back costs. The file has been run by tflite-runtime.
+        The .tflite and what writing back costs. The file has been run by TensorFlow Lite.
 
     Raises:
         DataError: for windows or labels of the wrong shape.

@@ -17,8 +17,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 # What was tried together, transitive packages too: one file a Python.
-CONSTRAINTS = $(patsubst constraints-3.11.txt,constraints.txt,constraints-$(shell \
-  $(PYTHON) $(VERSION_OF)).txt)
+PYTHON_IS = $(shell $(PYTHON) $(VERSION_OF))
+CONSTRAINTS = $(patsubst constraints-3.11.txt,constraints.txt,constraints-$(PYTHON_IS).txt)
 PIP := $(BIN)/pip install -q --disable-pip-version-check
 # Without build isolation these must be there: the last two for packages that have no wheel.
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja setuptools wheel
@@ -26,6 +26,8 @@ TIDY_FLAGS = -std=c++17 -isystem "$$(g++ -print-file-name=include)" \
   -Ifirmware/lib/learncore/src -Ifirmware/lib/link/src -Ifirmware/src
 # C++ of these folders, but what builds have put there; an sdist has no git to ask.
 sources = find $(1) \( -name .pio -o -name build \) -prune -o \( -name '*.cc' -o -name '*.h' \) -print
+# Types hold for the oldest Python, but the declarations of NumPy 2.5 need a newer one.
+MYPY_FLAGS = $(addprefix --python-version ,$(filter 3.12 3.13,$(PYTHON_IS)))
 AUDIT_FLAGS ?=
 PYTEST_FLAGS ?=
 SEED ?= $(shell echo $$(($$(date +%s) / 86400)))
@@ -85,7 +87,7 @@ audit: setup ## Run the main job on the simulated board (AUDIT_FLAGS="--repetiti
 lint: setup ## Linters and type checks, Python and C++
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
-	@$(BIN)/mypy
+	@$(BIN)/mypy $(MYPY_FLAGS)
 	@$(BIN)/python firmware/protocol/generate.py --check
 	@$(call sources,firmware host/native tests/native tests/fuzz) \
 	  | grep -v -e status.h -e messages.h -e declared.h | xargs $(BIN)/clang-format --dry-run --Werror

@@ -157,7 +157,7 @@ class Response:
         self._templates = templates
         self._start, self._prior = start, prior
         count = len(matrices)
-        chosen = member - prior.share
+        chosen = np.asarray(member - prior.share, np.float64)
         self._mean = matrices.mean(axis=0)
         distance = _log_distance(matrices, start)
         self._typical = float(distance.mean())

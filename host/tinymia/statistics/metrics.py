@@ -125,7 +125,7 @@ def crossfit_advantage(
     advantage = np.zeros(len(cells))
     for p in range(len(names)):
         threshold = levels.best_without(p)
-        for i in np.flatnonzero(who == p):
+        for i in np.flatnonzero(who == p).tolist():
             members, nonmembers = cells[i]
             advantage[i] = np.mean(members > threshold) - np.mean(nonmembers > threshold)
     return advantage

@@ -123,13 +123,13 @@ class _Side:
             chosen = self.by_cell[(ends[start - 1] if start else 0) : ends[stop - 1]]
             flat = (self.cell[chosen] - start).astype(np.int64) * blocks + block[chosen]
             counts = np.bincount(flat, minlength=(stop - start) * blocks)
-            counts = counts.reshape(stop - start, blocks)
+            table = counts.reshape(stop - start, blocks)
             part = weights[:, start:stop]
             heaviest = float(part.sum(axis=1, dtype=np.float64).max(initial=0.0)) * self.full
             if self.equal and heaviest < 2**24:  # whole numbers, exact in float32
-                out += part.astype(np.float32) @ counts.astype(np.float32)
+                out += part.astype(np.float32) @ table.astype(np.float32)
             else:
-                out += part.astype(np.float64) @ (counts * self.unit[start:stop, None])
+                out += part.astype(np.float64) @ (table * self.unit[start:stop, None])
         return out
 
 

@@ -108,7 +108,7 @@ def by_person(cells: Sequence[Cell], sampler: Resampler, fpr: float) -> Threshol
     """
     above: list[NDArray[np.bool_]] = [np.zeros(0, dtype=np.bool_)] * len(cells)
     for p in range(sampler.people):
-        own = np.flatnonzero(sampler.who == p)
+        own = np.flatnonzero(sampler.who == p).tolist()
         nonmembers = sum(int((~cells[i].member).sum()) for i in own)
         resolution = resolves(fpr, nonmembers)
         if not resolution.ok:

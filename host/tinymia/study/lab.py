@@ -359,7 +359,7 @@ class HeadOracle:
         weights = self.theta[:split].reshape(self.classes, -1)
         logits = features @ weights.T + self.theta[split:]
         logits -= logits.max(axis=1, keepdims=True)
-        odds = np.exp(logits)
+        odds: NDArray[np.float32] = np.exp(logits)
         return reveal(odds / odds.sum(axis=1, keepdims=True), self.answer)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tinymia.attacks.base import Adversary, Attack
 from tinymia.attacks.registry import headline_of
@@ -397,7 +396,7 @@ def _constant(like: Replicates, value: float) -> Replicates:
     )
 
 
-def _mean(values: Sequence[NDArray[np.floating]]) -> float:  # type: ignore[type-arg]
+def _mean(values: Sequence[np.float64]) -> float:
     return float(np.mean(values))
 
 

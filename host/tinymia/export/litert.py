@@ -7,28 +7,40 @@ interpreter under its new name, for all Pythons.
 from __future__ import annotations
 
 import functools
-import importlib
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from tinymia.errors import ModelError
 from tinymia.export.tensorflow import quiet
 from tinymia.export.tflite_file import open_graph
 
-_PACKAGES = ("tflite_runtime", "ai_edge_litert")
+
+def _runtime() -> ModuleType:
+    import tflite_runtime.interpreter as found
+
+    return cast("ModuleType", found)
+
+
+def _successor() -> ModuleType:
+    import ai_edge_litert.interpreter as found
+
+    return cast("ModuleType", found)
+
+
+_PACKAGES = {"tflite-runtime": _runtime, "ai-edge-litert": _successor}
 
 
 @functools.cache
 def _found() -> tuple[str, ModuleType]:
     """The package's name as one installs it, and its module ``interpreter``."""
     failures = []
-    for package in _PACKAGES:
+    for name, load in _PACKAGES.items():
         try:
             with quiet():
-                return package.replace("_", "-"), importlib.import_module(f"{package}.interpreter")
+                return name, load()
         except (ImportError, AttributeError) as error:  # AttributeError: built for another NumPy
             said = str(error).strip().splitlines() or [type(error).__name__]
-            failures.append(f"{package}: {said[-1]}")
+            failures.append(f"{name}: {said[-1]}")
     raise ModelError(
         f"No TensorFlow Lite interpreter can be imported ({'; '.join(failures)}).",
         "Install it: pip install ai-edge-litert",

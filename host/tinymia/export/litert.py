@@ -7,25 +7,36 @@ interpreter under its new name, for all Pythons.
 from __future__ import annotations
 
 import functools
-import importlib
-from types import ModuleType
 from typing import Any
 
 from tinymia.errors import ModelError
 from tinymia.export.tensorflow import quiet
 from tinymia.export.tflite_file import open_graph
 
-_PACKAGES = ("tflite_runtime", "ai_edge_litert")
+
+def _tflite_runtime() -> Any:
+    from tflite_runtime import interpreter
+
+    return interpreter
+
+
+def _ai_edge_litert() -> Any:
+    from ai_edge_litert import interpreter
+
+    return interpreter
+
+
+_PACKAGES = {"tflite_runtime": _tflite_runtime, "ai_edge_litert": _ai_edge_litert}
 
 
 @functools.cache
-def _found() -> tuple[str, ModuleType]:
+def _found() -> tuple[str, Any]:
     """The package's name as one installs it, and its module ``interpreter``."""
     failures = []
-    for package in _PACKAGES:
+    for package, load in _PACKAGES.items():
         try:
             with quiet():
-                return package.replace("_", "-"), importlib.import_module(f"{package}.interpreter")
+                return package.replace("_", "-"), load()
         except (ImportError, AttributeError) as error:  # AttributeError: built for another NumPy
             said = str(error).strip().splitlines() or [type(error).__name__]
             failures.append(f"{package}: {said[-1]}")

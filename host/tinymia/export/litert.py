@@ -7,40 +7,39 @@ interpreter under its new name, for all Pythons.
 from __future__ import annotations
 
 import functools
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from tinymia.errors import ModelError
 from tinymia.export.tensorflow import quiet
 from tinymia.export.tflite_file import open_graph
 
 
-def _runtime() -> ModuleType:
-    import tflite_runtime.interpreter as found
+def _tflite_runtime() -> Any:
+    from tflite_runtime import interpreter
 
-    return cast("ModuleType", found)
-
-
-def _successor() -> ModuleType:
-    import ai_edge_litert.interpreter as found
-
-    return cast("ModuleType", found)
+    return interpreter
 
 
-_PACKAGES = {"tflite-runtime": _runtime, "ai-edge-litert": _successor}
+def _ai_edge_litert() -> Any:
+    from ai_edge_litert import interpreter
+
+    return interpreter
+
+
+_PACKAGES = {"tflite_runtime": _tflite_runtime, "ai_edge_litert": _ai_edge_litert}
 
 
 @functools.cache
-def _found() -> tuple[str, ModuleType]:
+def _found() -> tuple[str, Any]:
     """The package's name as one installs it, and its module ``interpreter``."""
     failures = []
-    for name, load in _PACKAGES.items():
+    for package, load in _PACKAGES.items():
         try:
             with quiet():
-                return name, load()
+                return package.replace("_", "-"), load()
         except (ImportError, AttributeError) as error:  # AttributeError: built for another NumPy
             said = str(error).strip().splitlines() or [type(error).__name__]
-            failures.append(f"{name}: {said[-1]}")
+            failures.append(f"{package}: {said[-1]}")
     raise ModelError(
         f"No TensorFlow Lite interpreter can be imported ({'; '.join(failures)}).",
         "Install it: pip install ai-edge-litert",

@@ -117,8 +117,8 @@ def _rate(cells: Sequence[Cell], threshold: float, member: bool) -> _Rate:
         _, group = np.unique(cell.group[chosen], return_inverse=True)
         mass = 1.0 / (len(group) * len(cells))
         above = cell.scores[chosen] > threshold
-        sums.append(np.asarray(np.bincount(group, above) * mass, np.float64))
-        sizes.append(np.bincount(group) * mass)
+        sums.append(np.bincount(group, above) * mass)
+        sizes.append(np.asarray(np.bincount(group) * mass, np.float64))
         value += float(above.sum()) * mass
         squares += len(group) * mass**2
         largest = max(largest, float(sizes[-1].max()) / mass)

@@ -41,7 +41,7 @@ def hide(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def windows() -> np.ndarray:
-    return np.random.default_rng(1).integers(-128, 128, (20, 300)).astype(np.int8)
+    return np.random.default_rng(1).integers(-128, 128, (400, 300)).astype(np.int8)
 
 
 @pytest.mark.parametrize("package", litert._PACKAGES)
@@ -56,6 +56,7 @@ def test_whichever_package_is_there_runs_models(
     assert litert_name() == package.replace("_", "-")
     got = run_int8(COMPLETE.read_bytes(), windows(), "runtime").astype(int)
     assert np.abs(got - wanted).max() <= 1
+    assert (run_int8(COMPLETE.read_bytes(), windows()) == wanted).all()  # the reference
 
 
 @pytest.mark.usefixtures("_no_tensorflow")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tinymia.errors import ModelError
 from tinymia.export.bundle import Tail
-from tinymia.export.litert import open_interpreter
+from tinymia.export.litert import open_interpreter, open_micro, reference_is_exact
 from tinymia.export.tensorflow import load_tensorflow, quiet
 from tinymia.export.tflite_file import open_graph
 
@@ -116,7 +116,10 @@ def runtime_details(tflite: bytes) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _reference(tflite: bytes) -> Any:
-    """TensorFlow's reference kernels or, without the extra `train`, the runtime's own."""
+    """The reference kernels that give a device's bytes: TensorFlow's or, without the extra `train`,
+    the runtime's own; where those round otherwise, TFLite Micro."""
+    if not reference_is_exact():
+        return open_micro(tflite)
     if importlib.util.find_spec("tensorflow") is None:
         return open_interpreter(tflite, reference=True)
     open_graph(tflite)
@@ -142,9 +145,8 @@ def run_int8(
     Args:
         tflite: model with one int8 input and one int8 output.
         inputs: (n, ...) int8; each row is reshaped to the model's input.
-        engine: "reference" (TensorFlow's BUILTIN_REF kernels: the same bytes as TFLite Micro) or
-            "runtime" (optimised kernels, which may differ in the last bit; see
-            :mod:`tinymia.export.litert`).
+        engine: "reference" (the same bytes as TFLite Micro; see :mod:`tinymia.export.litert`) or
+            "runtime" (optimised kernels, which may differ in the last bit).
 
     Returns:
         (n, outputs) int8.

@@ -155,7 +155,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.undo()
     with pytest.raises(DeviceError, match="no environment 'nosuch'"):
         build("nosuch")
-    monkeypatch.setattr(checkout, "_ROOT", tmp_path)
+    monkeypatch.setattr(checkout, "_CHECKOUT", tmp_path)
     with pytest.raises(DeviceError, match="pip install -e"):
         build()
 

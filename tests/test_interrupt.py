@@ -73,7 +73,8 @@ def ctrl_c_soon():
 def run(body: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM + body],
+        # (From 3.12 on Python warns of every fork beside threads, which is what is tried here.)
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROGRAM + body],
         capture_output=True,
         text=True,
         check=False,

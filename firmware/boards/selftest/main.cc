@@ -76,7 +76,7 @@ uint32_t OddWord() {
   alignas(4) static const uint8_t bytes[8] = {0x11, 0x22, 0x33, 0x44, 0x55};
   uint32_t word;
 #ifdef __arm__
-  __asm volatile("ldr %0, [%1]" : "=r"(word) : "r"(bytes + 1) : "memory");
+  __asm volatile("ldr %0, [%1]" : "=l"(word) : "l"(bytes + 1) : "memory");
 #else
   memcpy(&word, bytes + 1, sizeof(word));
 #endif

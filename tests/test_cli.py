@@ -194,6 +194,8 @@ def test_a_signal_ends_it_with_one_line_and_nothing_left(
             begun = until(lambda: any(called(pid, "qemu") for pid in descendants(process.pid)))
         assert begun
         time.sleep(1)  # into the training; what must come is the same before it
+        # QEMU that was seen may have been asked for its version only.
+        assert target == "twin:" or until(lambda: bool(descendants(process.pid)))
         children = descendants(process.pid)
         process.send_signal(told)
         said = process.communicate(timeout=60)[1]

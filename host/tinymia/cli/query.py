@@ -116,7 +116,7 @@ def _windows(path: Path) -> Any:
         ) from error
     if not isinstance(loaded, np.ndarray) or loaded.ndim < 2 or len(loaded) == 0:
         raise DataError(
-            f"{path} must hold one array (n, ...) of at least one window.",
+            f"{path} must hold one array (n, ...) of at least one input.",
             "Save it with numpy.save.",
         )
     return loaded

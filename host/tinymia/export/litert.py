@@ -71,6 +71,7 @@ class _Micro:
         self._interpreter = interpreter
         self.invoke = interpreter.invoke
         self.get_tensor = interpreter.get_output
+        self.reset_all_variables = interpreter.reset
 
     def get_input_details(self) -> list[dict[str, Any]]:
         return [{**self._interpreter.get_input_details(0), "index": 0}]

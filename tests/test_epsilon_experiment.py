@@ -280,7 +280,7 @@ def test_the_command_refuses_what_is_no_audit(flags: str, message: str) -> None:
     assert message in str(done.exception)
 
 
-@pytest.mark.skipif(LEVELS < 100, reason="TINYMIA_LEVELS is not set")
+@pytest.mark.skipif(LEVELS < 100, reason="minutes; set TINYMIA_LEVELS=2000")
 def test_few_audits_contradict_a_claim_that_holds(
     record_property: Callable[[str, object], None],
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,8 +47,8 @@ def windows() -> np.ndarray:
 def test_whichever_package_is_there_runs_models(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if importlib.util.find_spec(package) is None:
-        pytest.skip(f"{package} has no wheel for this Python")
+    if package == "tflite_runtime" and sys.version_info >= (3, 12):
+        pytest.skip("tflite-runtime's last wheels are for Python 3.11: run with that")
     wanted = run_int8(COMPLETE.read_bytes(), windows())
     for other in set(litert._PACKAGES) - {package}:
         hide(other, monkeypatch)

@@ -43,9 +43,9 @@ def _can_be_mounted(tmp_path: Path) -> None:
     try:
         done = in_a_read_only_checkout(tmp_path, "true")
     except OSError as error:
-        pytest.skip(f"unshare: {error}")
+        pytest.skip(f"{error}: apt-get install util-linux")
     if done.returncode != 0:
-        pytest.skip(f"no read-only mount here: {done.stderr.strip()}")
+        pytest.skip(f"{done.stderr.strip()}: run where user namespaces may mount")
 
 
 @pytest.mark.usefixtures("_can_be_mounted")

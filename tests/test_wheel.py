@@ -97,7 +97,7 @@ def test_verbs_work_outside_a_checkout(
     python: Path, tmp_path: Path, arguments: tuple[str, ...], says: str
 ) -> None:
     if arguments[0] == "build" and shutil.which("arm-none-eabi-g++") is None:
-        pytest.skip("no compiler for Cortex-M")
+        pytest.skip("no arm-none-eabi-g++: apt-get install gcc-arm-none-eabi")
     (package,) = python.parents[1].glob("lib/python3*/site-packages/tinymia")
     before = {path: path.stat().st_mtime_ns for path in package.rglob("*")}
     models = package / "shipped" / "models"
@@ -139,7 +139,7 @@ def test_a_package_is_not_built_in(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_an_sdist_is_whole(tmp_path: Path) -> None:
     if not (ROOT / ".git").exists():
-        pytest.skip("no git to ask what belongs to the project")
+        pytest.skip("no git checkout here: clone the repository to run this")
     build = "from scikit_build_core.build import build_sdist; build_sdist({!r})"
     subprocess.run(
         [sys.executable, "-c", build.format(str(tmp_path))],

@@ -1,4 +1,5 @@
 // ADD, with numpy's broadcasting.
+#include "kernels/broadcast.h"
 #include "kernels/dsp.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
@@ -20,45 +21,14 @@ struct QuickAdd {
   int32_t sum_right = -1;  // less the last bit; < 0: the usual case is not given
 };
 
-struct AddParams {
+struct AddParams : Broadcast {
   QuickAdd quick;
   FixedMultiplier inputs[2];
   FixedMultiplier output;
   int32_t input_zero_points[2];
   int32_t output_zero_point;
   ActivationRange range;
-  int32_t dims[4] = {1, 1, 1, 1};
-  int32_t strides[2][4];
 };
-
-// Right-aligned dimension i of four.
-int32_t Dim(const Tensor& tensor, int32_t i) {
-  const int32_t at = i - (4 - tensor.rank);
-  return at < 0 ? 1 : tensor.dims[at];
-}
-
-Status PrepareShape(const Tensor* inputs, const Tensor& output, AddParams* p) {
-  if (output.rank != Max(inputs[0].rank, inputs[1].rank)) return Status::kModelUnsupportedShape;
-  int32_t accumulated[2] = {1, 1};
-  for (int32_t i = 3; i >= 0; --i) {
-    const int32_t a = Dim(inputs[0], i);
-    const int32_t b = Dim(inputs[1], i);
-    if (a != b && a != 1 && b != 1) return Status::kModelUnsupportedShape;
-    p->dims[i] = Max(a, b);
-    if (Dim(output, i) != p->dims[i]) return Status::kModelUnsupportedShape;
-    for (int32_t k = 0; k < 2; ++k) {
-      const int32_t dim = Dim(inputs[k], i);
-      p->strides[k][i] = dim == 1 ? 0 : accumulated[k];
-      accumulated[k] *= dim;
-    }
-  }
-  if (SameShape(inputs[0], inputs[1])) {  // one flat loop
-    p->dims[0] = p->dims[1] = p->dims[2] = 1;
-    p->dims[3] = static_cast<int32_t>(output.elements);
-    p->strides[0][3] = p->strides[1][3] = 1;
-  }
-  return Status::kOk;
-}
 
 QuickAdd PrepareQuick(const AddParams& p) {
   constexpr int32_t kHalf = 1 << 30;
@@ -89,7 +59,7 @@ Status Prepare(PrepareContext* context) {
   const OptionsType type = context->options_type();
   if (type != OptionsType::kAdd && type != OptionsType::kNone) return Status::kModelMalformed;
   AddParams p;
-  status = PrepareShape(inputs, output, &p);
+  status = PrepareBroadcast(inputs, output, &p);
   if (status != Status::kOk) return status;
   const int32_t activation =
       type == OptionsType::kAdd ? context->options().Scalar<int8_t>(0, 0) : 0;

@@ -1,56 +1,26 @@
 // Functions of two int8 values, with numpy's broadcasting: MUL, SUB, PRELU, MAXIMUM, MINIMUM.
 // (ADD has a kernel of its own.)
+#include "kernels/broadcast.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
 
 namespace tinymia {
 namespace {
 
-struct BinaryParams {
+struct BinaryParams : Broadcast {
   FixedMultiplier inputs[2] = {{0, 0}, {0, 0}};
   FixedMultiplier output = {0, 0};
   int32_t input_zero_points[2];
   int32_t output_zero_point;
   ActivationRange range;
-  int32_t dims[4] = {1, 1, 1, 1};
-  int32_t strides[2][4];
 };
-
-// Right-aligned dimension i of four.
-int32_t Dim(const Tensor& tensor, int32_t i) {
-  const int32_t at = i - (4 - tensor.rank);
-  return at < 0 ? 1 : tensor.dims[at];
-}
-
-TINYMIA_AT_LOAD Status PrepareShape(const Tensor* inputs, const Tensor& output, BinaryParams* p) {
-  if (output.rank != Max(inputs[0].rank, inputs[1].rank)) return Status::kModelUnsupportedShape;
-  int32_t accumulated[2] = {1, 1};
-  for (int32_t i = 3; i >= 0; --i) {
-    const int32_t a = Dim(inputs[0], i);
-    const int32_t b = Dim(inputs[1], i);
-    if (a != b && a != 1 && b != 1) return Status::kModelUnsupportedShape;
-    p->dims[i] = Max(a, b);
-    if (Dim(output, i) != p->dims[i]) return Status::kModelUnsupportedShape;
-    for (int32_t k = 0; k < 2; ++k) {
-      const int32_t dim = Dim(inputs[k], i);
-      p->strides[k][i] = dim == 1 ? 0 : accumulated[k];
-      accumulated[k] *= dim;
-    }
-  }
-  if (SameShape(inputs[0], inputs[1])) {  // one flat loop
-    p->dims[0] = p->dims[1] = p->dims[2] = 1;
-    p->dims[3] = static_cast<int32_t>(output.elements);
-    p->strides[0][3] = p->strides[1][3] = 1;
-  }
-  return Status::kOk;
-}
 
 TINYMIA_AT_LOAD Status UseAll(PrepareContext* context, Tensor* inputs, Tensor* output,
                               BinaryParams* p) {
   Status status = context->UseInput(0, 0, &inputs[0]);
   if (status == Status::kOk) status = context->UseInput(1, 1, &inputs[1]);
   if (status == Status::kOk) status = context->UseOutput(output);
-  if (status == Status::kOk) status = PrepareShape(inputs, *output, p);
+  if (status == Status::kOk) status = PrepareBroadcast(inputs, *output, p);
   p->input_zero_points[0] = inputs[0].zero_point;
   p->input_zero_points[1] = inputs[1].zero_point;
   p->output_zero_point = output->zero_point;

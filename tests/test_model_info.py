@@ -22,6 +22,7 @@ from tinymia.device.boards import Region, boards
 from tinymia.device.build import build as build_firmware
 from tinymia.device.client import BoardRefusedError
 from tinymia.device.connect import connect, image_for
+from tinymia.device.model_bench import measure
 from tinymia.errors import DeviceError, TinymiaError
 from tinymia.export.bundle import Bundle
 from tinymia.export.graph import read_graph
@@ -39,7 +40,6 @@ from tinymia.study.memory import (
     rooms,
 )
 from tinymia.study.model_info import inspect
-from tinymia.study.profile import profile
 from tinymia.wire.settings import TrainSettings
 
 SHIPPED = Path(__file__).parents[1] / "models" / "har-watch"
@@ -224,11 +224,10 @@ def test_multiply_accumulates() -> None:
 
 
 def test_the_profile_adds_up() -> None:
-    """The operators' instructions are those of an inference, but for a few of the loop."""
+    """The operators' instructions are those of an inference on a board, but for a few."""
     bundle = shipped()
     graph = read_graph(bundle.model)
-    costs, unit = profile(bundle.model, graph, "qemu:netduinoplus2")
-    assert unit == "instructions"
+    costs = measure(bundle.model, operators=True).operators
     assert len(costs) == len(graph.operators)
     image = image_for(bundle.to_bytes(), "memory-test")
     window = np.random.default_rng(1).integers(-128, 128, (1, 300)).astype(np.int8)
@@ -238,12 +237,6 @@ def test_the_profile_adds_up() -> None:
     assert abs(sum(costs) - whole) <= 20 * len(costs)
     assert costs[-1] < 50  # RESHAPE computes nothing
     assert all(cost > 1000 for cost in costs[:-1])
-
-
-def test_a_profile_needs_a_simulator() -> None:
-    bundle = shipped()
-    with pytest.raises(DeviceError, match="no simulated board"):
-        profile(bundle.model, read_graph(bundle.model), "twin:")
 
 
 def test_the_command_on_files_of_each_kind(tmp_path: Path) -> None:

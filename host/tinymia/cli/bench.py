@@ -268,10 +268,11 @@ def _attacks(bundle: Bundle, dataset: Dataset, person: str) -> None:
 
 
 def _models(bundle: Bundle, windows: NDArray[np.int8], out: Path | None) -> None:
+    from tinymia.files import cache_dir
     from tinymia.models.mlperf_tiny import NETWORKS
     from tinymia.study.model_bench import ELSEWHERE, network_costs
 
-    folder = out or Path(click.get_app_dir("tinymia")) / "networks"
+    folder = out or cache_dir() / "networks"
     with progress("Networks", len(NETWORKS) + 1) as advance:
         costs = network_costs(folder, bundle, windows, advance)
     columns = ("an inference", "MACs", "instructions", "a MAC", "bytes of RAM")

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     "--profile",
     "profiled",
     is_flag=True,
-    help="Of FILE: run ever longer beginnings of it on --target, a simulated board, to know what"
-    " each operator costs.",
+    help="Of FILE: run it on a simulated Cortex-M4F and count each operator's instructions.",
 )
 @target_option
 @bundle_option
@@ -49,7 +48,7 @@ def command(file: Path | None, profiled: bool, target: str, bundle_path: Path | 
     if file is not None:
         from tinymia.cli.model_facts import show_file
 
-        show_file(file, target if profiled else None)
+        show_file(file, profiled)
         return
     if profiled:
         raise click.UsageError("--profile needs FILE: what to run.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinymia.cli.fit import fit_table
-from tinymia.cli.options import progress, show, table, thousands
+from tinymia.cli.options import show, table, thousands
 
 if TYPE_CHECKING:
     from tinymia.export.bundle import Bundle
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 _SHOWN = 3  # tensors at the peak
 
 
-def show_file(path: Path, target: str | None) -> None:
-    """Print all that is known of a file; ``target``: also profile it there.
+def show_file(path: Path, profiled: bool) -> None:
+    """Print all that is known of a file.
+
+    Args:
+        path: of the file.
+        profiled: whether each operator's instructions are counted, too.
 
     Raises:
-        TinymiaError: it cannot be read, or not be run on the target.
+        TinymiaError: it cannot be read, or not be run on the simulated core.
     """
     from tinymia.device.boards import boards
     from tinymia.study.memory import fits, live
@@ -32,9 +36,9 @@ def show_file(path: Path, target: str | None) -> None:
     known = inspect(path)
     for title, text in _head(path, known):
         click.echo(f"{title:10} {text}")
-    costs, unit = _profile(known, target) if target else ([], "")
+    costs = _profile(known) if profiled else ()
     show("")
-    _operators(known.graph, live(known.graph), costs, unit)
+    _operators(known.graph, live(known.graph), costs)
     if known.refusal is not None:
         _say_refusal(known)
         return
@@ -99,18 +103,15 @@ def _scale(quantization: tuple[float, int] | None) -> str:
     return f"scale {quantization[0]:.6g}, zero point {quantization[1]}"
 
 
-def _profile(known: ModelInfo, target: str) -> tuple[list[int], str]:
-    from tinymia.study.profile import profile
+def _profile(known: ModelInfo) -> tuple[int, ...]:
+    from tinymia.device.model_bench import measure
 
-    if known.refusal is not None:
-        return [], ""
-    with progress("Running", len(known.graph.operators) + 1, "beginnings") as advance:
-        return profile(known.model, known.graph, target, advance)
+    return () if known.refusal is not None else measure(known.model, operators=True).operators
 
 
-def _operators(graph: Graph, occupied: list[Live], costs: list[int], unit: str) -> None:
+def _operators(graph: Graph, occupied: list[Live], costs: tuple[int, ...]) -> None:
     columns = ["operator", "output", "MACs", "constants", "arena then"]
-    columns += [unit, "a MAC"] if costs else []
+    columns += ["instructions", "a MAC"] if costs else []
     listed = table("", columns)
     listed.columns[1].justify = "left"
     for op, at in zip(graph.operators, occupied, strict=True):

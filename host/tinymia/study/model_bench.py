@@ -14,7 +14,7 @@ from tinymia.device import model_bench
 from tinymia.device.connect import DEFAULT_TARGET, connect, supply
 from tinymia.export.bundle import Bundle
 from tinymia.export.convert import run_int8
-from tinymia.export.macs import macs
+from tinymia.export.graph import read_graph
 from tinymia.models import mlperf_tiny
 
 _SEEDS = (1, 2, 3)
@@ -96,7 +96,12 @@ def network_costs(
         same = bool((run_int8(model, asked) == found.outputs).all())
         costs.append(
             NetworkCost(
-                network.name, network.title, macs(model), found.instructions, found.arena, same
+                network.name,
+                network.title,
+                read_graph(model).macs,
+                found.instructions,
+                found.arena,
+                same,
             )
         )
         advance(1)
@@ -108,6 +113,6 @@ def network_costs(
         arena = board.info(fresh=True).model_arena
     name = str(bundle.meta.get("name", "the bundle"))
     head = bundle.tail.weights.size if bundle.tail is not None else 0
-    costs.append(NetworkCost(name, name, macs(bundle.model) + head, taken, arena, None))
+    costs.append(NetworkCost(name, name, read_graph(bundle.model).macs + head, taken, arena, None))
     advance(1)
     return costs

@@ -252,7 +252,7 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     (("import", HALF, "--labels", "a"), "Cannot read"),
     (("import", MODEL, "--labels", ""), "7 classes, but 0 labels"),
     (("import", MODEL, "--labels", f"{HALF},b,c,d,e,f,g"), "is no text in UTF-8"),
-    (("import", MODEL, "--labels", "a,b,c,d,e,f,g", "--out", ""), "Cannot write the bundle"),
+    (("import", MODEL, "--labels", "a,b,c,d,e,f,g", "--out", ""), "A path cannot be empty"),
     (("import", MODEL, "--labels", "a,b,c,d,e,f,g", "--train", f"last:{DIGITS}"), "what to train"),
     (("info", "empty"), "neither a bundle nor a .tflite file"),
     (("info", "noise.tflite"), "truncated or damaged"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinymia.cli.options import (
+    FilePath,
     bundle_option,
     connection,
     data_option,
@@ -45,7 +46,7 @@ PARTS = ("board", "twin", "attacks", "models")
 @click.option("--person", help="Whose windows.  [default: the first who is not in the base model]")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False),
     help="Folder for the networks that `models` makes once.  [default: the user's cache]",
 )
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))

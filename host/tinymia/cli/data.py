@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinymia.cli.options import bundle_option, load_bundle, show, table
+from tinymia.cli.options import FilePath, bundle_option, load_bundle, show, table
 
 if TYPE_CHECKING:
     from tinymia.data import Dataset, Pool
@@ -25,7 +25,7 @@ _SHOWN = 40
 @click.option("--layout", is_flag=True, help="Explain .npz and .npy files of one's own.")
 @click.option(
     "--template",
-    type=click.Path(path_type=Path),
+    type=FilePath(),
     metavar="FOLDER",
     help="Write a folder of CSV recordings with a manifest, to start from.",
 )

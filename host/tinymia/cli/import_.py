@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinymia.cli.options import show, thousands
+from tinymia.cli.options import FilePath, show, thousands
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,9 +41,9 @@ def _sides(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
 
 
 @click.command("import")
-@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("model", type=FilePath())
 @click.option("--labels", callback=_words, help="Names of the classes, with commas between.")
-@click.option("--labels-file", type=click.Path(path_type=Path), help="The same, one on each line.")
+@click.option("--labels-file", type=FilePath(), help="The same, one on each line.")
 @click.option(
     "--train",
     default="all",
@@ -76,12 +76,8 @@ def _sides(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
     help="Cut QUANTIZE and DEQUANTIZE at the model's ends off; their scales are kept.",
 )
 @click.option("--name", help="Of the bundle.  [default: the file's]")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="The bundle.  [default: MODEL's name.bundle]"
-)
-@click.option(
-    "--tflite", type=click.Path(path_type=Path), help="Also save what a Keras model became."
-)
+@click.option("--out", type=FilePath(), help="The bundle.  [default: MODEL's name.bundle]")
+@click.option("--tflite", type=FilePath(), help="Also save what a Keras model became.")
 def command(
     model: Path,
     labels: tuple[str, ...],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinymia.cli.options import (
+    FilePath,
     bundle_option,
     connection,
     load_bundle,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=FilePath())
 @click.option(
     "--profile",
     "profiled",

@@ -18,6 +18,7 @@ from tinymia.evidence import (
     Target,
     reveal,
 )
+from tinymia.experiments.peers.base import Evidence
 from tinymia.wire.settings import TrainSettings
 
 Array = np.ndarray[Any, Any]
@@ -254,3 +255,12 @@ def small_lab(flipped: float = 0.2, **changes: Any) -> FakeLab:
     x, y = digits(flipped)
     settings: dict[str, Any] = {"public_x": x[200:500], "public_y": y[200:500], "rate": 0.05}
     return FakeLab(x[:200], y[:200], **settings | changes)
+
+
+def evidence_of(lab: FakeLab, devices: int) -> Evidence:
+    run = make_run()
+    answers = np.stack([lab.target(run, i).answers[:, 0] for i in range(devices)])
+    member = lab.target_members[:devices]
+    shadows = lab.shadows(run, "p")
+    counted = np.ones_like(member)
+    return Evidence(lab.candidates(run, "p"), answers, member, counted, shadows, run.answer)

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+import synthetic_membership
 import synthetic_results as made
 from tinymia.attacks.base import Adversary
 from tinymia.cli.report import command
@@ -22,7 +23,7 @@ from tinymia.report.section import all_sections
 from tinymia.report.sections.limits import of_attacks, sentences
 from tinymia.report.words import above_guessing, interval, number, percent, points, ratio_text
 from tinymia.statistics import levels
-from tinymia.study.results import RESULTS, load, to_json, write_json
+from tinymia.study.results import RESULTS, Setting, load, to_json, write_json
 
 
 @pytest.fixture(scope="module")
@@ -334,11 +335,11 @@ STUDIES = {
 @pytest.mark.parametrize("people", [1, 4])
 @pytest.mark.parametrize("own", [OutputPolicy.FULL, OutputPolicy.LABEL])
 def test_small_studies_render(names, people, own, tmp_path):
-    conditions = [c for c in made.CONDITIONS if c.name in names]
-    answers = (own, *(a for a in made.ANSWERS if a is not own))
-    finding = made.membership(conditions, answers if people > 1 else (own,))
+    conditions = [c for c in synthetic_membership.CONDITIONS if c.name in names]
+    answers = (own, *(a for a in synthetic_membership.ANSWERS if a is not own))
+    finding = synthetic_membership.membership(conditions, answers if people > 1 else (own,))
     if people == 1:
-        finding = made.without_intervals(finding)
+        finding = synthetic_membership.without_intervals(finding)
     text = shown(made.results(finding), tmp_path)
     parsed(text)
     assert "None" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S)
@@ -349,7 +350,7 @@ def test_small_studies_render(names, people, own, tmp_path):
 
 
 def test_a_study_of_one_person_claims_nothing(results, tmp_path):
-    finding = made.without_intervals(results.findings.membership)
+    finding = synthetic_membership.without_intervals(results.findings.membership)
     changed = made.results(finding)
     first, second, third = (sentence.text for sentence in compose(changed))
     assert "too small" in first
@@ -364,7 +365,7 @@ def test_a_study_of_one_person_claims_nothing(results, tmp_path):
 
 
 def test_policies_that_silence_an_adversary(tmp_path):
-    finding = made.membership(answers=(OutputPolicy.LABEL, OutputPolicy.FULL))
+    finding = synthetic_membership.membership(answers=(OutputPolicy.LABEL, OutputPolicy.FULL))
     text = shown(made.results(finding), tmp_path)
     assert "no attack runs" in section(text, "adversaries")
     heads = section(text, "defences").split("</thead>")[0]
@@ -461,7 +462,7 @@ def test_the_third_sentence_tells_gain_and_price(results):
 
 
 def test_a_page_of_older_results_says_so(results, page, tmp_path):
-    versions = (made.Setting("tinymia", "0.0.9"),)
+    versions = (Setting("tinymia", "0.0.9"),)
     assert "These results were made by" not in page
     text = shown(of_context(results, versions=versions), tmp_path)
     assert "These results were made by tinymia 0.0.9, this page by tinymia" in text
@@ -611,7 +612,7 @@ def test_the_terminal_prints_within_its_width(results):
 
 
 def test_the_terminal_of_a_small_study(results):
-    finding = made.without_intervals(results.findings.membership)
+    finding = synthetic_membership.without_intervals(results.findings.membership)
     cells = {row[0]: row[2:] for row in terminal.conditions(made.results(finding)).rows}
     assert cells["clip@50"][3].endswith(" ?")
     silent = replace(results, findings=replace(results.findings, membership=None))
@@ -640,7 +641,7 @@ def test_every_field_of_a_comparison_reaches_its_file(results, folder):
 
 def test_many_people_are_folded_away(results, tmp_path):
     people = tuple(f"n{i:04d}" for i in range(200))
-    crowd = made.results(made.membership(people=people))
+    crowd = made.results(synthetic_membership.membership(people=people))
     text = shown(crowd, tmp_path)
     assert "<summary>200 people</summary>" in section(text, "people")
     assert "n0019 and 180 more" in section(text, "provenance")

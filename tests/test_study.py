@@ -206,6 +206,22 @@ def test_every_adversary_is_tried_under_every_policy(undisturbed: Path) -> None:
                 assert deep or (name, attack, answer) in tried, (name, attack, answer)
 
 
+def test_who_asks_for_labels_sees_the_same_under_every_policy(undisturbed: Path) -> None:
+    """Scored once, such an attack stands under each policy with the same figure."""
+    leaks = results(undisturbed)["findings"]["membership"]["leaks"]
+    for attack in ("joint-boundaries", "label-only-boundary", "joint-model-weights"):
+        found = [k for k in leaks if k["attack"] == attack and k["condition"] == "plain@3"]
+        assert {k["answer"] for k in found} == {"full", "label"}
+        assert len({tuple(k["auc"][part] for part in ("value", "low", "high")) for k in found}) == 1
+
+
+def test_a_memorised_window_is_found(undisturbed: Path) -> None:
+    controls = results(undisturbed)["findings"]["membership"]["controls"]
+    (row,) = [c for c in controls if c["name"] == "memorised"]
+    assert row["holds"]
+    assert row["figure"]["value"] > 0.999  # its shadow devices learnt one window each, too
+
+
 def test_a_wrong_bit_in_a_confirmed_run_stops_the_audit(undisturbed: Path, tmp_path: Path) -> None:
     from tinymia.study.devices import load_device, save_device
     from tinymia.study.store import Store

@@ -36,9 +36,11 @@ what is measured is of draws from one source, and not of people who differ. {pub
 ({pictures:,} pictures) trained the base model, the last {audited} are audited: {unseen:,} pictures,
 which makes a true positive rate at 0.1 % false positives mean something.
 
-A draw's own pictures are not unlike others, so fine-tuning on them gains no accuracy (`tinymia
-personalize --bundle models/{name}/{name}.bundle --data {name}-mnist --person draw-100 --target twin:`
-shows before and after): this model is for what leaks, not for what personalising is worth.
+A draw's own pictures are not unlike others, so fine-tuning on them gains no accuracy: this model is
+for what leaks, not for what personalising is worth. Before and after:
+
+    tinymia personalize --bundle models/{name}/{name}.bundle --data {name}-mnist \\
+        --person draw-100 --target twin:
 
 ## Accuracy on the audited draws
 

@@ -387,7 +387,7 @@ def test_interrupted_while_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> No
         raise KeyboardInterrupt
 
     real: Callable[..., object] = __import__
-    monkeypatch.delitem(sys.modules, "tinymia.cli.main")
+    monkeypatch.delitem(sys.modules, "tinymia.cli.main", raising=False)
     monkeypatch.setattr(
         "builtins.__import__",
         lambda name, *a: interrupt() if name == "tinymia.cli.main" else real(name, *a),

@@ -69,10 +69,14 @@ def may_write(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
-def npz(arrays: Mapping[str, Any]) -> bytes:
-    """The bytes of a compressed .npz file; NumPy's own writer leaves half of one on a full disk."""
+def npz(arrays: Mapping[str, Any], *, compressed: bool = True) -> bytes:
+    """The bytes of an .npz file; equal arrays make equal bytes.
+
+    Made in memory: NumPy's own writer leaves half of one on a full disk or after Ctrl-C, and an
+    archive whose destructor complains a second time.
+    """
     import numpy as np
 
     out = io.BytesIO()
-    np.savez_compressed(out, **arrays)
+    (np.savez_compressed if compressed else np.savez)(out, **arrays)
     return out.getvalue()

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.errors import StudyError
+from tinymia.files import npz, write_whole
 
 VERSION = 1
 _FOLDER = "store"
@@ -58,18 +58,13 @@ class Store:
             StudyError: the disk does not take it; what was stored before is as it was.
         """
         path = self._path(kind, key)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
         mark = json.dumps({"version": VERSION, "kind": kind, "key": key})
+        content = {**arrays, "_of": np.frombuffer(mark.encode(), np.uint8)}
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
-                _write(file, {**arrays, "_of": np.frombuffer(mark.encode(), np.uint8)})
-            part.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+            write_whole(path, npz(content, compressed=False), error=StudyError)
+        except StudyError as error:
             raise StudyError(
-                f"Cannot write {path}: {error.strerror}.",
+                error.message,
                 "What is finished is kept: make room and run the same command again.",
             ) from error
 
@@ -114,26 +109,6 @@ class Store:
 
     def _path(self, kind: str, key: str) -> Path:
         return self.folder / kind / f"{key}.npz"
-
-
-def _write(file: object, arrays: Arrays) -> None:
-    """An uncompressed .npz.
-
-    ``np.savez`` itself leaves a half-closed archive behind on a full disk, whose destructor
-    complains a second time.
-    """
-    archive = zipfile.ZipFile(file, "w", zipfile.ZIP_STORED)  # type: ignore[call-overload]
-    try:
-        for name, array in arrays.items():
-            # Of a fixed time, so that equal content makes equal files.
-            entry = zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0))
-            with archive.open(entry, "w", force_zip64=True) as part:
-                write: Callable[..., None] = np.lib.format.write_array
-                write(part, np.asanyarray(array), allow_pickle=False)
-        archive.close()
-    except OSError:
-        archive.fp = None  # nothing is written on the way out
-        raise
 
 
 class Lock:

@@ -40,7 +40,7 @@ class Loader {
  private:
   Status ReadEnds(LoadedGraph* graph);
   Status PrepareOperators(Arena* persistent, Node* nodes, LoadedGraph* graph);
-  Status PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op,
+  Status PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op, bool wide,
                          Arena* persistent, Node* node);
   Status MarkWritten(uint32_t tensor, uint32_t index);
   void ListEnds(Arena* persistent, LoadedGraph* graph);

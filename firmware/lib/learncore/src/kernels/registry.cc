@@ -45,11 +45,33 @@
   K(kSqueezeKernel)                    \
   K(kStridedSliceKernel)               \
   K(kSubKernel)                        \
+  K(kSvdfKernel)                       \
   K(kTanhKernel)                       \
   K(kTransposeConvKernel)              \
   K(kTransposeKernel)                  \
   K(kUnidirectionalSequenceLstmKernel) \
-  K(kUnpackKernel)
+  K(kUnpackKernel)                     \
+  K(kWideAddKernel)                    \
+  K(kWideConv2dKernel)                 \
+  K(kWideDepthwiseConv2dKernel)        \
+  K(kWideFullyConnectedKernel)         \
+  K(kWideLeakyReluKernel)              \
+  K(kWideLogisticKernel)               \
+  K(kWideMaximumKernel)                \
+  K(kWideMinimumKernel)                \
+  K(kWideMulKernel)                    \
+  K(kWidePadKernel)                    \
+  K(kWidePadV2Kernel)                  \
+  K(kWideQuantizeKernel)               \
+  K(kWideRelu6Kernel)                  \
+  K(kWideReluKernel)                   \
+  K(kWideSliceKernel)                  \
+  K(kWideSoftmaxKernel)                \
+  K(kWideStridedSliceKernel)           \
+  K(kWideSubKernel)                    \
+  K(kWideTanhKernel)                   \
+  K(kWideTransposeConvKernel)          \
+  K(kWideTransposeKernel)
 #endif
 
 namespace tinymia {
@@ -67,9 +89,10 @@ const Kernel* const kKernels[] = {TINYMIA_KERNELS(TINYMIA_LIST)};
 
 const Kernel* KernelAt(uint32_t index) { return kKernels[index]; }
 
-uint32_t FindKernel(BuiltinOp code) {
+uint32_t FindKernel(BuiltinOp code, Takes takes) {
   for (uint32_t i = 0; i < sizeof(kKernels) / sizeof(kKernels[0]); ++i) {
-    if (kKernels[i]->code == code) return i;
+    const bool fits = (static_cast<int>(kKernels[i]->takes) & static_cast<int>(takes)) != 0;
+    if (kKernels[i]->code == code && fits) return i;
   }
   return kNoKernel;
 }

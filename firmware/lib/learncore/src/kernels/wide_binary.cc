@@ -64,7 +64,7 @@ TINYMIA_AT_LOAD Status PrepareAdd(PrepareContext* context) {
 }
 
 TINYMIA_AT_LOAD Status PrepareSub(PrepareContext* context) {
-  return PrepareSum<float>(context, OptionsType::kSub);
+  return PrepareSum<double>(context, OptionsType::kSub);
 }
 
 TINYMIA_AT_LOAD Status PrepareMul(PrepareContext* context) {

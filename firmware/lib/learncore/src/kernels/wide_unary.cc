@@ -76,8 +76,8 @@ TINYMIA_AT_LOAD Status FinishRelu(PrepareContext* context, const Tensor& input,
   p->input_zero_point = input.zero_point;
   p->output_zero_point = output.zero_point;
   p->elements = input.elements;
-  const float ratio = input.scale / output.scale;
-  if (!ToFixed(static_cast<double>(ratio), &p->above)) return Status::kModelMalformed;
+  const double ratio = static_cast<double>(input.scale) / static_cast<double>(output.scale);
+  if (!ToFixed(ratio, &p->above)) return Status::kModelMalformed;
   context->SaveParams(*p);
   return Status::kOk;
 }
@@ -87,10 +87,12 @@ TINYMIA_AT_LOAD Status PrepareLeakyRelu(PrepareContext* context) {
   const Status status = UseBoth(context, &input, &output);
   if (status != Status::kOk) return status;
   if (context->options_type() != OptionsType::kLeakyRelu) return Status::kModelMalformed;
-  const float slope = input.scale * context->options().Scalar<float>(0, 0.0f) / output.scale;
+  const double slope = static_cast<double>(input.scale) *
+                       static_cast<double>(context->options().Scalar<float>(0, 0.0f)) /
+                       static_cast<double>(output.scale);
   ReluParams p;
   p.turned = slope < 0;
-  if (!ToFixed(static_cast<double>(p.turned ? -slope : slope), &p.below)) {
+  if (!ToFixed(p.turned ? -slope : slope, &p.below)) {
     return Status::kModelMalformed;
   }
   p.range = {INT16_MIN, INT16_MAX};

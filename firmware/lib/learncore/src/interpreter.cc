@@ -33,8 +33,7 @@ Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool 
   input_count_ = graph.input_count;
   output_count_ = graph.output_count;
   ends_ = graph.ends;
-  int8_ends_ =
-      graph.input_tensor.type == TensorType::kInt8 && graph.output_tensor.type == TensorType::kInt8;
+  odd_end_ = graph.odd_end;
   input_info_ = Describe(graph.input_tensor);
   output_info_ = Describe(graph.output_tensor);
   return status;

@@ -23,6 +23,7 @@ struct LoadedGraph {
   Ref ends = kNoRef;  // of all inputs and then outputs, if there is more than one of each
   Tensor input_tensor;
   Tensor output_tensor;
+  uint32_t odd_end = kNowhere;  // tensor of the first end that is not int8
 };
 
 class Loader {

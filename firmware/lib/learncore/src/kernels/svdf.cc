@@ -29,18 +29,13 @@ TINYMIA_AT_LOAD Status ReadWeights(PrepareContext* context, uint32_t operand, in
   return columns == 0 || weights->dims[1] == columns ? Status::kOk : Status::kModelUnsupportedShape;
 }
 
-TINYMIA_AT_LOAD Status PrepareScales(float in, float features, float state, float times, float out,
-                                     const Tensor& bias, SvdfParams* p) {
-  const float product = state * times;
-  const double off = static_cast<double>(bias.scale) - static_cast<double>(product);
+TINYMIA_AT_LOAD Status PrepareScales(double in, double features, double state, double times,
+                                     double out, double bias, SvdfParams* p) {
+  const double off = bias - state * times;
   if (!(off < 1e-5 && off > -1e-5)) return Status::kModelBiasScale;
-  const float first = in * features / state;
-  const float second = product / out;
-  if (!ToFixed(static_cast<double>(first), &p->of_state) ||
-      !ToFixed(static_cast<double>(second), &p->of_output)) {
-    return Status::kModelMalformed;
-  }
-  return Status::kOk;
+  const bool fits =
+      ToFixed(in * features / state, &p->of_state) && ToFixed(state * times / out, &p->of_output);
+  return fits ? Status::kOk : Status::kModelMalformed;
 }
 
 TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
@@ -86,8 +81,9 @@ TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
   p.input_zero_point = input.zero_point;
   p.state_zero_point = state.zero_point;
   p.output_zero_point = output.zero_point;
-  status =
-      PrepareScales(input.scale, features.scale, state.scale, times.scale, output.scale, bias, &p);
+  const auto scale = [](const Tensor& tensor) { return static_cast<double>(tensor.scale); };
+  status = PrepareScales(scale(input), scale(features), scale(state), scale(times), scale(output),
+                         scale(bias), &p);
   if (status != Status::kOk) return status;
   context->SaveParams(p);
   return Status::kOk;

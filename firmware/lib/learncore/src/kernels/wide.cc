@@ -61,7 +61,7 @@ TINYMIA_AT_LOAD Status PrepareWideOutput(PrepareContext* context, const Tensor& 
   if (input.zero_point != 0 || output.zero_point != 0) return Status::kModelUnsupportedType;
   Requantization& q = result->requantization;
   Status status = PrepareRequantization(context, input, filter, output, channel_dimension, depth,
-                                        activation, shared_scale, false, &q, kNoOperand);
+                                        activation, false, false, &q, kNoOperand);
   if (status != Status::kOk || q.channels == kNoRef) return status;
   const uint32_t channels = static_cast<uint32_t>(filter.dims[channel_dimension]);
   result->narrow = narrow;
@@ -85,10 +85,8 @@ TINYMIA_AT_LOAD Status PrepareWideOutput(PrepareContext* context, const Tensor& 
   for (uint32_t i = 0; i < channels; ++i) {
     const float filter_scale = model->FloatAt(filter.scales, per_channel ? i : 0);
     const double product = static_cast<double>(input.scale) * static_cast<double>(filter_scale);
-    double scale = product;
-    if (strict) scale = static_cast<double>(input.scale * filter_scale);
     FixedMultiplier multiplier;
-    if (!ToFixed(scale / static_cast<double>(output.scale), &multiplier)) {
+    if (!ToFixed(product / static_cast<double>(output.scale), &multiplier)) {
       return Status::kModelMalformed;
     }
     if (!result->narrow && multiplier.shift > kMostLeftShift) return Status::kModelUnsupportedType;
@@ -103,6 +101,8 @@ TINYMIA_AT_LOAD Status PrepareWideOutput(PrepareContext* context, const Tensor& 
     if (bias.scales.count > 0) {
       off -= static_cast<double>(model->FloatAt(bias.scales, bias.scales.count > 1 ? i : 0));
     }
+    // (A scale is stored in single precision, and a bias of 64 bits may be large.)
+    if (off <= 1e-6 * product && off >= -1e-6 * product) continue;
     off /= static_cast<double>(output.scale);
     if (!strict) off *= static_cast<double>(value);
     const double limit = strict ? 0.02 : 0.5;

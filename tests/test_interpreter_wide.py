@@ -194,6 +194,26 @@ def _transposed(rng: Draw) -> bytes:
     return hm.build(tensors, [Op(hm.TRANSPOSE_CONV, inputs, [4], "TransposeConv", fields)])
 
 
+def _pool(code: int) -> Model:
+    def make(rng: Draw) -> bytes:
+        batch, height, width, channels = (int(n) for n in rng.integers(1, 7, 4))
+        kh, kw = int(rng.integers(1, height + 1)), int(rng.integers(1, width + 1))
+        sh, sw = (int(n) for n in rng.integers(1, 4, 2))
+        same = bool(rng.integers(0, 2))
+        reach = (height, width) if same else (height - kh + 1, width - kw + 1)
+        size = [-(-n // s) for n, s in zip(reach, (sh, sw), strict=True)]
+        tensors = [
+            Tensor((batch, height, width, channels), INT16, 0.001),
+            Tensor((batch, *size, channels), INT16, 0.001),
+        ]
+        fields = {"padding": 0 if same else 1, "strideH": sh, "strideW": sw}
+        fields |= {"filterHeight": kh, "filterWidth": kw}
+        fields["fusedActivationFunction"] = int(rng.integers(0, 4))
+        return hm.build(tensors, [Op(code, [0], [1], "Pool2D", fields)])
+
+    return make
+
+
 def _unary(code: int, options: str = "", **fixed: Any) -> Model:
     def make(rng: Draw) -> bytes:
         shape = grid._shape(rng)
@@ -270,6 +290,10 @@ MODELS: dict[str, Model] = {
     "mul": _wide(grid.MODELS["mul"], 256.0),
     "maximum": _wide(grid.MODELS["maximum"]),
     "minimum": _wide(grid.MODELS["minimum"]),
+    "average_pool": _pool(hm.AVERAGE_POOL_2D),
+    "max_pool": _pool(hm.MAX_POOL_2D),
+    "mean": _wide(grid.MODELS["mean"]),
+    "sum": _wide(grid.MODELS["sum"]),
     "pad": _pad(hm.PAD),
     "pad_v2": _pad(hm.PADV2),
     "concatenation": _wide(grid.MODELS["concatenation"]),

@@ -31,6 +31,7 @@
   K(kQuantizeKernel)                   \
   K(kReadVariableKernel)               \
   K(kReduceMaxKernel)                  \
+  K(kReduceMinKernel)                  \
   K(kRelu6Kernel)                      \
   K(kReluKernel)                       \
   K(kReshapeKernel)                    \
@@ -45,6 +46,7 @@
   K(kSqueezeKernel)                    \
   K(kStridedSliceKernel)               \
   K(kSubKernel)                        \
+  K(kSumKernel)                        \
   K(kSvdfKernel)                       \
   K(kTanhKernel)                       \
   K(kTransposeConvKernel)              \
@@ -52,12 +54,15 @@
   K(kUnidirectionalSequenceLstmKernel) \
   K(kUnpackKernel)                     \
   K(kWideAddKernel)                    \
+  K(kWideAveragePool2dKernel)          \
   K(kWideConv2dKernel)                 \
   K(kWideDepthwiseConv2dKernel)        \
   K(kWideFullyConnectedKernel)         \
   K(kWideLeakyReluKernel)              \
   K(kWideLogisticKernel)               \
+  K(kWideMaxPool2dKernel)              \
   K(kWideMaximumKernel)                \
+  K(kWideMeanKernel)                   \
   K(kWideMinimumKernel)                \
   K(kWideMulKernel)                    \
   K(kWidePadKernel)                    \
@@ -69,6 +74,7 @@
   K(kWideSoftmaxKernel)                \
   K(kWideStridedSliceKernel)           \
   K(kWideSubKernel)                    \
+  K(kWideSumKernel)                    \
   K(kWideTanhKernel)                   \
   K(kWideTransposeConvKernel)          \
   K(kWideTransposeKernel)

@@ -79,9 +79,10 @@ class Interpreter:
         *,
         dsp: bool = False,
         lib: ctypes.CDLL | None = None,
+        offset: int = 0,
     ) -> None:
         self._lib = lib or library(dsp)
-        self._model = aligned(max(len(model), 1))
+        self._model = aligned(max(len(model), 1) + offset)[offset:]
         self._model[: len(model)] = np.frombuffer(model, np.uint8)
         self._arena = aligned(max(arena_size, 1))
         self._object = aligned(self._lib.shim_interpreter_size())
@@ -179,7 +180,7 @@ def reference(model: bytes, inputs: NDArray[Any]) -> NDArray[Any]:
 def probe_inputs(
     shape: tuple[int, ...], seed: int, count: int = 6, dtype: Any = np.int8
 ) -> NDArray[Any]:
-    """Random inputs, then all -128, all 127, and the two alternating; of int8 or as wide as given."""
+    """Random inputs, then all -128, all 127, and the two alternating; wider ones likewise."""
     rng = np.random.default_rng(seed)
     low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     random = rng.integers(low, high + 1, (count, *shape)).astype(dtype)

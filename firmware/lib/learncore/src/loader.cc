@@ -52,7 +52,9 @@ TINYMIA_AT_LOAD Status Loader::ReadEnds(LoadedGraph* graph) {
                        tensor->type == TensorType::kInt32;
     if (!known) return Status::kModelUnsupportedType;
     if (tensor->type != TensorType::kInt8) graph->odd_end = static_cast<uint32_t>(index);
-    if (tensor->constant() || !(tensor->scale > 0)) return Status::kModelMalformed;
+    // (int32 numbers may be a shape.)
+    const bool scaled = tensor->scale > 0 || tensor->type == TensorType::kInt32;
+    if (tensor->constant() || !scaled) return Status::kModelMalformed;
   }
   return Status::kOk;
 }

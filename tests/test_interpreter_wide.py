@@ -303,6 +303,7 @@ MODELS: dict[str, Model] = {
     "split_v": _wide(grid.MODELS["split_v"]),
     "unpack": _wide(grid.MODELS["unpack"]),
     "transpose": _wide(grid.MODELS["transpose"]),
+    "shuffle": _wide(grid.MODELS["shuffle"]),
     "slice": _wide(grid.MODELS["slice"]),
     "strided_slice": _wide(grid.MODELS["strided_slice"]),
     "leaky_relu": _unary(hm.LEAKY_RELU, "LeakyRelu"),

@@ -91,6 +91,7 @@ Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
       status = model.ReadTensor(output, &tensor);
       if (status != Status::kOk) return status;
       if (tensor.type != TensorType::kInt8) return Status::kModelUnsupportedType;
+      if (tensor.rank > 4) return Status::kModelUnsupportedShape;
       cut->info = Describe(tensor);
       sought = output;
     }

@@ -55,6 +55,10 @@ class Session {
     static constexpr uint32_t Room(uint32_t fixed) { return kMaxPayload - 1 - fixed; }
   };
 
+  // Whether this image can train anything: else all of that is left out of it.
+  static constexpr bool kTrains = kTrainedKinds != 0;
+  bool has_tail() const { return kTrains && bundle_.graph.count != 0; }
+
   Refusal Plan(const uint8_t* data, uint32_t room);
   // Where training starts and what the store keeps; empties the store.
   Refusal PlanLayout(uint32_t first_layer, bool raw);

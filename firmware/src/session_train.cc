@@ -35,9 +35,13 @@ TrainSettings Sizing(TrainSettings settings) {
   return settings;
 }
 
+__attribute__((noinline)) void AddBytes(Fnv1a* hash, const void* data, uint32_t size) {
+  hash->Add(data, size);
+}
+
 template <typename T>
 void AddTo(Fnv1a* hash, T value) {
-  hash->Add(&value, sizeof value);
+  AddBytes(hash, &value, sizeof value);
 }
 
 }  // namespace

@@ -92,11 +92,10 @@ void LayerBackward(const Layer& layer, const F* x, const F* y, const F* weights,
 template <typename F>
 void ConvolutionGradient(const Layer& layer, const F* x, const F* dy, bool biases_only,
                          Sink<F> sink) {
-  if constexpr (Trains(LayerKind::kConv)) {
-    if (layer.kind == LayerKind::kConv) ConvGradient(layer, x, dy, biases_only, sink);
-  }
-  if constexpr (Trains(LayerKind::kDepthwise)) {
-    if (layer.kind == LayerKind::kDepthwise) DepthwiseGradient(layer, x, dy, biases_only, sink);
+  if (Trains(LayerKind::kConv) && layer.kind == LayerKind::kConv) {
+    ConvGradient(layer, x, dy, biases_only, sink);
+  } else if (Trains(LayerKind::kDepthwise) && layer.kind == LayerKind::kDepthwise) {
+    DepthwiseGradient(layer, x, dy, biases_only, sink);
   }
 }
 

@@ -308,7 +308,7 @@ def _flash_of_models(bundle: Bundle, folder: Path) -> None:
     from tinymia.study.needed import flash_costs, model_flash
 
     columns = ("flash of an STM32F405's image", "code and constants", "model or bundle")
-    listed = table("\nOne model alone, without training; the bundle", columns)
+    listed = table("\nImages for one model alone, without training, and for the bundle", columns)
     with progress("Images", len(NETWORKS) + 1) as advance:
         for network in NETWORKS:
             model = tflite(network, folder)

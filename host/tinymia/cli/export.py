@@ -204,6 +204,6 @@ def _write_back(
         click.echo(f"image      {made.elf} (runs the complete model: `tinymia flash --image`)")
         flash = made.build.flash_bytes + len(whole.to_bytes())
         click.echo(
-            f"flash      {thousands(flash)} bytes with the bundle; its {len(chosen.operators)} kinds"
-            " of operators alone are in it, and no training"
+            f"flash      {thousands(flash)} bytes with the bundle; of the operators only its"
+            f" {len(chosen.operators)} kinds are in it, and no training"
         )

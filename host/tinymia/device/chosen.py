@@ -33,7 +33,8 @@ class Chosen:
     def header(self) -> str:
         """The header that the build includes."""
         mask = sum(1 << kind for kind in self.kinds)
-        operators = ", ".join(map(str, sorted(self.operators)))
+        # (An array cannot be empty.)
+        operators = ", ".join(map(str, sorted(self.operators))) or "-1"
         return f"#define TINYMIA_OPERATORS {operators}\n#define TINYMIA_TRAINED_KINDS {mask}u\n"
 
     @property

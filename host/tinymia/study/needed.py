@@ -79,17 +79,18 @@ def flash_costs(bundle: Bundle, env: str = DEFAULT_ENV) -> list[tuple[str, int]]
         env: environment of ``platformio.ini``.
 
     Returns:
-        What each can do, and its bytes; the bundle's own are not among them.
+        What each can do, and its bytes, without the bundle's own.
 
     Raises:
         DeviceError: one does not build.
     """
+    name = bundle.meta.get("name", "this bundle")
     ways = [("all operators, all training", EVERYTHING)]
     if bundle.tail is None:
-        ways.append(("this model alone", NOTHING))
+        ways.append((f"{name} alone", NOTHING))
     else:
         ways += [
-            ("this bundle alone, training every layer", "all"),
-            ("this bundle alone, training the head", "head"),
+            (f"{name} alone, training every layer", "all"),
+            (f"{name} alone, training the head", "head"),
         ]
     return [(title, build(env, chosen=wanted(bundle, only)).flash_bytes) for title, only in ways]

@@ -58,12 +58,16 @@ namespace {
 
 constexpr bool Has(BuiltinOp code) { return HasOperator(static_cast<int32_t>(code)); }
 
-#define TINYMIA_COUNT(name) +(Has(BuiltinOp::k##name) ? 1 : 0)
-constexpr uint32_t kCount = 0 TINYMIA_KERNELS(TINYMIA_COUNT);
-static_assert(kCount > 0, "an image without any operator");
+constexpr uint32_t Count() {
+  uint32_t n = 0;
+#define TINYMIA_COUNT(name) \
+  if (Has(BuiltinOp::k##name)) ++n;
+  TINYMIA_KERNELS(TINYMIA_COUNT)
+  return n;
+}
 
 struct Table {
-  const Kernel* kernels[kCount];
+  const Kernel* kernels[Count() + 1];  // a null pointer ends it
 };
 
 constexpr Table Chosen() {
@@ -83,7 +87,7 @@ constexpr Table kTable = Chosen();
 const Kernel* KernelAt(uint32_t index) { return kTable.kernels[index]; }
 
 uint32_t FindKernel(BuiltinOp code) {
-  for (uint32_t i = 0; i < kCount; ++i) {
+  for (uint32_t i = 0; kTable.kernels[i] != nullptr; ++i) {
     if (kTable.kernels[i]->code == code) return i;
   }
   return kNoKernel;

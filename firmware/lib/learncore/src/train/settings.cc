@@ -18,9 +18,7 @@ float CosPi(float u) {
 
 }  // namespace
 
-Setting CheckSettings(const TrainSettings& settings) {
-  return CheckDeclared(settings);
-}
+Setting CheckSettings(const TrainSettings& settings) { return CheckDeclared(settings); }
 
 float RateFactor(const TrainSettings& settings, uint32_t epoch) {
   if (settings.schedule == RateSchedule::kConstant) return 1.0f;

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinymia.device.checkout import DEFAULT_ENV, firmware_dir, mirror, project, workspace
-from tinymia.device.chosen import FOLDER, Chosen
+from tinymia.device.chosen import CACHE_HINT, FOLDER, Chosen
 from tinymia.device.elf import ImageInfo, image_info
 from tinymia.device.process import run_to_end, tell
 from tinymia.device.registry import provide
@@ -77,7 +77,7 @@ def build(
         raise DeviceError("The Cortex-M compiler arm-none-eabi-g++ is missing.", COMPILER_HINT)
     extra_env, where = {}, workspace(folder)
     if chosen is not None:
-        where = chosen.write(where)
+        where = chosen.write(where.absolute())
         extra_env = {FOLDER: str(where), "PLATFORMIO_BUILD_DIR": str(where / "build")}
     code, output = run_pio(
         ["run", "-e", env], folder, seconds=seconds, verbose=verbose, extra_env=extra_env
@@ -177,7 +177,7 @@ def _locked(path: Path, deadline: float) -> Iterator[None]:
     except OSError as error:
         raise DeviceError(
             f"The firmware cannot be built in {path.parent}: {error.strerror}.",
-            "Name a folder that you may write to in the environment variable TINYMIA_CACHE.",
+            CACHE_HINT,
         ) from error
     with handle:
         while True:

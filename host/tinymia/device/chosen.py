@@ -15,6 +15,8 @@ HEADER = "tinymia_chosen.h"
 FOLDER = "TINYMIA_CHOSEN"
 """Environment variable that tells ``firmware/platform`` where that header is."""
 
+CACHE_HINT = "Name a folder that you may write to in the environment variable TINYMIA_CACHE."
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -52,5 +54,8 @@ class Chosen:
         path, text = folder / HEADER, self.header().encode()
         # An equal one stays: PlatformIO looks at its time.
         if not path.is_file() or path.read_bytes() != text:
-            write_whole(path, text, "the header of a build", DeviceError)
+            try:
+                write_whole(path, text, "the header of a build", DeviceError)
+            except DeviceError as error:
+                raise DeviceError(error.message, CACHE_HINT) from error
         return folder

@@ -136,7 +136,7 @@ def _board(
         ("RAM: arena", info.arena_size, "bytes"),
         ("  of which the int8 model", info.model_arena, "bytes"),
         ("RAM: stack that was used", info.stack_used, "bytes"),
-        *[("flash: code and constants", size, "bytes") for size in _flash(target)],
+        *[(f"flash: {title}", size, "bytes") for title, size in _flash(target, bundle)],
         ("flash: bundle", info.bundle_size, "bytes"),
     ]
     for name, value, what in rows:
@@ -164,15 +164,14 @@ def _board(
         show("In brackets: other projects, measured once on a Cortex-M4F, not in this run.")
 
 
-def _flash(target: str) -> list[int]:
-    """Bytes of code and constants of the image that a target runs, if it runs one."""
-    from tinymia.device.build import build
+def _flash(target: str, bundle: Bundle) -> list[tuple[str, int]]:
+    """Bytes of code and constants of the image that a target runs, if it runs one, and of those
+    for this bundle alone."""
     from tinymia.device.qemu import QemuTarget
     from tinymia.device.targets import environment, kind_of
+    from tinymia.study.needed import flash_costs
 
-    if kind_of(target) is not QemuTarget:
-        return []
-    return [build(environment(target)).flash_bytes]
+    return flash_costs(bundle, environment(target)) if kind_of(target) is QemuTarget else []
 
 
 def _twin(bundle: Bundle) -> None:
@@ -301,3 +300,21 @@ def _models(bundle: Bundle, windows: NDArray[np.int8], out: Path | None) -> None
         " a Cortex-M4\n(MLPerf Tiny closed division, v1.1 to v1.3), for networks of the same shape:"
         " not measured in this run."
     )
+    _flash_of_models(bundle, folder)
+
+
+def _flash_of_models(bundle: Bundle, folder: Path) -> None:
+    from tinymia.models.mlperf_tiny import NETWORKS, tflite
+    from tinymia.study.needed import flash_costs, model_flash
+
+    columns = ("flash of an STM32F405's image", "code and constants", "model or bundle")
+    listed = table("\nImages for one model alone, without training, and for the bundle", columns)
+    with progress("Images", len(NETWORKS) + 1) as advance:
+        for network in NETWORKS:
+            model = tflite(network, folder)
+            listed.add_row(network.title, thousands(model_flash(model)), thousands(len(model)))
+            advance(1)
+        for title, size in flash_costs(bundle):
+            listed.add_row(title, thousands(size), thousands(len(bundle.to_bytes())))
+        advance(1)
+    show(listed)

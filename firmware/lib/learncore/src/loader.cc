@@ -106,7 +106,9 @@ TINYMIA_AT_LOAD Status Loader::PrepareOperators(Arena* persistent, Node* nodes,
     code_ = op.code;
     if (model_.Folded(i, op)) continue;
     const uint32_t found = FindKernel(op.code);
-    if (found == kNoKernel) return Status::kModelUnsupportedOp;
+    if (found == kNoKernel) {
+      return LeftOut(op.code) ? Status::kModelOpLeftOut : Status::kModelUnsupportedOp;
+    }
     Node node;
     node.kernel = static_cast<uint16_t>(found);
     const Kernel& kernel = *KernelAt(found);
@@ -141,6 +143,7 @@ TINYMIA_AT_LOAD Refusal Loader::Explain(Status status) const {
     case Status::kModelEnds:
       return {status, model_.input_count(), model_.output_count()};
     case Status::kModelUnsupportedOp:
+    case Status::kModelOpLeftOut:
       return {status, at_, static_cast<uint32_t>(code_)};
     default:
       return {status, at_, model_.last_tensor()};

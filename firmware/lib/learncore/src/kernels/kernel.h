@@ -149,6 +149,8 @@ const Kernel* KernelAt(uint32_t index);
 // kNoKernel when the operator is not supported.
 constexpr uint32_t kNoKernel = 0xffffffffu;
 uint32_t FindKernel(BuiltinOp code);
+// Whether an operator is supported, but not in this image.
+bool LeftOut(BuiltinOp code);
 
 // The same bytes under two shapes?
 inline bool SameShape(const Tensor& a, const Tensor& b) {

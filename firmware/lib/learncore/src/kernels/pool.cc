@@ -104,9 +104,9 @@ void Eval(const EvalContext& context, const Node& node) {
 
 }  // namespace
 
-extern const Kernel kAveragePoolKernel;
-extern const Kernel kMaxPoolKernel;
-const Kernel kAveragePoolKernel = {BuiltinOp::kAveragePool2d, Prepare, Eval<AveragePatch>};
-const Kernel kMaxPoolKernel = {BuiltinOp::kMaxPool2d, Prepare, Eval<MaxPatch>};
+extern const Kernel kAveragePool2dKernel;
+extern const Kernel kMaxPool2dKernel;
+const Kernel kAveragePool2dKernel = {BuiltinOp::kAveragePool2d, Prepare, Eval<AveragePatch>};
+const Kernel kMaxPool2dKernel = {BuiltinOp::kMaxPool2d, Prepare, Eval<MaxPatch>};
 
 }  // namespace tinymia

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
 from tinymia.device.cycles.counter import Counts
 from tinymia.device.cycles.disassembly import Instruction
 from tinymia.device.cycles.timing import cycles
@@ -60,7 +58,3 @@ def estimate(counted: Iterable[Counts], code: Mapping[int, Instruction]) -> Esti
             core += taking * times
     return Estimate(instructions, core, waited)
 
-
-def total(counted: Iterable[Counts]) -> int:
-    """Instructions of all counts, by their edges."""
-    return sum(int(np.sum(c.edges["times"])) for c in counted)

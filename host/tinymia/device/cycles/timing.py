@@ -142,7 +142,7 @@ def _refill(before: Instruction, here: Instruction) -> int:
     if name in ("bx", "blx"):
         return INDIRECT + across
     if name in _LOADS | _LOAD_SEVERAL | _TABLE:
-        return LOADED + across
+        return LOADED
     if name in _DATA and "pc" in before.operands:
         return INDIRECT + across
     return EXCEPTION

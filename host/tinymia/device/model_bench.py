@@ -123,7 +123,8 @@ def measure(
         elf = bake(built, tflite, Path(folder) / "model.elf")
         counter = None if wait_states is None else stack.enter_context(Counter(elf, wait_states))
         watch = None if counter is None else Watch(counter)
-        with _Bench(elf, () if counter is None else counter.arguments()) as board:
+        board = _Bench(elf, () if counter is None else counter.arguments())
+        with board:
             answer = struct.unpack("<5I", board.ask(1, len(tflite), 20))
             status, arena, _, answer_bytes, count = answer
             if status != Status.OK:

@@ -14,7 +14,7 @@ from tinymia.errors import DeviceError
 
 _OBJDUMP = "arm-none-eabi-objdump"
 _SECONDS = 120.0
-_CONDITIONS = frozenset("eq ne cs cc mi pl vs vc hi ls ge lt gt le hs lo al".split())
+_CONDITIONS = re.compile("(eq|ne|cs|cc|mi|pl|vs|vc|hi|ls|ge|lt|gt|le|hs|lo)$")
 # "   8000abc:\tf8d3 1004 \tldr.w\tr1, [r3, #4]\t; comment"
 _LINE = re.compile(r"^\s*([0-9a-f]+):\t([0-9a-f]{4}(?: [0-9a-f]{4})?)\s*\t(\S+)\s*([^;@<]*)")
 _REGISTER = re.compile(r"\b(r\d+|sp|lr|pc|ip|fp|sl|sb|s\d+|d\d+)\b")
@@ -69,7 +69,7 @@ class Instruction:
             DeviceError: none of them.
         """
         stem = self.stem
-        plain = stem[:-2] if stem[-2:] in _CONDITIONS else stem
+        plain = _CONDITIONS.sub("", stem)
         for name in (stem, plain, stem.removesuffix("s"), plain.removesuffix("s")):
             if name in known:
                 return name

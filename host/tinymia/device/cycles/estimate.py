@@ -57,4 +57,3 @@ def estimate(counted: Iterable[Counts], code: Mapping[int, Instruction]) -> Esti
                 taking = known[before, here] = cycles(code.get(before), code[here])
             core += taking * times
     return Estimate(instructions, core, waited)
-

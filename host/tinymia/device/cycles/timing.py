@@ -48,8 +48,9 @@ _DATA = _names(
     uxth"""
 )
 # Two results.
-_LONG = _names("smlal smlalbb smlalbt smlald smlaldx smlaltb smlaltt smlsld smlsldx smull umaal "
-               "umlal umull")
+_LONG = _names(
+    "smlal smlalbb smlalbt smlald smlaldx smlaltb smlaltt smlsld smlsldx smull umaal umlal umull"
+)
 _NO_RESULT = _names("cmn cmp cpsid cpsie msr nop sev teq tst")
 _DIVIDE = _names("sdiv udiv")
 _LOADS = _names("ldr ldrb ldrh ldrsb ldrsh ldrt ldrbt ldrht ldrsbt ldrsht ldrex ldrexb ldrexh vldr")
@@ -72,6 +73,14 @@ _FPU_LATE = _names("vadd vsub vmul vnmul vcvt vcvtr vcvtb vcvtt") | _FPU_MULTIPL
 _FPU = _FPU_ONE | _FPU_MULTIPLY_ADD | _FPU_LONG
 KNOWN = _DATA | _DIVIDE | _MEMORY | _BRANCHES | _TABLE | _IT | _BARRIERS | _FPU
 """Mnemonics with a timing, without conditions, flags and widths."""
+
+_CYCLES = (
+    dict.fromkeys(KNOWN, 1)
+    | dict.fromkeys(_LOADS, 2)
+    | dict.fromkeys(_DOUBLE | _TABLE | _FPU_MULTIPLY_ADD, 3)  # a table's: the load and the sum
+    | dict.fromkeys(_FPU_LONG, 14)
+    | dict.fromkeys(_DIVIDE, DIVISION)
+)
 
 
 def cycles(before: Instruction | None, here: Instruction) -> int:
@@ -100,9 +109,8 @@ def cycles(before: Instruction | None, here: Instruction) -> int:
     if name in _MEMORY:
         if here.address_registers & _computed(last, before):
             taking += 1  # nothing forwards a result to an address
-        elif _overlaps(last, before) and name in _LOADS | _STORES and _single(name, here):
-            if not here.address_registers & before.named(0, 1):
-                taking = max(1, taking - 1)
+        elif _overlap(last, before, name, here):
+            taking = max(1, taking - 1)
     if last in _FPU_LATE and _consumes(name, here) & before.named(0, 1):
         taking += 1
     return taking
@@ -110,27 +118,15 @@ def cycles(before: Instruction | None, here: Instruction) -> int:
 
 def _alone(name: str, here: Instruction) -> int:
     """An instruction's own cycles, when nothing overlaps and no branch is taken."""
-    if name in _LOADS | _STORES and not _single(name, here):
-        return 3
-    if name in _LOADS:
-        return 2
-    if name in _STORES:
-        return 2 if here.offset_by_register else 1
-    if name in _DOUBLE:
-        return 3
     if name in _LOAD_SEVERAL | _STORE_SEVERAL:
         return 1 + len(here.listed)
-    if name in _TABLE:
-        return 3  # the load and the sum
-    if name in _DIVIDE:
-        return DIVISION
-    if name in _FPU_MULTIPLY_ADD:
+    if name in _LOADS | _STORES and not _single(name, here):
         return 3
-    if name in _FPU_LONG:
-        return 14
+    if name in _STORES and here.offset_by_register:
+        return 2
     if name == "vmov" and len(here.named(0)) > 2:
         return 2  # two registers at once
-    return 1
+    return _CYCLES[name]
 
 
 def _refill(before: Instruction, here: Instruction) -> int:
@@ -153,9 +149,13 @@ def _single(name: str, here: Instruction) -> bool:
     return not (name in ("vldr", "vstr") and here.operands.startswith("d"))
 
 
-def _overlaps(name: str, before: Instruction) -> bool:
-    """Whether a load or store behind this one starts a cycle early."""
-    return name in _LOADS and _single(name, before)
+def _overlap(last: str, before: Instruction, name: str, here: Instruction) -> bool:
+    """Whether a load or store starts while the load before it still waits for its data."""
+    return (
+        (last in _LOADS and _single(last, before))
+        and (name in _LOADS | _STORES and _single(name, here))
+        and not here.address_registers & before.named(0, 1)
+    )
 
 
 def _computed(name: str, before: Instruction) -> frozenset[str]:

@@ -30,14 +30,12 @@ class Counts:
     """What ran between two readings of the timer.
 
     Attributes:
-        instructions: executed.
         edges: (n,) of ``before``, ``here`` (addresses) and ``times`` that ``here`` ran after it.
         unaligned: further bus accesses of loads that were not aligned.
         code_stalls: cycles that lines of code were waited for.
         data_stalls: the same of constants in the flash.
     """
 
-    instructions: int
     edges: NDArray[np.void]
     unaligned: int
     code_stalls: int
@@ -89,11 +87,11 @@ class Counter:
             raise DeviceError(f"QEMU's plugin has counted nothing: {error.strerror}.") from error
         found, at = [], 0
         while at < len(data):
-            edges, instructions, unaligned, code, constants = _HEAD.unpack_from(data, at)
+            edges, _, unaligned, code, constants = _HEAD.unpack_from(data, at)
             at += _HEAD.size
             table = np.frombuffer(data, _EDGE, edges, at)
             at += table.nbytes
-            found.append(Counts(instructions, table, unaligned, code, constants))
+            found.append(Counts(table, unaligned, code, constants))
         self._read += at
         return found
 

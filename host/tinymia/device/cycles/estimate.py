@@ -44,7 +44,6 @@ def estimate(counted: Iterable[Counts], code: Mapping[int, Instruction]) -> Esti
     known: dict[tuple[int, int], int] = {}
     instructions = core = waited = 0
     for counts in counted:
-        instructions += counts.instructions
         core += counts.unaligned
         waited += counts.code_stalls + counts.data_stalls
         for before, here, times in counts.edges.tolist():
@@ -56,4 +55,5 @@ def estimate(counted: Iterable[Counts], code: Mapping[int, Instruction]) -> Esti
                     )
                 taking = known[before, here] = cycles(code.get(before), code[here])
             core += taking * times
+            instructions += times
     return Estimate(instructions, core, waited)

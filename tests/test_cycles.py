@@ -211,6 +211,21 @@ def test_the_bench_says_that_it_estimates(
     assert "training step, all layers, clipping" in text
 
 
+def test_info_estimates_each_operator() -> None:
+    model = str(ROOT / "models" / "har-watch" / "har-watch.bundle")
+    done = CliRunner().invoke(cli, ["info", model, "--profile", "--cycles"], env={"COLUMNS": "160"})
+    assert done.exit_code == 0, done.output
+    assert "estimated cycles" in done.output
+    assert "Cycles are estimated: Cortex-M4, 0 wait states." in done.output
+    rows = re.findall(r"^(?:all|\d CONV_2D|\d AVERAGE).*?([\d,]+)\s*$", done.output, re.MULTILINE)
+    *each, total = [int(row.replace(",", "")) for row in rows]
+    assert abs(total - sum(each)) < 100  # the reshape, which does nothing
+    assert total > 58_000
+    refused = CliRunner().invoke(cli, ["info", model, "--cycles"])
+    assert refused.exit_code == 2
+    assert "give both" in refused.output
+
+
 @pytest.mark.parametrize("target", ["qemu:mps2-an500", "twin:", "native:"])
 def test_other_targets_are_refused(target: str) -> None:
     with pytest.raises(DeviceError, match=r"for a Cortex-M4 in QEMU only"):

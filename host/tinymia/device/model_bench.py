@@ -43,6 +43,7 @@ class Measured:
         arena: bytes of RAM.
         outputs: (seeds, bytes) int8, the answers to :func:`inputs` of each seed.
         cycles: estimated, of the last seed's inference; None: not asked for.
+        operator_cycles: estimated, of each operator; empty: not asked for.
     """
 
     instructions: int
@@ -50,6 +51,7 @@ class Measured:
     arena: int
     outputs: NDArray[np.int8]
     cycles: Estimate | None = None
+    operator_cycles: tuple[int, ...] = ()
 
 
 def inputs(seed: int, size: int) -> NDArray[np.int8]:
@@ -141,13 +143,18 @@ def measure(
                 outputs.append(np.frombuffer(reply[4:], np.int8))
                 if watch is not None:
                     cycles = watch.of(ticks[-1], _HIDDEN)
-            sums = [0]
+            sums, estimates = [0], [0]
             for i in range(count if operators else 0):
+                if watch is not None:
+                    watch.forget()
                 sums.append(int.from_bytes(board.ask(3, i + 1, 4), "little"))
+                if watch is not None:
+                    estimates.append(watch.of(sums[-1], _HIDDEN).total)
     return Measured(
         round(sum(ticks) / len(ticks)),
         tuple(b - a for a, b in itertools.pairwise(sums)),
         arena,
         np.stack(outputs),
         cycles,
+        tuple(b - a for a, b in itertools.pairwise(estimates)),
     )

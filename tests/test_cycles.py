@@ -107,7 +107,7 @@ def run(code: dict[int, Instruction], path: list[int]) -> int:
 
 
 def test_a_delay_loop_takes_three_cycles_a_turn(tmp_path: Path) -> None:
-    """As TI's SysCtlDelay and Nordic's nrfx_coredep_delay_us count on, both for this core."""
+    """As TI says of this loop, its SysCtlDelay for this core."""
     code = assembled("1: subs r0, r0, #1\nbne 1b\nbx lr", tmp_path)
     assert run(code, [0, 1] * 11) - run(code, [0, 1]) == 30
 

@@ -232,6 +232,13 @@ def test_other_targets_are_refused(target: str) -> None:
         watch.check_target(target)
 
 
+def test_the_bench_refuses_them_first() -> None:
+    done = CliRunner().invoke(cli, ["bench", "board", "--cycles", "--target", "twin:"])
+    assert done.exit_code != 0
+    assert "Training" not in done.output
+    assert isinstance(done.exception, DeviceError) or "in QEMU only" in done.output
+
+
 def test_wait_states_need_cycles() -> None:
     done = CliRunner().invoke(cli, ["bench", "models", "--flash-wait-states", "5"])
     assert done.exit_code == 2

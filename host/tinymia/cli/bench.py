@@ -94,6 +94,7 @@ def command(
     from tinymia.data.splits import draw, model_pool
     from tinymia.errors import TinymiaError
     from tinymia.export.provenance import people_to_audit
+    from tinymia.study.cycles import check as check_cycles
 
     if wait_states is not None and not cycles:
         raise click.UsageError("--flash-wait-states is for an estimate of cycles: give --cycles.")
@@ -107,6 +108,8 @@ def command(
     def board() -> None:
         member = draw(pool, 1, 0).member
         windows = bundle.quantize(pool.windows.x)
+        if waits is not None:
+            check_cycles(target)
         _board(target, bundle, windows, pool.windows.y, member)
         if waits is not None:
             _cycles(target, bundle, windows[member], pool.windows.y[member], waits)
@@ -127,6 +130,29 @@ def command(
             failed = error
     if failed is not None:
         raise failed
+
+
+def _estimated(waits: int) -> str:
+    return f"estimated cycles (Cortex-M4, {waits} wait states)"
+
+
+def _cycles(
+    target: str,
+    bundle: Bundle,
+    windows: NDArray[np.int8],
+    labels: NDArray[np.integer[Any]],
+    waits: int,
+) -> None:
+    from tinymia.study import cycles
+
+    with progress("Cycles", cycles.WORK) as advance:
+        costs = cycles.board_cycles(target, bundle, windows, labels, waits, advance)
+    columns = ["", "instructions", _estimated(0), *([_estimated(waits)] if waits else [])]
+    listed = table("\nCycles, an estimate; training in batches of 8, an example", columns)
+    for cost in costs:
+        values = [cost.instructions, cost.core, *([cost.total] if waits else [])]
+        listed.add_row(cost.name, *(thousands(value) for value in values))
+    show(listed)
 
 
 def _board(
@@ -182,29 +208,6 @@ def _board(
     show(listed)
     if unit == "instructions" and same_head:
         show("In brackets: other projects, measured once on a Cortex-M4F, not in this run.")
-
-
-def _estimated(waits: int) -> str:
-    return f"estimated cycles (Cortex-M4, {waits} wait states)"
-
-
-def _cycles(
-    target: str,
-    bundle: Bundle,
-    windows: NDArray[np.int8],
-    labels: NDArray[np.integer[Any]],
-    waits: int,
-) -> None:
-    from tinymia.study import cycles
-
-    with progress("Cycles", cycles.WORK) as advance:
-        costs = cycles.board_cycles(target, bundle, windows, labels, waits, advance)
-    columns = ["", "instructions", _estimated(0), *([_estimated(waits)] if waits else [])]
-    listed = table("\nCycles, an estimate; training in batches of 8, an example", columns)
-    for cost in costs:
-        values = [cost.instructions, cost.core, *([cost.total] if waits else [])]
-        listed.add_row(cost.name, *(thousands(value) for value in values))
-    show(listed)
 
 
 def _flash(target: str) -> list[int]:

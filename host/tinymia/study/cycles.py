@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import image_for
+from tinymia.device.cycles.counter import plugin
 from tinymia.device.cycles.estimate import Estimate
 from tinymia.device.cycles.watch import Watch, check_target, watched
 from tinymia.errors import TinymiaError
@@ -53,6 +54,12 @@ def _cost(name: str, found: Estimate, each: int = 1) -> CycleCost:
     return CycleCost(name, found.instructions / each, found.core / each, found.total / each)
 
 
+def check(target: str) -> None:
+    """Raise DeviceError where :func:`board_cycles` would, but for the firmware and the counts."""
+    check_target(target)
+    plugin()
+
+
 def board_cycles(
     target: str,
     bundle: Bundle,
@@ -78,7 +85,7 @@ def board_cycles(
         DeviceError: it is no such target, the firmware does not build, there is no C compiler, or
             QEMU takes no plugins or counts otherwise than the board's timer.
     """
-    check_target(target)
+    check(target)
     elf = image_for(bundle.to_bytes(), f"{bundle.bundle_id}-cycles", target=target).elf
     windows, labels = windows[:_MEMBERS], labels[:_MEMBERS]
     with watched(target, elf, wait_states) as (board, watch):

@@ -33,23 +33,32 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Of FILE: run it on a simulated Cortex-M4F and count each operator's instructions.",
 )
+@click.option(
+    "--cycles",
+    is_flag=True,
+    help="With --profile: also estimate each operator's cycles (Cortex-M4, no wait states).",
+)
 @target_option
 @bundle_option
-def command(file: Path | None, profiled: bool, target: str, bundle_path: Path | None) -> None:
+def command(
+    file: Path | None, profiled: bool, cycles: bool, target: str, bundle_path: Path | None
+) -> None:
     """Show what FILE, a .tflite, a bundle or a personalised one, takes: operators, memory, boards
     that it fits. Without FILE ask a board who it is, what it carries and where its memory goes.
 
     \b
     Examples:
       tinymia info kws.tflite
-      tinymia info kws.tflite --profile
+      tinymia info kws.tflite --profile --cycles
       tinymia info
       tinymia info --target serial:/dev/ttyACM0
     """
+    if cycles and not profiled:
+        raise click.UsageError("--cycles estimates what --profile counts: give both.")
     if file is not None:
         from tinymia.cli.model_facts import show_file
 
-        show_file(file, profiled)
+        show_file(file, profiled, cycles)
         return
     if profiled:
         raise click.UsageError("--profile needs FILE: what to run.")

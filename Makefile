@@ -25,7 +25,7 @@ BUILD_TOOLS := scikit-build-core nanobind cmake ninja setuptools wheel
 TIDY_FLAGS = -std=c++17 -isystem "$$(g++ -print-file-name=include)" \
   -Ifirmware/lib/learncore/src -Ifirmware/lib/link/src -Ifirmware/src
 # C++ of these folders, but what builds have put there; an sdist has no git to ask.
-sources = find $(1) \( -name .pio -o -name build \) -prune -o \( -name '*.cc' -o -name '*.h' \) -print
+sources = find $(1) \( -name .pio -o -name build \) -prune -o -name '*.cc' -print -o -name '*.[ch]' -print
 # Types hold for the oldest Python, but the declarations of NumPy 2.5 need a newer one.
 MYPY_FLAGS = $(addprefix --python-version ,$(filter 3.12 3.13,$(PYTHON_IS)))
 AUDIT_FLAGS ?=
@@ -89,7 +89,8 @@ lint: setup ## Linters and type checks, Python and C++
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy $(MYPY_FLAGS)
 	@$(BIN)/python firmware/protocol/generate.py --check
-	@$(call sources,firmware host/native tests/native tests/fuzz) \
+	@$(call sources,firmware host/native host/tinymia tests/native tests/fuzz \
+	  tests/cycle_check) \
 	  | grep -v -e status.h -e messages.h -e declared.h | xargs $(BIN)/clang-format --dry-run --Werror
 	@$(call sources,firmware/lib firmware/src) | grep '\.cc$$' \
 	  | xargs -P 2 -n 4 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- $(TIDY_FLAGS) 2>/dev/null' clang-tidy

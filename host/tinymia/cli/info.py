@@ -39,10 +39,20 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Of a file: run it on a simulated Cortex-M4F and count each operator's instructions.",
 )
+@click.option(
+    "--cycles",
+    is_flag=True,
+    help="With --profile: also estimate each operator's cycles (Cortex-M4, no wait states).",
+)
 @target_option
 @bundle_option
 def command(
-    files: tuple[Path, ...], brief: bool, profiled: bool, target: str, bundle_path: Path | None
+    files: tuple[Path, ...],
+    brief: bool,
+    profiled: bool,
+    cycles: bool,
+    target: str,
+    bundle_path: Path | None,
 ) -> None:
     """Show what a file, a .tflite, a bundle or a personalised one, takes: operators, memory, boards
     that it fits. Without one ask a board who it is, what it carries and where its memory goes.
@@ -50,7 +60,7 @@ def command(
     \b
     Examples:
       tinymia info kws.tflite
-      tinymia info kws.tflite --profile
+      tinymia info kws.tflite --profile --cycles
       tinymia info --brief models/ more.tflite
       tinymia info
       tinymia info --target serial:/dev/ttyACM0
@@ -62,12 +72,14 @@ def command(
 
         show_share(files)
         return
+    if cycles and not profiled:
+        raise click.UsageError("--cycles estimates what --profile counts: give both.")
     if len(files) > 1:
         raise click.UsageError("Several files take --brief: a line each.")
     if files:
         from tinymia.cli.model_facts import show_file
 
-        show_file(files[0], profiled)
+        show_file(files[0], profiled, cycles)
         return
     if profiled:
         raise click.UsageError("--profile needs a file: what to run.")

@@ -16,7 +16,7 @@ from tinymia.device.client import Board, BoardRefusedError
 from tinymia.export import depth
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
-from tinymia.wire.protocol import MAX_PAYLOAD
+from tinymia.wire.protocol import MAX_PAYLOAD, Status
 from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
 BATCHES = (1, 8)
@@ -93,9 +93,11 @@ def option_costs(
             board.layout(first, augments)
             room = min(len(windows), board.info(fresh=True).store_capacity)
             recipe.store(board, recipe.Layout(first, augments), windows[:room], labels[:room])
-        except BoardRefusedError:  # training from there does not fit the board at all
+        except BoardRefusedError as error:  # training from there does not fit the board at all
             for name, _, _ in group:
-                out.append(OptionCost(name, {}, None, None))
+                # An image that was built without it has no cost to tell.
+                if error.status != Status.TRAINING_LEFT_OUT:
+                    out.append(OptionCost(name, {}, None, None))
                 advance(1)
             continue
         members = np.ones(room, np.bool_)

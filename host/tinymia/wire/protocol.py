@@ -67,6 +67,7 @@ class Status(IntEnum):
     BUDGET_NEEDED = 24
     POLICY_FORBIDDEN = 25
     BAD_PART = 26
+    TRAINING_LEFT_OUT = 27
     BUNDLE_TRUNCATED = 16
     BUNDLE_VERSION = 17
     BUNDLE_CHECKSUM = 18
@@ -79,6 +80,7 @@ class Status(IntEnum):
     MODEL_UNSUPPORTED_SHAPE = 36
     ARENA_TOO_SMALL = 37
     MODEL_ENDS = 38
+    MODEL_OP_LEFT_OUT = 40
     MODEL_BIAS_SCALE = 39
 
 
@@ -105,6 +107,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BUDGET_NEEDED: ('a release build trains under a privacy budget only, and the bundle has none', 'Provision one: `tinymia export --budget-epsilon EPSILON --bundle FILE`.'),
     Status.POLICY_FORBIDDEN: ("a release build answers under the bundle's output policy only: number {a}, with {b} levels", '`tinymia info` names it; `tinymia export --answers POLICY` writes another into a bundle.'),
     Status.BAD_PART: ('a part of a window was sent for byte {a}, byte {b} comes next', 'Send the parts of a window one behind the other, with no other request between them.'),
+    Status.TRAINING_LEFT_OUT: ('this image was built without what trains layers from number {a} of {b} on', 'Build one that can: `tinymia build` with a larger --only (head, last:K, all), or without it.'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
     Status.BUNDLE_VERSION: ('the bundle on the board has format version {a}, the firmware reads {b}', 'Export it again with this version of tinymia.'),
     Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),
@@ -117,6 +120,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.MODEL_UNSUPPORTED_SHAPE: ('operator {a} of the model has a tensor, number {b}, of a shape that the firmware does not have (65535: none)', ''),
     Status.ARENA_TOO_SMALL: ('the bundle needs {a} bytes of arena, the board has {b}', 'Use a smaller model or a board with more RAM.'),
     Status.MODEL_ENDS: ('the model has {a} inputs and {b} outputs, the firmware takes one of each', 'Convert a model with one input and one output.'),
+    Status.MODEL_OP_LEFT_OUT: ('operator {a} of the model is number {b} of the .tflite schema, which this image was built without', 'Build one for this bundle: `tinymia build --only`. (Without it there are all operators, but none on int16 values.)'),
     Status.MODEL_BIAS_SCALE: ('operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights', 'Convert it again: the file contradicts itself.'),
 }
 

@@ -17,7 +17,7 @@ Interpreter::TensorInfo Describe(const Tensor& tensor) {
 
 }  // namespace
 
-Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool /*cuts*/) {
+TINYMIA_AT_LOAD Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool /*cuts*/) {
   *this = Interpreter();
   LoadedGraph graph;
   Loader loader(data, size, arena);
@@ -65,7 +65,7 @@ void Interpreter::RunNodes(uint32_t count) {
   }
 }
 
-Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
+TINYMIA_AT_LOAD Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
   if (operators == kAll) {
     *cut = {node_count_, output_, output_info_};
     return Status::kOk;

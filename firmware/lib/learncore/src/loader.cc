@@ -114,8 +114,10 @@ TINYMIA_AT_LOAD Status Loader::PrepareOperators(Arena* persistent, Node* nodes,
     code_ = op.code;
     if (model_.Folded(i, op)) continue;
     const bool wide = model_.Wide(op);
-    const uint32_t found = FindKernel(op.code, wide ? Takes::kInt16 : Takes::kInt8);
+    const Takes takes = wide ? Takes::kInt16 : Takes::kInt8;
+    const uint32_t found = FindKernel(op.code, takes);
     if (found == kNoKernel) {
+      if (LeftOut(op.code, takes)) return Status::kModelOpLeftOut;
       return FindKernel(op.code, Takes::kBoth) == kNoKernel ? Status::kModelUnsupportedOp
                                                             : Status::kModelUnsupportedType;
     }
@@ -153,6 +155,7 @@ TINYMIA_AT_LOAD Refusal Loader::Explain(Status status) const {
     case Status::kModelEnds:
       return {status, model_.input_count(), model_.output_count()};
     case Status::kModelUnsupportedOp:
+    case Status::kModelOpLeftOut:
       return {status, at_, static_cast<uint32_t>(code_)};
     default:
       return {status, at_, model_.last_tensor()};

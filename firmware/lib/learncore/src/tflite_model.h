@@ -3,11 +3,9 @@
 
 #include <stdint.h>
 
+#include "cold.h"
 #include "flatbuffer.h"
 #include "status.h"
-
-// What runs once, when a model is loaded: small rather than quick.
-#define TINYMIA_AT_LOAD __attribute__((cold))
 
 namespace tinymia {
 

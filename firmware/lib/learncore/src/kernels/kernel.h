@@ -169,6 +169,8 @@ const Kernel* KernelAt(uint32_t index);
 // kNoKernel when the operator is not supported, or not on what it is to take.
 constexpr uint32_t kNoKernel = 0xffffffffu;
 uint32_t FindKernel(BuiltinOp code, Takes takes);
+// Whether such a kernel is there, but not in this image.
+bool LeftOut(BuiltinOp code, Takes takes);
 
 // The same bytes under two shapes?
 inline bool SameShape(const Tensor& a, const Tensor& b) {

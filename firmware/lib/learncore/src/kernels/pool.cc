@@ -146,15 +146,15 @@ void EvalWide(const EvalContext& context, const Node& node) {
 
 }  // namespace
 
+extern const Kernel kAveragePool2dKernel;
+extern const Kernel kMaxPool2dKernel;
+const Kernel kAveragePool2dKernel = {BuiltinOp::kAveragePool2d, Prepare, Eval<AveragePatch>};
+const Kernel kMaxPool2dKernel = {BuiltinOp::kMaxPool2d, Prepare, Eval<MaxPatch>};
+
 extern const Kernel kWideAveragePool2dKernel;
 extern const Kernel kWideMaxPool2dKernel;
 const Kernel kWideAveragePool2dKernel = {BuiltinOp::kAveragePool2d, Prepare, EvalWide<false>,
                                          Takes::kInt16};
 const Kernel kWideMaxPool2dKernel = {BuiltinOp::kMaxPool2d, Prepare, EvalWide<true>, Takes::kInt16};
-
-extern const Kernel kAveragePoolKernel;
-extern const Kernel kMaxPoolKernel;
-const Kernel kAveragePoolKernel = {BuiltinOp::kAveragePool2d, Prepare, Eval<AveragePatch>};
-const Kernel kMaxPoolKernel = {BuiltinOp::kMaxPool2d, Prepare, Eval<MaxPatch>};
 
 }  // namespace tinymia

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../cold.h"
+
 namespace tinymia {
 
 // What a step does with the mean gradient.
@@ -84,7 +86,7 @@ enum class Setting : uint8_t {
 };
 
 // The first setting that is out of range by itself or beside the others (NaN is, too).
-inline Setting CheckDeclared(const TrainSettings& s) {
+TINYMIA_COLD inline Setting CheckDeclared(const TrainSettings& s) {
   if (!(s.learning_rate >= 1e-30f && s.learning_rate <= 100.0f)) return Setting::kLearningRate;
   if (!(s.batch >= 1)) return Setting::kBatch;
   if (!(s.clip_norm == 0.0f || (s.clip_norm >= 1e-06f && s.clip_norm <= 1000000.0f))) return Setting::kClipNorm;

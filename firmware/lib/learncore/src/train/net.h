@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../arena.h"
+#include "../cold.h"
 #include "combine.h"
 #include "graph.h"
 #include "kernels.h"
@@ -51,7 +52,8 @@ constexpr uint32_t kBytesTogether = 128 * 1024;
 template <typename F>
 class Net {
  public:
-  void Plan(const Graph& graph, uint32_t first, Trained trained, const Needs& needs, Arena* arena);
+  TINYMIA_COLD void Plan(const Graph& graph, uint32_t first, Trained trained, const Needs& needs,
+                         Arena* arena);
   void Reset();  // back to the base network
 
   void Watch(const Watcher& watcher) { watcher_ = watcher; }

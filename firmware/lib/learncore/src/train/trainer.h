@@ -30,8 +30,8 @@ class Trainer {
   // Takes all memory of training from the arena, for `count` settings (those that may come to the
   // lanes; `trained` is the same in all) and a store of `slots`. False when the arena is too small:
   // arena->used() is then what is needed.
-  bool Plan(const Graph& graph, uint32_t first, const TrainSettings* settings, uint32_t count,
-            ExampleStore* store, uint32_t slots, Arena* arena);
+  TINYMIA_COLD bool Plan(const Graph& graph, uint32_t first, const TrainSettings* settings,
+                         uint32_t count, ExampleStore* store, uint32_t slots, Arena* arena);
 
   // Back to the base network, epoch 0. One entry a lane: settings, keys, and bitmaps of the members
   // (bit i: slot i). Settings and bitmaps stay where they are until the next Begin.

@@ -293,8 +293,10 @@ void Trainer<F>::Learn(M mask, bool first) {
     net_.Accumulate(net_.parameters(), Descend<F, M>{mask});
     return;
   }
-  if (any_direct_) {
-    net_.Accumulate(net_.parameters(), Descend<F, MaskOf<F>>{Both(direct_, mask)});
+  if constexpr (kLanes > 1) {
+    if (any_direct_) {
+      net_.Accumulate(net_.parameters(), Descend<F, MaskOf<F>>{Both(direct_, mask)});
+    }
   }
   if (needs_.privacy) {
     net_.Accumulate(net_.gradient(), AddPrivate<F, M>{mask, is_private_, to_units_, first});

@@ -31,6 +31,9 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   if (engine_.input_count() != 1 || engine_.output_count() != 1) {
     return {Status::kModelEnds, engine_.input_count(), engine_.output_count()};
   }
+  if (engine_.odd_end() != kNowhere) {
+    return {Status::kModelUnsupportedType, kNowhere, engine_.odd_end()};
+  }
   answer_ = arena_.AllocArray<float>(answers());
   arena_.Alloc(0, 8);
   fixed_ = arena_.used();

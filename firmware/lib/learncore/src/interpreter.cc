@@ -33,6 +33,7 @@ TINYMIA_AT_LOAD Status Interpreter::Load(const uint8_t* data, uint32_t size, Are
   input_count_ = graph.input_count;
   output_count_ = graph.output_count;
   ends_ = graph.ends;
+  odd_end_ = graph.odd_end;
   input_info_ = Describe(graph.input_tensor);
   output_info_ = Describe(graph.output_tensor);
   return status;
@@ -83,7 +84,8 @@ TINYMIA_AT_LOAD Status Interpreter::FindCut(uint32_t operators, Cut* cut) const 
     if (status != Status::kOk) return status;
     const int32_t output = model.Int32At(op.outputs, 0);
     const bool folded = model.Folded(i, op);
-    const bool is_node = !folded && KernelAt(FindKernel(op.code))->eval != nullptr;
+    const Takes takes = model.Wide(op) ? Takes::kInt16 : Takes::kInt8;
+    const bool is_node = !folded && KernelAt(FindKernel(op.code, takes))->eval != nullptr;
     if (i + 1 == operators) {
       Tensor tensor;
       status = model.ReadTensor(output, &tensor);

@@ -185,16 +185,17 @@ TINYMIA_AT_LOAD Status PrepareSpaceToDepth(PrepareContext* context) {
   return Status::kOk;
 }
 
+template <typename T>
 void Eval(const EvalContext& context, const Node& node) {
   const MoveParams& p = context.Params<MoveParams>(node);
-  const int8_t* input = context.Input(node, 0) + p.start;
-  int8_t* output = context.Output(node);
+  const T* input = context.Const<T>(node.inputs[0]) + p.start;
+  T* output = context.Mutable<T>(node.output);
   for (int32_t i = 0; i < p.dims[0]; ++i) {
     for (int32_t j = 0; j < p.dims[1]; ++j) {
       for (int32_t k = 0; k < p.dims[2]; ++k) {
-        const int8_t* from = input + i * p.strides[0] + j * p.strides[1] + k * p.strides[2];
+        const T* from = input + i * p.strides[0] + j * p.strides[1] + k * p.strides[2];
         if (p.strides[3] == 1) {
-          memcpy(output, from, static_cast<size_t>(p.dims[3]));
+          memcpy(output, from, static_cast<size_t>(p.dims[3]) * sizeof(T));
           output += p.dims[3];
           continue;
         }
@@ -211,10 +212,20 @@ extern const Kernel kSliceKernel;
 extern const Kernel kStridedSliceKernel;
 extern const Kernel kDepthToSpaceKernel;
 extern const Kernel kSpaceToDepthKernel;
-const Kernel kDepthToSpaceKernel = {BuiltinOp::kDepthToSpace, PrepareDepthToSpace, Eval};
-const Kernel kSpaceToDepthKernel = {BuiltinOp::kSpaceToDepth, PrepareSpaceToDepth, Eval};
-const Kernel kTransposeKernel = {BuiltinOp::kTranspose, PrepareTranspose, Eval};
-const Kernel kSliceKernel = {BuiltinOp::kSlice, PrepareSlice, Eval};
-const Kernel kStridedSliceKernel = {BuiltinOp::kStridedSlice, PrepareStridedSlice, Eval};
+const Kernel kDepthToSpaceKernel = {BuiltinOp::kDepthToSpace, PrepareDepthToSpace, Eval<int8_t>};
+const Kernel kSpaceToDepthKernel = {BuiltinOp::kSpaceToDepth, PrepareSpaceToDepth, Eval<int8_t>};
+const Kernel kTransposeKernel = {BuiltinOp::kTranspose, PrepareTranspose, Eval<int8_t>};
+const Kernel kSliceKernel = {BuiltinOp::kSlice, PrepareSlice, Eval<int8_t>};
+const Kernel kStridedSliceKernel = {BuiltinOp::kStridedSlice, PrepareStridedSlice, Eval<int8_t>};
+
+// The reference has no others for int16.
+extern const Kernel kWideTransposeKernel;
+extern const Kernel kWideSliceKernel;
+extern const Kernel kWideStridedSliceKernel;
+const Kernel kWideTransposeKernel = {BuiltinOp::kTranspose, PrepareTranspose, Eval<int16_t>,
+                                     Takes::kInt16};
+const Kernel kWideSliceKernel = {BuiltinOp::kSlice, PrepareSlice, Eval<int16_t>, Takes::kInt16};
+const Kernel kWideStridedSliceKernel = {BuiltinOp::kStridedSlice, PrepareStridedSlice,
+                                        Eval<int16_t>, Takes::kInt16};
 
 }  // namespace tinymia

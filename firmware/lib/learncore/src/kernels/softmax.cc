@@ -1,4 +1,4 @@
-// SOFTMAX over the last dimension, int8 to int8.
+// SOFTMAX over the last dimension, int8 to int8 or int16.
 #include "kernels/exponential.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
@@ -16,15 +16,17 @@ struct SoftmaxParams {
   int32_t rows, depth;
 };
 
-Status Prepare(PrepareContext* context) {
+// Results of `type` are in steps of `step`, and the smallest number of that type is zero.
+TINYMIA_AT_LOAD Status PrepareTo(PrepareContext* context, TensorType type, int32_t smallest,
+                                 float step, float tolerance) {
   Tensor input, output;
-  Status status = context->UseInput(0, 0, &input);
-  if (status == Status::kOk) status = context->UseOutput(&output);
+  Status status = context->UseInputOf(0, 0, TensorType::kInt8, &input);
+  if (status == Status::kOk) status = context->UseOutputOf(type, &output);
   if (status != Status::kOk) return status;
   if (input.rank < 1 || !SameShape(input, output)) return Status::kModelUnsupportedShape;
   if (context->options_type() != OptionsType::kSoftmax) return Status::kModelMalformed;
-  // Probabilities are always in 1/256 steps from 0.
-  if (output.zero_point != INT8_MIN || output.scale < 0.00390625f || output.scale > 0.00390625f) {
+  const float off = output.scale - step;
+  if (output.zero_point != smallest || !(off <= tolerance && off >= -tolerance)) {
     return Status::kModelUnsupportedType;
   }
   SoftmaxParams p;
@@ -51,8 +53,19 @@ Status Prepare(PrepareContext* context) {
   return Status::kOk;
 }
 
-void SoftmaxRow(const SoftmaxParams& p, const int8_t* input, int32_t* exponentials,
-                int8_t* output) {
+TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
+  return PrepareTo(context, TensorType::kInt8, INT8_MIN, 1.0f / 256, 0.0f);
+}
+
+TINYMIA_AT_LOAD Status PrepareWide(PrepareContext* context) {
+  constexpr float kStep = 1.0f / 65536;
+  return PrepareTo(context, TensorType::kInt16, INT16_MIN, kStep, 0.001f * kStep);
+}
+
+template <typename T>
+void SoftmaxRow(const SoftmaxParams& p, const int8_t* input, int32_t* exponentials, T* output) {
+  constexpr int32_t kBits = 8 * static_cast<int32_t>(sizeof(T));
+  constexpr int32_t kSmallest = -(1 << (kBits - 1));
   int32_t largest = INT8_MIN;
   for (int32_t c = 0; c < p.depth; ++c) largest = Max<int32_t>(largest, input[c]);
   int32_t sum = 0;
@@ -70,20 +83,21 @@ void SoftmaxRow(const SoftmaxParams& p, const int8_t* input, int32_t* exponentia
   while ((static_cast<uint32_t>(sum) << headroom & 0x80000000u) == 0) ++headroom;
   const uint32_t normalized = static_cast<uint32_t>(sum) << headroom;
   const int32_t scale = ReciprocalOnePlus(static_cast<int32_t>(normalized - 0x80000000u));
-  const int32_t exponent = kSumIntegerBits - headroom + 31 - 8;
+  const int32_t exponent = kSumIntegerBits - headroom + 31 - kBits;
   for (int32_t c = 0; c < p.depth; ++c) {
     int32_t value = 0;
     if (exponent <= 31) {
       value = RoundingShiftRight(RoundingDoublingHighMul(scale, exponentials[c]), exponent);
     }
-    output[c] = static_cast<int8_t>(Clamp(value + INT8_MIN, INT8_MIN, INT8_MAX));
+    output[c] = static_cast<T>(Clamp(value + kSmallest, kSmallest, -1 - kSmallest));
   }
 }
 
+template <typename T>
 void Eval(const EvalContext& context, const Node& node) {
   const SoftmaxParams& p = context.Params<SoftmaxParams>(node);
   const int8_t* input = context.Input(node, 0);
-  int8_t* output = context.Output(node);
+  T* output = context.Mutable<T>(node.output);
   for (int32_t row = 0; row < p.rows; ++row) {
     SoftmaxRow(p, input, context.Scratch<int32_t>(node), output);
     input += p.depth;
@@ -94,6 +108,9 @@ void Eval(const EvalContext& context, const Node& node) {
 }  // namespace
 
 extern const Kernel kSoftmaxKernel;
-const Kernel kSoftmaxKernel = {BuiltinOp::kSoftmax, Prepare, Eval};
+const Kernel kSoftmaxKernel = {BuiltinOp::kSoftmax, Prepare, Eval<int8_t>};
+
+extern const Kernel kWideSoftmaxKernel;
+const Kernel kWideSoftmaxKernel = {BuiltinOp::kSoftmax, PrepareWide, Eval<int16_t>, Takes::kInt16};
 
 }  // namespace tinymia

@@ -13,7 +13,6 @@ from tinymia.attacks.model_decoder import respond
 from tinymia.attacks.posterior import Locator, log_odds
 from tinymia.attacks.softmax import read_by_head
 from tinymia.evidence import (
-    AnswerSettings,
     Knowledge,
     Lab,
     Oracle,
@@ -63,7 +62,7 @@ class BoundaryDecoder:
             return lambda target: np.zeros(len(target.candidates))
         axes = response.readout.axes
         assert axes is not None, "more than the head is trained"
-        read = read_by_head(lab.candidates(run.answering(AnswerSettings()), person))
+        read = read_by_head(lab.candidates(run.whole, person))
 
         def score(target: Target) -> Scores:
             found = boundaries(lab.oracle(run, target), read)

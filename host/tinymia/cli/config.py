@@ -247,7 +247,7 @@ class Chosen:
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
         """The parameters of every defence by its name."""
-        return {kind.name: self[f"defences.{kind.name}"] for kind in KINDS}
+        return {kind.name: self.values.get(f"defences.{kind.name}", {}) for kind in KINDS}
 
 
 def options_of(options: Sequence[Option]) -> Callable[[F], F]:

@@ -43,11 +43,12 @@ from numpy.typing import NDArray
 from tinymia.data.base import fitted, input_shape
 from tinymia.errors import BundleError, DataError
 from tinymia.export.agree import check_model
+from tinymia.export.answers import REBUILD as _REBUILD
+from tinymia.export.answers import AnswerRule, classifiers_in, guard_in
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
 from tinymia.files import write_whole
-from tinymia.wire.answers import check_guard
-from tinymia.wire.guard import GUARD_LAYOUT, GuardSettings, NoiseLaw
+from tinymia.wire.guard import GuardSettings
 from tinymia.wire.protocol import Policy
 
 MAGIC = b"TMIABNDL"
@@ -62,9 +63,6 @@ MAX_SECTIONS = 16
 MAX_BYTES = 64 * 1024 * 1024
 
 _BUDGET = struct.Struct("<ffII")
-_ANSWERS = struct.Struct("<II8s")
-_CLASSIFIERS = struct.Struct("<IIII")
-_REBUILD = "Copy the file again, or make it anew (`tinymia train`, `tinymia import`)."
 
 
 @dataclass(frozen=True)
@@ -158,44 +156,6 @@ class Budget:
         if reserved:
             raise BundleError("The bundle's BUDG section is damaged.", _REBUILD)
         return cls(*values)
-
-
-@dataclass(frozen=True)
-class AnswerRule:
-    """The only output policy under which a release build answers; audits ask under any.
-
-    Attributes:
-        policy: what an answer reveals.
-        levels: steps of a probability under ROUNDED, or classes under TOPK, 1 to 65535; else 0.
-
-    Raises:
-        BundleError: the levels do not fit the policy.
-    """
-
-    policy: Policy = Policy.LABEL
-    levels: int = 0
-
-    def __post_init__(self) -> None:
-        counts = self.policy in (Policy.ROUNDED, Policy.TOPK)
-        if not (1 <= self.levels <= 0xFFFF if counts else self.levels == 0):
-            raise BundleError(
-                f"The answer policy {self.policy.name.lower()} cannot have {self.levels} levels.",
-                "Rounding has 1 to 65535, as many as there are top classes; the others none.",
-            )
-
-    def to_bytes(self) -> bytes:
-        """The body of a ``POLI`` section."""
-        return _ANSWERS.pack(self.policy, self.levels, bytes(8))
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> AnswerRule:
-        """Read a ``POLI`` section's body; raises BundleError."""
-        if len(data) != _ANSWERS.size:
-            raise BundleError("The bundle's POLI section has the wrong size.", _REBUILD)
-        policy, levels, reserved = _ANSWERS.unpack(data)
-        if any(reserved) or policy not in set(Policy):
-            raise BundleError("The bundle's POLI section is damaged.", _REBUILD)
-        return cls(Policy(policy), levels)
 
 
 @dataclass(frozen=True)
@@ -391,35 +351,6 @@ class Bundle:
             )
         centred = a.astype(np.int32) - int(embedding["zero_point"])
         return centred.astype(np.float32) * np.float32(embedding["scale"])
-
-
-def guard_in(data: bytes) -> GuardSettings:
-    """Read a ``GARD`` section's body; raises BundleError."""
-    try:
-        temperature, law, *rest = GUARD_LAYOUT.unpack(data)
-        guard = GuardSettings(temperature, NoiseLaw(law), *rest)
-        check_guard(guard)
-    except (struct.error, ValueError, DataError) as error:
-        raise BundleError("The bundle's GARD section is damaged.", _REBUILD) from error
-    return guard
-
-
-def classifiers_in(data: bytes) -> tuple[int, int]:
-    """How many classifiers of members a ``CLSF`` section's body holds, and of how many classes.
-
-    Raises:
-        BundleError: it is no such body.
-    """
-    if not data:
-        return 0, 0
-    if len(data) >= _CLASSIFIERS.size:
-        number, classes, hidden, reserved = _CLASSIFIERS.unpack_from(data)
-        each = hidden * (classes + 2) + 1
-        whole = len(data) == _CLASSIFIERS.size + 4 * number * each
-        right = 1 <= number <= 16 and 2 <= classes <= 256 and 1 <= hidden <= 64 and not reserved
-        if right and whole and np.isfinite(np.frombuffer(data, "<f4", offset=16)).all():
-            return number, classes
-    raise BundleError("The bundle's CLSF section is damaged.", _REBUILD)
 
 
 def _aligned(size: int) -> int:

@@ -169,6 +169,8 @@ def _provision(
         )
     made.save(out)
     click.echo(f"bundle     {out} ({made.bundle_id})")
+    if guarding is not None and made.answers is None:
+        click.echo("note: a release build answers with labels alone; give --answers, too", err=True)
     if guarding is not None:
         click.echo(f"guard      {', '.join(defence.title for defence in guards)}")
         for defence in guards:

@@ -124,6 +124,11 @@ def with_guard(
         )
     plan = planned(TrainSettings(), defences, TrainingSize(members, batch, epochs))
     if plan.policy is not Policy.FULL:
+        if bundle.answers not in (None, AnswerRule(plan.policy, plan.levels)):
+            raise BundleError(
+                "The bundle has another answer policy already.",
+                "An answer has one form: leave that policy, or the defence that is one, out.",
+            )
         bundle = replace(bundle, answers=AnswerRule(plan.policy, plan.levels))
     if not (plan.guard.is_on or plan.guard.answers):
         return bundle

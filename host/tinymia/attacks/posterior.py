@@ -50,15 +50,17 @@ def likelihood_of(
     guard, temperature = answer.guard, answer.guard.temperature or 1.0
     if answer.policy is OutputPolicy.LABEL or guard.swap:
         # Of an answer whose probabilities are another window's the label is left.
-        return _of_label(best, left_out + _noise(answer) * temperature**2)
+        return _of_label(best, left_out + noise_of(answer) * temperature**2)
     if guard.noise_law or guard.classifier:
         if answer.policy is OutputPolicy.FULL:
+            if guard.classifier and spread is None:  # whoever has no device of their own
+                return _of_label(best, left_out)
             bound = guard.noise_bound or np.inf
-            known = _noise(answer) + (0.0 if spread is None else spread)
+            known = noise_of(answer) + (0.0 if spread is None else spread)
             noisy = _of_noisy(shown, temperature, bound, known + left_out / temperature**2)
             # MemGuard keeps the label whatever it does to the rest.
             return noisy if guard.noise_law else _both(noisy, _of_label(best, left_out))
-        left_out = left_out + _noise(answer) + (0.0 if spread is None else spread)
+        left_out = left_out + noise_of(answer) + (0.0 if spread is None else spread)
     if answer.policy in (OutputPolicy.TOP1, OutputPolicy.TOPK):
         top = _of_top(best, shown[np.arange(len(best)), best], left_out)
         if answer.policy is OutputPolicy.TOP1:
@@ -69,7 +71,7 @@ def likelihood_of(
     return _tempered(rounded, temperature)
 
 
-def _noise(answer: AnswerSettings) -> float:
+def noise_of(answer: AnswerSettings) -> float:
     """Variance of the noise that a device adds to a logit."""
     scale = answer.guard.noise**2
     return 2 * scale if answer.guard.noise_law is NoiseLaw.LAPLACE else scale

@@ -197,8 +197,13 @@ def _finish(study: _Study, started: float) -> Results:
     audit, settings, store = study.audit, study.settings, study.store
     _open_boards(study)
     keys = _train_on_boards(study) if audit.board_only else _train_on_twin(study)
+    named = {run.name: run for run in study.runs}
     devices = {
-        run: [load_device(store, "devices", key) for person in study.names for key in of[person]]
+        run: [
+            _answering(study, named[run], person, r, load_device(store, "devices", key))
+            for person in study.people
+            for r, key in enumerate(of[person.name])
+        ]
         for run, of in keys.items()
     }
     ran = time.monotonic()
@@ -382,14 +387,21 @@ def _confirm(study: _Study) -> Confirmation:
         runner.run(jobs)
 
     def twin(run_: Run, person: Person, repetition: int) -> Device:
-        device = train_devices(study.lanes, study.store, run_, person, settings.seed)[repetition][1]
-        seed = training_seed(settings.seed, person.pool.person_index, repetition)
-        spare = None if device.spare is None else device.spare[None]
-        windows = person.windows[device.slots]
-        shown = study.showing(run_, device.answers[None, :, :1], windows, [seed], spare)[0]
-        return replace(device, answers=shown)
+        done = train_devices(study.lanes, study.store, run_, person, settings.seed)
+        return _answering(study, run_, person, repetition, done[repetition][1])
 
     return confirmation(study.people, study.runs, jobs, runner, twin, targets)
+
+
+def _answering(study: _Study, run_: Run, person: Person, repetition: int, device: Device) -> Device:
+    """A device with what it says to each window: the twin's whole answers guarded and cut."""
+    if study.audit.board_only:
+        return device
+    seed = training_seed(study.settings.seed, person.pool.person_index, repetition)
+    spare = None if device.spare is None else device.spare[None]
+    windows = person.windows[device.slots]
+    shown = study.showing(run_, device.answers[None], windows, [seed], spare)[0]
+    return replace(device, answers=shown)
 
 
 def _score(study: _Study, scoring: Scoring, cells: Sequence[Cell]) -> None:

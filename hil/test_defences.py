@@ -9,12 +9,14 @@ import pytest
 
 from tinymia.data.splits import Draw, Pool
 from tinymia.defenses import TrainingSize
-from tinymia.defenses.base import with_defences
+from tinymia.defenses.base import Plan, planned
+from tinymia.defenses.memguard import Classifier
 from tinymia.defenses.registry import KINDS, build
-from tinymia.device.client import Board
-from tinymia.device.connect import Connection, connect
+from tinymia.device.client import Board, BoardRefusedError
+from tinymia.device.connect import Connection, connect, needs_image, supply, takes_bundle
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
+from tinymia.wire.guard import GuardSettings
 from tinymia.wire.settings import TrainSettings
 
 # The registry is asked, so that a new defence is checked without a change here.
@@ -36,27 +38,64 @@ def combinations() -> list[str]:
 
 @pytest.mark.parametrize("combination", combinations())
 def test_every_defence_gives_the_twins_bits(
-    combination: str, connection: Connection, bundle: Bundle, pool: Pool, drawn: Draw
+    combination: str,
+    target: str,
+    connection: Connection,
+    bundle: Bundle,
+    pool: Pool,
+    drawn: Draw,
 ) -> None:
     plain = TrainSettings(seed=21, batch=4, learning_rate=0.1)
     size = TrainingSize(MEMBERS, 4, EPOCHS)
-    settings = with_defences(plain, build(combination, {})[0], size)
-    assert settings != plain
+    defences = build(combination, {})[0]
+    plan = planned(plain, defences, size)
+    settings, whole = plan.settings, Plan(plain, size)
+    assert plan != whole
+    assert "memguard" in combination or not plan.guard.classifier
     chosen = drawn.member_slots[:MEMBERS]
     windows, labels = bundle.quantize(pool.windows.x)[chosen], pool.windows.y[chosen]
 
-    def run(board: Board, how: TrainSettings) -> tuple[str, float, int, bytes]:
+    def run(board: Board, how: TrainSettings, answering: Plan) -> tuple[str, float, int, bytes]:
         board.layout(len(bundle.layers) - 1, how.augments)
         board.store(windows, labels)
         board.select(np.ones(MEMBERS, np.bool_))
         board.begin(how)
         trained = board.train(0, EPOCHS)
-        answers = board.query(np.arange(MEMBERS))[0].tobytes()
+        board.guard(answering.guard)
+        policy, levels = answering.policy, answering.levels
+        answers = board.query(np.arange(MEMBERS), policy, levels)[0].tobytes()
+        # Whoever asks again, and in another order, learns nothing more.
+        again = board.query(np.arange(MEMBERS)[::-1], policy, levels)[0][::-1].tobytes()
+        assert again == answers
         return trained.tail_hash, trained.loss, trained.clipped, answers
 
+    if plan.guard.classifier:
+        with pytest.raises(BoardRefusedError, match=r"classifier 1, the bundle has 0"):
+            connection.board.guard(plan.guard)
+        bundle = with_classifier(bundle)
+        if not (needs_image(target) or takes_bundle(target)):
+            pytest.skip("this board's bundle has no classifier of members: give a simulated one")
+    carried = supply(target, bundle.to_bytes(), bundle.bundle_id) if plan.guard.classifier else None
     with connect("twin:", bundle.to_bytes()) as twin:
-        expected = run(twin.board, settings)
-        other = run(twin.board, replace(settings, seed=22))
-        plain = run(twin.board, TrainSettings(seed=21, batch=4, learning_rate=0.1))
-    assert expected[0] not in (other[0], plain[0])  # the defence does something
-    assert run(connection.board, settings) == expected
+        expected = run(twin.board, settings, plan)
+        other = run(twin.board, replace(settings, seed=22), plan)
+        undefended = run(twin.board, plain, whole)
+    assert expected[0] != other[0]
+    # The defence does something: to what is trained, or to answers.
+    assert (expected[0] != undefended[0]) == (settings != plain)
+    assert expected[3] != undefended[3]
+    if carried is None:
+        assert run(connection.board, settings, plan) == expected
+        connection.board.guard(GuardSettings())
+    else:
+        with connect(target, carried) as opened:
+            assert run(opened.board, settings, plan) == expected
+
+
+def with_classifier(bundle: Bundle) -> Bundle:
+    """The bundle with a classifier of members that nobody trained."""
+    rng = np.random.default_rng(5)
+    classifier = Classifier()
+    answers = rng.dirichlet(np.full(len(bundle.labels), 0.3), 400).astype(np.float32)
+    made = classifier.fit(answers, answers.max(axis=1) > rng.uniform(0.3, 1, 400), 1)
+    return replace(bundle, classifiers=classifier.pack([made], len(bundle.labels)))

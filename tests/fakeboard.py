@@ -70,6 +70,10 @@ class FakeBoard:
             for i, (w, y) in enumerate(zip(windows, labels, strict=True))
         }
 
+    def guard(self, settings: Any) -> None:
+        """Answers depend on it."""
+        self.guarded = settings
+
     def select(self, member: np.ndarray) -> int:
         self.member = member
         return int(member.sum())

@@ -22,7 +22,7 @@ from tinymia.device.checkout import firmware_dir
 from tinymia.device.elf import image_info, section_bytes, symbols
 from tinymia.errors import DeviceError
 
-BUNDLE_AT = 0x08020000
+BUNDLE_AT = 0x08040000
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_a_baked_bundle_is_in_flash_and_nothing_else_changed(
         assert section_bytes(baked, name) == section_bytes(image.elf, name)
 
     flat = baked.with_suffix(".bin").read_bytes()
-    assert flat[0x20000:] == bundle
+    assert flat[0x40000:] == bundle
     vectors = section_bytes(image.elf, ".vectors")
     assert flat[: len(vectors)] == vectors
     assert flat[0x1FFFF] == 0xFF

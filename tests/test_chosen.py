@@ -29,7 +29,7 @@ from tinymia.errors import BundleError, DeviceError
 from tinymia.export.bundle import Bundle, pack_sections
 from tinymia.export.writeback import complete_bundle
 from tinymia.study.bench import option_costs
-from tinymia.study.needed import flash_costs, least, needed, operators, wanted
+from tinymia.study.needed import flash_costs, least, needed, wanted
 from tinymia.wire.protocol import Status
 from tinymia.wire.settings import TrainSettings
 
@@ -176,7 +176,7 @@ def test_what_a_bundle_needs() -> None:
     assert needed(BUNDLE, "biases:1") == needed(BUNDLE, "head")
     assert needed(BUNDLE, "all").kinds == {int(r.kind) for r in BUNDLE.layers.records}
     assert CONV in needed(BUNDLE, "last:2").kinds
-    assert needed(BUNDLE, "head").operators == operators(BUNDLE.model)
+    assert not needed(BUNDLE, "head").wide
     assert wanted(BUNDLE, None) is None
     assert wanted(BUNDLE, "everything") is None
     assert (least(BUNDLE), least(COMPLETE)) == ("head", "none")
@@ -199,8 +199,10 @@ def test_each_choice_has_its_own_build() -> None:
     assert (one.elf, one.build_id) != (two.elf, two.build_id)
     assert build(chosen=head) == one
     assert one.elf.stat().st_mtime_ns == before
-    assert head.key == Chosen(frozenset(sorted(head.operators)), head.kinds).key
-    assert Chosen(frozenset(), frozenset()).header().splitlines()[0].endswith(" -1")
+    assert head.key == Chosen(frozenset(sorted(head.operators)), frozenset(), head.kinds).key
+    empty = Chosen(frozenset(), frozenset(), frozenset()).header().splitlines()
+    assert empty[0].endswith(" -1")
+    assert empty[1].endswith(" -1")
 
 
 def test_the_verbs_build_such_images(tmp_path: Path) -> None:

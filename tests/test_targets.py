@@ -154,7 +154,7 @@ def test_the_board_knows_itself(board: Target, elf: Path) -> None:
     assert 32 <= known["stack_used"] < 1024
     assert known["arena_size"] == image.arena_bytes
     assert known["arena"] + known["arena_size"] == 0x20020000
-    assert (known["bundle"], known["bundle_size"]) == (0x08020000, image.bundle_capacity)
+    assert (known["bundle"], known["bundle_size"]) == (0x08040000, image.bundle_capacity)
     assert (known["overruns"], known["cause"]) == (0, 0)
 
 
@@ -201,7 +201,7 @@ def test_a_fault_restarts_the_board_and_is_remembered_once(
     assert exchange(board, command, 1) == b"\0"
     known = facts(board)
     assert known["cause"] == cause
-    assert (0x08000000 <= known["pc"] < 0x08020000) == has_pc
+    assert (0x08000000 <= known["pc"] < 0x08040000) == has_pc
     assert (known["status"] != 0) == (cause != 0)
     assert exchange(board, b"\x04", 1) == b"\0"
     assert facts(board)["cause"] == 0

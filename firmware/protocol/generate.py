@@ -23,6 +23,8 @@ OUTPUTS = {
     "messages.h.j2": ROOT / "firmware/lib/link/src/messages.h",
     "protocol.py.j2": ROOT / "host/tinymia/wire/protocol.py",
     "declared.py.j2": ROOT / "host/tinymia/wire/declared.py",
+    "guard.h.j2": ROOT / "firmware/lib/learncore/src/answer/declared.h",
+    "guard.py.j2": ROOT / "host/tinymia/wire/guard.py",
 }
 
 # Type on the wire: size, C++ type, struct code, Python type.
@@ -163,13 +165,13 @@ class Setting:
         return " && ".join(parts)
 
 
-def settings(spec: dict[str, Any]) -> list[Setting]:
-    """The training settings; raises SystemExit for one that makes no sense."""
-    found = [Setting(**entry) for entry in spec["setting"]]
+def settings(spec: dict[str, Any], kind: str, choices: str) -> list[Setting]:
+    """The settings of training, or of answers; raises SystemExit for one that makes no sense."""
+    found = [Setting(**entry) for entry in spec[kind]]
     names = {s.name for s in found}
     for s in found:
         others = {s.only_with, s.needs, s.not_with} - {""}
-        choice_known = not s.choice or s.choice in spec["choices"]
+        choice_known = not s.choice or s.choice in spec[choices]
         bounded = s.choice or s.max is not None or s.below is not None
         if s.type not in SCALARS or others - names or not choice_known or not bounded:
             raise SystemExit(f"protocol.toml: the setting {s.name!r} makes no sense")
@@ -215,17 +217,22 @@ def render() -> dict[Path, str]:
     )
     environment.filters["camel"] = camel
     environment.filters["repr"] = repr
-    declared = settings(spec)
-    as_fields = [f"{s.name}:{s.type}" for s in declared]
-    listed = ", ".join(f"{i} {s.name}" for i, s in enumerate(declared, 1))
+    declared = settings(spec, "setting", "choices")
+    guards = settings(spec, "guard", "guard_choices")
+    as_fields = {
+        name: [f"{s.name}:{s.type}" for s in of]
+        for name, of in (("settings", declared), ("guards", guards))
+    }
     for status in spec["status"]:
-        if "hint" in status:
-            status["hint"] = status["hint"].replace("{settings}", listed)
+        for name, of in (("settings", declared), ("guards", guards)):
+            listed = ", ".join(f"{i} {s.name}" for i, s in enumerate(of, 1))
+            if "hint" in status:
+                status["hint"] = status["hint"].replace(f"{{{name}}}", listed)
     messages = [
         (
             message,
             {
-                way: layout(as_fields if message[way] == "settings" else message[way])
+                way: layout(as_fields.get(str(message[way]), message[way]))
                 for way in ("request", "response")
             },
         )
@@ -238,6 +245,9 @@ def render() -> dict[Path, str]:
             messages=messages,
             settings=declared,
             by_name={s.name: s for s in declared},
+            guards=guards,
+            guard_layout=layout(as_fields["guards"]),
+            guard_by_name={s.name: s for s in guards},
             note=note,
             firmware=package_version(),
         )

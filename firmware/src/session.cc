@@ -35,6 +35,11 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
     return {Status::kModelUnsupportedType, kNowhere, engine_.odd_end()};
   }
   answer_ = arena_.AllocArray<float>(answers());
+  guard_scratch_ = nullptr;
+  guard_ = kRelease ? bundle_.guard : GuardSettings();
+  if (bundle_.graph.count != 0) {
+    guard_scratch_ = arena_.AllocArray<float>(answers() + GuardScratch(answers()));
+  }
   arena_.Alloc(0, 8);
   fixed_ = arena_.used();
   if (fixed_ > arena_.size()) return {Status::kArenaTooSmall, fixed_, arena_.size()};
@@ -66,9 +71,10 @@ bool Parse(Request* request, uint8_t* payload, uint32_t size) {
 
 namespace {
 
-// What would tell embeddings, weights or stored windows.
+// What would tell embeddings, weights, stored windows, or answers without their guard.
 bool TellsAll(Type type) {
-  return type == Type::kInfer || type == Type::kQuery || type == Type::kTail;
+  return type == Type::kInfer || type == Type::kQuery || type == Type::kTail ||
+         type == Type::kGuard;
 }
 
 constexpr bool NeedsBundle(Type type) { return type != Type::kHello && type != Type::kEcho; }
@@ -126,6 +132,7 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
       TINYMIA_SERVE(Query, Query)
       TINYMIA_SERVE(Ask, Ask)
       TINYMIA_SERVE(Tail, ReadTail)
+      TINYMIA_SERVE(Guard, Guard)
     default:
       break;
   }
@@ -165,7 +172,8 @@ uint32_t Session::LookAtWork() {
   return look_every_;
 }
 
-uint32_t Session::Hello(HelloRequest request, Reply reply) const {
+uint32_t Session::Hello(HelloRequest request, Reply reply) {
+  if (!kRelease) guard_ = GuardSettings();
   HelloResponse response = {};
   response.magic = kProtocolMagic;
   response.nonce = request.nonce;

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "answer/guard.h"
 #include "arena.h"
 #include "bundle.h"
 #include "cold.h"
@@ -68,7 +69,7 @@ class Session {
   TINYMIA_COLD void BeginTraining();  // back to the base network
 
   uint32_t Dispatch(Type type, uint8_t* payload, uint32_t size, Reply reply);
-  TINYMIA_COLD uint32_t Hello(HelloRequest request, Reply reply) const;
+  TINYMIA_COLD uint32_t Hello(HelloRequest request, Reply reply);
   TINYMIA_COLD uint32_t Info(Reply reply) const;
   TINYMIA_COLD uint32_t State(Reply reply) const;
   TINYMIA_COLD uint32_t Clear(Reply reply);
@@ -81,6 +82,7 @@ class Session {
   uint32_t Train(TrainRequest request, Reply reply);
   uint32_t Query(QueryRequest request, Reply reply);
   uint32_t Ask(AskRequest request, Reply reply);
+  TINYMIA_COLD uint32_t Guard(GuardRequest request, Reply reply);
   TINYMIA_COLD uint32_t ReadTail(TailRequest request, Reply reply) const;
 
   uint32_t WindowSize() const { return static_cast<uint32_t>(engine_.input_info().bytes); }
@@ -101,7 +103,12 @@ class Session {
   TINYMIA_COLD uint64_t SettingsHash() const;
   TINYMIA_COLD Refusal CheckBudget(const TrainSettings& settings) const;
   Refusal CheckPolicy(uint8_t policy, uint16_t levels) const;
-  uint32_t AnswerBytes(uint8_t policy) const;
+  uint32_t AnswerBytes(uint8_t policy, uint16_t levels) const;
+  // What of the settings cannot be done with this bundle.
+  Refusal CheckGuard(const GuardSettings& settings) const;
+  // Before so many answers: whether they may be given, and the key of their randomness.
+  Refusal StartAnswers(uint32_t count);
+  void Answer(const int8_t* features);  // of the trained network, guarded
   void WriteAnswer(uint8_t policy, uint16_t levels, uint8_t* out);  // what was predicted last
 
   Arena arena_;
@@ -119,7 +126,12 @@ class Session {
   uint32_t parts_ = 0;  // bytes in the engine's input that came in parts
   uint32_t came_ = 0;   // of them before the request that runs
   uint32_t first_layer_ = 0;
+  GuardSettings guard_;
+  SecretKey guard_key_ = {};  // of answers' randomness, for this training
+  bool has_guard_key_ = false;
+  uint32_t answered_ = 0;    // since training began
   float* answer_ = nullptr;  // [answers()]
+  float* guard_scratch_ = nullptr;
   uint32_t model_arena_ = 0;
   uint32_t fixed_ = 0;        // model and answer; then come store and workspace
   uint32_t workspace_ = 0;    // bytes at the arena's end

@@ -1,4 +1,4 @@
-// The session's answers under an output policy.
+// The session's answers, guarded and under an output policy.
 
 #include <string.h>
 
@@ -10,22 +10,94 @@
 namespace tinymia {
 
 static_assert(static_cast<uint32_t>(Policy::kRounded) == kRoundedAnswers &&
-                  static_cast<uint32_t>(Policy::kLabel) == kLabelAnswers,
+                  static_cast<uint32_t>(Policy::kLabel) == kLabelAnswers &&
+                  static_cast<uint32_t>(Policy::kTopk) == kTopKAnswers,
               "a bundle's policies are the protocol's");
 
+namespace {
+
+// Whether `levels` mean something under a policy.
+bool Counts(uint8_t policy) {
+  return policy == static_cast<uint8_t>(Policy::kRounded) ||
+         policy == static_cast<uint8_t>(Policy::kTopk);
+}
+
+// Whether anything is drawn for an answer.
+bool Draws(const GuardSettings& guard) {
+  return guard.noise_law != NoiseLaw::kNone || guard.classifier != 0 || guard.swap != 0;
+}
+
+}  // namespace
+
 Refusal Session::CheckPolicy(uint8_t policy, uint16_t levels) const {
-  const bool known = policy <= static_cast<uint8_t>(Policy::kLabel);
-  if (!known || (policy == static_cast<uint8_t>(Policy::kRounded) && levels == 0)) {
+  const bool known = policy <= static_cast<uint8_t>(Policy::kTopk);
+  const bool shows_more = policy == static_cast<uint8_t>(Policy::kTopk) && levels > answers();
+  if (!known || (Counts(policy) && levels == 0) || shows_more) {
     return {Status::kBadPolicy, policy, levels};
   }
   if (!kRelease) return {};
   const AnswerRule& rule = bundle_.answers;
-  const bool same = policy == rule.policy &&
-                    (policy != static_cast<uint8_t>(Policy::kRounded) || levels == rule.levels);
+  const bool same = policy == rule.policy && (!Counts(policy) || levels == rule.levels);
   return same ? Refusal() : Refusal{Status::kPolicyForbidden, rule.policy, rule.levels};
 }
 
-uint32_t Session::AnswerBytes(uint8_t policy) const {
+Refusal Session::CheckGuard(const GuardSettings& settings) const {
+  const GuardSetting wrong = tinymia::CheckGuard(settings);
+  if (wrong != GuardSetting::kNone) return {Status::kBadGuard, static_cast<uint32_t>(wrong), 0};
+  if (settings.classifier > bundle_.classifiers.count) {
+    return {Status::kNoClassifier, settings.classifier, bundle_.classifiers.count};
+  }
+  return {};
+}
+
+uint32_t Session::Guard(GuardRequest request, Reply reply) {
+  const GuardSettings settings = GuardFrom(request);
+  const Refusal refusal = CheckGuard(settings);
+  if (refusal.status != Status::kOk) return reply.Fail(refusal);
+  guard_ = settings;
+  GuardResponse response = {};
+  const uint32_t left = settings.answers > answered_ ? settings.answers - answered_ : 0;
+  response.answers_left = settings.answers == 0 ? UINT32_MAX : left;
+  return reply.Ok(response);
+}
+
+Refusal Session::StartAnswers(uint32_t count) {
+  if (bundle_.graph.count == 0) return {};
+  if (guard_.answers != 0) {
+    const uint32_t left = guard_.answers > answered_ ? guard_.answers - answered_ : 0;
+    if (count > left) return {Status::kAnswersSpent, count, left};
+  }
+  if (Draws(guard_) && !has_guard_key_) {
+    if (!DrawKey(settings_.seed, &guard_key_)) return {Status::kNoEntropy, 0, 0};
+    has_guard_key_ = true;
+  }
+  answered_ = count > UINT32_MAX - answered_ ? UINT32_MAX : answered_ + count;
+  return {};
+}
+
+void Session::Answer(const int8_t* features) {
+  trainer_.Answer(features, answer_);
+  const uint32_t n = answers();
+  for (uint32_t k = 0; k < n; ++k) answer_[k] = Canonical(answer_[k]);
+  const bool draws = Draws(guard_);
+  if (!draws && !(guard_.temperature > 0.0f)) return;
+  SecretKey query = {};
+  if (draws) {
+    const uint32_t bytes = static_cast<uint32_t>(store_.cut().info.bytes);
+    query = QueryKey(guard_key_, trainer_.epoch(), features, bytes);
+  }
+  float* spare = nullptr;
+  if (guard_.swap != 0) {
+    SpareWindow(SpareOf(query), WindowSize(), engine_.input());
+    spare = guard_scratch_;
+    trainer_.Answer(store_.FeaturesOf(engine_.input()), spare);
+  }
+  Classifier classifier;
+  if (guard_.classifier != 0) classifier = bundle_.classifiers[guard_.classifier - 1u];
+  tinymia::Guard(guard_, &classifier, query, spare, answer_, n, guard_scratch_ + n);
+}
+
+uint32_t Session::AnswerBytes(uint8_t policy, uint16_t levels) const {
   switch (static_cast<Policy>(policy)) {
     case Policy::kFull:
       return answers() * 4;
@@ -33,6 +105,8 @@ uint32_t Session::AnswerBytes(uint8_t policy) const {
       return answers() * 2;
     case Policy::kTop1:
       return 5;
+    case Policy::kTopk:
+      return levels * 5u;
     default:
       return 1;
   }
@@ -51,6 +125,9 @@ void Session::WriteAnswer(uint8_t policy, uint16_t levels, uint8_t* out) {
     case Policy::kTop1:
       WriteTop1(answer_, classes, out);
       break;
+    case Policy::kTopk:
+      WriteTopK(answer_, classes, levels, out);
+      break;
     default:
       WriteLabel(answer_, classes, out);
   }
@@ -63,7 +140,7 @@ uint32_t Session::window_bytes() const {
 
 void Session::Predict(const int8_t* window) {
   if (has_tail()) {
-    trainer_.Answer(store_.FeaturesOf(window), answer_);
+    Answer(store_.FeaturesOf(window));
     return;
   }
   if (window != engine_.input()) memcpy(engine_.input(), window, WindowSize());
@@ -82,18 +159,24 @@ uint32_t Session::Query(QueryRequest request, Reply reply) {
   const Refusal refusal = CheckPolicy(request.policy, request.levels);
   if (refusal.status != Status::kOk) return reply.Fail(refusal);
   const uint32_t count = request.slots_bytes / 2;
-  const uint32_t each = AnswerBytes(request.policy);
+  const uint32_t each = AnswerBytes(request.policy, request.levels);
   if (count * each > Reply::Room(QueryResponse::kFixed)) {
     return reply.Fail(Status::kAnswerTooLong, count * each, kMaxPayload);
   }
+  for (uint32_t i = 0; i < count; ++i) {
+    uint16_t slot;
+    memcpy(&slot, request.slots + 2 * i, sizeof slot);
+    if (slot >= store_.stored()) return reply.Fail(Status::kBadSlot, slot, store_.stored());
+  }
+  const Refusal spent = StartAnswers(count);
+  if (spent.status != Status::kOk) return reply.Fail(spent);
   QueryResponse response = {};
   response.answers_bytes = count * each;
   StartWork();
   for (uint32_t i = 0; i < count; ++i) {
     uint16_t slot;
     memcpy(&slot, request.slots + 2 * i, sizeof slot);
-    if (slot >= store_.stored()) return reply.Fail(Status::kBadSlot, slot, store_.stored());
-    trainer_.Answer(store_.Features(slot), answer_);
+    Answer(store_.Features(slot));
     WriteAnswer(request.policy, request.levels, reply.Open(QueryResponse::kFixed) + i * each);
     PassItem();
   }
@@ -108,10 +191,12 @@ uint32_t Session::Ask(AskRequest request, Reply reply) {
   const int8_t* window = WindowOf(request.window, request.window_bytes, reply, &refused);
   if (window == nullptr) return refused;
   AskResponse response = {};
-  response.answer_bytes = AnswerBytes(request.policy);
+  response.answer_bytes = AnswerBytes(request.policy, request.levels);
   if (response.answer_bytes > Reply::Room(AskResponse::kFixed)) {
     return reply.Fail(Status::kAnswerTooLong, response.answer_bytes, kMaxPayload);
   }
+  const Refusal spent = StartAnswers(1);
+  if (spent.status != Status::kOk) return reply.Fail(spent);
   const uint32_t start = hal::Ticks();
   Predict(window);
   WriteAnswer(request.policy, request.levels, reply.Open(AskResponse::kFixed));

@@ -106,6 +106,8 @@ void Session::BeginTraining() {
   const uint8_t* members = store_.bitmap();
   trainer_.Begin(&settings_, &none, &members);
   has_key_ = !settings_.is_private();
+  has_guard_key_ = false;
+  answered_ = 0;
 }
 
 uint32_t Session::Layout(LayoutRequest request, Reply reply) {

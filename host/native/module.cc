@@ -4,6 +4,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "bind_answer.h"
 #include "bind_fleet.h"
 #include "board.h"
 #include "call.h"
@@ -55,6 +56,7 @@ NB_MODULE(_core, m) {
   nb::set_leak_warnings(false);  // a thread that ends with the program holds what it works on
   m.attr("stamp") = twin::kStamp;
   twin::BindFleet(m);
+  twin::BindAnswer(m);
   nb::class_<twin::Board>(m, "Board")
       .def(
           "__init__",

@@ -125,7 +125,8 @@ def readings(
 ) -> list[Callable[[Floats | NDArray[np.float32]], Floats]]:
     """Ways to read answers as signals; the regression's left-out error chooses among them.
 
-    The centred log-probabilities of all views; and for a head under full answers also the weights
+    The centred log-probabilities of all views; the labels of all views, where a defence makes up
+    probabilities; and for a head under full answers also the weights
     that they determine, by least squares on what the head reads. These are the same figures in
     another metric: ridge regression shrinks what varies least in the one it is given.
 
@@ -136,8 +137,16 @@ def readings(
     def all_views(answers: Floats | NDArray[np.float32]) -> Floats:
         return log_probabilities(answers, answer).reshape(len(answers), -1)
 
-    if candidates.features is None or answer.policy is not OutputPolicy.FULL:
+    def labels(answers: Floats | NDArray[np.float32]) -> Floats:
+        best = np.nan_to_num(answers, nan=-1.0).argmax(axis=-1)
+        return np.asarray(np.eye(answers.shape[-1])[best].reshape(len(answers), -1))
+
+    if answer.policy is not OutputPolicy.FULL:
         return [all_views]
+    # Probabilities that a defence makes up may tell less than the labels that it keeps.
+    made_up = [] if answer.is_exact else [labels]
+    if candidates.features is None:
+        return [all_views, *made_up]
     read = np.column_stack([candidates.features, np.ones(len(candidates))]).astype(np.float64)
     inverse = np.linalg.pinv(read, rcond=1e-6)
 
@@ -145,7 +154,7 @@ def readings(
         logs = log_probabilities(answers[:, :, 0], answer)
         return np.asarray(inverse @ logs, dtype=np.float64).reshape(len(answers), -1)
 
-    return [weights, all_views]
+    return [weights, all_views, *made_up]
 
 
 def log_probabilities(answers: Floats | NDArray[np.float32], answer: AnswerSettings) -> Floats:
@@ -166,6 +175,7 @@ def log_probabilities(answers: Floats | NDArray[np.float32], answer: AnswerSetti
     least = {
         OutputPolicy.ROUNDED: 0.5 / answer.levels,
         OutputPolicy.TOP1: _SMALLEST_PROBABILITY,
+        OutputPolicy.TOPK: _SMALLEST_PROBABILITY,
     }.get(answer.policy, _TINY)
     known = np.nan_to_num(completed(answers), nan=0.0)
     logs = np.log(np.maximum(known, least), dtype=np.float64)

@@ -24,16 +24,17 @@ from functools import cached_property
 from typing import ClassVar, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinymia.attacks.base import Adversary, Attack, AttackInfo
 from tinymia.attacks.heads import Doubles, Readout
-from tinymia.attacks.joint import bits_of
+from tinymia.attacks.joint import bits_of, log_probabilities
 from tinymia.attacks.knowing import phrase_of, suffix_of
 from tinymia.attacks.linearised import Linearised
 from tinymia.attacks.posterior import Locator, likelihood_of, log_odds
 from tinymia.attacks.response import Law, Prior, Response
 from tinymia.attacks.ridge import calibrate, ridge
-from tinymia.attacks.signals import remembered
+from tinymia.attacks.signals import completed, remembered
 from tinymia.attacks.softmax import head_of, read_by_head
 from tinymia.attacks.templates import Habits, HeadTemplates, KernelTemplates, Templates
 from tinymia.attacks.wary import Wary
@@ -43,13 +44,13 @@ from tinymia.evidence import (
     Candidates,
     Knowledge,
     Lab,
-    OutputPolicy,
     Reveals,
     Run,
     Scorer,
     Scores,
     Shadows,
     Target,
+    untempered,
 )
 from tinymia.evidence.types import Bools, Integers
 
@@ -101,12 +102,14 @@ class Judge:
         laws: of their training.
         units: what is decoded.
         retimings: how often the law is chosen anew from where a device's weights were located.
+        spread: (n,), by how much a defence of answers moves logits, see :func:`likelihood_of`.
     """
 
     answer: AnswerSettings
     laws: Laws
     units: Units
     retimings: int = 0
+    spread: Doubles | None = None
 
     @cached_property
     def _usual(self) -> Locator:
@@ -114,10 +117,10 @@ class Judge:
 
     def __call__(self, target: Target) -> Scores:
         """(n,) log odds."""
-        answers = target.answers[:, 0]
-        if self.answer.policy is OutputPolicy.FULL:
+        answers = untempered(target.answers[:, 0], self.answer)
+        if self.answer.is_exact:
             return self.by_matrix(self.laws.readout.of_whole(answers[None])[0])
-        likelihood = likelihood_of(answers, self.answer, self.laws.readout.missed)
+        likelihood = likelihood_of(answers, self.answer, self.laws.readout.missed, self.spread)
         locator = self._usual
         found = locator.locate(likelihood)
         for _ in range(self.retimings):
@@ -186,9 +189,31 @@ class ModelDecoder:
                 return judge.by_matrix(response.readout.of_weights(head))
 
             return score
+        spread = _spread(lab, run, person, self.knowledge)
         if self.knowledge is Knowledge.SAME_PERSON:
-            return Judge(run.answer, response, units, _RETIMINGS if response.timed else 0)
-        return Judge(run.answer, Wary(response, units.labels), units, _RETIMINGS)
+            times = _RETIMINGS if response.timed else 0
+            return Judge(run.answer, response, units, times, spread)
+        return Judge(run.answer, Wary(response, units.labels), units, _RETIMINGS, spread)
+
+
+def _spread(lab: Lab, run: Run, person: str, knowledge: Knowledge) -> Doubles | None:
+    """(n,), mean square by which MemGuard moves each window's centred logits in shadow devices.
+
+    What it does to an answer follows no law that could be written down; how far it goes, the
+    adversary's own devices show.
+    """
+    if not run.answer.guard.classifier:
+        return None
+    moved = lab.shadows(run, person, knowledge).answers[:, :, 0]
+    whole = lab.shadows(run.whole, person, knowledge).answers[:, :, 0]
+    soft = softened(whole, run.answer)
+    difference = log_probabilities(completed(moved), AnswerSettings()) - soft
+    return np.asarray((difference**2).mean(axis=(0, 2)) + 1e-9)
+
+
+def softened(whole: NDArray[np.float32], answer: AnswerSettings) -> Doubles:
+    """Centred logits of whole answers as a temperature leaves them: (..., classes)."""
+    return log_probabilities(whole, AnswerSettings()) / (answer.guard.temperature or 1.0)
 
 
 def _deep_weights(lab: Lab, run: Run, person: str, knowledge: Knowledge) -> Scorer:
@@ -230,7 +255,7 @@ def respond(
     Raises:
         StudyError: there are fewer than four shadow devices.
     """
-    whole = run.answering(AnswerSettings())
+    whole = run.whole
     candidates = lab.candidates(whole, person)
     shadows = lab.shadows(whole, person, knowledge)
     if len(shadows) < _LEAST:
@@ -240,7 +265,7 @@ def respond(
         )
     units = Units.among(candidates, grouped)
     # Locating a device that hides something takes equations in all numbers of its matrix.
-    brief = candidates.features is None and run.answer.policy is not OutputPolicy.FULL
+    brief = candidates.features is None and not run.answer.is_exact
     informed = knowledge is not Knowledge.UNDEFENDED
 
     def make() -> Response | None:
@@ -311,7 +336,7 @@ class UntrainedDecoder:
 
     def fit(self, lab: Lab, run: Run, person: str) -> Scorer:
         """See :class:`Attack`; nothing is asked of the lab but the candidates."""
-        candidates = lab.candidates(run.answering(AnswerSettings()), person)
+        candidates = lab.candidates(run.whole, person)
         units = Units.among(candidates)
         readout, start = _head(candidates)
         read = read_by_head(candidates)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinymia.attacks.heads import Doubles, Pairs, softmax
 from tinymia.attacks.response import Law, Prior
 from tinymia.attacks.symmetric import inverse, solver
-from tinymia.evidence import AnswerSettings, OutputPolicy
+from tinymia.evidence import AnswerSettings, NoiseLaw, OutputPolicy
 from tinymia.evidence.types import Integers
 
 Likelihood = Callable[[Doubles], tuple[float, Doubles, Doubles]]
@@ -22,6 +22,7 @@ SHARPNESS = 8.0
 """Slope of a label's log-odds in its logit: a smooth stand-in for "this one is largest"."""
 _ROUNDING = 6e-8
 _FLOOR = 3e-3
+_LEAST = 1e-30
 _SPIKE, _SLAB = 0.1, 0.3
 """Spread of what a non-member and a member weigh: a member that was held out, or came last, weighs
 less than another."""
@@ -29,7 +30,10 @@ _SWEEPS = 8
 
 
 def likelihood_of(
-    answers: NDArray[Any], answer: AnswerSettings, missed: Doubles | None
+    answers: NDArray[Any],
+    answer: AnswerSettings,
+    missed: Doubles | None,
+    spread: Doubles | None = None,
 ) -> Likelihood:
     """What answers under a policy that hides something say of the logits behind them.
 
@@ -37,16 +41,110 @@ def likelihood_of(
         answers: (n, C), as the device gave them, NaN where it hid.
         answer: its policy.
         missed: (n,), variance of each window's logits that the model leaves out; None: none.
+        spread: (n,), variance by which a defence that makes up probabilities moves each window's
+            logits, as the adversary's own devices show it; None: it does not.
     """
     shown = np.nan_to_num(np.asarray(answers, np.float64), nan=-1.0)
     best: Integers = shown.argmax(axis=1)
     left_out = np.zeros(len(shown)) if missed is None else missed
-    if answer.policy is OutputPolicy.LABEL:
-        return _of_label(best, left_out)
-    if answer.policy is OutputPolicy.TOP1:
-        return _of_top(best, shown[np.arange(len(best)), best], left_out)
+    guard, temperature = answer.guard, answer.guard.temperature or 1.0
+    if answer.policy is OutputPolicy.LABEL or guard.swap:
+        # Of an answer whose probabilities are another window's the label is left.
+        return _of_label(best, left_out + noise_of(answer) * temperature**2)
+    if guard.noise_law or guard.classifier:
+        if answer.policy is OutputPolicy.FULL:
+            if guard.classifier and spread is None:  # whoever has no device of their own
+                return _of_label(best, left_out)
+            bound = guard.noise_bound or np.inf
+            known = noise_of(answer) + (0.0 if spread is None else spread)
+            noisy = _of_noisy(shown, temperature, bound, known + left_out / temperature**2)
+            # MemGuard keeps the label whatever it does to the rest.
+            return noisy if guard.noise_law else _both(noisy, _of_label(best, left_out))
+        left_out = left_out + noise_of(answer) + (0.0 if spread is None else spread)
+    if answer.policy in (OutputPolicy.TOP1, OutputPolicy.TOPK):
+        top = _of_top(best, shown[np.arange(len(best)), best], left_out)
+        if answer.policy is OutputPolicy.TOP1:
+            return _tempered(top, temperature)
+        return _tempered(_both(top, _of_others(best, shown, left_out)), temperature)
     assert answer.policy is OutputPolicy.ROUNDED, "whole answers are read, not guessed"
-    return _of_rounded(np.maximum(shown, 0.0), answer.levels, left_out)
+    rounded = _of_rounded(np.maximum(shown, 0.0), answer.levels, left_out)
+    return _tempered(rounded, temperature)
+
+
+def noise_of(answer: AnswerSettings) -> float:
+    """Variance of the noise that a device adds to a logit."""
+    scale = answer.guard.noise**2
+    return 2 * scale if answer.guard.noise_law is NoiseLaw.LAPLACE else scale
+
+
+def _both(one: Likelihood, other: Likelihood) -> Likelihood:
+    def value(logits: Doubles) -> tuple[float, Doubles, Doubles]:
+        a, b = one(logits), other(logits)
+        return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+    return value
+
+
+def _tempered(of: Likelihood, temperature: float) -> Likelihood:
+    """The same of logits that were divided before."""
+    if temperature == 1.0:
+        return of
+
+    def value(logits: Doubles) -> tuple[float, Doubles, Doubles]:
+        loss, gradient, curvature = of(logits / temperature)
+        return loss, gradient / temperature, curvature / temperature**2
+
+    return value
+
+
+def _of_noisy(shown: Doubles, temperature: float, bound: float, variance: Doubles) -> Likelihood:
+    """Logits behind the largest, at most ``bound``, with Gaussian noise, up to a common number.
+
+    (Laplace noise is taken for Gaussian of its variance.)
+    """
+    logs = np.log(np.maximum(shown, _LEAST))
+    weight = 1 / np.maximum(variance, _FLOOR**2)
+    classes = shown.shape[1]
+    centring = np.eye(classes) - 1 / classes
+
+    def value(logits: Doubles) -> tuple[float, Doubles, Doubles]:
+        soft = logits / temperature
+        top = soft.argmax(axis=1)
+        behind = soft - soft.max(axis=1, keepdims=True)
+        open_ = behind > -bound
+        error = (logs - np.where(open_, behind, -bound)) @ centring
+        slope = np.eye(classes)[None] * open_[:, :, None] / temperature
+        slope[np.arange(len(top)), :, top] -= open_ / temperature
+        slope = centring @ slope
+        pulled = np.einsum("nkc,nk->nc", slope, error)
+        return (
+            float(weight @ (error**2).sum(axis=1)) / 2,
+            -weight[:, None] * pulled,
+            weight[:, None, None] * np.matmul(slope.transpose(0, 2, 1), slope),
+        )
+
+    return value
+
+
+def _of_others(best: Integers, shown: Doubles, missed: Doubles) -> Likelihood:
+    """Log-probabilities of classes that are shown beside the most likely one; -1 is hidden."""
+    seen = shown >= 0
+    seen[np.arange(len(best)), best] = False
+    logs = np.log(np.maximum(shown, _LEAST))
+    weight = seen / (_FLOOR**2 + 2 * missed)[:, None]
+
+    def value(logits: Doubles) -> tuple[float, Doubles, Doubles]:
+        found = softmax(logits)
+        error = np.where(seen, np.log(np.maximum(found, _LEAST)) - logs, 0.0)
+        slope = np.eye(shown.shape[1])[None] - found[:, None, :]
+        pulled = weight * error
+        return (
+            float((weight * error**2).sum()) / 2,
+            np.einsum("nk,nkc->nc", pulled, slope),
+            np.einsum("nk,nkc,nkd->ncd", weight, slope, slope),
+        )
+
+    return value
 
 
 def _of_rounded(shown: Doubles, levels: int, missed: Doubles) -> Likelihood:

@@ -50,7 +50,8 @@ def least_probability(answer: AnswerSettings) -> float:
     """
     if answer.policy is OutputPolicy.ROUNDED:
         return 0.25 / answer.levels
-    return float(2.0**-26) if answer.policy is OutputPolicy.TOP1 else _TINY
+    some = OutputPolicy.TOP1, OutputPolicy.TOPK
+    return float(2.0**-26) if answer.policy in some else _TINY
 
 
 def rounding_variance(logits: NDArray[np.float64], answer: AnswerSettings) -> NDArray[np.float64]:

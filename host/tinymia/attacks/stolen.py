@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tinymia.attacks.base import Adversary, Attack, AttackInfo
 from tinymia.attacks.heads import Doubles
 from tinymia.attacks.model_decoder import respond
-from tinymia.attacks.posterior import Locator, log_odds
+from tinymia.attacks.posterior import Locator, log_odds, noise_of
 from tinymia.attacks.softmax import read_by_head
 from tinymia.evidence import (
     AnswerSettings,
     Knowledge,
     Lab,
     Oracle,
+    OutputPolicy,
     Reveals,
     Run,
     Scorer,
@@ -29,6 +31,8 @@ EDGES = 2
 """Boundaries that are met from each window."""
 HALVINGS = 14
 """Questions on the way to each."""
+_OFF = 0.05
+"""Of the stretch where rounded answers name two classes: how far its middle may be off."""
 QUESTIONS = 1 + EDGES * (1 + HALVINGS)
 """Questions for each window."""
 
@@ -63,10 +67,10 @@ class BoundaryDecoder:
             return lambda target: np.zeros(len(target.candidates))
         axes = response.readout.axes
         assert axes is not None, "more than the head is trained"
-        read = read_by_head(lab.candidates(run.answering(AnswerSettings()), person))
+        read = read_by_head(lab.candidates(run.whole, person))
 
         def score(target: Target) -> Scores:
-            found = boundaries(lab.oracle(run, target), read)
+            found = boundaries(lab.oracle(run, target), read, run.answer)
             rows = found.places @ axes
             locator = Locator(response.at(None))
             there = locator.on_boundaries(rows, found.one, found.other, found.apart)
@@ -94,14 +98,20 @@ class Boundaries:
     apart: Doubles
 
 
-def boundaries(oracle: Oracle, read: Doubles) -> Boundaries:
+def boundaries(oracle: Oracle, read: Doubles, answer: AnswerSettings) -> Boundaries:
     """Boundaries between each window and the nearest ones that are answered differently.
 
+    Rounded answers name both classes around a boundary; it lies in the middle of where they do,
+    whose two ends are looked for. Noise on answers makes a boundary uncertain by as much.
+
     Args:
-        oracle: whom to ask, QUESTIONS times a window at most.
+        oracle: whom to ask, QUESTIONS times a window at most, twice that where it rounds.
         read: (n, d + 1), features and a 1.
+        answer: how it answers.
     """
-    named = _ask(oracle, read)
+    ends = (False, True) if answer.policy is OutputPolicy.ROUNDED else (False,)
+    noise = 2 * noise_of(answer) * (answer.guard.temperature or 1.0) ** 2
+    named = _ask(oracle, read).argmax(axis=-1)
     squares = (read**2).sum(axis=1)
     far = squares[:, None] + squares - 2 * read @ read.T
     far[named[:, None] == named] = np.inf
@@ -110,28 +120,46 @@ def boundaries(oracle: Oracle, read: Doubles) -> Boundaries:
         differ = np.flatnonzero(named[column] != named)
         here, there = read[differ], read[column[differ]]
         mine, beyond = named[differ], named[column[differ]]
-        low, high = np.zeros(len(here)), np.ones(len(here))
-        for _ in range(HALVINGS):
-            middle = (low + high) / 2
-            label = _ask(oracle, here + middle[:, None] * (there - here))
-            inside = label == mine
-            low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-            beyond = np.where(inside, beyond, label)
-        places = here + high[:, None] * (there - here)
+        reached = []
+        for alone in ends:
+            low, high = np.zeros(len(here)), np.ones(len(here))
+            for _ in range(HALVINGS):
+                middle = (low + high) / 2
+                shown = _ask(oracle, here + middle[:, None] * (there - here))
+                inside = _names(shown, mine, alone)
+                low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+                others = shown.copy()
+                others[np.arange(len(mine)), mine] = -1.0
+                beyond = beyond if alone else np.where(inside, beyond, others.argmax(axis=-1))
+            reached.append(high)
+        at = np.mean(reached, axis=0)
+        places = here + at[:, None] * (there - here)
         # Logits change by about their slope, which is of the order of 1, times the last interval.
-        apart = np.linalg.norm(there - here, axis=1) * 0.5**HALVINGS + 1e-4
-        found.append((places, mine, beyond, apart))
+        length = np.linalg.norm(there - here, axis=1)
+        apart = length * 0.5**HALVINGS + 1e-4
+        if len(ends) > 1:
+            # As other classes take more or less from the two, the middle is a little off.
+            apart += _OFF * length * np.abs(reached[0] - reached[1])
+        found.append((places, mine, beyond, np.sqrt(apart**2 + noise)))
     places, one, other, apart = (np.concatenate(part) for part in zip(*found, strict=True))
     return Boundaries(places, one, other, apart)
 
 
-def _ask(oracle: Oracle, read: Doubles) -> Integers:
-    """(m,): most likely classes at places (m, d + 1)."""
+def _names(shown: NDArray[np.float32], mine: Integers, alone: bool) -> NDArray[np.bool_]:
+    """(m,): whether an answer names the class; ``alone``: it and no other. (A policy's own order
+    decides between equals, but under rounding, where equals are many.)"""
+    at = np.arange(len(mine))
+    own, others = shown[at, mine], shown.copy()
+    others[at, mine] = -np.inf
+    return np.asarray(own > others.max(axis=-1) if alone else own >= others.max(axis=-1))
+
+
+def _ask(oracle: Oracle, read: Doubles) -> NDArray[np.float32]:
+    """(m, classes): answers at places (m, d + 1), -1 where they hide."""
     if not len(read):
-        return np.zeros(0, np.int64)
+        return np.zeros((0, 2), np.float32)
     shown = oracle.ask(read[:, :-1].astype(np.float32))
-    found: Integers = np.nan_to_num(shown, nan=-1.0).argmax(axis=-1)
-    return found
+    return np.asarray(np.nan_to_num(shown, nan=-1.0))
 
 
 ATTACKS: tuple[Attack, ...] = (BoundaryDecoder(),)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from tinymia.cli.options import FilePath, not_a_path
+from tinymia.defenses import Site
 from tinymia.defenses.registry import KINDS
 from tinymia.errors import StudyError
 from tinymia.study.training import TrainingOptions
@@ -211,6 +212,14 @@ def _defences() -> tuple[Option, ...]:
 
 TRAINING = _training()
 DEFENCES = _defences()
+GUARDS = tuple(
+    option
+    for kind in KINDS
+    if kind.site is Site.OUTPUT
+    for option in DEFENCES
+    if option.section == f"defences.{kind.name}"
+)
+"""Those of defences that act on answers."""
 
 
 @dataclass(frozen=True)
@@ -247,7 +256,28 @@ class Chosen:
     @property
     def parameters(self) -> dict[str, dict[str, Any]]:
         """The parameters of every defence by its name."""
-        return {kind.name: self[f"defences.{kind.name}"] for kind in KINDS}
+        return {kind.name: self.values.get(f"defences.{kind.name}", {}) for kind in KINDS}
+
+
+def flags_of(options: Sequence[Option]) -> Callable[[F], F]:
+    """A decorator that adds the flags of options alone."""
+
+    def add(function: F) -> F:
+        for option in reversed(options):
+            function = option.click()(function)
+        return function
+
+    return add
+
+
+def values_of(options: Sequence[Option], arguments: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What was given for such flags, by defence and parameter."""
+    found: dict[str, dict[str, Any]] = {}
+    for option in options:
+        value = option.from_flag(arguments[option.name])
+        if value is not None:
+            found.setdefault(option.section.removeprefix("defences."), {})[option.key] = value
+    return found
 
 
 def options_of(options: Sequence[Option]) -> Callable[[F], F]:

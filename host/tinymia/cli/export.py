@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinymia.cli.config import GUARDS, flags_of, values_of
 from tinymia.cli.options import FilePath, data_option, default_bundle, load_bundle, thousands
+
+if TYPE_CHECKING:
+    from tinymia.defenses.output_noise import OutputNoise
 
 
 @click.command()
@@ -66,6 +72,13 @@ from tinymia.cli.options import FilePath, data_option, default_bundle, load_bund
     "  [default there: label]",
 )
 @click.option("--levels", default=100, show_default=True, help="Steps of a rounded probability.")
+@click.option(
+    "--guard",
+    help="Write into --bundle how a release build guards its answers: a defence of answers, or"
+    " several joined by +; for memguard a classifier of members is trained on --data's public"
+    " people.",
+)
+@flags_of(GUARDS)
 def command(
     personal_path: Path | None,
     base: Path | None,
@@ -81,6 +94,8 @@ def command(
     epochs: int,
     answers: str | None,
     levels: int,
+    guard: str | None,
+    **guards: Any,
 ) -> None:
     """Write what a device has trained back into a complete int8 .tflite file, or a privacy budget
     and the answer policy of a release build into a bundle.
@@ -95,16 +110,22 @@ def command(
       tinymia export --personalized personal.bundle --image personal.elf
       tinymia export --budget-epsilon 4 --members 80 --batch 8 --epochs 20 --out private.bundle
       tinymia export --answers rounded --levels 10 --bundle private.bundle --out private.bundle
+      tinymia export --guard temperature+top-k --temperature 3 --bundle private.bundle
     """
-    provisions = budget_epsilon is not None or answers is not None
+    provisions = budget_epsilon is not None or answers is not None or guard is not None
     if (personal_path is None) != provisions:
         raise click.UsageError(
-            "Give either --personalized, or --budget-epsilon, --answers or both of these."
+            "Give either --personalized, or one or more of --budget-epsilon, --answers and --guard."
         )
+    values = values_of(GUARDS, guards)
+    if values and guard is None:
+        raise click.UsageError("Say by --guard which defence the numbers are of.")
     if provisions:
         spend = None if budget_epsilon is None else (budget_epsilon, delta, members, batch, epochs)
         rule = None if answers is None else (answers, levels)
-        _provision(bundle_path, out or Path("private.bundle"), spend, rule)
+        kept = members, batch, epochs
+        guarding = None if guard is None else (guard, values, dataset, kept)
+        _provision(bundle_path, out or Path("private.bundle"), spend, rule, guarding)
     elif personal_path is not None:
         _write_back(personal_path, base, out or Path("personal.tflite"), dataset, person, image)
 
@@ -114,18 +135,47 @@ def _provision(
     out: Path,
     spend: tuple[float, float, int, int, int] | None,
     rule: tuple[str, int] | None,
+    guarding: tuple[str, Mapping[str, Mapping[str, Any]], str, tuple[int, int, int]] | None,
 ) -> None:
-    """(epsilon, delta, members, batch, epochs) and (policy, levels) into a bundle."""
+    """(epsilon, delta, members, batch, epochs), (policy, levels) and (defences, their parameters,
+    data, (members, batch, epochs)) into a bundle."""
+    from tinymia import data
     from tinymia.defenses.accounting import Neighbours
-    from tinymia.study.budget import answer_rule, budget_for, with_answers, with_budget
+    from tinymia.defenses.output_noise import OutputNoise
+    from tinymia.defenses.registry import build
+    from tinymia.study.budget import (
+        answer_rule,
+        budget_for,
+        with_answers,
+        with_budget,
+        with_guard,
+    )
 
     made = load_bundle(path)
     if spend is not None:
         made = with_budget(made, budget_for(*spend))
     if rule is not None:
         made = with_answers(made, answer_rule(*rule))
+    if guarding is not None:
+        combination, values, dataset, (members, batch, epochs) = guarding
+        guards = build(combination, values)[0]
+        made = with_guard(
+            made,
+            guards,
+            lambda: data.load(dataset),
+            members=members,
+            batch=batch,
+            epochs=epochs,
+        )
     made.save(out)
     click.echo(f"bundle     {out} ({made.bundle_id})")
+    if guarding is not None and made.answers is None:
+        click.echo("note: a release build answers with labels alone; give --answers, too", err=True)
+    if guarding is not None:
+        click.echo(f"guard      {', '.join(defence.title for defence in guards)}")
+        for defence in guards:
+            if isinstance(defence, OutputNoise):
+                click.echo(f"epsilon    {_per_answer(defence, len(made.labels))}")
     if spend is not None and made.budget is not None:
         budget = made.budget
         click.echo(
@@ -137,6 +187,16 @@ def _provision(
     if made.answers is not None:
         levels = f", {made.answers.levels} levels" if made.answers.levels else ""
         click.echo(f"answers    {made.answers.policy.name.lower()}{levels}: of release builds")
+
+
+def _per_answer(defence: OutputNoise, classes: int) -> str:
+    """Epsilon of one answer, and of all that a device gives."""
+    one = f"{defence.epsilon(classes, 1):.1f} an answer to another question"
+    if not defence.answers:
+        return f"{one}; no limit is set, so none holds for all of them"
+    return (
+        f"{one}, {defence.epsilon(classes, int(defence.answers)):.4g} for all {defence.answers:g}"
+    )
 
 
 def _write_back(

@@ -65,6 +65,8 @@ def command(
       tinymia info
       tinymia info --target serial:/dev/ttyACM0
     """
+    if cycles and not profiled:
+        raise click.UsageError("--cycles estimates what --profile counts: give both.")
     if brief:
         if profiled or not files:
             raise click.UsageError("--brief takes FILES or folders, and no --profile.")

@@ -240,6 +240,7 @@ def say_defences(defences: tuple[Defense, ...], size: TrainingSize, seed: int, s
 
 def _defences(options: Chosen) -> tuple[Defense, ...]:
     """What is on: the combination that was asked for, and all of which a number was given."""
+    from tinymia.defenses import Site
     from tinymia.defenses.registry import KINDS, build
 
     asked = options["personalize"]
@@ -256,4 +257,11 @@ def _defences(options: Chosen) -> tuple[Defense, ...]:
         if ("defences.dp", "noise") in options.flags:
             raise StudyError("One run has one noise multiplier.", "Give --noise a single number.")
         sets = sets[:1]
+    for defence in sets[0]:
+        if defence.kind.site is Site.OUTPUT:
+            raise StudyError(
+                f"{defence.kind.short} acts on answers, not on training.",
+                "`tinymia export --guard` writes it into a bundle for release builds;"
+                " `tinymia audit --defence` measures it.",
+            )
     return sets[0]

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tinymia.compat import StrEnum
 from tinymia.defenses.accounting import Account
 from tinymia.errors import StudyError
-from tinymia.wire.settings import TrainSettings, in_range, setting_called, span
+from tinymia.wire.guard import GUARDS, GuardSettings
+from tinymia.wire.protocol import Policy
+from tinymia.wire.settings import Setting, TrainSettings, in_range, setting_called, span
 
 
 class Site(StrEnum):
@@ -44,14 +49,28 @@ class Plan:
     Attributes:
         settings: of the device's training step.
         size: how much is trained.
+        guard: what the device does to an answer.
+        policy: what of it is told.
+        levels: of that policy: steps of a rounded probability, or how many classes are shown.
     """
 
     settings: TrainSettings
     size: TrainingSize
+    guard: GuardSettings = field(default_factory=GuardSettings)
+    policy: Policy = Policy.FULL
+    levels: int = 0
 
     def training(self, **changes: Any) -> Plan:
         """The plan with other training settings."""
         return replace(self, settings=replace(self.settings, **changes))
+
+    def guarding(self, **changes: Any) -> Plan:
+        """The plan with other settings of answers."""
+        return replace(self, guard=replace(self.guard, **changes))
+
+    def telling(self, policy: Policy, levels: int = 0) -> Plan:
+        """The plan with an output policy."""
+        return replace(self, policy=policy, levels=levels)
 
 
 class Defense(Protocol):
@@ -77,10 +96,15 @@ def with_defences(
     settings: TrainSettings, defences: Sequence[Defense], size: TrainingSize
 ) -> TrainSettings:
     """Training settings with defences switched on, one after the other."""
+    return planned(settings, defences, size).settings
+
+
+def planned(settings: TrainSettings, defences: Sequence[Defense], size: TrainingSize) -> Plan:
+    """All that defences touch, switched on one after the other."""
     plan = Plan(settings, size)
     for defence in defences:
         plan = defence.apply(plan)
-    return plan.settings
+    return plan
 
 
 class Unproven:
@@ -89,6 +113,36 @@ class Unproven:
     def account(self, size: TrainingSize) -> Account | None:
         """None: nothing is proven."""
         return None
+
+
+class Auxiliary(Protocol):
+    """A small model that a defence needs in the bundle, made before devices are."""
+
+    section: ClassVar[str]
+
+    def fit(
+        self, answers: NDArray[np.float32], member: NDArray[np.bool_], seed: int
+    ) -> NDArray[np.float32]:
+        """Its numbers, from what devices of public people answered.
+
+        Args:
+            answers: (m, classes) float32, whole, of many devices.
+            member: (m,) bool, whether the window was a member of the device that answered.
+            seed: of all that is drawn.
+
+        Raises:
+            StudyError: there are too few answers.
+        """
+        ...
+
+    def pack(self, made: Sequence[NDArray[np.float32]], classes: int) -> bytes:
+        """The body of the bundle's section that holds some of them.
+
+        Args:
+            made: as :meth:`fit` gives them.
+            classes: of an answer.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -122,6 +176,7 @@ class Kind:
         spread: default of the parameter that takes several values.
         excludes: names of kinds with which it does not go together; ``why`` says why not.
         limits: a sentence for the page.
+        auxiliary: a model that it needs in the bundle, or None.
     """
 
     name: str
@@ -134,6 +189,7 @@ class Kind:
     excludes: frozenset[str] = frozenset()
     why: str = ""
     limits: str = ""
+    auxiliary: Auxiliary | None = None
 
     def default(self, parameter: Parameter) -> Any:
         """A parameter's default: a number, or a tuple where it takes several."""
@@ -149,12 +205,15 @@ def check_strength(setting: str, value: float, what: str, why: str = "") -> None
     """Raise StudyError unless a defence that is named is on with that value, on a device, too.
 
     Args:
-        setting: of ``TrainSettings``; its declared range holds, but for 0.
+        setting: of ``TrainSettings`` or ``GuardSettings``; its declared range holds, but for 0.
         value: what was given; what float32 makes of it counts.
         what: for people ("A clip norm").
         why: goes before the range in the hint.
     """
-    declared = setting_called(setting)
+    declared = _GUARDS[setting] if setting in _GUARDS else setting_called(setting)
     if not (value > 0 and in_range(declared, value)):
         hint = f"{why} Give {span(declared)}.".strip()
         raise StudyError(f"{what} of {value} is not possible.", hint)
+
+
+_GUARDS: dict[str, Setting] = {setting.name: setting for setting in GUARDS}

@@ -25,22 +25,21 @@ class Chosen:
     Attributes:
         operators: numbers of operators in the .tflite schema; those that the firmware does not have
             or folds away change nothing.
+        wide: those of them that run on int16.
         kinds: of layers that can be trained, as a bundle numbers them; none: nothing can be
             trained, and there must be no float layers in the bundle.
-        wide: whether operators are needed on int16 values, too.
     """
 
     operators: frozenset[int]
+    wide: frozenset[int]
     kinds: frozenset[int]
-    wide: bool = False
 
     def header(self) -> str:
         """The header that the build includes."""
         mask = sum(1 << kind for kind in self.kinds)
-        # (An array cannot be empty.)
-        operators = ", ".join(map(str, sorted(self.operators))) or "-1"
         return (
-            f"#define TINYMIA_OPERATORS {operators}\n#define TINYMIA_WIDE {int(self.wide)}\n"
+            f"#define TINYMIA_OPERATORS {_listed(self.operators)}\n"
+            f"#define TINYMIA_WIDE_OPERATORS {_listed(self.wide)}\n"
             f"#define TINYMIA_TRAINED_KINDS {mask}u\n"
         )
 
@@ -64,3 +63,8 @@ class Chosen:
             except DeviceError as error:
                 raise DeviceError(error.message, CACHE_HINT) from error
         return folder
+
+
+def _listed(numbers: frozenset[int]) -> str:
+    """With commas; an array in C++ cannot be empty."""
+    return ", ".join(map(str, sorted(numbers))) or "-1"

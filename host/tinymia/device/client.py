@@ -20,8 +20,9 @@ from tinymia.device.responses import (
 )
 from tinymia.errors import DataError, DeviceError
 from tinymia.wire import protocol
-from tinymia.wire.answers import answer_bytes, check_probabilities, decode_answers
+from tinymia.wire.answers import answer_bytes, check_guard, check_probabilities, decode_answers
 from tinymia.wire.arrays import as_array, check_labels
+from tinymia.wire.guard import GuardSettings
 from tinymia.wire.settings import TrainSettings, check_settings
 
 __all__ = [
@@ -128,6 +129,7 @@ class Board:
             port, patience=patience, watch=watch, nonce=nonce, wait_for_work=wait_for_work
         )
         self._info: protocol.InfoResponse | None = None
+        self._guard = GuardSettings()
         self.hello()
 
     def hello(self) -> protocol.HelloResponse:
@@ -136,6 +138,7 @@ class Board:
         self.link.window = min(self.greeting.window, protocol.WINDOW)
         self.link.max_payload = min(self.greeting.max_payload, protocol.MAX_PAYLOAD)
         self._info = None
+        self._guard = GuardSettings()  # a session begins without
         return self.greeting
 
     def check_line(self) -> None:
@@ -336,6 +339,19 @@ class Board:
 
     # --- answers ---
 
+    def guard(self, settings: GuardSettings) -> None:
+        """Choose how answers are guarded until the next call or session; off at first.
+
+        Raises:
+            DataError: a setting is out of range.
+            BoardRefusedError: the board's bundle lacks a classifier that they need or is a complete
+                model, or it is a release build, which has them from its bundle.
+        """
+        check_guard(settings)
+        if settings != self._guard:
+            self._call(protocol.GuardRequest(**asdict(settings)), protocol.GuardResponse)
+            self._guard = settings
+
     def query(
         self,
         slots: NDArray[np.integer[Any]],
@@ -349,7 +365,7 @@ class Board:
         Args:
             slots: (n,) integers.
             policy: what the board reveals.
-            levels: steps of a probability under ``ROUNDED``.
+            levels: steps of a probability under ``ROUNDED``; how many classes ``TOPK`` shows.
             progress: called with the number of answers of each finished request.
 
         Returns:
@@ -372,7 +388,7 @@ class Board:
         classes = self.info().classes
         # Behind the status and the ticks, or behind the policy and the levels.
         room = self.link.max_payload - 1 - protocol.QueryResponse.FIXED.size
-        each = max(1, room // answer_bytes(policy, classes))
+        each = max(1, room // answer_bytes(policy, classes, levels))
         each = min(each, (self.link.max_payload - protocol.QueryRequest.FIXED.size) // 2)
         groups = [slots[i : i + each] for i in range(0, len(slots), each)]
         requests = (protocol.QueryRequest(policy, levels, group) for group in groups)

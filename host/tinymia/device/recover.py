@@ -14,6 +14,7 @@ from tinymia.device.link import BoardRestartedError, LinkLostError
 from tinymia.device.target import Target
 from tinymia.errors import DeviceError
 from tinymia.wire import protocol
+from tinymia.wire.guard import GuardSettings
 from tinymia.wire.settings import TrainSettings
 
 _T = TypeVar("_T")
@@ -85,6 +86,7 @@ class SteadyBoard(Board):
         self._kept_labels: NDArray[np.integer[Any]] = np.zeros(0, np.int64)
         self._members: NDArray[np.bool_] | None = None
         self._settings: TrainSettings | None = None
+        self._guarding = GuardSettings()
         self._epochs = 0
         self._at: _State | None = None  # None: not asked since the last change
 
@@ -165,6 +167,11 @@ class SteadyBoard(Board):
                 tail = int(trained.tail_hash, 16)
                 self._at = replace(self._at, epoch=trained.epoch, tail_hash=tail)
         return trained
+
+    def guard(self, settings: GuardSettings) -> None:
+        """See :meth:`Board.guard`."""
+        self._steadily(lambda: Board.guard(self, settings))
+        self._guarding = settings
 
     # --- what only asks ---
 
@@ -270,6 +277,7 @@ class SteadyBoard(Board):
                 found = self._where() if touched else None
                 if found is not None and found != self._at:
                     self._rebuild(found)
+                Board.guard(self, self._guarding)
                 self._how.say("The board is back where it was.")
                 return
             except (LinkLostError, BoardRestartedError) as again:

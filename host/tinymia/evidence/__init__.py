@@ -1,6 +1,13 @@
 """What an adversary may see of a device, and who was a member: types only."""
 
-from tinymia.evidence.answers import AnswerSettings, OutputPolicy, Reveals, reveal
+from tinymia.evidence.answers import (
+    AnswerSettings,
+    NoiseLaw,
+    OutputPolicy,
+    Reveals,
+    reveal,
+    untempered,
+)
 from tinymia.evidence.types import (
     Candidates,
     Knowledge,
@@ -20,6 +27,7 @@ __all__ = [
     "Candidates",
     "Knowledge",
     "Lab",
+    "NoiseLaw",
     "Oracle",
     "OutputPolicy",
     "Population",
@@ -31,4 +39,5 @@ __all__ = [
     "Target",
     "digest",
     "reveal",
+    "untempered",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -10,19 +10,24 @@ from numpy.typing import NDArray
 
 from tinymia.compat import StrEnum
 from tinymia.errors import StudyError
+from tinymia.wire.guard import GuardSettings, NoiseLaw
+
+__all__ = ["AnswerSettings", "NoiseLaw", "OutputPolicy", "Reveals", "reveal", "untempered"]
 
 
 class OutputPolicy(StrEnum):
     """What the device reveals of an answer.
 
     ``FULL``: every class probability. ``ROUNDED``: every class probability, rounded. ``TOP1``: the
-    most likely class and its probability alone. ``LABEL``: the most likely class alone.
+    most likely class and its probability alone. ``TOPK``: the same of several classes, which only
+    a defence asks for. ``LABEL``: the most likely class alone.
     """
 
     FULL = "full"
     ROUNDED = "rounded"
     TOP1 = "top1"
     LABEL = "label"
+    TOPK = "topk"
 
 
 class Reveals(IntEnum):
@@ -37,6 +42,7 @@ REVEALED = {
     OutputPolicy.FULL: Reveals.ALL_PROBABILITIES,
     OutputPolicy.ROUNDED: Reveals.ALL_PROBABILITIES,
     OutputPolicy.TOP1: Reveals.TOP_PROBABILITY,
+    OutputPolicy.TOPK: Reveals.TOP_PROBABILITY,
     OutputPolicy.LABEL: Reveals.LABEL,
 }
 
@@ -47,7 +53,9 @@ class AnswerSettings:
 
     Attributes:
         policy: what it reveals.
-        levels: steps of a probability under ``ROUNDED``: 100 rounds to 1/100.
+        levels: steps of a probability under ``ROUNDED``: 100 rounds to 1/100; how many classes are
+            shown under ``TOPK``.
+        guard: what is done to an answer before.
 
     Raises:
         StudyError: levels outside 1 to 65535.
@@ -55,6 +63,7 @@ class AnswerSettings:
 
     policy: OutputPolicy = OutputPolicy.FULL
     levels: int = 100
+    guard: GuardSettings = field(default_factory=GuardSettings)
 
     def __post_init__(self) -> None:
         if not 0 < self.levels < 65536:
@@ -66,6 +75,12 @@ class AnswerSettings:
         return REVEALED[self.policy]
 
     @property
+    def is_exact(self) -> bool:
+        """Whether an answer tells the whole one to who knows how it was made."""
+        drawn = self.guard.noise_law or self.guard.classifier or self.guard.swap
+        return self.policy is OutputPolicy.FULL and not drawn
+
+    @property
     def title(self) -> str:
         """For people, e.g. "rounded to 1/100"."""
         return {
@@ -73,11 +88,47 @@ class AnswerSettings:
             OutputPolicy.ROUNDED: f"rounded to 1/{self.levels}",
             OutputPolicy.TOP1: "top class and its probability",
             OutputPolicy.LABEL: "label only",
+            OutputPolicy.TOPK: f"{self.levels} top classes and their probabilities",
         }[self.policy]
+
+    def under(self, other: AnswerSettings) -> AnswerSettings:
+        """These answers where a study has another policy, too: the one that tells less holds."""
+        ours, theirs = _STRICTNESS.index(self.policy), _STRICTNESS.index(other.policy)
+        if ours == theirs:
+            return replace(self, levels=min(self.levels, other.levels))
+        return self if ours > theirs else replace(other, guard=self.guard)
+
+
+_STRICTNESS = (
+    OutputPolicy.FULL,
+    OutputPolicy.ROUNDED,
+    OutputPolicy.TOPK,
+    OutputPolicy.TOP1,
+    OutputPolicy.LABEL,
+)
+
+
+def untempered(answers: NDArray[np.float32], answer: AnswerSettings) -> NDArray[np.float32]:
+    """Answers as they were before a temperature, for one who knows it, where nothing else is done:
+    nothing is lost. Other answers as they are.
+
+    Args:
+        answers: (..., classes) float32.
+        answer: how they were given.
+    """
+    temperature = answer.guard.temperature
+    if not temperature or not answer.is_exact:
+        return answers
+    logs = np.log(np.maximum(answers, np.finfo(np.float32).tiny), dtype=np.float64) * temperature
+    odds = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=-1, keepdims=True), np.float32)
 
 
 def reveal(probabilities: NDArray[np.float32], answer: AnswerSettings) -> NDArray[np.float32]:
-    """What a device with these settings would have said instead of whole answers.
+    """What a device with this policy would have said instead of whole answers.
+
+    What guards them is done before, where the device's key and question are known (see
+    :mod:`tinymia.twin.answers`).
 
     The same float32 operations as ``policy.h`` of the core, so equal to the board's in every bit.
 
@@ -86,8 +137,8 @@ def reveal(probabilities: NDArray[np.float32], answer: AnswerSettings) -> NDArra
         answer: the policy.
 
     Returns:
-        (..., classes) float32. Under TOP1 all but the most likely class are NaN; under LABEL that
-        one is 1 and the others 0.
+        (..., classes) float32. Under TOP1 and TOPK all but the most likely classes are NaN; under
+        LABEL that one is 1 and the others 0.
     """
     whole = np.asarray(probabilities, dtype=np.float32)
     if answer.policy is OutputPolicy.FULL:
@@ -96,6 +147,12 @@ def reveal(probabilities: NDArray[np.float32], answer: AnswerSettings) -> NDArra
         steps = whole * np.float32(answer.levels) + np.float32(0.5)
         counted = np.where(steps >= 1, steps, np.float32(0)).astype(np.uint16)
         return np.asarray(counted / np.float32(answer.levels), dtype=np.float32)
+    if answer.policy is OutputPolicy.TOPK:
+        order = np.argsort(-np.nan_to_num(whole, nan=-1.0), axis=-1, kind="stable")
+        first = order[..., : answer.levels]
+        some = np.full_like(whole, np.nan)
+        np.put_along_axis(some, first, np.take_along_axis(whole, first, -1), -1)
+        return some
     best = np.nan_to_num(whole, nan=-1.0).argmax(axis=-1)[..., None]
     if answer.policy is OutputPolicy.LABEL:
         label = np.zeros_like(whole)

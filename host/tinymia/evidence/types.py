@@ -37,6 +37,7 @@ class Run:
         training: the device's settings, defences applied; its seed is 0, each device has its own.
         answer: what the device's answers reveal.
         reference: what it is paired with; None for the base model and plain fine-tuning.
+        own: what its defences make of answers, whatever a study's policy is.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Run:
     training: TrainSettings
     answer: AnswerSettings = field(default_factory=AnswerSettings)
     reference: Run | None = None
+    own: AnswerSettings = field(default_factory=AnswerSettings)
 
     @cached_property
     def recipe(self) -> str:
@@ -59,10 +61,15 @@ class Run:
         return digest({"recipe": self.recipe, "epochs": self.epochs, "answer": asdict(self.answer)})
 
     def answering(self, answer: AnswerSettings) -> Run:
-        """The same training under another answer policy."""
-        return replace(
-            self, answer=answer, reference=self.reference and self.reference.answering(answer)
-        )
+        """The same training under a study's answer policy; its own defences of answers stay."""
+        reference = self.reference and self.reference.answering(answer)
+        return replace(self, answer=self.own.under(answer), reference=reference)
+
+    @property
+    def whole(self) -> Run:
+        """The same training with whole answers: no policy, and no defence of answers."""
+        reference = self.reference and self.reference.whole
+        return replace(self, answer=AnswerSettings(), own=AnswerSettings(), reference=reference)
 
     @property
     def is_base(self) -> bool:
@@ -173,12 +180,15 @@ class Shadows:
         answers: (shadows, n, views, classes) float32, under the run's policy.
         theta: (shadows, P) float32, or None where it was not granted.
         others: what they were trained on under ``OTHER_PEOPLE``, else None.
+        spare: (shadows, spare windows, classes) float32, whole answers to the random windows that a
+            defence hands out in place of the own, or None.
     """
 
     member: Bools
     answers: Floats
     theta: Floats | None = None
     others: Population | None = None
+    spare: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.answers)

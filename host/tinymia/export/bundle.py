@@ -13,7 +13,11 @@ u32 reserved[2] = 0, layers x 48-byte records (see ``layers.py``), f32 parameter
 the tail, reads the backbone's output. ``BUDG``, if a privacy budget is set, is
 f32 noise_multiplier, f32 max_rate, u32 steps, u32 reserved = 0. ``POLI``, if it is there, is the
 only output policy of a release build, which else gives labels alone: u32 policy (as in the
-protocol), u32 levels (of rounding, else 0), u32 reserved[2] = 0. ``META`` is UTF-8 JSON for the
+protocol), u32 levels (of rounding, or how many classes are shown; else 0), u32 reserved[2] = 0.
+``GARD`` is how a release build guards its answers before: the fields of GUARD in the protocol.
+``CLSF`` are classifiers of members, which MemGuard needs: u32 classifiers, u32 classes, u32 hidden
+units, u32 reserved = 0, and of each f32 weights [hidden][classes], bias [hidden], output weights
+[hidden], output bias. ``META`` is UTF-8 JSON for the
 host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
 "complete"), labels, classes, input {scale, zero_point, shape (of one raw input, without the
 batch)}, normalization {mean, std} (one number, or one a channel) and, with a tail, embedding {dim,
@@ -39,9 +43,12 @@ from numpy.typing import NDArray
 from tinymia.data.base import fitted, input_shape
 from tinymia.errors import BundleError, DataError
 from tinymia.export.agree import check_model
+from tinymia.export.answers import REBUILD as _REBUILD
+from tinymia.export.answers import AnswerRule, classifiers_in, guard_in
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
 from tinymia.files import write_whole
+from tinymia.wire.guard import GuardSettings
 from tinymia.wire.protocol import Policy
 
 MAGIC = b"TMIABNDL"
@@ -50,14 +57,12 @@ META_FORMAT_VERSION = FORMAT_VERSION
 HEADER = struct.Struct("<8sHHII12s")
 ENTRY = struct.Struct("<4sIII")
 ALIGN = 16
-KINDS = ("MODL", "LAYR", "BUDG", "POLI", "META")
+KINDS = ("MODL", "LAYR", "BUDG", "POLI", "GARD", "CLSF", "META")
 # A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
 MAX_SECTIONS = 16
 MAX_BYTES = 64 * 1024 * 1024
 
 _BUDGET = struct.Struct("<ffII")
-_ANSWERS = struct.Struct("<II8s")
-_REBUILD = "Copy the file again, or make it anew (`tinymia train`, `tinymia import`)."
 
 
 @dataclass(frozen=True)
@@ -154,44 +159,6 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class AnswerRule:
-    """The only output policy under which a release build answers; audits ask under any.
-
-    Attributes:
-        policy: what an answer reveals.
-        levels: steps of a probability under ROUNDED, 1 to 65535; else 0.
-
-    Raises:
-        BundleError: the levels do not fit the policy.
-    """
-
-    policy: Policy = Policy.LABEL
-    levels: int = 0
-
-    def __post_init__(self) -> None:
-        rounds = self.policy is Policy.ROUNDED
-        if not (1 <= self.levels <= 0xFFFF if rounds else self.levels == 0):
-            raise BundleError(
-                f"The answer policy {self.policy.name.lower()} cannot have {self.levels} levels.",
-                "Rounding has 1 to 65535 levels, the other policies none.",
-            )
-
-    def to_bytes(self) -> bytes:
-        """The body of a ``POLI`` section."""
-        return _ANSWERS.pack(self.policy, self.levels, bytes(8))
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> AnswerRule:
-        """Read a ``POLI`` section's body; raises BundleError."""
-        if len(data) != _ANSWERS.size:
-            raise BundleError("The bundle's POLI section has the wrong size.", _REBUILD)
-        policy, levels, reserved = _ANSWERS.unpack(data)
-        if any(reserved) or policy not in set(Policy):
-            raise BundleError("The bundle's POLI section is damaged.", _REBUILD)
-        return cls(Policy(policy), levels)
-
-
-@dataclass(frozen=True)
 class Bundle:
     """A model as it is shipped and flashed.
 
@@ -203,6 +170,12 @@ class Bundle:
             alone can be trained.
         budget: what training may spend; None: no limit, and no training on a release build.
         answers: how a release build answers; None: with labels alone.
+        guard: what it does to an answer before; None: nothing.
+        classifiers: body of the section of classifiers of members; empty: there are none.
+
+    Raises:
+        BundleError: the guard needs a classifier that is not there, or an answer shows more classes
+            than there are.
     """
 
     model: bytes
@@ -211,6 +184,23 @@ class Bundle:
     front: Layers | None = None
     budget: Budget | None = None
     answers: AnswerRule | None = None
+    guard: GuardSettings | None = None
+    classifiers: bytes = b""
+
+    def __post_init__(self) -> None:
+        number, classes = classifiers_in(self.classifiers)
+        if self.classifiers and (self.tail is None or classes != self.tail.classes):
+            raise BundleError("The bundle's classifiers of members are of another model.", _REBUILD)
+        wanted = 0 if self.guard is None else self.guard.classifier
+        if wanted > number:
+            raise BundleError(
+                f"MemGuard needs classifier {wanted} of members in the bundle, which has {number}.",
+                "`tinymia export --guard memguard` trains one and writes it.",
+            )
+        rule = self.answers
+        most = 0xFFFF if self.tail is None else self.tail.classes
+        if rule is not None and rule.policy is Policy.TOPK and rule.levels > most:
+            raise BundleError(f"A model of {most} classes cannot show {rule.levels}.")
 
     @property
     def layers(self) -> Layers:
@@ -383,6 +373,10 @@ def encode(bundle: Bundle) -> bytes:
         bodies.append(("BUDG", bundle.budget.to_bytes()))
     if bundle.answers is not None:
         bodies.append(("POLI", bundle.answers.to_bytes()))
+    if bundle.guard is not None:
+        bodies.append(("GARD", bundle.guard.pack()))
+    if bundle.classifiers:
+        bodies.append(("CLSF", bundle.classifiers))
     bodies.append(("META", meta.encode()))
     return pack_sections(bodies)
 
@@ -477,7 +471,9 @@ def decode(data: bytes) -> Bundle:
     check_model(meta, sections["MODL"])
     budget = Budget.from_bytes(sections["BUDG"]) if "BUDG" in sections else None
     answers = AnswerRule.from_bytes(sections["POLI"]) if "POLI" in sections else None
-    bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers)
+    guard = guard_in(sections["GARD"]) if "GARD" in sections else None
+    classifiers = sections.get("CLSF", b"")
+    bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers, guard, classifiers)
     # Else it would be another bundle, of another id, once it is saved or flashed.
     if tail is not None and bundle.layers.to_bytes() != sections["LAYR"]:
         raise BundleError("The bundle's LAYR section is not laid out as tinymia does it.", _REBUILD)

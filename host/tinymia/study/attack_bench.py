@@ -13,10 +13,11 @@ from tinymia.errors import StudyError
 from tinymia.evidence import Candidates, Knowledge, Oracle, Run, Shadows, Target
 from tinymia.export.bundle import Bundle
 from tinymia.statistics.metrics import auc
-from tinymia.study.lab import Public, TwinLab
+from tinymia.study.lab import TwinLab
 from tinymia.study.lanes import Lanes
 from tinymia.study.people import Person
 from tinymia.study.settings import StudySettings
+from tinymia.study.showing import Public
 from tinymia.study.store import Store
 from tinymia.twin import bench as twin
 from tinymia.wire.settings import TrainSettings

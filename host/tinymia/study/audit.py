@@ -21,12 +21,12 @@ from tinymia.export.provenance import people_to_audit
 from tinymia.study import costs, describe, recipe
 from tinymia.study.board_runs import Job, Reporter, Runner
 from tinymia.study.claims import claim_of_run
-from tinymia.study.confirm import confirmation, jobs_to_confirm
+from tinymia.study.confirm import confirmation, jobs_to_confirm, shortened
 from tinymia.study.controls import Controlling
 from tinymia.study.devices import Device, load_device
 from tinymia.study.executors import Executor, Processes
 from tinymia.study.fleet import Fleet
-from tinymia.study.lab import Public, public_of
+from tinymia.study.lab import public_of
 from tinymia.study.lanes import Lanes, train_devices
 from tinymia.study.membership import analyse
 from tinymia.study.peers import installed, peers_finding
@@ -44,7 +44,8 @@ from tinymia.study.results import (
 )
 from tinymia.study.results import Device as DeviceRow
 from tinymia.study.scoring import Cell, Scoring
-from tinymia.study.settings import StudySettings, is_dear
+from tinymia.study.settings import StudySettings, is_dear, training_seed
+from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store, locked
 from tinymia.study.user_level import owners
 from tinymia.study.views import VIEWS
@@ -115,7 +116,9 @@ class _Study:
     names: list[str]
     runs: tuple[Run, ...]
     lanes: Lanes
+    showing: Showing
     fleet: Fleet | None
+    classifiers: dict[tuple[str, int], int]
     people: list[Person] = field(default_factory=list)
     measured: costs.Measured | None = None
 
@@ -159,10 +162,19 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
         if audit.fresh:
             _clear(audit, store)
         interruption = replace(audit.interruption, say=say)
+        views = 1 if audit.board_only else VIEWS
+        lanes = Lanes(bundle, most_views=views, spare=any(r.answer.guard.swap for r in runs))
+        public = public_of(dataset, bundle, names)
+        showing = Showing(lanes, Classifiers(settings, public, store))
+        # Shorter runs than the study's, which boards confirm, have classifiers of their own.
+        shorter = [shortened(r, settings) for r in runs]
+        if any(r.answer.guard.classifier for r in runs):
+            say("Training classifiers of members")
+        section, numbers = showing.carried([*runs, *shorter])
+        carried = replace(bundle, classifiers=section) if section else bundle
         fleet = None
         if audit.confirming:
-            fleet = Fleet(audit.confirming, bundle, interruption=interruption)
-        views = 1 if audit.board_only else VIEWS
+            fleet = Fleet(audit.confirming, carried, interruption=interruption)
         study = _Study(
             audit,
             store,
@@ -172,8 +184,10 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
             dataset,
             names,
             runs,
-            Lanes(bundle, most_views=views),
+            lanes,
+            showing,
             fleet,
+            numbers,
         )
         return _finish(study, started)
 
@@ -183,15 +197,20 @@ def _finish(study: _Study, started: float) -> Results:
     audit, settings, store = study.audit, study.settings, study.store
     _open_boards(study)
     keys = _train_on_boards(study) if audit.board_only else _train_on_twin(study)
+    named = {run.name: run for run in study.runs}
     devices = {
-        run: [load_device(store, "devices", key) for person in study.names for key in of[person]]
+        run: [
+            _answering(study, named[run], person, r, load_device(store, "devices", key))
+            for person in study.people
+            for r, key in enumerate(of[person.name])
+        ]
         for run, of in keys.items()
     }
     ran = time.monotonic()
     confirmed = _confirm(study)
     confirmed_at = time.monotonic()
 
-    public = public_of(study.dataset, study.bundle, study.names)
+    public = study.showing.classifiers.public
     counts = shadow_counts(settings, study.runs)
     scoring = Scoring(
         settings,
@@ -202,6 +221,8 @@ def _finish(study: _Study, started: float) -> Results:
         audit.out,
         settings.answers,
         study.lanes.most_views,
+        whole=not audit.board_only,
+        spare=study.lanes.spare,
     )
     cells = [
         Cell(run, person, tuple(keys[run.name][person]))
@@ -284,7 +305,12 @@ def _open_boards(study: _Study) -> None:
             if study.measured is None:
                 study.say("Measuring costs on the board")
                 study.measured = costs.measure(
-                    c.board, c.unit, study.bundle, study.people[0], study.runs
+                    c.board,
+                    c.unit,
+                    study.bundle,
+                    study.people[0],
+                    study.runs,
+                    study.classifiers,
                 )
                 costs.keep(study.store, key, study.measured)
     else:
@@ -299,7 +325,7 @@ def _planned(study: _Study, slots: int) -> list[Person]:
 def _where(study: _Study) -> str:
     """Digest of what boards carry."""
     assert study.fleet is not None
-    return digest({"build": study.fleet.build_id, "bundle": study.bundle.bundle_id})
+    return digest({"build": study.fleet.build_id, "bundle": study.fleet.bundle.bundle_id})
 
 
 def _train_on_twin(study: _Study) -> dict[str, dict[str, list[str]]]:
@@ -320,7 +346,7 @@ def _train_on_twin(study: _Study) -> dict[str, dict[str, list[str]]]:
 def _runner(study: _Study, kind: str, what: str, *, partial: bool) -> Runner:
     assert study.fleet is not None
     return Runner(
-        study.bundle,
+        study.fleet.bundle,
         study.store,
         kind,
         _where(study),
@@ -331,6 +357,7 @@ def _runner(study: _Study, kind: str, what: str, *, partial: bool) -> Runner:
         what,
         partial=partial,
         weights=not partial,
+        classifiers=study.classifiers,
     )
 
 
@@ -361,9 +388,20 @@ def _confirm(study: _Study) -> Confirmation:
 
     def twin(run_: Run, person: Person, repetition: int) -> Device:
         done = train_devices(study.lanes, study.store, run_, person, settings.seed)
-        return done[repetition][1]
+        return _answering(study, run_, person, repetition, done[repetition][1])
 
     return confirmation(study.people, study.runs, jobs, runner, twin, targets)
+
+
+def _answering(study: _Study, run_: Run, person: Person, repetition: int, device: Device) -> Device:
+    """A device with what it says to each window: the twin's whole answers guarded and cut."""
+    if study.audit.board_only:
+        return device
+    seed = training_seed(study.settings.seed, person.pool.person_index, repetition)
+    spare = None if device.spare is None else device.spare[None]
+    windows = person.windows[device.slots]
+    shown = study.showing(run_, device.answers[None], windows, [seed], spare)[0]
+    return replace(device, answers=shown)
 
 
 def _score(study: _Study, scoring: Scoring, cells: Sequence[Cell]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinymia.device.client import Board
 from tinymia.errors import StudyError
-from tinymia.evidence import Run
+from tinymia.evidence import AnswerSettings, Run
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
 from tinymia.study.devices import Device, device_key, save_device
@@ -92,6 +92,15 @@ def ordered(bundle: Bundle, runs: Sequence[Run]) -> tuple[Run, ...]:
     )
 
 
+def answer_on_board(run: Run, classifiers: Mapping[tuple[str, int], int]) -> AnswerSettings:
+    """How a run's board is told to answer: with the number that its classifier has there."""
+    guard = run.answer.guard
+    if not guard.classifier:
+        return run.answer
+    number = classifiers[run.recipe, run.epochs]
+    return replace(run.answer, guard=replace(guard, classifier=number))
+
+
 @dataclass
 class Runner:
     """Runs what is not in the store yet.
@@ -109,6 +118,7 @@ class Runner:
         partial: where a board's store does not hold all of a person's windows, ask only about the
             members and as many non-members as fit, instead of raising.
         weights: read what was trained out of the board.
+        classifiers: numbers of the bundle's classifiers of members by (recipe, epochs) of a run.
     """
 
     bundle: Bundle
@@ -122,6 +132,7 @@ class Runner:
     what: str
     partial: bool = False
     weights: bool = False
+    classifiers: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     def key(self, run: Run, person: Person, repetition: int) -> str:
         """Of a device in the store."""
@@ -248,7 +259,8 @@ class Runner:
         begun = recipe.begin(board, member, device_settings(runs[-1], seed))
         epochs = [run.epochs for run in runs]
         asked = np.arange(len(kept))
-        trained = recipe.train(board, begun, epochs, asked, runs[-1].answer)
+        answers = [answer_on_board(run, self.classifiers) for run in runs]
+        trained = recipe.train(board, begun, epochs, asked, answers)
         for run, at in zip(runs, trained, strict=True):
             if np.isnan(at.answers).all(axis=1).any():
                 raise StudyError(

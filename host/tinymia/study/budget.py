@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from tinymia.data.base import Dataset
+from tinymia.defenses import Defense, Site, TrainingSize
 from tinymia.defenses.accounting import noise_for
-from tinymia.errors import BundleError
-from tinymia.export.bundle import AnswerRule, Budget, Bundle
+from tinymia.defenses.base import planned
+from tinymia.errors import BundleError, StudyError
+from tinymia.evidence import Run
+from tinymia.export.answers import AnswerRule
+from tinymia.export.bundle import Budget, Bundle
+from tinymia.export.depth import HEAD
 from tinymia.export.tensorflow import quiet
+from tinymia.study.lab import public_of
+from tinymia.study.lanes import Lanes
+from tinymia.study.settings import StudySettings
+from tinymia.study.showing import Classifiers, auxiliary_of
+from tinymia.study.store import Store
+from tinymia.study.training import TrainingOptions
 from tinymia.wire.protocol import Policy
+from tinymia.wire.settings import Parameters, TrainSettings
 
 _MOST_STEPS = 1_000_000  # an accountant takes half a minute then
 
@@ -65,9 +81,82 @@ def answer_rule(policy: str, levels: int) -> AnswerRule:
     names = {p.name.lower(): p for p in Policy}
     if policy not in names:
         raise BundleError(f"There is no answer policy {policy!r}.", f"Known: {', '.join(names)}.")
-    return AnswerRule(names[policy], levels if names[policy] is Policy.ROUNDED else 0)
+    counts = names[policy] in (Policy.ROUNDED, Policy.TOPK)
+    return AnswerRule(names[policy], levels if counts else 0)
 
 
 def with_answers(bundle: Bundle, rule: AnswerRule) -> Bundle:
     """The same bundle with that answer policy instead of its own."""
     return replace(bundle, answers=rule)
+
+
+def with_guard(
+    bundle: Bundle,
+    defences: Sequence[Defense],
+    dataset: Callable[[], Dataset],
+    *,
+    members: int,
+    batch: int,
+    epochs: int,
+) -> Bundle:
+    """The same bundle with answers that are guarded by those defences, and only so.
+
+    Args:
+        bundle: whose release build answers so.
+        defences: that act on answers.
+        dataset: has public people's windows; asked for where a classifier is to be trained.
+        members, batch, epochs: of a device, which that classifier is to expect.
+
+    Raises:
+        BundleError: the bundle is a complete model, or has another answer policy already.
+        StudyError: a defence acts on training; there is nobody for a classifier to learn from.
+    """
+    for defence in defences:
+        if defence.kind.site is not Site.OUTPUT:
+            raise StudyError(
+                f"{defence.kind.short} acts on training and guards no answer.",
+                "Name it where devices are trained: `tinymia personalize`, `tinymia audit`.",
+            )
+    if bundle.tail is None:
+        raise BundleError(
+            "This bundle holds a complete model, whose answers are not guarded.",
+            "Give a bundle of kind 'personalizable'.",
+        )
+    plan = planned(TrainSettings(), defences, TrainingSize(members, batch, epochs))
+    if plan.policy is not Policy.FULL:
+        if bundle.answers not in (None, AnswerRule(plan.policy, plan.levels)):
+            raise BundleError(
+                "The bundle has another answer policy already.",
+                "An answer has one form: leave that policy, or the defence that is one, out.",
+            )
+        bundle = replace(bundle, answers=AnswerRule(plan.policy, plan.levels))
+    if not (plan.guard.is_on or plan.guard.answers):
+        return bundle
+    classifiers = bundle.classifiers
+    if plan.guard.classifier and not classifiers:
+        classifiers = _classifier(bundle, defences, dataset(), members, batch, epochs)
+    return replace(bundle, guard=plan.guard, classifiers=classifiers)
+
+
+def _classifier(
+    bundle: Bundle,
+    defences: Sequence[Defense],
+    dataset: Dataset,
+    members: int,
+    batch: int,
+    epochs: int,
+) -> bytes:
+    """A classifier of members, from devices of the people whom the bundle names as public."""
+    dataset.check_model(bundle.meta)
+    known = bundle.meta.get("provenance", {}).get("public_people", [])
+    others = [person for person in dataset.people if person not in known]
+    public = public_of(dataset, bundle, others)
+    options = TrainingOptions(batch=batch)
+    training = options.settings(seed=0, epochs=epochs, parameters=Parameters.WEIGHTS)
+    run = Run("release", "the release", HEAD, tuple(defences), epochs, training)
+    settings = StudySettings(members=members, epochs=(epochs,), training=options)
+    with tempfile.TemporaryDirectory() as folder:
+        made = Classifiers(settings, public, Store(Path(folder))).of(Lanes(bundle), run)
+    auxiliary = auxiliary_of(run)
+    assert auxiliary is not None
+    return auxiliary.pack([made], len(bundle.labels))

@@ -16,7 +16,7 @@ from tinymia.study.results import Confirmation, ConfirmedRun
 from tinymia.study.settings import StudySettings, is_deep
 
 TwinDevice = Callable[[Run, Person, int], Device]
-"""The twin's device of a run, a person and a repetition, with whole answers."""
+"""The twin's device of a run, a person and a repetition, answering as a board does."""
 
 
 def jobs_to_confirm(
@@ -66,7 +66,7 @@ def compare(where: Where, twin: Device, board: Device) -> int:
 
     Args:
         where: which device, with the board's answer policy.
-        twin: whole answers to all queries.
+        twin: answers to all queries, as a board gives them; whole ones are cut.
         board: answers to some of the queries, under the policy.
 
     Returns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -17,10 +17,11 @@ from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, Run
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
-from tinymia.study.board_runs import ordered
+from tinymia.study.board_runs import answer_on_board, ordered
 from tinymia.study.people import Person
 from tinymia.study.settings import device_settings, is_deep
 from tinymia.study.store import Store
+from tinymia.wire.guard import GuardSettings
 
 _SAMPLES = 16
 _KIND = "costs"
@@ -35,11 +36,13 @@ class RunCost:
             the update included; None for the base model.
         trained: parameters that change.
         workspace: bytes that training takes beside the store.
+        answer: ticks of an answer from the store, where defences act on it, else None.
     """
 
     step: float | None
     trained: int
     workspace: int
+    answer: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,12 @@ class Measured:
 
 
 def measure(
-    board: Board, unit: str, bundle: Bundle, person: Person, runs: Sequence[Run]
+    board: Board,
+    unit: str,
+    bundle: Bundle,
+    person: Person,
+    runs: Sequence[Run],
+    classifiers: Mapping[tuple[str, int], int],
 ) -> Measured:
     """Costs on a board with a fresh session.
 
@@ -88,6 +96,7 @@ def measure(
         bundle: what is fine-tuned.
         person: whose windows; members are those of the first draw.
         runs: what is measured; one of each recipe is trained.
+        classifiers: see :class:`tinymia.study.board_runs.Runner`.
     """
     draw = person.draws[0]
     costs: dict[str, RunCost] = {}
@@ -97,7 +106,10 @@ def measure(
             if run.recipe not in measured:
                 measured[run.recipe] = _run(board, layout, person, run)
             cost = measured[run.recipe]
-            costs[run.name] = RunCost(None if run.is_base else cost.step, *_rest(cost))
+            step, answer = None if run.is_base else cost.step, None
+            if run.own != AnswerSettings(levels=run.own.levels):
+                answer = _answer(board, answer_on_board(run, classifiers))
+            costs[run.name] = RunCost(step, *_rest(cost), answer)
     plain = next(run for run in runs if not run.is_base and not run.defences and not run.reference)
     last = [run for run in runs if run.recipe == plain.recipe][-1]
     layout = recipe.layout_of(bundle, plain)
@@ -163,6 +175,16 @@ def _run(board: Board, layout: recipe.Layout, person: Person, run: Run) -> RunCo
     begun = recipe.begin(board, np.ones(len(members), np.bool_), device_settings(run, 1))
     epoch = board.train(0, 1)
     return RunCost(round(epoch.ticks / max(1, epoch.steps), 1), begun.trained, begun.workspace)
+
+
+def _answer(board: Board, answer: AnswerSettings) -> float:
+    """Ticks of an answer about a stored window."""
+    policy = recipe.POLICIES[answer.policy]
+    board.guard(answer.guard)
+    slots = range(min(_SAMPLES, board.state().stored))
+    ticks = [board.query(np.array([slot]), policy, answer.levels)[1] for slot in slots]
+    board.guard(GuardSettings())
+    return float(statistics.mean(ticks))
 
 
 def _rest(cost: RunCost) -> tuple[int, int]:

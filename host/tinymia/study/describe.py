@@ -146,6 +146,7 @@ def run_costs(
                 steps=float(np.mean([device.steps for device in own])),
                 clipped=float(np.mean([device.clipped for device in own])),
                 ticks=ticks or None,
+                answer=None if cost is None else cost.answer,
             )
         )
     return tuple(found)

@@ -24,6 +24,8 @@ class Device:
         hash: of the trained weights, 16 hexadecimal digits.
         steps, clipped: examples of the whole training, and those that were clipped.
         ticks: what the training cost in the board's unit; 0 on the twin.
+        spare: (spare windows, classes) float32, whole answers to random windows that a defence
+            hands out in place of the own; (0, classes) where no run's does.
     """
 
     slots: NDArray[np.int64]
@@ -34,6 +36,7 @@ class Device:
     steps: int
     clipped: int
     ticks: int
+    spare: NDArray[np.float32] | None = None
 
 
 def device_key(run: Run, person: Person, repetition: int, seed: int, where: str) -> str:
@@ -48,7 +51,8 @@ def device_key(run: Run, person: Person, repetition: int, seed: int, where: str)
     """
     # Whole answers hold all others, so these are made from them and not stored.
     policy = run.answer.policy
-    answer = asdict(run.answer) if policy is not OutputPolicy.FULL else policy.value
+    changed = policy is not OutputPolicy.FULL or run.answer.guard.is_on
+    answer = asdict(run.answer) if changed else policy.value
     return digest(
         {
             "recipe": run.recipe,
@@ -64,10 +68,12 @@ def device_key(run: Run, person: Person, repetition: int, seed: int, where: str)
 
 def save_device(store: Store, kind: str, key: str, device: Device) -> None:
     """Store a device's answers; raises StudyError."""
+    spare = {} if device.spare is None else {"spare": device.spare}
     store.save(
         kind,
         key,
         {
+            **spare,
             "slots": device.slots,
             "member": device.member,
             "answers": device.answers,
@@ -91,4 +97,5 @@ def load_device(store: Store, kind: str, key: str) -> Device:
         steps,
         clipped,
         ticks,
+        found.get("spare"),
     )

@@ -6,7 +6,6 @@ import hashlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -17,7 +16,6 @@ from tinymia.data.dataset import thinned
 from tinymia.data.splits import BLOCK, MAX_SLOTS, model_pool
 from tinymia.errors import DataError, StudyError
 from tinymia.evidence import (
-    AnswerSettings,
     Candidates,
     Knowledge,
     Oracle,
@@ -26,47 +24,17 @@ from tinymia.evidence import (
     Shadows,
     Target,
     digest,
-    reveal,
 )
 from tinymia.export.bundle import Bundle
 from tinymia.study.lanes import Lanes, Trained, twin_identity
 from tinymia.study.people import Person, drawn
-from tinymia.study.settings import StudySettings, is_dear
+from tinymia.study.settings import StudySettings, is_dear, training_seed
+from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store
 
 T = TypeVar("T")
 _KEPT = 24
 """Trained populations and revealed answers that are kept: those of one person and run."""
-
-
-@dataclass(frozen=True, eq=False)
-class Public:
-    """Other people's windows.
-
-    Attributes:
-        windows: (m, ...) int8.
-        labels: (m,) int64.
-        group: (m,) int64, blocks of consecutive windows.
-    """
-
-    windows: NDArray[np.int8]
-    labels: NDArray[np.int64]
-    group: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @cached_property
-    def block_length(self) -> int:
-        """Windows in a block, on average where people's differ."""
-        return max(1, len(self) // max(1, len(np.unique(self.group))))
-
-    @cached_property
-    def digest(self) -> str:
-        """Of windows and labels."""
-        content = hashlib.sha256(self.windows.tobytes())
-        content.update(np.ascontiguousarray(self.labels, np.int64).tobytes())
-        return content.hexdigest()[:16]
 
 
 def public_of(
@@ -126,7 +94,11 @@ class TwinLab:
     counts: Mapping[tuple[str, int], int]
     store: Store
     devices: dict[tuple[str, int, str, int], NDArray[np.float32]] = field(default_factory=dict)
+    showing: Showing = field(init=False)
     _trained: dict[tuple[object, ...], object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.showing = Showing(self.lanes, Classifiers(self.settings, self.public, self.store))
 
     def knows(self, run: Run, person: str, knowledge: Knowledge | None) -> bool:
         """Whether there is what an adversary with this knowledge needs."""
@@ -145,12 +117,12 @@ class TwinLab:
 
     def candidates(self, run: Run, person: str) -> Candidates:
         """See :class:`tinymia.evidence.Lab`."""
-        whole = run.answering(AnswerSettings())
+        whole = run.whole
         found = self._once(
             ("base", run.recipe, person),
             lambda: self.lanes.candidates(whole, self.people[person]),
         )
-        return replace(found, base=reveal(found.base, run.answer))
+        return replace(found, base=self.showing.of_base(run.answer, found.base))
 
     def shadows(
         self,
@@ -203,7 +175,9 @@ class TwinLab:
     def oracle(self, run: Run, target: Target) -> Oracle:
         """See :class:`tinymia.evidence.Lab`."""
         at = run.recipe, run.epochs, target.person, target.repetition
-        return HeadOracle(self.devices[at], target.candidates.classes, run.answer)
+        index = self.people[target.person].pool.person_index
+        seed = training_seed(self.settings.seed, index, target.repetition)
+        return HeadOracle(self.devices[at], target.candidates.classes, self.showing, run, seed)
 
     def forget(self) -> None:
         """Let go of shadow devices: another person or run follows."""
@@ -221,16 +195,26 @@ class TwinLab:
             ("whole", run.recipe, run.epochs, person, knowledge),
             lambda: self._kept(run, person, knowledge, count),
         )
-        others = whole.others
+        # Who does not know of the defences answers without them.
+        known = run.reference if knowledge is Knowledge.UNDEFENDED and run.reference else run
+        who, others = self.people[person].windows, whole.others
+        if knowledge is Knowledge.HALF:
+            who = who[self.known(person)]
+        seeds = self._seeds(person, count)
+
+        def shown(answers: NDArray[np.float32], windows: NDArray[np.int8]) -> NDArray[np.float32]:
+            return self.showing(known, answers, windows, seeds, whole.spare)
+
         return replace(
             whole,
-            answers=reveal(whole.answers, run.answer),
+            answers=shown(whole.answers, who),
             others=others
             and replace(
                 others,
-                base=reveal(others.base, run.answer),
-                answers=reveal(others.answers, run.answer),
+                base=self.showing.of_base(known.answer, others.base),
+                answers=shown(others.answers, self.public.windows),
             ),
+            spare=None,
         )
 
     def _kept(self, run: Run, person: str, knowledge: Knowledge, count: int) -> Shadows:
@@ -246,7 +230,7 @@ class TwinLab:
                 "knowledge": knowledge,
                 "count": count,
                 "of": shadow_key(self.settings, self.public.digest),
-                "twin": twin_identity(self.lanes.bundle),
+                "twin": twin_identity(self.lanes.bundle, spare=self.lanes.spare),
                 "views": self.lanes.views(run),
             }
         )
@@ -274,7 +258,7 @@ class TwinLab:
         done = self.lanes.train(
             run, windows, labels, learnt, self._seeds(person, count), who.windows[asked]
         )
-        return Shadows(member[:, asked], done.answers, done.theta)
+        return Shadows(member[:, asked], done.answers, done.theta, None, self._spare(done))
 
     def _replaced(
         self, who: Person, member: NDArray[np.bool_], known: NDArray[np.bool_]
@@ -318,7 +302,11 @@ class TwinLab:
             done.answers[:, :n],
             done.theta,
             Population(public.labels, member, base, done.answers[:, n:]),
+            self._spare(done),
         )
+
+    def _spare(self, done: Trained) -> NDArray[np.float32] | None:
+        return done.spare if self.lanes.spare else None
 
     def draws(self, person: str, count: int, purpose: str = "draws") -> NDArray[np.bool_]:
         """(count, n) members of shadow devices, by the rule of the attacked ones' draws."""
@@ -343,24 +331,36 @@ class HeadOracle:
     Attributes:
         theta: (P,) float32, of the trained head.
         classes: of it.
-        answer: what it reveals.
+        showing: what becomes of whole answers.
+        run: under which it answers.
+        seed: of the device.
         asked: questions so far.
     """
 
     theta: NDArray[np.float32]
     classes: int
-    answer: AnswerSettings
+    showing: Showing
+    run: Run
+    seed: int
     asked: int = 0
 
     def ask(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`tinymia.evidence.Oracle`."""
         self.asked += len(features)
+        spare = None
+        if self.run.answer.guard.swap:
+            spare = self._whole(self.showing.spare_features(self.run))[None]
+        whole = self._whole(features)
+        shown = self.showing.of_features(self.run, whole[None], features, [self.seed], spare)
+        return np.asarray(shown[0])
+
+    def _whole(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         split = len(self.theta) - self.classes
         weights = self.theta[:split].reshape(self.classes, -1)
         logits = features @ weights.T + self.theta[split:]
         logits -= logits.max(axis=1, keepdims=True)
         odds: NDArray[np.float32] = np.exp(logits)
-        return reveal(odds / odds.sum(axis=1, keepdims=True), self.answer)
+        return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
 
 
 def mismatched(run: Run) -> Run:
@@ -389,6 +389,8 @@ def _packed(shadows: Shadows) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {"member": shadows.member, "answers": shadows.answers}
     if shadows.theta is not None:
         found["theta"] = shadows.theta
+    if shadows.spare is not None:
+        found["spare"] = shadows.spare
     if others is not None:
         found |= {f"others_{f.name}": getattr(others, f.name) for f in fields(others)}
     return found
@@ -398,7 +400,9 @@ def _unpacked(found: Mapping[str, NDArray[Any]]) -> Shadows:
     others = None
     if "others_labels" in found:
         others = Population(**{f.name: found[f"others_{f.name}"] for f in fields(Population)})
-    return Shadows(found["member"], found["answers"], found.get("theta"), others)
+    return Shadows(
+        found["member"], found["answers"], found.get("theta"), others, found.get("spare")
+    )
 
 
 def shadow_key(settings: StudySettings, public: str) -> str:

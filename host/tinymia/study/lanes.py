@@ -19,6 +19,7 @@ from tinymia.study.settings import device_settings, is_deep, training_seed
 from tinymia.study.store import Store
 from tinymia.study.views import VIEWS, views_of
 from tinymia.twin import Twin
+from tinymia.twin.answers import spare_windows
 from tinymia.twin.core import core
 from tinymia.wire.settings import TrainSettings
 
@@ -34,6 +35,8 @@ class Trained:
         answers: (devices, m, views, classes) float32, whole.
         theta: (devices, P) float32.
         hashes: (devices,) uint64.
+        spare: (devices, spare windows, classes) float32, whole answers to the random windows of
+            HAMP; (devices, 0, classes) where nobody needs them.
         steps, clipped: (devices,) int64, of the whole training.
     """
 
@@ -42,6 +45,7 @@ class Trained:
     hashes: NDArray[np.uint64]
     steps: NDArray[np.int64]
     clipped: NDArray[np.int64]
+    spare: NDArray[np.float32]
 
 
 @dataclass
@@ -52,11 +56,13 @@ class Lanes:
         bundle: what is fine-tuned.
         threads: of each call; None: one a processor.
         most_views: answers to each window.
+        spare: whether devices are asked about the random windows of HAMP, too.
     """
 
     bundle: Bundle
     threads: int | None = None
     most_views: int = VIEWS
+    spare: bool = False
     _twins: dict[tuple[int, bool], Twin] = field(default_factory=dict)
     _features: dict[tuple[int, str], NDArray[np.int8]] = field(default_factory=dict)
 
@@ -116,6 +122,10 @@ class Lanes:
         twin, views = self.twin(run), self.views(run)
         asked = views_of(queries) if views > 1 else queries[:, None]
         flat = np.ascontiguousarray(asked.reshape(len(queries) * views, *queries.shape[1:]))
+        own = len(flat)
+        if self.spare:
+            others = spare_windows(twin.input_bytes).reshape(-1, *queries.shape[1:])
+            flat = np.concatenate([flat, others])
         raw = run.training.augments and twin.cut != 0
         examples = windows if raw else self.embed(run, windows)
         questions = flat if raw else self.embed(run, flat)
@@ -139,11 +149,12 @@ class Lanes:
                 "Choose a smaller --learning-rate, or switch clipping on.",
             )
         return Trained(
-            answers.reshape(len(members), len(queries), views, twin.classes),
+            answers[:, :own].reshape(len(members), len(queries), views, twin.classes),
             np.concatenate([part.parameters for part in parts]),
             np.concatenate([part.hashes[:, 0] for part in parts]),
             np.concatenate([part.steps.sum(axis=1, dtype=np.int64) for part in parts]),
             np.concatenate([part.clipped.sum(axis=1, dtype=np.int64) for part in parts]),
+            answers[:, own:],
         )
 
     def answers_of_base(self, run: Run, windows: NDArray[np.int8]) -> NDArray[np.float32]:
@@ -178,9 +189,10 @@ class Lanes:
         return self.train(untrained, windows, labels, one, [0], windows)
 
 
-def twin_identity(bundle: Bundle) -> str:
+def twin_identity(bundle: Bundle, *, spare: bool = False) -> str:
     """Digest of the twin's code, the bundle and what devices are asked."""
-    return digest({"stamp": core().stamp, "bundle": bundle.bundle_id, "views": VIEWS})
+    asked = {"spare": True} if spare else {}
+    return digest({"stamp": core().stamp, "bundle": bundle.bundle_id, "views": VIEWS, **asked})
 
 
 def train_devices(
@@ -198,7 +210,8 @@ def train_devices(
     Returns:
         (key, device) of each repetition.
     """
-    where = twin_identity(lanes.bundle)
+    run = run.whole  # what it makes of answers is made from whole ones
+    where = twin_identity(lanes.bundle, spare=lanes.spare)
     seeds = [training_seed(seed, person.pool.person_index, r) for r in range(len(person.draws))]
     keys = [device_key(run, person, r, seeds[r], where) for r in range(len(person.draws))]
     missing = [r for r, key in enumerate(keys) if not store.has("devices", key)]
@@ -221,6 +234,7 @@ def train_devices(
                 steps=int(done.steps[at]),
                 clipped=int(done.clipped[at]),
                 ticks=0,
+                spare=done.spare[at] if lanes.spare else None,
             )
             save_device(store, "devices", keys[r], device)
     return [(key, load_device(store, "devices", key)) for key in keys]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tinymia.device.build import build
 from tinymia.device.checkout import DEFAULT_ENV
 from tinymia.device.chosen import Chosen
@@ -17,30 +19,28 @@ NOTHING = "none"
 """An image for one bundle, which answers and does not train."""
 
 
-def operators(tflite: bytes) -> frozenset[int]:
-    """Numbers, in the .tflite schema, of a model's operators.
+def chosen(tflite: bytes, kinds: frozenset[int] = frozenset()) -> Chosen:
+    """What runs a model and trains layers of these kinds.
 
     Raises:
         ModelError: the file is damaged.
     """
     model, graph = open_graph(tflite)
-    return frozenset(builtin_code(model, graph, o) for o in range(graph.OperatorsLength()))
+    numbers = [builtin_code(model, graph, o) for o in range(graph.OperatorsLength())]
+    types, quantize = schema().TensorType, schema().BuiltinOperator.QUANTIZE
+
+    def is_wide(number: int, operator: Any) -> bool:
+        """As TfliteModel::Wide of the core, but any of its tensors may say so."""
+        found = {graph.Tensors(t).Type() for t in _tensors(operator)}
+        return types.INT16 in found or (number == quantize and types.INT32 in found)
+
+    wide = (n for o, n in enumerate(numbers) if is_wide(n, graph.Operators(o)))
+    return Chosen(frozenset(numbers), frozenset(wide), kinds)
 
 
-def has_wide(tflite: bytes) -> bool:
-    """Whether a model computes on int16 values anywhere.
-
-    Raises:
-        ModelError: the file is damaged.
-    """
-    model, graph = open_graph(tflite)
-    tensors = [graph.Tensors(t) for t in range(graph.TensorsLength())]
-    return any(
-        t.Type() == schema().TensorType.INT16
-        and not t.IsVariable()
-        and model.Buffers(t.Buffer()).DataLength() == 0
-        for t in tensors
-    )
+def _tensors(operator: Any) -> list[int]:
+    inputs = [operator.Inputs(i) for i in range(operator.InputsLength())]
+    return [t for t in (*inputs, *map(operator.Outputs, range(operator.OutputsLength()))) if t >= 0]
 
 
 def wanted(bundle: Bundle, only: str | None) -> Chosen | None:
@@ -63,17 +63,13 @@ def needed(bundle: Bundle, only: str) -> Chosen:
     if only != NOTHING:
         first, _ = resolve(bundle, only)
         kinds = frozenset(int(record.kind) for record in bundle.layers.records[first:])
-        return _chosen(bundle.model, kinds)
+        return chosen(bundle.model, kinds)
     if bundle.tail is not None:
         raise BundleError(
             "This bundle's last layer is a float one, which takes what trains it to answer, too.",
             "Give --only head, or make a complete model of it: `tinymia export --personalized`.",
         )
-    return _chosen(bundle.model, frozenset())
-
-
-def _chosen(tflite: bytes, kinds: frozenset[int]) -> Chosen:
-    return Chosen(operators(tflite), kinds, has_wide(tflite))
+    return chosen(bundle.model)
 
 
 def least(bundle: Bundle) -> str:
@@ -88,7 +84,7 @@ def model_flash(tflite: bytes) -> int:
         ModelError: the file is damaged.
         DeviceError: the image does not build.
     """
-    return build(chosen=_chosen(tflite, frozenset())).flash_bytes
+    return build(chosen=chosen(tflite)).flash_bytes
 
 
 def flash_costs(bundle: Bundle, env: str = DEFAULT_ENV) -> list[tuple[str, int]]:

@@ -23,6 +23,7 @@ POLICIES = {
     OutputPolicy.ROUNDED: Policy.ROUNDED,
     OutputPolicy.TOP1: Policy.TOP1,
     OutputPolicy.LABEL: Policy.LABEL,
+    OutputPolicy.TOPK: Policy.TOPK,
 }
 
 
@@ -116,7 +117,7 @@ def train(
     begun: Begun,
     checkpoints: Sequence[int],
     asked: NDArray[np.int64],
-    answer: AnswerSettings,
+    answer: AnswerSettings | Sequence[AnswerSettings],
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Checkpoint]:
     """Train to each checkpoint and ask there; the board stands there until the next is wanted.
@@ -124,9 +125,10 @@ def train(
     Args:
         board: at the base network, see :func:`begin`.
         begun: what that returned.
-        checkpoints: epochs, ascending; 0 asks the base network.
+        checkpoints: epochs, ascending, the same again for another way to answer; 0 asks the base
+            network.
         asked: (m,) slots.
-        answer: what answers reveal.
+        answer: what answers reveal; or for each checkpoint what they do there.
         progress: told of epochs; then each is a request of its own.
 
     Yields:
@@ -134,7 +136,8 @@ def train(
     """
     epoch = steps = ticks = clipped = 0
     stopped, loss, tail_hash = False, 0.0, begun.tail_hash
-    for checkpoint in checkpoints:
+    ways = [answer] * len(checkpoints) if isinstance(answer, AnswerSettings) else answer
+    for checkpoint, way in zip(checkpoints, ways, strict=True):
         if checkpoint > epoch:
             done = (
                 board.train(epoch, checkpoint - epoch)
@@ -144,7 +147,8 @@ def train(
             epoch, tail_hash = done.epoch, done.tail_hash
             steps, ticks, clipped = steps + done.steps, ticks + done.ticks, clipped + done.clipped
             stopped, loss = done.stopped, done.loss
-        answers = board.query(asked, POLICIES[answer.policy], answer.levels)[0]
+        board.guard(way.guard)
+        answers = board.query(asked, POLICIES[way.policy], way.levels)[0]
         yield Checkpoint(checkpoint, answers, tail_hash, steps, ticks, clipped, stopped, loss)
 
 

@@ -64,6 +64,7 @@ class Cost:
         learning_rate: of its training.
         steps, clipped: examples of the whole training and those clipped, mean over devices.
         ticks: of the whole training, mean over devices, where boards ran all of it.
+        answer: in the device's unit, of one from its store, where defences act on answers.
     """
 
     condition: str
@@ -75,6 +76,7 @@ class Cost:
     steps: float
     clipped: float
     ticks: float | None
+    answer: float | None = None
 
 
 @dataclass(frozen=True)

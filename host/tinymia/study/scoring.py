@@ -19,10 +19,11 @@ from tinymia.evidence import AnswerSettings, Knowledge, Reveals, Run, Scores, Ta
 from tinymia.experiments.membership.devices import score
 from tinymia.export.bundle import Bundle
 from tinymia.study.devices import load_device
-from tinymia.study.lab import Public, TwinLab, shadow_key
+from tinymia.study.lab import TwinLab, shadow_key
 from tinymia.study.lanes import Lanes
 from tinymia.study.people import Person
-from tinymia.study.settings import StudySettings, is_deep
+from tinymia.study.settings import StudySettings, is_deep, training_seed
+from tinymia.study.showing import Public
 from tinymia.study.store import Store
 
 KIND = "scores"
@@ -58,6 +59,8 @@ class Scoring:
         folder: of the study's store.
         answers: policies, the study's own first.
         views: answers to each window that attacked devices gave.
+        whole: whether their answers are whole, as the twin's are; boards guard and cut them.
+        spare: whether devices were asked about the random windows of HAMP.
     """
 
     settings: StudySettings
@@ -68,6 +71,8 @@ class Scoring:
     folder: Path
     answers: Sequence[AnswerSettings]
     views: int
+    whole: bool = True
+    spare: bool = False
 
     def __call__(self, cell: Cell) -> Cell:
         """Score what the store does not have yet; returns the cell."""
@@ -80,7 +85,8 @@ class Scoring:
     @functools.cached_property
     def lab(self) -> TwinLab:
         """Shadow devices, in the process that asks first."""
-        lanes = Lanes(Bundle.from_bytes(self.bundle), threads=1, most_views=self.views)
+        bundle = Bundle.from_bytes(self.bundle)
+        lanes = Lanes(bundle, threads=1, most_views=self.views, spare=self.spare)
         return TwinLab(
             self.settings, lanes, self.people, self.public, self.counts, Store(self.folder)
         )
@@ -136,6 +142,7 @@ class Scoring:
                 "shadows": shadow_key(self.settings, self.public.digest),
                 "count": self.counts[cell.run.recipe, cell.run.epochs],
                 "views": self._views(cell.run),
+                "spare": self.spare,
                 "lab": lab_digest(),
             }
         )
@@ -171,10 +178,14 @@ class Scoring:
         for repetition, name in enumerate(cell.devices):
             device = load_device(store, "devices", name)
             lab.devices[run.recipe, run.epochs, cell.person, repetition] = device.theta
-            answers = device.answers
-            # A board that answered under the study's policy has nothing left to hide.
-            if self.answers[0].reveals is AnswerSettings().reveals:
-                answers = reveal(answers, run.answer)
+            if self.whole:
+                person = lab.people[cell.person]
+                seed = training_seed(self.settings.seed, person.pool.person_index, repetition)
+                spare = None if device.spare is None else device.spare[None]
+                windows = person.windows[device.slots]
+                answers = lab.showing(run, device.answers[None], windows, [seed], spare)[0]
+            else:  # the policy, as what was cut before is not cut again
+                answers = reveal(device.answers, run.answer)
             theta = device.theta if len(device.theta) else None
             targets.append(Target(cell.person, repetition, candidates, answers, theta))
         return targets
@@ -219,12 +230,14 @@ def lab_digest() -> str:
     import tinymia.attacks.signals
     import tinymia.study.lab
     import tinymia.study.lanes
+    import tinymia.study.showing
     import tinymia.study.views
 
     modules = (
         tinymia.attacks.signals,
         tinymia.study.lab,
         tinymia.study.lanes,
+        tinymia.study.showing,
         tinymia.study.views,
     )
     content = hashlib.sha256()

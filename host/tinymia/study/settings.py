@@ -8,7 +8,7 @@ from typing import Any
 
 from tinymia.defenses import Defense, TrainingSize
 from tinymia.defenses import registry as defenses
-from tinymia.defenses.base import with_defences
+from tinymia.defenses.base import planned
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, OutputPolicy, Run
 from tinymia.experiments.peers.registry import check_peers
@@ -32,7 +32,8 @@ DEFENCES = (
     "dp",
 )
 DEPTHS = ("biases", "last:2", "all")
-POLICIES = tuple(policy.value for policy in OutputPolicy)
+POLICIES = tuple(p.value for p in OutputPolicy if p is not OutputPolicy.TOPK)
+"""Of a whole study; the top classes alone are a defence."""
 MAX_SHADOWS = 65536
 MAX_DEVICES = 10_000_000
 
@@ -207,8 +208,11 @@ class StudySettings:
         settings = self.training.settings(
             seed=0, epochs=self.epochs[-1], depth=depth, parameters=resolve(bundle, depth)[1]
         )
-        training = with_defences(settings, defences, self.size)
-        return Run(name, title, depth, defences, epochs, training, self.answers[0], reference)
+        plan = planned(settings, defences, self.size)
+        policy = OutputPolicy(plan.policy.name.lower())
+        own = AnswerSettings(policy, plan.levels or self.levels, plan.guard)
+        answer = own.under(self.answers[0])
+        return Run(name, title, depth, defences, epochs, plan.settings, answer, reference, own)
 
 
 def _whole(values: defenses.Values, combinations: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 5
+VERSION = 6
 MAGIC = 0x41494d54
 MAX_PAYLOAD = 1024
 WINDOW = 4
@@ -25,6 +25,7 @@ class Policy(IntEnum):
     TOP1 = 1  # the most probable class as u8 and its probability as float32
     ROUNDED = 2  # every probability as u16, in steps of 1/levels, rounded to nearest
     LABEL = 3  # the index of the most probable class as u8
+    TOPK = 4  # the `levels` most probable classes, the most probable first, each as u8 and its probability as float32
 
 
 class TickSource(IntEnum):
@@ -82,6 +83,9 @@ class Status(IntEnum):
     MODEL_ENDS = 38
     MODEL_OP_LEFT_OUT = 40
     MODEL_BIAS_SCALE = 39
+    BAD_GUARD = 48
+    NO_CLASSIFIER = 49
+    ANSWERS_SPENT = 50
 
 
 STATUS_TEXT: dict[int, tuple[str, str]] = {
@@ -95,7 +99,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 holdout, 16 patience, 17 jitter, 18 scaling, 19 rotation, 20 shift, 21 noise_multiplier, 22 expected_members.'),
     Status.STEP_MISMATCH: ('training was asked to go on at epoch {a}, the board stands at {b}', 'Ask the board for its state and go on from there, or begin again.'),
     Status.NO_MEMBERS: ('no stored window is selected for training', ''),
-    Status.BAD_POLICY: ('there is no output policy {a} with {b} levels', 'Rounding needs at least one level.'),
+    Status.BAD_POLICY: ('there is no output policy {a} with {b} levels', 'Rounding needs at least one level; the top classes are 1 to all.'),
     Status.BAD_LAYER: ('training cannot start at layer {a} of {b}', 'It starts where a single tensor lies before the layer; `tinymia info` lists those layers.'),
     Status.STORE_TOO_LARGE: ('training like this leaves room for {b} windows, {a} are stored', 'Store fewer windows, train fewer layers, or leave out momentum, Adam or early stopping.'),
     Status.WHOLE_WINDOWS_NEEDED: ('augmentation changes whole windows, but the store keeps what layer {a} reads', 'Choose a raw layout before the windows are stored.'),
@@ -120,8 +124,11 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.MODEL_UNSUPPORTED_SHAPE: ('operator {a} of the model has a tensor, number {b}, of a shape that the firmware does not have (65535: none)', ''),
     Status.ARENA_TOO_SMALL: ('the bundle needs {a} bytes of arena, the board has {b}', 'Use a smaller model or a board with more RAM.'),
     Status.MODEL_ENDS: ('the model has {a} inputs and {b} outputs, the firmware takes one of each', 'Convert a model with one input and one output.'),
-    Status.MODEL_OP_LEFT_OUT: ('operator {a} of the model is number {b} of the .tflite schema, which this image was built without', 'Build one for this bundle: `tinymia build --only`. (Without it there are all operators, but none on int16 values.)'),
+    Status.MODEL_OP_LEFT_OUT: ('operator {a} of the model is number {b} of the .tflite schema, which this image was built without', 'It was built for another bundle alone: build one for this bundle, or `tinymia build` without --only.'),
     Status.MODEL_BIAS_SCALE: ('operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights', 'Convert it again: the file contradicts itself.'),
+    Status.BAD_GUARD: ('answer setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of GUARD: 1 temperature, 2 noise_law, 3 noise, 4 noise_bound, 5 answers, 6 classifier, 7 distortion, 8 swap.'),
+    Status.NO_CLASSIFIER: ('answers are to be guarded by classifier {a}, the bundle has {b}', 'MemGuard needs a classifier of members in the bundle: `tinymia audit --defence memguard` trains one, `tinymia export --guard memguard` writes it.'),
+    Status.ANSWERS_SPENT: ('{a} answers were asked for, {b} are left since training began', 'Stop here: more answers would exceed the epsilon that was set for them.'),
 }
 
 
@@ -143,6 +150,7 @@ class Type(IntEnum):
     ECHO = 13
     LAYOUT = 14
     PART = 15
+    GUARD = 32
     BUSY = 125
     RESEND = 126
 
@@ -582,7 +590,7 @@ class TrainResponse:
 
 @dataclass(frozen=True)
 class QueryRequest:
-    """Answers for stored windows under a policy, one after another in `answers`."""
+    """Answers for stored windows under a policy, one after another in `answers`. `levels`: of rounding, or how many classes TOPK shows."""
 
     policy: int
     levels: int
@@ -832,6 +840,51 @@ class PartResponse:
 
     @classmethod
     def unpack(cls, payload: bytes) -> "PartResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class GuardRequest:
+    """How answers are guarded until the next GUARD or HELLO; fields are the settings, off is always 0. A release build takes them from its bundle only. `answers_left`: before they are refused; 2^32 - 1: no limit."""
+
+    temperature: float
+    noise_law: int
+    noise: float
+    noise_bound: float
+    answers: int
+    classifier: int
+    distortion: float
+    swap: int
+    TYPE: ClassVar[int] = Type.GUARD
+    FIXED: ClassVar[Struct] = Struct("<fBffIBfB")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.temperature, self.noise_law, self.noise, self.noise_bound, self.answers, self.classifier, self.distortion, self.swap)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "GuardRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class GuardResponse:
+    """Response to GUARD."""
+
+    answers_left: int
+    TYPE: ClassVar[int] = Type.GUARD
+    FIXED: ClassVar[Struct] = Struct("<I")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.answers_left)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "GuardResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         return cls(*cls.FIXED.unpack(payload))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -25,6 +26,7 @@ __all__ = [
     "Setting",
     "TrainSettings",
     "check_settings",
+    "described",
     "in_range",
     "setting_called",
     "setting_name",
@@ -53,13 +55,13 @@ def in_range(setting: Setting, value: float) -> bool:
     return bool(normal and np.float32(setting.least) <= x and below)
 
 
-def wrong_setting(s: TrainSettings) -> str | None:
+def wrong_setting(s: object, declared: Sequence[Setting] = SETTINGS) -> str | None:
     """The name of the first setting that is out of range, by itself or beside the others."""
 
     def on(name: str) -> bool:
         return bool(getattr(s, name) > 0)
 
-    for setting in SETTINGS:
+    for setting in declared:
         name = setting.name
         right = (
             in_range(setting, getattr(s, name))
@@ -94,7 +96,8 @@ def span(s: Setting) -> str:
     return f"{s.least} to {'2^64 - 1' if s.kind == 'u64' else s.most}"
 
 
-def _range(s: Setting) -> str:
+def described(s: Setting) -> str:
+    """What a setting may be, for people."""
     if s.choices is not None:
         named = [f"{int(choice)} ({choice.name.lower()})" for choice in s.choices]
         text = " or ".join([", ".join(named[:-1]), named[-1]])
@@ -111,5 +114,5 @@ def _range(s: Setting) -> str:
 
 
 _BY_NAME = {s.name: s for s in SETTINGS}
-RANGES = {s.name: _range(s) for s in SETTINGS}
+RANGES = {s.name: described(s) for s in SETTINGS}
 """What each setting may be, in the order in which a board numbers them."""

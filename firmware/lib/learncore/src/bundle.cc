@@ -151,11 +151,27 @@ TINYMIA_AT_LOAD bool ParseAnswers(const uint8_t* data, uint32_t size, BundleView
   AnswerRule rule;
   if (size != sizeof rule) return false;
   memcpy(&rule, data, sizeof rule);
-  const bool rounds = rule.policy == kRoundedAnswers;
-  if (rule.policy > kLabelAnswers || rule.reserved[0] != 0 || rule.reserved[1] != 0) return false;
-  if (rounds ? rule.levels - 1 >= UINT16_MAX : rule.levels != 0) return false;
+  const bool counts = rule.policy == kRoundedAnswers || rule.policy == kTopKAnswers;
+  if (rule.policy > kTopKAnswers || rule.reserved[0] != 0 || rule.reserved[1] != 0) return false;
+  if (counts ? rule.levels - 1 >= UINT16_MAX : rule.levels != 0) return false;
   view->answers = rule;
   return true;
+}
+
+bool ParseGuard(const uint8_t* data, uint32_t size, BundleView* view) {
+  if (size != kGuardBytes) return false;
+  view->guard = ReadGuard(data);
+  return CheckGuard(view->guard) == GuardSetting::kNone;
+}
+
+// What sections say of each other.
+bool Agree(const BundleView& view) {
+  const uint32_t classes = view.graph.count == 0 ? 0 : view.graph.classes();
+  const Classifiers& classifiers = view.classifiers;
+  const AnswerRule& rule = view.answers;
+  const bool shown = rule.policy != kTopKAnswers || classes == 0 || rule.levels <= classes;
+  return shown && view.guard.classifier <= classifiers.count &&
+         (classifiers.count == 0 || classifiers.first.classes == classes);
 }
 
 }  // namespace
@@ -176,6 +192,7 @@ TINYMIA_AT_LOAD Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleVi
 
   uint32_t last = table_end;
   bool has_answers = false;
+  bool has_guard = false;
   for (uint32_t i = 0; i < sections; ++i) {
     const uint8_t* row = data + kHeaderBytes + i * kRowBytes;
     const uint32_t offset = U32(row + 4);
@@ -197,9 +214,18 @@ TINYMIA_AT_LOAD Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleVi
         return {Status::kBundleMalformed, i, 0};
       }
       has_answers = true;
+    } else if (memcmp(row, "GARD", 4) == 0) {
+      if (has_guard || !ParseGuard(data + offset, bytes, view)) {
+        return {Status::kBundleMalformed, i, 0};
+      }
+      has_guard = true;
+    } else if (memcmp(row, "CLSF", 4) == 0) {
+      if (!ParseClassifiers(data + offset, bytes, &view->classifiers)) {
+        return {Status::kBundleMalformed, i, 0};
+      }
     }
   }
-  if (view->model == nullptr) return {Status::kBundleMalformed, sections, 0};
+  if (view->model == nullptr || !Agree(*view)) return {Status::kBundleMalformed, sections, 0};
   return {};
 }
 

@@ -1,10 +1,13 @@
 // A bundle in flash: the int8 model, its float layers if it can be personalised, a privacy
-// budget if one is set, and a release build's output policy. Layout: see
+// budget if one is set, a release build's output policy and guard of answers, and classifiers of
+// members where an answer's guard needs them. Layout: see
 // host/tinymia/export/bundle.py, which writes it.
 #pragma once
 
 #include <stdint.h>
 
+#include "answer/classifier.h"
+#include "answer/declared.h"
 #include "refusal.h"
 #include "train/graph.h"
 
@@ -23,12 +26,13 @@ static_assert(sizeof(Budget) == 16, "the bundle's layout");
 // The only output policy of a release build, numbered as in the protocol.
 struct AnswerRule {
   uint32_t policy;
-  uint32_t levels;  // of rounding, else 0
+  uint32_t levels;  // of rounding, or how many classes are shown; else 0
   uint32_t reserved[2];
 };
 static_assert(sizeof(AnswerRule) == 16, "the bundle's layout");
 constexpr uint32_t kRoundedAnswers = 2;
 constexpr uint32_t kLabelAnswers = 3;  // tells least; what holds where nothing is said
+constexpr uint32_t kTopKAnswers = 4;
 
 struct BundleView {
   const uint8_t* model = nullptr;  // .tflite, 16-byte aligned
@@ -36,6 +40,8 @@ struct BundleView {
   Graph graph;                     // count 0: nothing can be trained
   const Budget* budget = nullptr;  // nullptr: none is set
   AnswerRule answers = {kLabelAnswers, 0, {0, 0}};
+  GuardSettings guard;  // of a release build
+  Classifiers classifiers;
   uint32_t size = 0;
   uint32_t crc = 0;
 };

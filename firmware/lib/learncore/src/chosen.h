@@ -1,7 +1,7 @@
 // What this image is built with: everything, or what one bundle needs. The host writes the latter
 // into a header of each such build (host/tinymia/device/chosen.py):
 //   TINYMIA_OPERATORS      numbers of operators in the .tflite schema, with commas between them
-//   TINYMIA_WIDE           1 or 0: whether those on int16 values are there, too
+//   TINYMIA_WIDE_OPERATORS those that run on int16
 //   TINYMIA_TRAINED_KINDS  a mask: bit k says that layers of LayerKind k can be trained
 #pragma once
 
@@ -15,24 +15,19 @@ namespace tinymia {
 
 #ifdef TINYMIA_OPERATORS
 constexpr int32_t kChosenOperators[] = {TINYMIA_OPERATORS};
-constexpr bool HasOperator(int32_t number) {
-  for (const int32_t chosen : kChosenOperators) {
-    if (chosen == number) return true;
+constexpr int32_t kChosenWideOperators[] = {TINYMIA_WIDE_OPERATORS};
+template <int n>
+constexpr bool IsAmong(const int32_t (&chosen)[n], int32_t number) {
+  for (const int32_t one : chosen) {
+    if (one == number) return true;
   }
   return false;
 }
+constexpr bool HasOperator(int32_t number) { return IsAmong(kChosenOperators, number); }
+constexpr bool HasWideOperator(int32_t number) { return IsAmong(kChosenWideOperators, number); }
 #else
 constexpr bool HasOperator(int32_t) { return true; }
-#endif
-
-// Images of boards have them only where they are chosen: they take int8 models from and to the
-// line, which seldom have int16 values inside.
-#ifdef TINYMIA_WIDE
-constexpr bool kWideKernels = TINYMIA_WIDE != 0;
-#elif defined(TINYMIA_SMALL)
-constexpr bool kWideKernels = false;
-#else
-constexpr bool kWideKernels = true;
+constexpr bool HasWideOperator(int32_t) { return true; }
 #endif
 
 #ifdef TINYMIA_TRAINED_KINDS

@@ -17,7 +17,8 @@ Interpreter::TensorInfo Describe(const Tensor& tensor) {
 
 }  // namespace
 
-TINYMIA_AT_LOAD Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool /*cuts*/) {
+TINYMIA_AT_LOAD Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena,
+                                         bool /*cuts*/) {
   *this = Interpreter();
   LoadedGraph graph;
   Loader loader(data, size, arena);

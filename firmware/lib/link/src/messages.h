@@ -8,7 +8,7 @@
 namespace tinymia {
 
 constexpr char kFirmwareVersion[] = "0.1.0";
-constexpr uint16_t kProtocolVersion = 5;
+constexpr uint16_t kProtocolVersion = 6;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;
 constexpr uint32_t kWindow = 4;
@@ -19,6 +19,7 @@ enum class Policy : uint8_t {
   kTop1 = 1,  // the most probable class as u8 and its probability as float32
   kRounded = 2,  // every probability as u16, in steps of 1/levels, rounded to nearest
   kLabel = 3,  // the index of the most probable class as u8
+  kTopk = 4,  // the `levels` most probable classes, the most probable first, each as u8 and its probability as float32
 };
 
 // What the board's tick counter counts; the unit travels with every number.
@@ -50,6 +51,7 @@ enum class Type : uint8_t {
   kEcho = 13,
   kLayout = 14,
   kPart = 15,
+  kGuard = 32,
   kBusy = 125,
   kResend = 126,
 };
@@ -522,7 +524,7 @@ struct TrainResponse {
   }
 };
 
-// Answers for stored windows under a policy, one after another in `answers`.
+// Answers for stored windows under a policy, one after another in `answers`. `levels`: of rounding, or how many classes TOPK shows.
 struct QueryRequest {
   uint8_t policy;
   uint16_t levels;
@@ -736,6 +738,55 @@ struct PartResponse {
   }
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &came, 4);
+    return kFixed;
+  }
+};
+
+// How answers are guarded until the next GUARD or HELLO; fields are the settings, off is always 0. A release build takes them from its bundle only. `answers_left`: before they are refused; 2^32 - 1: no limit.
+struct GuardRequest {
+  float temperature;
+  uint8_t noise_law;
+  float noise;
+  float noise_bound;
+  uint32_t answers;
+  uint8_t classifier;
+  float distortion;
+  uint8_t swap;
+  static constexpr uint32_t kFixed = 23;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&temperature, payload + 0, 4);
+    memcpy(&noise_law, payload + 4, 1);
+    memcpy(&noise, payload + 5, 4);
+    memcpy(&noise_bound, payload + 9, 4);
+    memcpy(&answers, payload + 13, 4);
+    memcpy(&classifier, payload + 17, 1);
+    memcpy(&distortion, payload + 18, 4);
+    memcpy(&swap, payload + 22, 1);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &temperature, 4);
+    memcpy(payload + 4, &noise_law, 1);
+    memcpy(payload + 5, &noise, 4);
+    memcpy(payload + 9, &noise_bound, 4);
+    memcpy(payload + 13, &answers, 4);
+    memcpy(payload + 17, &classifier, 1);
+    memcpy(payload + 18, &distortion, 4);
+    memcpy(payload + 22, &swap, 1);
+    return kFixed;
+  }
+};
+struct GuardResponse {
+  uint32_t answers_left;
+  static constexpr uint32_t kFixed = 4;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&answers_left, payload + 0, 4);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &answers_left, 4);
     return kFixed;
   }
 };

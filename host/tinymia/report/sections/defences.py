@@ -114,7 +114,8 @@ def _step(cost: Cost | None, reference: bool) -> str:
     if cost is None or not cost.step:
         return "n/a"
     extra = f" ({ratio_text(cost.ratio)})" if cost.ratio and not reference else ""
-    return count(cost.step) + extra
+    answer = f"; an answer {count(cost.answer)}" if cost.answer else ""
+    return count(cost.step) + extra + answer
 
 
 def step_bars(facts: Facts) -> str:

@@ -1,7 +1,7 @@
 #include "chosen.h"
 #include "kernels/kernel.h"
 
-// Every operator: BuiltinOp::kNAME is done by kNAMEKernel.
+// Every operator: BuiltinOp::kNAME is done by kNAMEKernel ...
 #define TINYMIA_KERNELS(K)      \
   K(Add)                        \
   K(AveragePool2d)              \
@@ -30,8 +30,8 @@
   K(ReadVariable)               \
   K(ReduceMax)                  \
   K(ReduceMin)                  \
-  K(Relu6)                      \
   K(Relu)                       \
+  K(Relu6)                      \
   K(Reshape)                    \
   K(ResizeBilinear)             \
   K(ResizeNearestNeighbor)      \
@@ -47,12 +47,11 @@
   K(Sum)                        \
   K(Svdf)                       \
   K(Tanh)                       \
-  K(TransposeConv)              \
   K(Transpose)                  \
+  K(TransposeConv)              \
   K(UnidirectionalSequenceLstm) \
   K(Unpack)
-
-// Those on int16: of BuiltinOp::kNAME by kWideNAMEKernel.
+// ... and on int16 by kWideNAMEKernel, where that is another one.
 #define TINYMIA_WIDE_KERNELS(K) \
   K(Add)                        \
   K(AveragePool2d)              \
@@ -69,36 +68,36 @@
   K(Pad)                        \
   K(PadV2)                      \
   K(Quantize)                   \
-  K(Relu6)                      \
   K(Relu)                       \
+  K(Relu6)                      \
   K(Slice)                      \
   K(Softmax)                    \
   K(StridedSlice)               \
   K(Sub)                        \
   K(Sum)                        \
   K(Tanh)                       \
-  K(TransposeConv)              \
-  K(Transpose)
+  K(Transpose)                  \
+  K(TransposeConv)
 
 namespace tinymia {
 
 #define TINYMIA_DECLARE(name) extern const Kernel k##name##Kernel;
-TINYMIA_KERNELS(TINYMIA_DECLARE)
 #define TINYMIA_DECLARE_WIDE(name) extern const Kernel kWide##name##Kernel;
+TINYMIA_KERNELS(TINYMIA_DECLARE)
 TINYMIA_WIDE_KERNELS(TINYMIA_DECLARE_WIDE)
 
 namespace {
 
 constexpr bool Has(BuiltinOp code) { return HasOperator(static_cast<int32_t>(code)); }
-constexpr bool HasWide(BuiltinOp code) { return kWideKernels && Has(code); }
+constexpr bool HasWide(BuiltinOp code) { return HasWideOperator(static_cast<int32_t>(code)); }
 
 constexpr uint32_t Count() {
   uint32_t n = 0;
 #define TINYMIA_COUNT(name) \
   if (Has(BuiltinOp::k##name)) ++n;
-  TINYMIA_KERNELS(TINYMIA_COUNT)
 #define TINYMIA_COUNT_WIDE(name) \
   if (HasWide(BuiltinOp::k##name)) ++n;
+  TINYMIA_KERNELS(TINYMIA_COUNT)
   TINYMIA_WIDE_KERNELS(TINYMIA_COUNT_WIDE)
   return n;
 }
@@ -112,9 +111,9 @@ constexpr Table Chosen() {
   uint32_t n = 0;
 #define TINYMIA_PLACE(name) \
   if (Has(BuiltinOp::k##name)) table.kernels[n++] = &k##name##Kernel;
-  TINYMIA_KERNELS(TINYMIA_PLACE)
 #define TINYMIA_PLACE_WIDE(name) \
   if (HasWide(BuiltinOp::k##name)) table.kernels[n++] = &kWide##name##Kernel;
+  TINYMIA_KERNELS(TINYMIA_PLACE)
   TINYMIA_WIDE_KERNELS(TINYMIA_PLACE_WIDE)
   return table;
 }
@@ -142,7 +141,7 @@ bool LeftOut(BuiltinOp code, Takes takes) {
       TINYMIA_WIDE_KERNELS(TINYMIA_CASE)
       return !HasWide(code);
       default:
-        break;
+        break;  // one kernel may take both
     }
   }
   switch (code) {

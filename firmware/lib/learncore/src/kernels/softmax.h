@@ -56,7 +56,8 @@ TINYMIA_AT_LOAD inline Status PrepareSoftmax(PrepareContext* context, TensorType
 }
 
 template <typename T>
-static void SoftmaxRow(const SoftmaxParams& p, const int8_t* input, int32_t* exponentials, T* output) {
+static void SoftmaxRow(const SoftmaxParams& p, const int8_t* input, int32_t* exponentials,
+                       T* output) {
   constexpr int32_t kBits = 8 * static_cast<int32_t>(sizeof(T));
   constexpr int32_t kSmallest = -(1 << (kBits - 1));
   int32_t largest = INT8_MIN;

@@ -1,0 +1,90 @@
+// Generated from firmware/protocol/protocol.toml. Do not edit.
+// clang-format off
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+namespace tinymia {
+
+// What law an answer's noise has.
+enum class NoiseLaw : uint8_t {
+  kNone = 0,
+  kLaplace = 1,
+  kGaussian = 2,
+};
+
+// How answers are guarded before a policy cuts them. Off is always 0.
+struct GuardSettings {
+  float temperature = 0.0f;  // what logits are divided by
+  NoiseLaw noise_law = NoiseLaw::kNone;  // of the noise on logits
+  float noise = 0.0f;  // scale of the Laplace law, deviation of the Gaussian one, in logits
+  float noise_bound = 0.0f;  // the most by which a logit falls behind the largest one before noise is added: what bounds the influence of the data
+  uint32_t answers = 0;  // the most answers that are given since training began, repeated ones counted
+  uint8_t classifier = 0;  // of MemGuard: which of the bundle's classifiers of members the noise is to confuse, counted from 1
+  float distortion = 0.0f;  // of MemGuard: expected distance of the answer from the true one, in summed absolute differences
+  uint8_t swap = 0;  // of HAMP: an answer gives a random window's probabilities in the order of its own classes
+};
+
+// The settings in the protocol's order, by which a refusal names the wrong one.
+enum class GuardSetting : uint8_t {
+  kNone = 0,
+  kTemperature = 1,
+  kNoiseLaw = 2,
+  kNoise = 3,
+  kNoiseBound = 4,
+  kAnswers = 5,
+  kClassifier = 6,
+  kDistortion = 7,
+  kSwap = 8,
+};
+
+// The first setting that is out of range by itself or beside the others (NaN is, too).
+inline GuardSetting CheckGuard(const GuardSettings& s) {
+  if (!(s.temperature == 0.0f || (s.temperature >= 1.01f && s.temperature <= 1000.0f))) return GuardSetting::kTemperature;
+  if (static_cast<uint8_t>(s.noise_law) > 2) return GuardSetting::kNoiseLaw;
+  if (!(s.noise == 0.0f || (s.noise >= 0.01f && s.noise <= 1000.0f))) return GuardSetting::kNoise;
+  if ((s.noise > 0) != (static_cast<uint8_t>(s.noise_law) != 0)) return GuardSetting::kNoise;
+  if (!(s.noise_bound == 0.0f || (s.noise_bound >= 0.1f && s.noise_bound <= 80.0f))) return GuardSetting::kNoiseBound;
+  if ((s.noise_bound > 0) != (static_cast<uint8_t>(s.noise_law) != 0)) return GuardSetting::kNoiseBound;
+  if (!(s.classifier <= 16)) return GuardSetting::kClassifier;
+  if (s.classifier > 0 && static_cast<uint8_t>(s.noise_law) != 0) return GuardSetting::kClassifier;
+  if (!(s.distortion == 0.0f || (s.distortion >= 0.001f && s.distortion <= 2.0f))) return GuardSetting::kDistortion;
+  if ((s.distortion > 0) != (s.classifier > 0)) return GuardSetting::kDistortion;
+  if (!(s.swap <= 1)) return GuardSetting::kSwap;
+  if (s.swap > 0 && s.classifier > 0) return GuardSetting::kSwap;
+  return GuardSetting::kNone;
+}
+
+// As GUARD and a bundle's section GARD hold them: one behind the other, little endian.
+constexpr uint32_t kGuardBytes = 23;
+inline GuardSettings ReadGuard(const uint8_t* at) {
+  GuardSettings s;
+  memcpy(&s.temperature, at + 0, 4);
+  memcpy(&s.noise_law, at + 4, 1);
+  memcpy(&s.noise, at + 5, 4);
+  memcpy(&s.noise_bound, at + 9, 4);
+  memcpy(&s.answers, at + 13, 4);
+  memcpy(&s.classifier, at + 17, 1);
+  memcpy(&s.distortion, at + 18, 4);
+  memcpy(&s.swap, at + 22, 1);
+  return s;
+}
+
+// From a request whose fields are called as the settings are.
+template <typename Request>
+GuardSettings GuardFrom(const Request& request) {
+  GuardSettings s;
+  s.temperature = request.temperature;
+  s.noise_law = static_cast<NoiseLaw>(request.noise_law);
+  s.noise = request.noise;
+  s.noise_bound = request.noise_bound;
+  s.answers = request.answers;
+  s.classifier = request.classifier;
+  s.distortion = request.distortion;
+  s.swap = request.swap;
+  return s;
+}
+
+}  // namespace tinymia

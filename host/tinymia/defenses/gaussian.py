@@ -1,0 +1,34 @@
+"""Gaussian noise on answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinymia.defenses.base import Kind, Parameter, Site
+from tinymia.defenses.output_noise import OutputNoise
+from tinymia.wire.guard import NoiseLaw
+
+
+@dataclass(frozen=True)
+class Gaussian(OutputNoise):
+    """Noise of the discrete Gaussian law (Canonne, Kamath and Steinke, NeurIPS 2020)."""
+
+    law: ClassVar[NoiseLaw] = NoiseLaw.GAUSSIAN
+
+
+KIND = Gaussian.kind = Kind(
+    name="gaussian",
+    short="Gaussian noise",
+    site=Site.OUTPUT,
+    make=Gaussian,
+    parameters=(
+        Parameter("scale", "--gaussian", "deviation of the Gaussian noise on answers' logits"),
+        Parameter("bound", "--gaussian-bound", "most by which a logit falls behind the largest"),
+        Parameter("answers", "--gaussian-answers", "most answers of one training; 0: no limit"),
+    ),
+    style="s-gaussian",
+    excludes=frozenset({"laplace", "memguard"}),
+    why="An answer has noise of one kind.",
+    limits="Its epsilon is for one answer and grows with each different question.",
+)

@@ -1,0 +1,54 @@
+"""Rounded answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven
+from tinymia.errors import StudyError
+from tinymia.wire.protocol import Policy
+
+
+@dataclass(frozen=True)
+class Rounding(Unproven):
+    """Rounds every probability of an answer (Shokri et al., IEEE S&P 2017, section VIII).
+
+    Attributes:
+        steps: of a probability; 10 rounds to 1/10.
+
+    Raises:
+        StudyError: the steps are not in 1 to 65535.
+    """
+
+    steps: int = 10
+
+    kind: ClassVar[Kind]
+
+    def __post_init__(self) -> None:
+        if self.steps != int(self.steps) or not 1 <= self.steps <= 65535:
+            raise StudyError(
+                f"Rounding to {self.steps} steps is not possible.",
+                "Give a whole number, 1 to 65535.",
+            )
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"rounding to 1/{self.steps:g}"
+
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with rounded answers."""
+        return plan.telling(Policy.ROUNDED, int(self.steps))
+
+
+KIND = Rounding.kind = Kind(
+    name="round",
+    short="rounding",
+    site=Site.OUTPUT,
+    make=Rounding,
+    parameters=(Parameter("steps", "--round", "steps of an answer's probability"),),
+    style="s-round",
+    excludes=frozenset({"top-k", "top-1", "label"}),
+    why="An answer has one form.",
+)

@@ -1,0 +1,53 @@
+"""Answers that show some classes only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven
+from tinymia.errors import StudyError
+from tinymia.wire.protocol import Policy
+
+
+@dataclass(frozen=True)
+class TopK(Unproven):
+    """Shows the most probable classes only (Shokri et al., IEEE S&P 2017, section VIII).
+
+    Attributes:
+        count: of classes; a device refuses more than it has.
+
+    Raises:
+        StudyError: the count is not in 1 to 256.
+    """
+
+    count: int = 3
+
+    kind: ClassVar[Kind]
+
+    def __post_init__(self) -> None:
+        if self.count != int(self.count) or not 1 <= self.count <= 256:
+            raise StudyError(
+                f"The {self.count} top classes cannot be shown.", "Give a whole number, 1 to 256."
+            )
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"the {self.count:g} top classes"
+
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with the top classes only."""
+        return plan.telling(Policy.TOPK, int(self.count))
+
+
+KIND = TopK.kind = Kind(
+    name="top-k",
+    short="top classes",
+    site=Site.OUTPUT,
+    make=TopK,
+    parameters=(Parameter("count", "--top-k", "how many classes an answer shows"),),
+    style="s-topk",
+    excludes=frozenset({"round", "top-1", "label"}),
+    why="An answer has one form.",
+)

@@ -1,0 +1,128 @@
+"""Generated from firmware/protocol/protocol.toml. Do not edit."""
+
+# ruff: noqa
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+from enum import IntEnum
+from struct import Struct
+
+from tinymia.wire.declared import Setting
+
+GUARD_LAYOUT = Struct("<fBffIBfB")
+
+
+class NoiseLaw(IntEnum):
+    """What law an answer's noise has."""
+
+    NONE = 0
+    LAPLACE = 1
+    GAUSSIAN = 2
+
+
+@dataclass(frozen=True)
+class GuardSettings:
+    """How a device guards its answers before a policy cuts them. Off is always 0.
+
+    Attributes:
+        temperature: what logits are divided by.
+        noise_law: of the noise on logits.
+        noise: scale of the Laplace law, deviation of the Gaussian one, in logits.
+        noise_bound: the most by which a logit falls behind the largest one before noise is added: what bounds the influence of the data.
+        answers: the most answers that are given since training began, repeated ones counted.
+        classifier: of MemGuard: which of the bundle's classifiers of members the noise is to confuse, counted from 1.
+        distortion: of MemGuard: expected distance of the answer from the true one, in summed absolute differences.
+        swap: of HAMP: an answer gives a random window's probabilities in the order of its own classes.
+    """
+
+    temperature: float = 0.0
+    noise_law: NoiseLaw = NoiseLaw.NONE
+    noise: float = 0.0
+    noise_bound: float = 0.0
+    answers: int = 0
+    classifier: int = 0
+    distortion: float = 0.0
+    swap: int = 0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether answers are changed at all."""
+        return any(value != 0 for name, value in vars(self).items() if name != "answers")
+
+    def pack(self) -> bytes:
+        """As they cross the line and lie in a bundle."""
+        return GUARD_LAYOUT.pack(*astuple(self))
+
+
+GUARDS = (
+    Setting(
+        name="temperature",
+        kind="f32",
+        doc='what logits are divided by',
+        least=1.01,
+        most=1000.0,
+        off=True,
+    ),
+    Setting(
+        name="noise_law",
+        kind="u8",
+        doc='of the noise on logits',
+        least=0,
+        most=2,
+        choices=NoiseLaw,
+    ),
+    Setting(
+        name="noise",
+        kind="f32",
+        doc='scale of the Laplace law, deviation of the Gaussian one, in logits',
+        least=0.01,
+        most=1000.0,
+        off=True,
+        only_with="noise_law",
+    ),
+    Setting(
+        name="noise_bound",
+        kind="f32",
+        doc='the most by which a logit falls behind the largest one before noise is added: what bounds the influence of the data',
+        least=0.1,
+        most=80.0,
+        off=True,
+        only_with="noise_law",
+    ),
+    Setting(
+        name="answers",
+        kind="u32",
+        doc='the most answers that are given since training began, repeated ones counted',
+        least=1,
+        most=4294967295,
+        off=True,
+    ),
+    Setting(
+        name="classifier",
+        kind="u8",
+        doc="of MemGuard: which of the bundle's classifiers of members the noise is to confuse, counted from 1",
+        least=1,
+        most=16,
+        off=True,
+        not_with="noise_law",
+    ),
+    Setting(
+        name="distortion",
+        kind="f32",
+        doc='of MemGuard: expected distance of the answer from the true one, in summed absolute differences',
+        least=0.001,
+        most=2.0,
+        off=True,
+        only_with="classifier",
+    ),
+    Setting(
+        name="swap",
+        kind="u8",
+        doc="of HAMP: an answer gives a random window's probabilities in the order of its own classes",
+        least=1,
+        most=1,
+        off=True,
+        not_with="classifier",
+    ),
+)
+"""Every setting in the order in which a board numbers them, from 1."""

@@ -34,6 +34,8 @@ def answers() -> np.ndarray:
     made[:, 0] = np.eye(CLASSES, dtype=np.float32)[3]
     made[:, 1] = np.float32(1 / CLASSES)
     made[:, 2] = np.array([0, 0.5, 0, 0.5, 0, 0, 0], np.float32)
+    # The label leads by one last bit, before another and behind one: equal once they are softened.
+    made[:, 3] = np.array([0.3, 0.1, 0, np.nextafter(np.float32(0.3), 1), 0, 0.3, 0], np.float32)
     return made
 
 

@@ -146,9 +146,9 @@ constexpr uint32_t kMostItems = 64;  // between two looks
 
 }  // namespace
 
-void Session::StartWork() {
+void Session::StartWork(uint32_t first_look) {
   said_busy_ = 0;
-  look_every_ = until_look_ = kFirstLook;
+  look_every_ = until_look_ = first_look;
   watch_.Start();
 }
 

@@ -94,7 +94,7 @@ class Session {
   static constexpr uint32_t kFirstLook = 16;
   // Work of many items (windows, answers, examples) is watched: its ticks are summed before the
   // counter turns, and the host hears that it goes on.
-  void StartWork();
+  void StartWork(uint32_t first_look = kFirstLook);
   uint32_t LookAtWork();  // after how many more items to look again
   void PassItem() {
     if (--until_look_ == 0) until_look_ = LookAtWork();

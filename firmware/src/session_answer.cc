@@ -172,7 +172,7 @@ uint32_t Session::Query(QueryRequest request, Reply reply) {
   if (spent.status != Status::kOk) return reply.Fail(spent);
   QueryResponse response = {};
   response.answers_bytes = count * each;
-  StartWork();
+  StartWork(Draws(guard_) ? 1 : kFirstLook);  // an answer may take long then
   for (uint32_t i = 0; i < count; ++i) {
     uint16_t slot;
     memcpy(&slot, request.slots + 2 * i, sizeof slot);

@@ -315,6 +315,19 @@ def _open_boards(study: _Study) -> None:
                 costs.keep(study.store, key, study.measured)
     else:
         study.people = _planned(study, slots)
+    _check_limits(study)
+
+
+def _check_limits(study: _Study) -> None:
+    """Raise StudyError where a device would end giving answers before it was asked all."""
+    asked = max(len(person.windows) for person in study.people) * study.lanes.most_views
+    for run_ in study.runs:
+        limit = run_.answer.guard.answers
+        if 0 < limit < asked:
+            raise StudyError(
+                f"{run_.title} ends after {limit} answers, and an audit asks up to {asked}.",
+                "Give 0, no limit, to an audit; `tinymia export --guard` sets it for a release.",
+            )
 
 
 def _planned(study: _Study, slots: int) -> list[Person]:

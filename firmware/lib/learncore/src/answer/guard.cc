@@ -19,7 +19,8 @@ void AddNoise(const GuardSettings& s, const SecretKey& query, float* logits, uin
   SecretStream stream(query, kAnswerNoise, 0);
   for (uint32_t k = 0; k < n; ++k) {
     const float behind = -logits[k] < s.noise_bound ? -logits[k] : s.noise_bound;
-    const auto units = static_cast<int32_t>(behind / unit + 0.5f);
+    const float nearest = behind / unit + 0.5f;
+    const auto units = static_cast<int32_t>(nearest);
     const int32_t drawn =
         gaussian ? DiscreteGaussian(kGaussianUnits, &stream) : DiscreteLaplace32(&stream);
     logits[k] = static_cast<float>(drawn - units) * unit;

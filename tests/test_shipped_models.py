@@ -1,0 +1,87 @@
+"""The shipped models of examples: their files belong together, and so do those that are trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tinymia.cli.train import command
+from tinymia.errors import ModelError
+from tinymia.export.bundle import Bundle
+from tinymia.export.convert import run_int8
+from tinymia.export.graph import read_graph
+from tinymia.models.examples import recipes
+from tinymia.study.example_card import note_audit, render
+from tinymia.study.shipped import MODELS, goes_to_models
+from tinymia.twin import Twin
+
+FOLDER = Path(__file__).parents[1] / "models"
+SHIPPED = sorted(name for name, recipe in recipes().items() if recipe.shipped)
+
+
+def bundle(name: str) -> Bundle:
+    return Bundle.load(FOLDER / name / f"{name}.bundle")
+
+
+def card(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((FOLDER / name / "card.json").read_text())
+    return read
+
+
+def test_every_recipe_can_be_trained_and_every_shipped_one_is_there() -> None:
+    assert {"fashion", "spoken-digits", "ds-cnn", "resnet-8"} == set(recipes())
+    assert set(recipes()) | {"har-watch"} == set(MODELS)
+    assert {path.name for path in FOLDER.iterdir() if path.is_dir()} == {*SHIPPED, "har-watch"}
+    assert goes_to_models("har-watch")
+    assert goes_to_models("fashion")
+    assert not goes_to_models("ds-cnn")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_page_is_the_cards(name: str) -> None:
+    made, facts = bundle(name), card(name)
+    complete = (FOLDER / name / f"{name}.tflite").read_bytes()
+    assert (FOLDER / name / "README.md").read_text() == render(facts)
+    assert facts["bundle_id"] == made.bundle_id
+    assert facts["macs"] == read_graph(complete).macs
+    size = (FOLDER / name / f"{name}.bundle").stat().st_size
+    assert (facts["bundle_bytes"], facts["tflite_bytes"]) == (size, len(complete))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_whom_it_knows_and_whom_not(name: str) -> None:
+    provenance, recipe = bundle(name).meta["provenance"], recipes()[name]
+    assert len(provenance["public_people"]) == recipe.public
+    assert len(provenance["audited_people"]) == recipe.audited
+    assert not set(provenance["public_people"]) & set(provenance["audited_people"])
+    assert card(name)["audited"] == provenance["audited_people"]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_bundle_and_file_answer_alike(name: str) -> None:
+    made, shape = bundle(name), recipes()[name].shape
+    norm = made.meta["normalization"]
+    raw = np.random.default_rng(1).normal(norm["mean"], norm["std"], (64, *shape))
+    codes = made.quantize(raw.astype(np.float32))
+    assert codes.shape == (64, *shape)
+    complete = (FOLDER / name / f"{name}.tflite").read_bytes()
+    whole = run_int8(complete, codes).argmax(axis=1)
+    assert made.tail is not None
+    embedded = Twin(made, first_layer=len(made.layers) - 1).embed(codes)
+    ours = made.tail.probabilities(made.dequantize_embedding(embedded)).argmax(axis=1)
+    assert np.mean(whole == ours) > 0.95
+
+
+def test_an_audit_is_noted_on_its_own_models_card_only(tmp_path: Path) -> None:
+    facts = card("fashion")
+    (tmp_path / "card.json").write_text(json.dumps({**facts, "bundle_id": "00"}))
+    with pytest.raises(ModelError, match="card that an audit"):
+        note_audit(tmp_path / "none", tmp_path)
+    said = CliRunner().invoke(command, ["fashion", "--out", str(tmp_path), "--audit", "nothing"])
+    assert said.exit_code != 0
+    assert "results.json" in str(said.exception)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import synthetic_results
 from tinymia.cli.train import command
 from tinymia.errors import ModelError
 from tinymia.export.bundle import Bundle
@@ -17,6 +19,7 @@ from tinymia.export.convert import run_int8
 from tinymia.export.graph import read_graph
 from tinymia.models.examples import recipes
 from tinymia.study.example_card import note_audit, render
+from tinymia.study.results import RESULTS, to_json, write_json
 from tinymia.study.shipped import MODELS, goes_to_models
 from tinymia.twin import Twin
 
@@ -75,6 +78,29 @@ def test_bundle_and_file_answer_alike(name: str) -> None:
     embedded = Twin(made, first_layer=len(made.layers) - 1).embed(codes)
     ours = made.tail.probabilities(made.dequantize_embedding(embedded)).argmax(axis=1)
     assert np.mean(whole == ours) > 0.95
+
+
+def test_a_card_shows_what_an_audit_of_its_model_found(tmp_path: Path) -> None:
+    results = synthetic_results.results()
+    device = replace(results.context.device, bundle_id=card("fashion")["bundle_id"])
+    command = "tinymia audit --out /somewhere/else --defence clip"
+    context = replace(results.context, device=device, command=command)
+    write_json(tmp_path / RESULTS, to_json(replace(results, context=context)))
+    (tmp_path / "card.json").write_text(json.dumps({**card("fashion"), "audit": None}))
+    assert "What an audit finds" not in render(json.loads((tmp_path / "card.json").read_text()))
+    note_audit(tmp_path, tmp_path)
+    page = (tmp_path / "README.md").read_text()
+    assert "    tinymia audit --defence clip\n" in page
+    found = results.findings.membership
+    assert found is not None
+    for row in found.adversaries:
+        assert row.auc is None or f" {row.auc.value:.3f} [" in page
+    for condition in found.conditions:
+        assert f"\n| {condition.title} | " in page
+    other = replace(context, device=replace(device, bundle_id="0" * 16))
+    write_json(tmp_path / RESULTS, to_json(replace(results, context=other)))
+    with pytest.raises(ModelError, match="is an audit of the bundle 0000"):
+        note_audit(tmp_path, tmp_path)
 
 
 def test_an_audit_is_noted_on_its_own_models_card_only(tmp_path: Path) -> None:

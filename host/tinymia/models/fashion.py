@@ -51,7 +51,7 @@ what is measured is of draws from one source, and not of people who differ. {pub
 A draw's own pictures are not unlike others, so fine-tuning on them gains no accuracy: this model is
 for what leaks, not for what personalising is worth. Before and after:
 
-    tinymia personalize --bundle models/{name}/{name}.bundle --data {data} \\
+    tinymia personalize --bundle {folder}{name}.bundle --data {data} \\
         --person draw-100 --target twin:
 """,
 )

@@ -30,9 +30,9 @@ since this network takes 32 x 32 pixels in three colours. {examples:,} pictures 
 {public_count} draws trained it, the last {audited_count} draws of {each} are audited; **they are
 draws at random, not people**.
 """,
-    epochs=4,
+    epochs=3,
     rate=2e-3,
     batch=64,
-    most=6000,
+    most=4000,
     shipped=False,
 )

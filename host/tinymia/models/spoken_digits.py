@@ -69,7 +69,7 @@ the recordings.
 Base model: {public_names}. Audited: {audited_names}, the last by name, of whom the base model has
 heard nothing: {unseen:,} recordings. Six men are few, so intervals are wide.
 
-    tinymia personalize --bundle models/{name}/{name}.bundle --data {data} \\
+    tinymia personalize --bundle {folder}{name}.bundle --data {data} \\
         --person nicolas --target twin:
 """,
     epochs=40,

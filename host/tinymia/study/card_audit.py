@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ def audit_figures(folder: Path, bundle_id: str) -> dict[str, Any]:
     headline = {row.adversary.value: row.attack[0] for row in found.adversaries if row.attack[0]}
     accuracy = {row.condition: row.heldout.value for row in found.accuracy}
     return {
-        "command": context.command,
+        "command": _command(context.command),
         "seconds": results.timings["total_seconds"],
         "devices": context.confirmation.devices,
         "board": context.confirmation.board,
@@ -119,7 +120,7 @@ def audit_page(audit: Mapping[str, Any]) -> str:
     )
     parts = (
         "## What an audit finds",
-        f"    {audit['command']}",
+        _code(audit["command"]),
         textwrap.fill(told, 100),
         _table(heads, rows),
         "Full answers: each adversary's AUC, and accuracy on what no device was trained on:",
@@ -131,6 +132,22 @@ def audit_page(audit: Mapping[str, Any]) -> str:
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _command(command: str) -> str:
+    """An audit's command without where its results went, which a reader does not have."""
+    words = shlex.split(command)
+    kept = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if "--out" not in (before, word) and not word.startswith("--out=")
+    ]
+    return shlex.join(kept)
+
+
+def _code(command: str) -> str:
+    lines = textwrap.wrap(command, 90, break_long_words=False, break_on_hyphens=False)
+    return "    " + " \\\n        ".join(lines)
 
 
 def _auc(

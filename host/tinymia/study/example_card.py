@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,7 @@ from tinymia.study.memory import depths
 _PAGE = """\
 # {name}
 
-A {macs:,}-MAC int8 network that {about}. This page is rendered from `card.json`, which
-`tinymia train {name}` writes; do not edit it.
+{opening}
 
 | file | bytes | what it is |
 |---|---|---|
@@ -113,9 +113,13 @@ def write_card(out: Path, card: Mapping[str, Any]) -> None:
 def render(card: Mapping[str, Any]) -> str:
     """README.md of a model's folder from its card.json."""
     recipe = recipes()[card["name"]]
+    opening = (
+        f"A {card['macs']:,}-MAC int8 network that {recipe.about}. This page is rendered from"
+        f" `card.json`, which `tinymia train {recipe.name}` writes; do not edit it."
+    )
     fields = {
         **card,
-        "about": recipe.about,
+        "folder": f"models/{recipe.name}/" if card["shipped"] else "",
         "data": recipe.data,
         "public_count": len(card["public"]),
         "audited_count": len(card["audited"]),
@@ -126,10 +130,10 @@ def render(card: Mapping[str, Any]) -> str:
     return _PAGE.format(
         **fields,
         source=recipe.source.format(**fields),
+        opening=textwrap.fill(opening, 100),
         accuracy=_accuracy(card),
         operator_list=", ".join(f"{n} {name}" for name, n in card["operators"].items()),
         depth_rows="\n".join(rows),
-        folder=f"models/{card['name']}/" if card["shipped"] else "",
         import_line="" if card["shipped"] else _import_line(card),
         audit_text=audit_page(card["audit"]) if card.get("audit") else "",
     )

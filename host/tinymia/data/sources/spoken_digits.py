@@ -118,7 +118,8 @@ def load_spoken_digits(path: Path | None = None) -> ExampleSet:
             f" expected {SHA256[:12]}...).",
             _INSTALL,
         )
-    held = np.load(io.BytesIO(raw))
+    with np.load(io.BytesIO(raw)) as file:  # which unpacks an array at each access
+        held = {name: file[name] for name in ("X", "y", "lengths")}
     starts = np.concatenate([[0], np.cumsum(held["lengths"])])
     x = np.stack([fixed_length(held["X"][a:b]) for a, b in itertools.pairwise(starts)])
     named = {name[0]: name for name in PEOPLE}

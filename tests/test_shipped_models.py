@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from numpy.typing import NDArray
 
 import synthetic_results
+from tinymia.cli import import_
 from tinymia.cli.train import command
 from tinymia.errors import ModelError
 from tinymia.export.bundle import Bundle
 from tinymia.export.convert import run_int8
 from tinymia.export.graph import read_graph
-from tinymia.models.examples import recipes
-from tinymia.study.example_card import note_audit, render
+from tinymia.models.examples import Recipe, recipes
+from tinymia.study.example_card import note_audit, publish, render
 from tinymia.study.results import RESULTS, to_json, write_json
 from tinymia.study.shipped import MODELS, goes_to_models
 from tinymia.twin import Twin
@@ -78,6 +81,58 @@ def test_bundle_and_file_answer_alike(name: str) -> None:
     embedded = Twin(made, first_layer=len(made.layers) - 1).embed(codes)
     ours = made.tail.probabilities(made.dequantize_embedding(embedded)).argmax(axis=1)
     assert np.mean(whole == ours) > 0.95
+
+
+def test_a_recipe_gives_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def network(keras: Any, classes: int) -> Any:
+        given = keras.Input((8, 8, 1))
+        x = keras.layers.Conv2D(8, 3, 2, activation="relu")(given)
+        x = keras.layers.Dense(16, activation="relu")(keras.layers.Flatten()(x))
+        return keras.Model(given, keras.layers.Dense(classes, activation="softmax")(x))
+
+    shown: list[tuple[int, ...]] = []
+
+    def change(x: NDArray[np.float32], _: np.random.Generator) -> NDArray[np.float32]:
+        shown.append(x.shape)
+        return x
+
+    recipe = Recipe(
+        "tiny",
+        "digits",
+        (8, 8),
+        network,
+        (8, 8, 1),
+        public=5,
+        audited=2,
+        about="reads {curly} digits",
+        source="From {public_names} to {audited_names}.\n",
+        epochs=6,
+        rate=0.01,
+        batch=32,
+        change=change,
+        per_channel=True,
+        calibration=50,
+        most=900,
+        shipped=False,
+    )
+    monkeypatch.setitem(recipes(), "tiny", recipe)
+    made = publish(recipe, tmp_path, seed=3)
+    facts = json.loads((tmp_path / "card.json").read_text())
+    assert shown == [(900, 8, 8, 1)] * 6
+    assert len(facts["mean"]) == len(facts["std"]) == 8
+    assert min(facts["float_accuracy"], facts["int8_accuracy"]) > 0.6
+    assert list(facts["by_person"]) == ["draw-06", "draw-07"]
+    page = (tmp_path / "README.md").read_text()
+    assert "From draw-00, draw-01, draw-02, draw-03, draw-04 to draw-06, draw-07." in page
+    # The command on the page makes the same network of the file.
+    words = shlex.split(page.partition("    tinymia import ")[2].replace("\\\n", " "))
+    monkeypatch.chdir(tmp_path)
+    said = CliRunner().invoke(import_.command, words, catch_exceptions=False)
+    assert said.exit_code == 0, said.output
+    again = Bundle.load(tmp_path / "imported.bundle")
+    assert again.model == made.model
+    for name, numbers in made.meta["normalization"].items():
+        np.testing.assert_allclose(again.meta["normalization"][name], numbers, rtol=1e-7)
 
 
 def test_a_card_shows_what_an_audit_of_its_model_found(tmp_path: Path) -> None:

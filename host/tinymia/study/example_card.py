@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -155,13 +156,17 @@ def _numbers(values: Iterable[float]) -> str:
 def _import_line(card: Mapping[str, Any]) -> str:
     """The command that makes the same bundle of the .tflite alone."""
     name, side = card["name"], "x".join(map(str, card["shape"]))
+    lines = (
+        f"tinymia import {name}.tflite --shape {side} --out imported.bundle",
+        f"--labels {shlex.quote(','.join(card['labels']))}",
+        f"--mean {_numbers(card['mean'])}",
+        f"--std {_numbers(card['std'])}",
+    )
+    command = " \\\n        ".join(lines)
     return f"""
-The same bundle, but for what it says of its origin, comes of the file alone:
+The same, but for what it says of its origin, is made of the file alone:
 
-    tinymia import {name}.tflite --labels "{",".join(card["labels"])}" --shape {side} \\
-        --mean {_numbers(card["mean"])} \\
-        --std {_numbers(card["std"])} \\
-        --out imported.bundle
+    {command}
 """
 
 

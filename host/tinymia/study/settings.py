@@ -207,7 +207,8 @@ class StudySettings:
         settings = self.training.settings(
             seed=0, epochs=self.epochs[-1], depth=depth, parameters=resolve(bundle, depth)[1]
         )
-        training = with_defences(settings, defences, self.size)
+        size = replace(self.size, classes=len(bundle.labels))
+        training = with_defences(settings, defences, size)
         return Run(name, title, depth, defences, epochs, training, self.answers[0], reference)
 
 

@@ -3,6 +3,7 @@
 
 #include "../crc32.h"
 #include "../fmath.h"
+#include "compress.h"
 #include "dropout.h"
 #include "pair.h"
 #include "rows.h"
@@ -20,6 +21,9 @@ inline void Needs::Add(const TrainSettings& s) {
   clipping = clipping || s.clip_norm > 0;
   privacy = privacy || s.is_private();
   augmentation = augmentation || s.augments();
+  objective = objective || IsReshaped(s);
+  batch_loss = batch_loss || s.relax_loss > 0;
+  compression = compression || s.weight_bits > 0 || s.prune > 0;
 }
 
 template <typename F>
@@ -76,6 +80,7 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
   targets_.mix = F(1.0f);
   for (uint32_t j = 0; j < net_.inputs(); ++j) net_.input()[j] = F(0.0f);
   update_.Begin(settings);
+  objective_.Begin(settings);
   net_.Reset();
 }
 
@@ -114,7 +119,32 @@ void Trainer<F>::RunEpoch(TrainResult* results) {
     const uint32_t n = results[l].steps - before[l];
     results[l].loss = n == 0 ? 0.0f : GetLane(loss_, l) / static_cast<float>(n);
   }
+  if (needs_.compression) Compress();
   if (needs_.best) CheckHeldOut(results);
+}
+
+template <typename F>
+void Trainer<F>::Compress() {
+  MaskOf<F> prunes{}, rounds{};
+  F share{}, levels{};
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const TrainSettings& s = *lanes_[l].settings;
+    const bool begun = epoch_ + 1 >= s.compress_after;
+    SetLane(&prunes, l, begun && s.prune > 0);
+    SetLane(&share, l, s.prune);
+    SetLane(&rounds, l, begun && s.weight_bits > 0);
+    SetLane(&levels, l,
+            s.weight_bits > 0 ? static_cast<float>((1u << (s.weight_bits - 1)) - 1) : 1);
+  }
+  if (!Any(prunes | rounds)) return;
+  net_.ForEachRun([&](uint32_t first, uint32_t n, bool weights, const float*) {
+    if (!weights) return;
+    F* w = net_.parameters() + first;
+    if (Any(prunes)) PruneWeights(prunes, share, w, n);
+    if (Any(rounds)) RoundWeights(rounds, levels, w, n);
+    net_.Pass();
+  });
+  update_.KeepPruned(prunes);
 }
 
 template <typename F>
@@ -157,6 +187,7 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
       sum[i] = Select(updates & is_private_, F(0.0f), sum[i]);
     }
   }
+  if (needs_.batch_loss) LookAhead(most);
   uint32_t i = 0;
   bool updated = false;
   if constexpr (kLanes > 1) {
@@ -341,11 +372,46 @@ F Trainer<F>::Subtract(const F* logits, F* delta) const {
 }
 
 template <typename F>
+F Trainer<F>::OwnLogit(const F* logits) const {
+  F own = F(0.0f);
+  for (uint32_t k = 0; k < net_.classes(); ++k) {
+    own = Select(targets_.label == F(static_cast<float>(k)), logits[k], own);
+  }
+  return own;
+}
+
+template <typename F>
+F Trainer<F>::Shape(const F* logits, F log_total, F* delta) const {
+  objective_.Penalise(logits, net_.classes(), delta);
+  const F own = Subtract(logits, delta);
+  objective_.Reshape(targets_.label, log_total - own, net_.classes(), delta);
+  return own;
+}
+
+template <typename F>
+void Trainer<F>::LookAhead(uint32_t most) {
+  F total = F(0.0f);
+  F count = F(0.0f);
+  for (uint32_t i = 0; i < most; ++i) {
+    LoadExamples(i);
+    const F* logits = net_.Forward(needs_.dropout);
+    const F loss = Softmax(logits, net_.delta()) - OwnLogit(logits);
+    MaskOf<F> mask{};
+    for (uint32_t l = 0; l < kLanes; ++l) SetLane(&mask, l, i < lanes_[l].in_step);
+    total = Select(mask, total + loss, total);
+    count = Select(mask, count + F(1.0f), count);
+    net_.Pass();
+  }
+  objective_.StartBatch(epoch_, total / count);
+}
+
+template <typename F>
 template <typename M>
 void Trainer<F>::Judge(M mask, const F* logits) {
   F* delta = net_.delta();
   const F log_total = Softmax(logits, delta);
-  const F loss = log_total - Subtract(logits, delta);
+  const F own = needs_.objective ? Shape(logits, log_total, delta) : Subtract(logits, delta);
+  const F loss = log_total - own;
   loss_ = Select(mask, loss_ + loss, loss_);
 }
 
@@ -404,11 +470,7 @@ void Trainer<F>::CheckHeldOut(TrainResult* results) {
     }
     LoadInput(examples, true, net_.input());
     const F* logits = net_.Forward();
-    F at_label = F(0.0f);
-    for (uint32_t k = 0; k < net_.classes(); ++k) {
-      at_label = Select(targets_.label == F(static_cast<float>(k)), logits[k], at_label);
-    }
-    const F loss = Softmax(logits, net_.delta()) - at_label;
+    const F loss = Softmax(logits, net_.delta()) - OwnLogit(logits);
     total = Select(mask, total + loss, total);
     net_.Pass();
   }

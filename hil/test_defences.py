@@ -39,7 +39,7 @@ def test_every_defence_gives_the_twins_bits(
     combination: str, connection: Connection, bundle: Bundle, pool: Pool, drawn: Draw
 ) -> None:
     plain = TrainSettings(seed=21, batch=4, learning_rate=0.1)
-    size = TrainingSize(MEMBERS, 4, EPOCHS)
+    size = TrainingSize(MEMBERS, 4, EPOCHS, len(bundle.labels))
     settings = with_defences(plain, build(combination, {})[0], size)
     assert settings != plain
     chosen = drawn.member_slots[:MEMBERS]

@@ -53,6 +53,8 @@ class Update {
     if (plain_only_) {
       Plain(mask, rate / count, net);
     } else {
+      if (pulls_) Pull(count, net);
+      if (prunes_) HoldPruned(net);
       General(mask, rate, count, net);
     }
   }
@@ -76,6 +78,34 @@ class Update {
     });
   }
 
+  // To the sum of gradients: `count` times the pull to the base network.
+  void Pull(F count, Net<F>* net) const {
+    const F strength = pull_ * count;
+    const F* w = net->parameters();
+    F* gradient = net->gradient();
+    net->ForEachRun([=](uint32_t first, uint32_t n, bool, const float* base) {
+      for (uint32_t i = 0; i < n; ++i) {
+        const F sum = gradient[first + i];
+        const F away = w[first + i] - F(base[i]);
+        gradient[first + i] = Select(has_pull_, sum + strength * away, sum);
+      }
+    });
+  }
+
+  // Nothing moves a weight that was pruned.
+  void HoldPruned(Net<F>* net) const {
+    const F* w = net->parameters();
+    F* gradient = net->gradient();
+    F* v = All(bare_) ? gradient : net->moment(0);
+    net->ForEachRun([=](uint32_t first, uint32_t n, bool weights, const float*) {
+      for (uint32_t i = first; weights && i < first + n; ++i) {
+        const MaskOf<F> held = pruned_ & (w[i] == F(0.0f));
+        gradient[i] = Select(held, F(0.0f), gradient[i]);
+        v[i] = Select(held, F(0.0f), v[i]);
+      }
+    });
+  }
+
   template <typename M>
   void General(M mask, F rate, F count, Net<F>* net) {
     const F step = rate / count;
@@ -90,14 +120,12 @@ class Update {
     const F* gradient = net->gradient();
     F* v = moments ? net->moment(0) : nullptr;
     F* v2 = any_adam ? net->moment(1) : nullptr;
-    net->ForEachRun([&](uint32_t first, uint32_t n, bool weights, const float* base) {
+    net->ForEachRun([&](uint32_t first, uint32_t n, bool weights, const float*) {
       const MaskOf<F> decays = weights ? has_l2_ : has_l2_ & !has_l2_;
-      const MaskOf<F> stays = weights ? pruned_ : has_l2_ & !has_l2_;
       for (uint32_t i = first; i < first + n; ++i) {
         const F old = w[i];
         const F g = gradient[i] * share;
-        F mean = Select(decays, g + l2_ * old, g);
-        if (pulls_) mean = Select(has_pull_, mean + pull_ * (old - F(base[i - first])), mean);
+        const F mean = Select(decays, g + l2_ * old, g);
         F direction = mean;
         if (moments) {
           // Plain lanes' moments are written but never read.
@@ -115,7 +143,6 @@ class Update {
         }
         const F moved = Select(plain_, old - step * gradient[i], old - rate * direction);
         w[i] = Select(mask, moved, old);
-        if (prunes_) w[i] = Select(stays & (old == F(0.0f)), old, w[i]);
       }
     });
   }

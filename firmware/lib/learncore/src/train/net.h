@@ -26,6 +26,7 @@ struct Needs {
   bool privacy = false;
   bool augmentation = false;
   bool objective = false;   // another than the cross-entropy
+  bool bent = false;        // or another target than one label, evenly smoothed
   bool batch_loss = false;  // which needs to know the mini-batch's loss beforehand
   bool compression = false;
 

@@ -101,6 +101,7 @@ class Trainer {
   void Bound(M mask, F norm2);
   // From probabilities to the gradient of the logits; returns the target's own logit.
   F Subtract(const F* logits, F* delta) const;
+  float SubtractOne(const float* logits, float* delta) const;  // the same for one device's label
   // `to` becomes exp(logits - top), where `top` is the largest of them; returns the sum.
   F Exponentials(const F* logits, F* to, F* top) const;
   void Divide(F* values, F sum) const;

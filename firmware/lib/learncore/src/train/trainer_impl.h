@@ -22,6 +22,7 @@ inline void Needs::Add(const TrainSettings& s) {
   privacy = privacy || s.is_private();
   augmentation = augmentation || s.augments();
   objective = objective || IsReshaped(s);
+  bent = bent || s.mixup > 0 || IsReshaped(s);
   batch_loss = batch_loss || s.relax_loss > 0;
   compression = compression || s.weight_bits > 0 || s.prune > 0;
 }
@@ -337,21 +338,24 @@ void Trainer<F>::Learn(M mask, bool first) {
 }
 
 template <typename F>
+inline float Trainer<F>::SubtractOne(const float* logits, float* delta) const {
+  const uint32_t label = static_cast<uint32_t>(targets_.label);
+  const float at_label = delta[label] - (on_ + off_);
+  const uint32_t n = net_.classes();
+  const float off = off_;
+#pragma GCC unroll 4
+  for (uint32_t k = 0; k < n; ++k) delta[k] = delta[k] - off;
+  delta[label] = at_label;
+  return logits[label];
+}
+
+template <typename F>
 F Trainer<F>::Subtract(const F* logits, F* delta) const {
+  if constexpr (kLanes == 1) {
+    if (!needs_.mixup) return SubtractOne(logits, delta);
+  }
   const Targets& t = targets_;
   const F here = on_ + off_;
-  if constexpr (kLanes == 1) {
-    if (!needs_.mixup) {
-      const uint32_t label = static_cast<uint32_t>(t.label);
-      const F at_label = delta[label] - here;
-      const uint32_t n = net_.classes();
-      const F off = off_;
-#pragma GCC unroll 4
-      for (uint32_t k = 0; k < n; ++k) delta[k] = delta[k] - off;
-      delta[label] = at_label;
-      return logits[label];
-    }
-  }
   F at_label = F(0.0f);
   F at_partner = F(0.0f);
   for (uint32_t k = 0; k < net_.classes(); ++k) {
@@ -382,6 +386,7 @@ F Trainer<F>::OwnLogit(const F* logits) const {
 
 template <typename F>
 F Trainer<F>::Shape(const F* logits, F log_total, F* delta) const {
+  if (!needs_.objective) return Subtract(logits, delta);
   objective_.Penalise(logits, net_.classes(), delta);
   const F own = Subtract(logits, delta);
   objective_.Reshape(targets_.label, log_total - own, net_.classes(), delta);
@@ -410,7 +415,12 @@ template <typename M>
 void Trainer<F>::Judge(M mask, const F* logits) {
   F* delta = net_.delta();
   const F log_total = Softmax(logits, delta);
-  const F own = needs_.objective ? Shape(logits, log_total, delta) : Subtract(logits, delta);
+  F own;
+  if constexpr (kLanes == 1) {
+    own = needs_.bent ? Shape(logits, log_total, delta) : SubtractOne(logits, delta);
+  } else {
+    own = needs_.objective ? Shape(logits, log_total, delta) : Subtract(logits, delta);
+  }
   const F loss = log_total - own;
   loss_ = Select(mask, loss_ + loss, loss_);
 }

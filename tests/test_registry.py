@@ -39,7 +39,7 @@ def test_a_combination_has_one_spelling() -> None:
         ("relax+hamp", "RelaxLoss does not go together with 'hamp'"),
         ("focal+mixup", "focal loss does not go together with 'mixup'"),
         ("penalty+hamp", "HAMP.* does not go together with 'penalty'"),
-        ("round+early-stop", "rounded weights does not go together with 'early-stop'"),
+        ("round+early-stop", "rounding does not go together with 'early-stop'"),
     ],
 )
 def test_combinations_that_cannot_be(combination: str, says: str) -> None:

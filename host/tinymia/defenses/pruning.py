@@ -52,7 +52,7 @@ class Pruning(Unproven):
 
 KIND = Pruning.kind = Kind(
     name="prune",
-    short="pruned weights",
+    short="pruning",
     site=Site.WEIGHTS,
     make=Pruning,
     parameters=(

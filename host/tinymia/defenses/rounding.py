@@ -47,7 +47,7 @@ class Rounding(Unproven):
 
 KIND = Rounding.kind = Kind(
     name="round",
-    short="rounded weights",
+    short="rounding",
     site=Site.WEIGHTS,
     make=Rounding,
     parameters=(

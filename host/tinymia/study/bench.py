@@ -40,8 +40,8 @@ _OPTIONS: tuple[tuple[str, str, TrainSettings], ...] = (
     ("focal loss", _HEAD, replace(_BASE, focal_loss=2.0)),
     ("RelaxLoss", _HEAD, replace(_BASE, relax_loss=0.3)),
     ("pull to the base network", _HEAD, replace(_BASE, base_pull=0.1)),
-    ("rounded weights", _HEAD, replace(_BASE, weight_bits=8)),
-    ("pruned weights", _HEAD, replace(_BASE, prune=0.5)),
+    ("rounding to 8 bits", _HEAD, replace(_BASE, weight_bits=8)),
+    ("pruning", _HEAD, replace(_BASE, prune=0.5)),
     ("early stopping", _HEAD, replace(_BASE, holdout=20, patience=5)),
     ("DP-SGD", _HEAD, replace(_BASE, clip_norm=1.0, noise_multiplier=1.0, expected_members=80)),
     (

@@ -6,13 +6,17 @@ import shlex
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
 from tinymia.cli.options import default_bundle, load_bundle
+
+if TYPE_CHECKING:
+    from tinymia.cli.config import Chosen
+    from tinymia.study.tuning import Tuning
 
 
 @click.command(cls=Grouped)
@@ -37,6 +41,8 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
       tinymia audit --target twin: --repetitions 20 --out twin
       tinymia audit --person p07 --defence clip,dropout --dropout 0.3 --out quick
       tinymia audit --defence dp --noise 0.5,1,2 --depth last:2,all --out dp
+      tinymia audit --defence clip --clip 0.5,1,2 --out norms
+      tinymia audit --defence all --tune --out all
       tinymia audit --whole --shadows 1024 --out whole
       tinymia audit --with art,tensorflow-privacy --out beside
       tinymia audit --target serial:/dev/ttyACM0 --board-only
@@ -105,6 +111,7 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         outputs=OUTPUTS,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
         interruption=interruption(asked, lambda _: None),
+        tune=_tuning(options),
     )
     with _Bars() as bars:
         results = study.run(job, bars, bars.say)
@@ -113,6 +120,22 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
     print_results(results)
     click.echo(f"report     {report}")
     click.echo(f"results    {job.out / 'results.json'}")
+
+
+def _tuning(options: Chosen) -> Tuning | None:
+    """How strengths are tried; a strength that somebody gave is kept."""
+    from tinymia.defenses.registry import KINDS
+    from tinymia.study.tuning import Tuning
+
+    asked = options["audit"]
+    if not asked["tune"]:
+        return None
+    kept = {
+        kind.name
+        for kind in KINDS
+        if kind.tuned is not None and (f"defences.{kind.name}", kind.tuned.key) in options.given
+    }
+    return Tuning(most_lost=asked["tune_points"] / 100, kept=frozenset(kept))
 
 
 class _Bars:

@@ -259,7 +259,9 @@ def _defences(options: Chosen) -> tuple[Defense, ...]:
         for kind in KINDS:
             for p in kind.parameters:
                 at = f"defences.{kind.name}", p.key
-                if p.several and at in options.flags and len(options[at[0]][p.key]) > 1:
+                value = options[at[0]][p.key]
+                asked_for = at in options.flags or not p.several
+                if asked_for and isinstance(value, tuple) and len(value) > 1:
                     raise StudyError(
                         f"One run has one value of {p.flag}.", f"Give {p.flag} a single number."
                     )

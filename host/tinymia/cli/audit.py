@@ -60,6 +60,7 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
       [defences.dp]
       noise = [0.5, 1.0, 2.0]
     """
+    from tinymia.defenses.registry import ALL
     from tinymia.report.render import OUTPUTS, render
     from tinymia.report.terminal import print_results
     from tinymia.study import audit as study
@@ -112,6 +113,7 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         command=shlex.join(["tinymia", *sys.argv[1:]]),
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
+        leave_out=ALL in asked["defences"],
     )
     with _Bars() as bars:
         results = study.run(job, bars, bars.say)
@@ -123,18 +125,23 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
 
 
 def _tuning(options: Chosen) -> Tuning | None:
-    """How strengths are tried; a strength that somebody gave is kept."""
+    """How strengths are tried; one that was given is kept.
+
+    In a file the default counts as not given: the shipped one names every option.
+    """
     from tinymia.defenses.registry import KINDS
     from tinymia.study.tuning import Tuning
 
     asked = options["audit"]
     if not asked["tune"]:
         return None
-    kept = {
-        kind.name
-        for kind in KINDS
-        if kind.tuned is not None and (f"defences.{kind.name}", kind.tuned.key) in options.given
-    }
+    kept = set()
+    for kind in KINDS:
+        if kind.tuned is not None:
+            at = f"defences.{kind.name}", kind.tuned.key
+            other = options[at[0]][at[1]] != kind.default(kind.tuned)
+            if at in options.flags or (at in options.given and other):
+                kept.add(kind.name)
     return Tuning(most_lost=asked["tune_points"] / 100, kept=frozenset(kept))
 
 

@@ -13,7 +13,7 @@ import click
 
 from tinymia.cli.options import FilePath, not_a_path
 from tinymia.defenses import Site
-from tinymia.defenses.registry import KINDS
+from tinymia.defenses.registry import KINDS, spelt_out
 from tinymia.errors import StudyError
 from tinymia.study.training import TrainingOptions
 from tinymia.wire.settings import SETTINGS
@@ -265,7 +265,8 @@ class Chosen:
 
     def parameters_of(self, combinations: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The same; raises StudyError for a flag of a defence that no combination names."""
-        named = {name.strip() for combination in combinations for name in combination.split("+")}
+        whole = spelt_out(combinations)
+        named = {name.strip() for combination in whole for name in combination.split("+")}
         for kind in KINDS:
             for p in kind.parameters:
                 if kind.name not in named and (f"defences.{kind.name}", p.key) in self.flags:

@@ -10,14 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinymia.attacks.base import Adversary
+
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Attacked:
-    """One attack on the devices of a strength: AUC, mean over devices."""
+    """One attack on the devices of a strength: whose it is, and its AUC, mean over devices."""
 
     attack: str
+    adversary: Adversary
     auc: float
 
 
@@ -50,12 +53,15 @@ class Tried:
 
     @property
     def ranks(self) -> tuple[int, ...]:
-        """AUCs in hundredths, the greatest first: what strengths are compared by.
+        """Each adversary's best AUC in hundredths, the greatest first: how strengths are compared.
 
         A joint decoder finds all members whatever a weak defence does; so many strengths are equal
-        to it, and the next attack tells them apart.
+        to it, and the next adversary tells them apart.
         """
-        return tuple(sorted((max(50, round(100 * a.auc)) for a in self.attacks), reverse=True))
+        best = dict.fromkeys((a.adversary for a in self.attacks), 50)
+        for found in self.attacks:
+            best[found.adversary] = max(best[found.adversary], round(100 * found.auc))
+        return tuple(sorted(best.values(), reverse=True))
 
 
 @dataclass(frozen=True)
@@ -113,8 +119,8 @@ def choose(plain: Tried, tried: Sequence[Tried], most_lost: float) -> Chosen:
     """The strength that leaks least among those that lose at most so much accuracy.
 
     Leakage is the AUC of the attack that is best against a strength, in hundredths; of equals the
-    next attack's counts, then accuracy. Where no strength loses so little, it is the one that loses
-    least.
+    next adversary's best counts, then accuracy. Where no strength loses so little, it is the one
+    that loses least.
 
     Args:
         plain: fine-tuning without a defence, of the same people and members.

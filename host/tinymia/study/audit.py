@@ -46,6 +46,7 @@ from tinymia.study.results import (
 )
 from tinymia.study.results import Device as DeviceRow
 from tinymia.study.scoring import Cell, Scoring
+from tinymia.study.selection import possible
 from tinymia.study.settings import StudySettings, is_dear, training_seed
 from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store, locked
@@ -77,6 +78,7 @@ class Audit:
         interruption: what to do when a board is lost in the middle of a run.
         executor: attacks; None: processes, as many as ``boards``.
         tune: how defences' strengths are chosen on public people; None: they are as given.
+        leave_out: go on without defences that cannot run on this model and these data.
 
     Raises:
         StudyError: fewer than no boards, or no board where there must be one.
@@ -95,6 +97,7 @@ class Audit:
     interruption: Interruption = RESUME
     executor: Executor | None = None
     tune: Tuning | None = None
+    leave_out: bool = False
 
     def __post_init__(self) -> None:
         if self.boards < 0:
@@ -152,10 +155,15 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     for target in audit.targets:
         check_spec(target)
     installed(settings.peers)  # what is not there is said before hours of work, not behind them
-    settings.runs(bundle)  # what cannot be is said first
+    if not audit.leave_out:
+        settings.runs(bundle)  # what cannot be is said first
     dataset = data.load(settings.dataset)
     dataset.check_model(bundle.meta)
     names = people_to_audit(dataset, bundle, settings.people)
+    public = public_of(dataset, bundle, names)
+    if audit.leave_out:
+        settings = possible(settings, bundle, public, say)
+        audit = replace(audit, settings=settings)
     # What cannot be drawn need not be compiled.
     plan(
         settings,
@@ -168,7 +176,6 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     with locked(audit.out) as store:
         if audit.fresh:
             _clear(audit, store)
-        public = public_of(dataset, bundle, names)
         tuning = None
         if audit.tune is not None:
             settings, tuning = _tuned(

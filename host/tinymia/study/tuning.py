@@ -165,7 +165,9 @@ class Trying:
             return None
         try:
             content = json.loads(store.load(KIND, key)["json"].tobytes())
-            attacks = tuple(Attacked(name, value) for name, value in content["attacks"])
+            attacks = tuple(
+                Attacked(name, Adversary(who), value) for name, who, value in content["attacks"]
+            )
             return Figures(attacks, content["heldout"], content["base"])
         except (KeyError, TypeError, ValueError) as error:
             raise StudyError(
@@ -177,7 +179,7 @@ class Trying:
         if self.stored(cell) is None:
             found = self._figures(cell)
             content = {
-                "attacks": [(row.attack, row.auc) for row in found.attacks],
+                "attacks": [(row.attack, row.adversary, row.auc) for row in found.attacks],
                 "heldout": found.heldout,
                 "base": found.base,
             }
@@ -199,10 +201,13 @@ class Trying:
             shown = lab.showing(run, device.answers[None], person.windows, [own], spare)[0]
             lab.devices[run.recipe, run.epochs, person.name, repetition] = device.theta
             targets.append(Target(person.name, repetition, candidates, shown, device.theta))
-        scores = score(lab, run, person.name, targets, attackers(run))
+        tried = attackers(run)
+        scores = score(lab, run, person.name, targets, tried)
+        whose = {attack.info.name: attack.info.adversary for attack in tried}
         attacks = tuple(
             Attacked(
                 name,
+                whose[name],
                 float(
                     np.mean(
                         [
@@ -429,7 +434,7 @@ def _strengths(
 def _tried(kind: Kind | None, value: float, found: Sequence[Figures], tuning: Tuning) -> Tried:
     """Means over people."""
     parameter = kind.tuned if kind is not None else None
-    names = [row.attack for row in found[0].attacks]
+    whose = {row.attack: row.adversary for row in found[0].attacks}
     by_attack = [{row.attack: row.auc for row in one.attacks} for one in found]
     return Tried(
         defence="" if kind is None else kind.name,
@@ -437,8 +442,8 @@ def _tried(kind: Kind | None, value: float, found: Sequence[Figures], tuning: Tu
         parameter="" if parameter is None else parameter.key,
         value=value,
         attacks=tuple(
-            Attacked(name, float(np.mean([one[name] for one in by_attack])))
-            for name in names
+            Attacked(name, adversary, float(np.mean([one[name] for one in by_attack])))
+            for name, adversary in whose.items()
             if all(name in one for one in by_attack)
         ),
         heldout=float(np.mean([one.heldout for one in found])),

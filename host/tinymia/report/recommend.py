@@ -183,10 +183,18 @@ def within(row: Row, budget: Budget) -> bool:
     return cheap and row.lost is not None and round(100 * row.lost, 6) <= budget.points
 
 
-def recommend(made: Sequence[Row], budget: Budget) -> Row | None:
-    """What is recommended by the rule above; None for nothing."""
+def recommend(made: Sequence[Row], budget: Budget, *, shown: bool = True) -> Row | None:
+    """What is recommended by the rule above; None for nothing.
+
+    Args:
+        made: all rows.
+        budget: what it may take.
+        shown: only what lowers leakage beyond doubt.
+    """
     allowed = [
-        row for row in made if row.lowers and within(row, budget) and row.worst and row.worst.value
+        row
+        for row in made
+        if (row.lowers or not shown) and within(row, budget) and row.worst and row.worst.value
     ]
     return min(
         allowed,
@@ -208,15 +216,21 @@ def sentences(facts: Facts, made: Sequence[Row]) -> list[tuple[Budget, Row | Non
             continue
         row = recommend(made, budget)
         head = f"Under {budget.text.format(unit=facts.unit)}: "
-        found.append((budget, row, head + _named(row, plain)))
+        text = _named(row, plain) if row else _nothing(recommend(made, budget, shown=False), plain)
+        found.append((budget, row, head + text))
     return found
 
 
-def _named(row: Row | None, plain: Row | None) -> str:
-    if row is None:
-        return (
-            "nothing; no defence within it is shown to lower the leakage to the strongest attack."
-        )
+def _nothing(least: Row | None, plain: Row | None) -> str:
+    """No row is shown to help; what was measured lowest all the same."""
+    text = "nothing; no row within it is shown to lower the AUC of the strongest attack"
+    if least is None or least is plain:
+        return f"{text}."
+    auc = number(least.worst.value if least.worst else None)
+    return f"{text} (lowest measured: {least.condition.title}, worst attack {auc})."
+
+
+def _named(row: Row, plain: Row | None) -> str:
     parts = []
     if plain and plain.strongest and row.strongest:
         parts.append(

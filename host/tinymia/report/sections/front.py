@@ -56,14 +56,14 @@ def _plot(made: Sequence[Row], worst: bool, title: str, identity: str) -> dict[s
         steps.append((at, row.accuracy or 0.0))
     chart.line(steps, "guess")
     for _, row, x, y in found:
-        at = x.value or 0.0, y.value or 0.0
-        chart.error_bar(bounds(x), (at[1], at[1]), f"{row.condition.style} faint")
-        chart.error_bar((at[0], at[0]), bounds(y), f"{row.condition.style} faint")
+        across, up = x.value or 0.0, y.value or 0.0
+        chart.error_bar(bounds(x), (up, up), f"{row.condition.style} faint")
+        chart.error_bar((across, across), bounds(y), f"{row.condition.style} faint")
     for i, row, x, y in found:
-        at = x.value or 0.0, y.value or 0.0
+        across, up = x.value or 0.0, y.value or 0.0
         hint = f"{row.condition.title}: AUC {interval(x)}, accuracy {percent(y)}"
-        chart.point(*at, row.condition.style, row.condition.shape, hint)
-        chart.text(*at, str(i), css="value", dx=7, dy=-6)
+        chart.point(across, up, row.condition.style, row.condition.shape, hint)
+        chart.text(across, up, str(i), css="value", dx=7, dy=-6)
     return {"title": title, "svg": Markup(chart.render(identity)), "legend": []}
 
 

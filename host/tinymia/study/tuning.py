@@ -4,9 +4,9 @@ Public people are those in the data whom the audit does not audit. Nobody who is
 what is chosen is no choice of the best result. Two things are biased, and neither by how much is
 known:
 
-- The base model was trained on most of them. It is right about their windows before fine-tuning, so
-  accuracies are optimistic, fine-tuning gains less, and what a defence loses against no defence is
-  understated. Leaving one of them out of the base model at a time would take a training of it each,
+- The base model was trained on most of them (those whom it has not seen are taken first). It is
+  right about their windows before fine-tuning, so accuracies are optimistic, fine-tuning gains
+  less, and what a defence loses against no defence is understated. Leaving one of them out of the base model at a time would take a training of it each,
   minutes with TensorFlow, and is not done.
 - An auxiliary model of a defence (MemGuard's classifier of members) has learnt from the same people
   on whose devices its strength is tried, so it defends better there than it will.
@@ -384,10 +384,12 @@ def _people(
     say: Callable[[str], None],
 ) -> list[Person]:
     found: list[Person] = []
+    seen = seen_people(dataset, bundle)
     others = [person for person in dataset.people if person not in audited]
+    strangers = _some([person for person in others if person not in seen], _MOST_PEOPLE)
+    met = _some([person for person in others if person in seen], _MOST_PEOPLE - len(strangers))
     bare = replace(_bare(settings), repetitions=tuning.repetitions)
-    # Of more people than are needed every second, third, ...
-    for name in others[:: max(1, -(-len(others) // _MOST_PEOPLE))]:
+    for name in (*strangers, *met):
         try:
             found += plan(bare, dataset, [name], bundle, warn=say)
         except DataError as error:
@@ -399,6 +401,13 @@ def _people(
             "Audit fewer people by --person, give fewer --members, or leave --tune out.",
         )
     return found
+
+
+def _some(people: Sequence[str], most: int) -> list[str]:
+    """At most so many, from all over the list."""
+    if len(people) <= most:
+        return list(people)
+    return [people[i * len(people) // most] for i in range(most)]
 
 
 def _kinds(settings: StudySettings) -> list[str]:

@@ -67,8 +67,9 @@ def look(number: int) -> tuple[str, str]:
     by their markers alone, in grey and to whoever does not see colours. Lines, which have no
     markers, are dashed in each further round of colours.
     """
-    dash = f" d{number // COLOURS % DASHES}" if number >= COLOURS else ""
-    return f"s-c{number % COLOURS}{dash}", SHAPES[number % len(SHAPES)]
+    dash = number // COLOURS % DASHES
+    colour = f"s-c{number % COLOURS}" + (f" d{dash}" if dash else "")
+    return colour, SHAPES[number % len(SHAPES)]
 
 
 @dataclass(frozen=True)

@@ -80,13 +80,18 @@ BUDGETS = (
     *(Budget(0.1, 1), Budget(0.1, 3), Budget(1.0, 3)),
     *(Budget(None, 1), Budget(None, 3), Budget(None, 6)),
 )
-RULE = (
-    "Of all ways of fine-tuning whose training step and answer take at most so many more {unit}"
-    " than without a defence, and whose held-out accuracy is at most so many points lower, that one"
-    " is named whose AUC is lowest under the attack that is worst for it, to a hundredth; of equals"
-    " the more accurate. It must lower the AUC of the strongest attack beyond doubt, corrected for"
-    " how many were compared; otherwise nothing is named. Values count, not the ends of intervals."
-)
+
+
+def rule(unit: str) -> str:
+    """How a row is chosen; ``unit`` is that of costs, "" where nothing was measured."""
+    cheap = f"whose training step and answer take at most so many more {unit} and " if unit else ""
+    return (
+        f"Of all ways of fine-tuning {cheap}whose held-out accuracy is at most so many points lower"
+        " than without a defence, that one is named whose AUC is lowest under the attack that is"
+        " worst for it, to a hundredth; of equals the more accurate. It must lower the AUC of the"
+        " strongest attack beyond doubt, corrected for how many were compared; otherwise nothing is"
+        " named. Values count, not the ends of intervals."
+    )
 
 
 def rows(facts: Facts) -> list[Row]:

@@ -6,8 +6,8 @@ known:
 
 - The base model was trained on most of them (those whom it has not seen are taken first). It is
   right about their windows before fine-tuning, so accuracies are optimistic, fine-tuning gains
-  less, and what a defence loses against no defence is understated. Leaving one of them out of the base model at a time would take a training of it each,
-  minutes with TensorFlow, and is not done.
+  less, and what a defence loses against no defence is understated. Leaving one of them out of the
+  base model at a time would take a training of it each, minutes with TensorFlow, and is not done.
 - An auxiliary model of a defence (MemGuard's classifier of members) has learnt from the same people
   on whose devices its strength is tried, so it defends better there than it will.
 

@@ -11,7 +11,7 @@ from tinymia.experiments.base import Figure
 from tinymia.report.cells import named
 from tinymia.report.charts import bounds, ends, tick_percent
 from tinymia.report.facts import Facts
-from tinymia.report.recommend import RULE, Row, front, rows, sentences
+from tinymia.report.recommend import Row, front, rows, rule, sentences
 from tinymia.report.section import Section, Table, View
 from tinymia.report.svg import Chart, linear_axis
 from tinymia.report.words import count, interval, number, percent, ratio_text
@@ -110,11 +110,11 @@ def view(results: Results) -> View | None:
         "unit": facts.unit,
         "panels": [panel for panel in panels if panel],
         "sentences": [text for _, _, text in sentences(facts, made)],
-        "rule": RULE.format(unit=facts.unit),
+        "rule": rule(facts.unit if any(row.extra is not None for row in made) else ""),
         "useless": [
             row.condition.title
             for row in made
-            if row.condition.name != facts.finding.main and row.guarantee == "none"
+            if row.condition.name != facts.finding.main and not row.lowers
         ],
     }
 

@@ -37,7 +37,9 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   answer_ = arena_.AllocArray<float>(answers());
   guard_scratch_ = nullptr;
   guard_ = kRelease ? bundle_.guard : GuardSettings();
-  if (bundle_.graph.count != 0) {
+  const Refusal guarded = CheckGuard(guard_);
+  if (guarded.status != Status::kOk) return guarded;
+  if (kGuards && bundle_.graph.count != 0) {
     guard_scratch_ = arena_.AllocArray<float>(answers() + GuardScratch(answers()));
   }
   arena_.Alloc(0, 8);

@@ -29,9 +29,10 @@ TrainSettings Sizing(TrainSettings settings) {
   if (!kRelease) return settings;
   settings.trained = Trained::kWeights;
   settings.optimizer = Optimizer::kAdam;
-  settings.clip_norm = settings.noise_multiplier = 1.0f;
-  settings.dropout = 0.5f;
-  settings.jitter = 1.0f;
+  SetClipNorm(&settings, 1.0f);
+  SetNoiseMultiplier(&settings, 1.0f);
+  SetDropout(&settings, 0.5f);
+  SetJitter(&settings, 1.0f);
   return settings;
 }
 
@@ -136,6 +137,10 @@ Refusal Session::CheckBudget(const TrainSettings& settings) const {
 }
 
 uint32_t Session::Begin(BeginRequest request, Reply reply) {
+  const Setting left_out = LeftOutOf(request);
+  if (left_out != Setting::kNone) {
+    return reply.Fail(Status::kSettingLeftOut, static_cast<uint32_t>(left_out));
+  }
   const TrainSettings settings = SettingsFrom(request);
   const Setting wrong = CheckSettings(settings);
   if (wrong != Setting::kNone) {

@@ -51,6 +51,8 @@ class BoardRefusedError(DeviceError):
             name = setting_name(a)
             text = f"the training setting {name} is out of range"
             hint = f"It may be {RANGES.get(name, 'something else')}."
+        if status == protocol.Status.SETTING_LEFT_OUT:
+            text = f"this image was built without the training setting {setting_name(a)}"
         super().__init__(f"The board refused: {text}.", hint)
         self.status = status
         self.a = a

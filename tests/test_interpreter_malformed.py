@@ -31,6 +31,8 @@ from interp import (
 from nonsense import BIG, NONSENSE, B, odd_convolution
 from nonsense import network as make_network
 from test_interpreter_grid import MODELS as OPERATORS
+from test_interpreter_wide import MODELS as WIDE
+from test_interpreter_wide import Model
 
 STATUSES = {
     OK,
@@ -189,10 +191,16 @@ def test_weights_at_the_end_of_the_file(tmp_path: Path, dsp: bool) -> None:
     assert _fuzz(corpus, tmp_path, dsp=dsp) == [OK, OK]
 
 
-@pytest.mark.parametrize("dsp", [False, True])
-def test_changed_bytes_of_every_operator(tmp_path: Path, dsp: bool) -> None:
+@pytest.mark.parametrize(
+    ("operators", "dsp"),
+    [(OPERATORS, False), (OPERATORS, True), (WIDE, False)],
+    ids=["int8", "int8-dsp", "int16"],
+)
+def test_changed_bytes_of_every_operator(
+    tmp_path: Path, operators: dict[str, Model], dsp: bool
+) -> None:
     corpus = []
-    for number, (name, make) in enumerate(OPERATORS.items()):
+    for number, (name, make) in enumerate(operators.items()):
         for draw in range(3):
             model = make(np.random.default_rng((draw, *name.encode())))
             corpus += [model, *_flips(model, 100, seed=1000 * draw + 10 * number + int(dsp))]

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "cobs.h"
+#include "cold.h"
 #include "messages.h"
 #include "session.h"
 #include "stopwatch.h"
@@ -36,29 +37,29 @@ class TextCommands {
 
   void Restart(bool behind_delimiter);
   bool StartsFrame(uint8_t session) const;
-  void Run();
-  void Database();
-  void Infer();
-  void Help();
-  void Profile();
-  void Results();
-  void Print();
-  void Load(uint32_t size);
-  void Take(const char* digits);
-  bool IsLoaded() const;
-  void Answer();
-  void Lap();
-  uint64_t Microseconds();
+  TINYMIA_COLD void Run();
+  TINYMIA_COLD void Database();
+  TINYMIA_COLD void Infer();
+  TINYMIA_COLD void Help();
+  TINYMIA_COLD void Profile();
+  TINYMIA_COLD void Results();
+  TINYMIA_COLD void Print();
+  TINYMIA_COLD void Load(uint32_t size);
+  TINYMIA_COLD void Take(const char* digits);
+  TINYMIA_COLD bool IsLoaded() const;
+  TINYMIA_COLD void Answer();
+  TINYMIA_COLD void Lap();
+  TINYMIA_COLD uint64_t Microseconds();
 
-  bool Word(const char* word);  // the next one is `word`; goes behind it
-  const char* Rest();           // the next one, whatever it is
-  bool Number(uint32_t most, uint32_t* value);
-  bool AtEnd();
+  TINYMIA_COLD bool Word(const char* word);  // the next one is `word`; goes behind it
+  TINYMIA_COLD const char* Rest();           // the next one, whatever it is
+  TINYMIA_COLD bool Number(uint32_t most, uint32_t* value);
+  TINYMIA_COLD bool AtEnd();
 
-  void Say(const char* text);
-  void SayNumber(uint64_t value, uint32_t base = 10, uint32_t digits = 1);
-  void Line(const char* before, uint64_t number, const char* behind = "");
-  void Complain(const char* text);
+  TINYMIA_COLD void Say(const char* text);
+  TINYMIA_COLD void SayNumber(uint64_t value, uint32_t base = 10, uint32_t digits = 1);
+  TINYMIA_COLD void Line(const char* before, uint64_t number, const char* behind = "");
+  TINYMIA_COLD void Complain(const char* text);
 
   Session* session_;
   char line_[kLongest + 1];

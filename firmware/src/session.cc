@@ -31,6 +31,9 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   if (engine_.input_count() != 1 || engine_.output_count() != 1) {
     return {Status::kModelEnds, engine_.input_count(), engine_.output_count()};
   }
+  if (engine_.odd_end() != kNowhere) {
+    return {Status::kModelUnsupportedType, kNowhere, engine_.odd_end()};
+  }
   answer_ = arena_.AllocArray<float>(answers());
   guard_scratch_ = nullptr;
   guard_ = kRelease ? bundle_.guard : GuardSettings();
@@ -41,6 +44,7 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   fixed_ = arena_.used();
   if (fixed_ > arena_.size()) return {Status::kArenaTooSmall, fixed_, arena_.size()};
   if (bundle_.graph.count == 0) return {};
+  if (!kTrains) return {Status::kTrainingLeftOut, bundle_.graph.count - 1, bundle_.graph.count};
   return PlanLayout(bundle_.graph.count - 1, false);
 }
 
@@ -73,25 +77,31 @@ bool TellsAll(Type type) {
          type == Type::kGuard;
 }
 
+constexpr bool NeedsBundle(Type type) { return type != Type::kHello && type != Type::kEcho; }
+
+// What needs layers that are trained, or are in float.
+constexpr bool NeedsTail(Type type) {
+  return NeedsBundle(type) && type != Type::kInfo && type != Type::kInfer && type != Type::kAsk &&
+         type != Type::kPart;
+}
+
 }  // namespace
 
 uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply reply) {
   came_ = parts_;
   parts_ = 0;
-  const bool needs_bundle = type != Type::kHello && type != Type::kEcho;
-  if (needs_bundle && refusal_.status != Status::kOk) return reply.Fail(refusal_);
+  if (NeedsBundle(type) && refusal_.status != Status::kOk) return reply.Fail(refusal_);
   if (kRelease && TellsAll(type)) {
     return reply.Fail(Status::kNotInRelease, static_cast<uint32_t>(type));
   }
-  const bool needs_tail = needs_bundle && type != Type::kInfo && type != Type::kInfer &&
-                          type != Type::kAsk && type != Type::kPart;
-  if (needs_tail && bundle_.graph.count == 0) return reply.Fail(Status::kNoTail);
+  if (NeedsTail(type) && !has_tail()) return reply.Fail(Status::kNoTail);
 
-#define TINYMIA_SERVE(NAME, METHOD)             \
-  case Type::k##NAME: {                         \
-    NAME##Request request;                      \
-    if (!Parse(&request, payload, size)) break; \
-    return METHOD(request, reply);              \
+#define TINYMIA_SERVE(NAME, METHOD)                  \
+  case Type::k##NAME: {                              \
+    if (NeedsTail(Type::k##NAME) && !kTrains) break; \
+    NAME##Request request;                           \
+    if (!Parse(&request, payload, size)) break;      \
+    return METHOD(request, reply);                   \
   }
   switch (type) {
     case Type::kHello: {
@@ -103,10 +113,10 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
       if (size != 0) break;
       return Info(reply);
     case Type::kState:
-      if (size != 0) break;
+      if (size != 0 || !kTrains) break;
       return State(reply);
     case Type::kClear:
-      if (size != 0) break;
+      if (size != 0 || !kTrains) break;
       return Clear(reply);
     case Type::kEcho:
       if (size > Reply::Room(0)) break;
@@ -197,12 +207,12 @@ uint32_t Session::Info(Reply reply) const {
   response.output_scale = out.scale;
   response.output_zero_point = out.zero_point;
   const Graph& graph = bundle_.graph;
-  response.has_tail = graph.count != 0 ? 1 : 0;
-  response.classes = static_cast<uint16_t>(graph.count != 0 ? graph.classes() : out.bytes);
+  response.has_tail = has_tail() ? 1 : 0;
+  response.classes = static_cast<uint16_t>(has_tail() ? graph.classes() : out.bytes);
   response.arena_size = arena_.size();
   response.model_arena = model_arena_;
   response.tail_arena = fixed_ - model_arena_ + workspace_;
-  response.store_arena = graph.count != 0 ? store_.BytesFor(store_.capacity()) : 0;
+  response.store_arena = has_tail() ? store_.BytesFor(store_.capacity()) : 0;
   response.arena_used = model_arena_ + response.tail_arena + response.store_arena;
   response.stack_used = hal::StackHighWater();
   response.stack_size = hal::StackSize();

@@ -6,6 +6,7 @@
 #include "answer/guard.h"
 #include "arena.h"
 #include "bundle.h"
+#include "cold.h"
 #include "messages.h"
 #include "model_engine.h"
 #include "stopwatch.h"
@@ -56,29 +57,33 @@ class Session {
     static constexpr uint32_t Room(uint32_t fixed) { return kMaxPayload - 1 - fixed; }
   };
 
-  Refusal Plan(const uint8_t* data, uint32_t room);
+  // Whether this image can train anything: else all of that is left out of it.
+  static constexpr bool kTrains = kTrainedKinds != 0;
+  bool has_tail() const { return kTrains && bundle_.graph.count != 0; }
+
+  TINYMIA_COLD Refusal Plan(const uint8_t* data, uint32_t room);
   // Where training starts and what the store keeps; empties the store.
-  Refusal PlanLayout(uint32_t first_layer, bool raw);
+  TINYMIA_COLD Refusal PlanLayout(uint32_t first_layer, bool raw);
   // Memory for the store and for training with these settings. What is stored stays if `keep`.
-  Refusal PlanTraining(const TrainSettings& settings, bool keep);
-  void BeginTraining();  // back to the base network
+  TINYMIA_COLD Refusal PlanTraining(const TrainSettings& settings, bool keep);
+  TINYMIA_COLD void BeginTraining();  // back to the base network
 
   uint32_t Dispatch(Type type, uint8_t* payload, uint32_t size, Reply reply);
-  uint32_t Hello(HelloRequest request, Reply reply);
-  uint32_t Info(Reply reply) const;
-  uint32_t State(Reply reply) const;
-  uint32_t Clear(Reply reply);
+  TINYMIA_COLD uint32_t Hello(HelloRequest request, Reply reply);
+  TINYMIA_COLD uint32_t Info(Reply reply) const;
+  TINYMIA_COLD uint32_t State(Reply reply) const;
+  TINYMIA_COLD uint32_t Clear(Reply reply);
   uint32_t Put(PutRequest request, Reply reply);
   uint32_t Part(PartRequest request, Reply reply);
   uint32_t Infer(InferRequest request, Reply reply);
-  uint32_t Select(SelectRequest request, Reply reply);
-  uint32_t Layout(LayoutRequest request, Reply reply);
-  uint32_t Begin(BeginRequest request, Reply reply);
+  TINYMIA_COLD uint32_t Select(SelectRequest request, Reply reply);
+  TINYMIA_COLD uint32_t Layout(LayoutRequest request, Reply reply);
+  TINYMIA_COLD uint32_t Begin(BeginRequest request, Reply reply);
   uint32_t Train(TrainRequest request, Reply reply);
   uint32_t Query(QueryRequest request, Reply reply);
   uint32_t Ask(AskRequest request, Reply reply);
-  uint32_t Guard(GuardRequest request, Reply reply);
-  uint32_t ReadTail(TailRequest request, Reply reply) const;
+  TINYMIA_COLD uint32_t Guard(GuardRequest request, Reply reply);
+  TINYMIA_COLD uint32_t ReadTail(TailRequest request, Reply reply) const;
 
   uint32_t WindowSize() const { return static_cast<uint32_t>(engine_.input_info().bytes); }
   // The window that a request holds or, where it holds none, the one that came in parts before it,
@@ -95,8 +100,8 @@ class Session {
     if (--until_look_ == 0) until_look_ = LookAtWork();
   }
 
-  uint64_t SettingsHash() const;
-  Refusal CheckBudget(const TrainSettings& settings) const;
+  TINYMIA_COLD uint64_t SettingsHash() const;
+  TINYMIA_COLD Refusal CheckBudget(const TrainSettings& settings) const;
   Refusal CheckPolicy(uint8_t policy, uint16_t levels) const;
   uint32_t AnswerBytes(uint8_t policy, uint16_t levels) const;
   // What of the settings cannot be done with this bundle.

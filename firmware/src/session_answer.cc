@@ -139,7 +139,7 @@ uint32_t Session::window_bytes() const {
 }
 
 void Session::Predict(const int8_t* window) {
-  if (bundle_.graph.count != 0) {
+  if (has_tail()) {
     Answer(store_.FeaturesOf(window));
     return;
   }
@@ -152,8 +152,7 @@ void Session::Predict(const int8_t* window) {
 }
 
 uint32_t Session::answers() const {
-  return bundle_.graph.count != 0 ? bundle_.graph.classes()
-                                  : static_cast<uint32_t>(engine_.output_info().bytes);
+  return has_tail() ? bundle_.graph.classes() : static_cast<uint32_t>(engine_.output_info().bytes);
 }
 
 uint32_t Session::Query(QueryRequest request, Reply reply) {

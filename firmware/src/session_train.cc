@@ -35,9 +35,13 @@ TrainSettings Sizing(TrainSettings settings) {
   return settings;
 }
 
+__attribute__((noinline)) void AddBytes(Fnv1a* hash, const void* data, uint32_t size) {
+  hash->Add(data, size);
+}
+
 template <typename T>
 void AddTo(Fnv1a* hash, T value) {
-  hash->Add(&value, sizeof value);
+  AddBytes(hash, &value, sizeof value);
 }
 
 }  // namespace
@@ -45,6 +49,7 @@ void AddTo(Fnv1a* hash, T value) {
 Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
   const Graph& graph = bundle_.graph;
   if (!graph.CanStartAt(first_layer)) return {Status::kBadLayer, first_layer, graph.count};
+  if (!graph.Trainable(first_layer)) return {Status::kTrainingLeftOut, first_layer, graph.count};
   const Layer& layer = graph.layers[first_layer];
   Engine::Cut cut;
   const Status status = engine_.FindCut(layer.cut, &cut);

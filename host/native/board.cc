@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "hal.h"
+#include "interpreter.h"
 #include "stamp.h"
 
 namespace twin {
@@ -43,6 +44,31 @@ AlignedBytes AllocateAligned(size_t size) {
   if (memory == nullptr) throw std::bad_alloc();
   memset(memory.get(), 0, rounded);
   return memory;
+}
+
+ModelLoad LoadModel(const uint8_t* model, uint32_t size) {
+  constexpr uint64_t kMost = 1u << 30;
+  const AlignedBytes file = AllocateAligned(size);
+  memcpy(file.get(), model, size);
+  uint64_t room = 256 * 1024;
+  while (true) {
+    const AlignedBytes memory = AllocateAligned(room);
+    tinymia::Arena arena(memory.get(), static_cast<uint32_t>(room));
+    tinymia::Interpreter interpreter;
+    const tinymia::Status status = interpreter.Load(file.get(), size, &arena);
+    if (status == tinymia::Status::kArenaTooSmall && room < kMost) {
+      room = std::min(kMost, std::max<uint64_t>(arena.used(), 2 * room));
+      continue;
+    }
+    const tinymia::Refusal& refusal = interpreter.refusal();
+    return {static_cast<uint32_t>(status),
+            refusal.a,
+            refusal.b,
+            interpreter.input_count(),
+            interpreter.output_count(),
+            interpreter.odd_end(),
+            arena.used()};
+  }
 }
 
 Board::Board(const std::string& bundle, uint32_t arena_size)

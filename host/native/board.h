@@ -24,6 +24,15 @@ using AlignedBytes = std::unique_ptr<uint8_t, AlignedFree>;
 // Zeroed, aligned to 64 bytes.
 AlignedBytes AllocateAligned(size_t size);
 
+// What the interpreter says of a model: the protocol's status with its two numbers; then, of one
+// that it takes, how many inputs and outputs there are, the tensor of the first that is not int8
+// (or kNowhere), and how many bytes of arena it needs.
+struct ModelLoad {
+  uint32_t status, a, b;
+  uint32_t inputs, outputs, odd_end, arena;
+};
+ModelLoad LoadModel(const uint8_t* model, uint32_t size);
+
 class Board {
  public:
   Board(const std::string& bundle, uint32_t arena_size);

@@ -31,6 +31,25 @@ nb::bytes ReadFromBoard(twin::Board* board, size_t max) {
   return nb::bytes(out.data(), out.size());
 }
 
+nb::dict LoadModel(const nb::bytes& model) {
+  twin::ModelLoad load = {};
+  {
+    const auto* bytes = static_cast<const uint8_t*>(model.data());
+    const auto size = static_cast<uint32_t>(model.size());
+    const nb::gil_scoped_release release;
+    load = twin::LoadModel(bytes, size);
+  }
+  nb::dict out;
+  out["status"] = load.status;
+  out["a"] = load.a;
+  out["b"] = load.b;
+  out["inputs"] = load.inputs;
+  out["outputs"] = load.outputs;
+  out["odd_end"] = load.odd_end;
+  out["arena"] = load.arena;
+  return out;
+}
+
 }  // namespace
 
 NB_MODULE(_core, m) {
@@ -47,6 +66,7 @@ NB_MODULE(_core, m) {
           nb::arg("bundle"), nb::arg("arena"))
       .def("write", &WriteToBoard, nb::arg("data"))
       .def("read", &ReadFromBoard, nb::arg("size"));
+  m.def("load_model", &LoadModel, nb::arg("model"));
   m.def("interrupt", &twin::InterruptCalls);
   m.def("end", &twin::EndCalls);
   m.def("after_fork", &twin::ForgetCalls);

@@ -77,6 +77,9 @@ struct Backbone {
     if (interpreter.input_count() != 1 || interpreter.output_count() != 1) {
       return Fail(Status::kModelEnds, interpreter.input_count(), interpreter.output_count());
     }
+    if (interpreter.odd_end() != tinymia::kNowhere) {
+      return Fail(Status::kModelUnsupportedType, tinymia::kNowhere, interpreter.odd_end());
+    }
     const tinymia::Graph& graph = bundle.graph;
     if (graph.count == 0) return Fail(Status::kNoTail);
     first_layer = wanted == kLastLayer ? graph.count - 1 : wanted;

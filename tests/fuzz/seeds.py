@@ -14,6 +14,7 @@ import handmade as hm  # noqa: E402
 from handmade import INT32, Op, Tensor  # noqa: E402
 from nonsense import network  # noqa: E402
 from test_interpreter_grid import MODELS  # noqa: E402
+from test_interpreter_wide import MODELS as WIDE  # noqa: E402
 from tinymia.export.bundle import pack_sections  # noqa: E402
 from tinymia.export.front import front_layers  # noqa: E402
 from tinymia.export.layers import dense, join  # noqa: E402
@@ -68,7 +69,8 @@ def shapes() -> bytes:
 
 def operators() -> dict[str, bytes]:
     """A network for each operator that the reference is compared with."""
-    return {name.lower(): make(np.random.default_rng(4)) for name, make in MODELS.items()}
+    named = {**MODELS, **{f"wide_{name}": make for name, make in WIDE.items()}}
+    return {name.lower(): make(np.random.default_rng(4)) for name, make in named.items()}
 
 
 def large_answers() -> bytes:

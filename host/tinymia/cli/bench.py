@@ -49,6 +49,17 @@ PARTS = ("board", "twin", "attacks", "models")
     type=FilePath(file_okay=False),
     help="Folder for the networks that `models` makes once.  [default: the user's cache]",
 )
+@click.option(
+    "--cycles",
+    is_flag=True,
+    help="`board` and `models` also estimate cycles of a Cortex-M4, by its published timings.",
+)
+@click.option(
+    "--flash-wait-states",
+    "wait_states",
+    type=click.IntRange(0, 15),
+    help="Of the flash that cycles are estimated for.  [default: 5, the STM32F405's at 168 MHz]",
+)
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 def command(
     target: str,
@@ -56,6 +67,8 @@ def command(
     dataset: str,
     person: str | None,
     out: Path | None,
+    cycles: bool,
+    wait_states: int | None,
     parts: tuple[str, ...],
 ) -> None:
     """Measure what the board costs, how fast the twin is, and how fast attacks are.
@@ -64,22 +77,28 @@ def command(
     (LiRA and RMIA with their shadow devices, and the joint decoder) and models (instructions and
     RAM of MLPerf Tiny's networks and the bundle's on a simulated Cortex-M4F); without any, all.
 
-    Instructions on a simulator are exact and repeat; cycles are a real board's. Seconds are those
-    of this machine and line: let nothing else run. The twin's peer task (64 shadow heads, 100
-    epochs) is also done by batched NumPy, in the same run, with and without the attacks.
+    Instructions on a simulator are exact and repeat; cycles are a real board's, or an estimate with
+    --cycles: what each instruction takes behind the one before it, by Arm's manual, and a flash
+    with the STM32F4's caches. That needs gcc and a QEMU with plugins. Seconds are those of this
+    machine and line: let nothing else run. The twin's peer task (64 shadow heads, 100 epochs) is
+    also done by batched NumPy, in the same run, with and without the attacks.
 
     \b
     Examples:
       tinymia bench
       tinymia bench twin attacks
-      tinymia bench models
+      tinymia bench models --cycles --flash-wait-states 0
       tinymia bench board --target serial:/dev/ttyACM0
     """
     from tinymia import data
     from tinymia.data.splits import draw, model_pool
     from tinymia.errors import TinymiaError
     from tinymia.export.provenance import people_to_audit
+    from tinymia.study.cycles import check as check_cycles
 
+    if wait_states is not None and not cycles:
+        raise click.UsageError("--flash-wait-states is for an estimate of cycles: give --cycles.")
+    waits = (5 if wait_states is None else wait_states) if cycles else None
     bundle = load_bundle(bundle_path)
     loaded = data.load(dataset)
     loaded.check_model(bundle.meta)
@@ -89,13 +108,17 @@ def command(
     def board() -> None:
         member = draw(pool, 1, 0).member
         windows = bundle.quantize(pool.windows.x)
+        if waits is not None:
+            check_cycles(target)
         _board(target, bundle, windows, pool.windows.y, member)
+        if waits is not None:
+            _cycles(target, bundle, windows[member], pool.windows.y[member], waits)
 
     measures: dict[str, Callable[[], None]] = {
         "board": board,
         "twin": lambda: _twin(bundle),
         "attacks": lambda: _attacks(bundle, loaded, pool.person),
-        "models": lambda: _models(bundle, bundle.quantize(pool.windows.x), out),
+        "models": lambda: _models(bundle, bundle.quantize(pool.windows.x), out, waits),
     }
     failed: TinymiaError | None = None
     for part in parts or PARTS:
@@ -107,6 +130,29 @@ def command(
             failed = error
     if failed is not None:
         raise failed
+
+
+def _estimated(waits: int) -> str:
+    return f"estimated cycles (Cortex-M4, {waits} wait states)"
+
+
+def _cycles(
+    target: str,
+    bundle: Bundle,
+    windows: NDArray[np.int8],
+    labels: NDArray[np.integer[Any]],
+    waits: int,
+) -> None:
+    from tinymia.study import cycles
+
+    with progress("Cycles", cycles.WORK) as advance:
+        costs = cycles.board_cycles(target, bundle, windows, labels, waits, advance)
+    columns = ["", "instructions", _estimated(0), *([_estimated(waits)] if waits else [])]
+    listed = table("\nCycles, an estimate; training in batches of 8, an example", columns)
+    for cost in costs:
+        values = [cost.instructions, cost.core, *([cost.total] if waits else [])]
+        listed.add_row(cost.name, *(thousands(value) for value in values))
+    show(listed)
 
 
 def _board(
@@ -136,7 +182,7 @@ def _board(
         ("RAM: arena", info.arena_size, "bytes"),
         ("  of which the int8 model", info.model_arena, "bytes"),
         ("RAM: stack that was used", info.stack_used, "bytes"),
-        *[("flash: code and constants", size, "bytes") for size in _flash(target)],
+        *[(f"flash: {title}", size, "bytes") for title, size in _flash(target, bundle)],
         ("flash: bundle", info.bundle_size, "bytes"),
     ]
     for name, value, what in rows:
@@ -164,15 +210,14 @@ def _board(
         show("In brackets: other projects, measured once on a Cortex-M4F, not in this run.")
 
 
-def _flash(target: str) -> list[int]:
-    """Bytes of code and constants of the image that a target runs, if it runs one."""
-    from tinymia.device.build import build
+def _flash(target: str, bundle: Bundle) -> list[tuple[str, int]]:
+    """Bytes of code and constants of the image that a target runs, if it runs one, and of those
+    for this bundle alone."""
     from tinymia.device.qemu import QemuTarget
     from tinymia.device.targets import environment, kind_of
+    from tinymia.study.needed import flash_costs
 
-    if kind_of(target) is not QemuTarget:
-        return []
-    return [build(environment(target)).flash_bytes]
+    return flash_costs(bundle, environment(target)) if kind_of(target) is QemuTarget else []
 
 
 def _twin(bundle: Bundle) -> None:
@@ -268,14 +313,14 @@ def _attacks(bundle: Bundle, dataset: Dataset, person: str) -> None:
     )
 
 
-def _models(bundle: Bundle, windows: NDArray[np.int8], out: Path | None) -> None:
+def _models(bundle: Bundle, windows: NDArray[np.int8], out: Path | None, waits: int | None) -> None:
     from tinymia.files import cache_dir
     from tinymia.models.mlperf_tiny import NETWORKS
     from tinymia.study.model_bench import ELSEWHERE, network_costs
 
     folder = out or cache_dir() / "networks"
     with progress("Networks", len(NETWORKS) + 1) as advance:
-        costs = network_costs(folder, bundle, windows, advance)
+        costs = network_costs(folder, bundle, windows, advance, waits)
     columns = ("an inference", "MACs", "instructions", "a MAC", "bytes of RAM")
     listed = table("\nNetworks on the simulated Cortex-M4F", columns)
     others = table("\nMeasured elsewhere", ("", "TFLM + CMSIS-NN", "its RAM", "least cycles"))
@@ -290,6 +335,14 @@ def _models(bundle: Bundle, windows: NDArray[np.int8], out: Path | None) -> None
                 cost.title, thousands(known.instructions), thousands(known.arena), cycles
             )
     show(listed)
+    if waits is not None:
+        heads = ["an inference", _estimated(0), *([_estimated(waits)] if waits else [])]
+        estimates = table("\nCycles, an estimate", heads)
+        for cost in costs:
+            if (found := cost.cycles) is not None:
+                values = [found.core, *([found.total] if waits else [])]
+                estimates.add_row(cost.title, *(thousands(value) for value in values))
+        show(estimates)
     differing = [cost.title for cost in costs if cost.same is False]
     if differing:
         show(f"Other answers than TensorFlow's reference kernels: {', '.join(differing)}.")
@@ -301,3 +354,21 @@ def _models(bundle: Bundle, windows: NDArray[np.int8], out: Path | None) -> None
         " a Cortex-M4\n(MLPerf Tiny closed division, v1.1 to v1.3), for networks of the same shape:"
         " not measured in this run."
     )
+    _flash_of_models(bundle, folder)
+
+
+def _flash_of_models(bundle: Bundle, folder: Path) -> None:
+    from tinymia.models.mlperf_tiny import NETWORKS, tflite
+    from tinymia.study.needed import flash_costs, model_flash
+
+    columns = ("flash of an STM32F405's image", "code and constants", "model or bundle")
+    listed = table("\nImages for one model alone, without training, and for the bundle", columns)
+    with progress("Images", len(NETWORKS) + 1) as advance:
+        for network in NETWORKS:
+            model = tflite(network, folder)
+            listed.add_row(network.title, thousands(model_flash(model)), thousands(len(model)))
+            advance(1)
+        for title, size in flash_costs(bundle):
+            listed.add_row(title, thousands(size), thousands(len(bundle.to_bytes())))
+        advance(1)
+    show(listed)

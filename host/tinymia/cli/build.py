@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinymia.cli.options import FilePath, bundle_option, load_bundle, thousands
+from tinymia.cli.options import FilePath, bundle_option, load_bundle, only_option, thousands
 
 
 @click.command()
@@ -14,9 +14,23 @@ from tinymia.cli.options import FilePath, bundle_option, load_bundle, thousands
 @click.option(
     "--board", default="stm32f405", show_default=True, help="Board; `tinymia boards` lists them."
 )
+@only_option
+@click.option(
+    "--release",
+    is_flag=True,
+    help="A build for products: it tells no data and no weights, and trains under a privacy budget"
+    " only. By default it has what the bundle and training its head need.",
+)
 @click.option("--out", type=FilePath(), help="Image file (.elf, .bin and .hex).")
 @click.option("--verbose", is_flag=True, help="Show the compiler's output.")
-def command(bundle_path: Path | None, board: str, out: Path | None, verbose: bool) -> None:
+def command(
+    bundle_path: Path | None,
+    board: str,
+    only: str | None,
+    release: bool,
+    out: Path | None,
+    verbose: bool,
+) -> None:
     """Compile the firmware with PlatformIO and bake a bundle into it.
 
     The image of the STM32F405 also runs on QEMU's netduinoplus2.
@@ -24,25 +38,40 @@ def command(bundle_path: Path | None, board: str, out: Path | None, verbose: boo
     \b
     Examples:
       tinymia build
+      tinymia build --only head
       tinymia build --board nucleo_f446re --bundle mine.bundle --out firmware.elf
+      tinymia build --release --bundle private.bundle --only last:2
     """
     from tinymia.device.boards import board as board_file
-    from tinymia.device.build import build
+    from tinymia.device.boards import release_of
     from tinymia.device.connect import image_for
+    from tinymia.study.needed import least, wanted
 
     bundle = load_bundle(bundle_path)
-    env = board_file(board).env
-    build(env, verbose=verbose)
-    image = image_for(bundle.to_bytes(), bundle.bundle_id, out, env=env)
+    chosen_board = board_file(board)
+    env = release_of(board) if release else chosen_board.env
+    only = only or (least(bundle) if release else "everything")
+    chosen = wanted(bundle, only)
+    raw = bundle.to_bytes()
+    image = image_for(raw, bundle.bundle_id, out, env=env, chosen=chosen, verbose=verbose)
     built = image.build
-    data = len(bundle.to_bytes())
     click.echo(f"image      {image.elf}")
     click.echo(f"build id   {built.build_id}")
-    click.echo(f"bundle     {bundle.meta['name']} {bundle.bundle_id}, {thousands(data)} bytes")
+    click.echo(f"bundle     {bundle.meta['name']} {bundle.bundle_id}, {thousands(len(raw))} bytes")
+    if chosen is not None:
+        click.echo(f"built for  {_what(len(chosen.operators), only)}; all else is left out")
     click.echo(
         f"flash      {thousands(built.flash_bytes)} bytes of code and constants, with the bundle"
-        f" {thousands(built.flash_bytes + data)} of {thousands(built.flash_size)}"
+        f" {thousands(built.flash_bytes + len(raw))} of {thousands(built.flash_size)}"
     )
     click.echo(
         f"RAM        {thousands(built.ram_static_bytes)} of {thousands(built.ram_size)} bytes"
     )
+
+
+def _what(operators: int, only: str) -> str:
+    from tinymia.export.depth import depth_title
+    from tinymia.study.needed import NOTHING
+
+    trains = "no training" if only == NOTHING else f"training {depth_title(only)}"
+    return f"this bundle: {operators} kinds of operators, {trains}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinymia.cli.config import GUARDS, flags_of, values_of
-from tinymia.cli.options import FilePath, data_option, default_bundle, load_bundle
+from tinymia.cli.options import FilePath, data_option, default_bundle, load_bundle, thousands
 
 if TYPE_CHECKING:
     from tinymia.defenses.output_noise import OutputNoise
@@ -256,7 +256,14 @@ def _write_back(
         )
     if image is not None:
         from tinymia.device.connect import image_for
+        from tinymia.study.needed import NOTHING, needed
 
         whole = complete_bundle(bundle, model)
-        made = image_for(whole.to_bytes(), whole.bundle_id, image)
+        chosen = needed(whole, NOTHING)
+        made = image_for(whole.to_bytes(), whole.bundle_id, image, chosen=chosen)
         click.echo(f"image      {made.elf} (runs the complete model: `tinymia flash --image`)")
+        flash = made.build.flash_bytes + len(whole.to_bytes())
+        click.echo(
+            f"flash      {thousands(flash)} bytes with the bundle; of the operators only its"
+            f" {len(chosen.operators)} kinds are in it, and no training"
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinymia.cli.options import FilePath, bundle_option, load_bundle
+from tinymia.cli.options import FilePath, bundle_option, load_bundle, only_option
 from tinymia.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @bundle_option
+@only_option
 @click.option(
     "--board", required=True, help="Board that is plugged in; `tinymia boards` lists them."
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--verbose", is_flag=True, help="Show the programmer's output.")
 def command(
     bundle_path: Path | None,
+    only: str | None,
     board: str,
     port: str | None,
     image: Path | None,
@@ -67,7 +69,10 @@ def command(
     from tinymia.device.flash import check_programmer, flash
     from tinymia.device.port_url import check_url, is_bridge, split_baud
     from tinymia.device.verify import port_of, verify
+    from tinymia.study.needed import wanted
 
+    if image is not None and only is not None:
+        raise click.UsageError("--image is built already: --only says how to build one.")
     chosen = board_file(board)
     if port is not None and is_bridge(port):
         check_url(port)
@@ -77,7 +82,7 @@ def command(
     if image is None:
         check_programmer(chosen, programmer or "", probe=probe, drive=drive)
         bundle = load_bundle(bundle_path)
-        built = build(chosen.env)
+        built = build(chosen.env, chosen=wanted(bundle, only))
         image = bake(built.elf, bundle.to_bytes(), images_dir() / f"{board}.elf")
     build_id = image_info(image).build_id
     used = flash(

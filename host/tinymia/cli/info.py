@@ -26,33 +26,65 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", required=False, type=FilePath())
+@click.argument("files", nargs=-1, type=FilePath())
+@click.option(
+    "--brief",
+    is_flag=True,
+    help="Of many FILES, or all in a folder: a line each, whether it loads or why not, and how many"
+    " do.",
+)
 @click.option(
     "--profile",
     "profiled",
     is_flag=True,
-    help="Of FILE: run it on a simulated Cortex-M4F and count each operator's instructions.",
+    help="Of a file: run it on a simulated Cortex-M4F and count each operator's instructions.",
+)
+@click.option(
+    "--cycles",
+    is_flag=True,
+    help="With --profile: also estimate each operator's cycles (Cortex-M4, no wait states).",
 )
 @target_option
 @bundle_option
-def command(file: Path | None, profiled: bool, target: str, bundle_path: Path | None) -> None:
-    """Show what FILE, a .tflite, a bundle or a personalised one, takes: operators, memory, boards
-    that it fits. Without FILE ask a board who it is, what it carries and where its memory goes.
+def command(
+    files: tuple[Path, ...],
+    brief: bool,
+    profiled: bool,
+    cycles: bool,
+    target: str,
+    bundle_path: Path | None,
+) -> None:
+    """Show what a file, a .tflite, a bundle or a personalised one, takes: operators, memory, boards
+    that it fits. Without one ask a board who it is, what it carries and where its memory goes.
 
     \b
     Examples:
       tinymia info kws.tflite
-      tinymia info kws.tflite --profile
+      tinymia info kws.tflite --profile --cycles
+      tinymia info --brief models/ more.tflite
       tinymia info
       tinymia info --target serial:/dev/ttyACM0
     """
-    if file is not None:
+    if cycles and not profiled:
+        raise click.UsageError("--cycles estimates what --profile counts: give both.")
+    if brief:
+        if profiled or not files:
+            raise click.UsageError("--brief takes FILES or folders, and no --profile.")
+        from tinymia.cli.share import show_share
+
+        show_share(files)
+        return
+    if cycles and not profiled:
+        raise click.UsageError("--cycles estimates what --profile counts: give both.")
+    if len(files) > 1:
+        raise click.UsageError("Several files take --brief: a line each.")
+    if files:
         from tinymia.cli.model_facts import show_file
 
-        show_file(file, profiled)
+        show_file(files[0], profiled, cycles)
         return
     if profiled:
-        raise click.UsageError("--profile needs FILE: what to run.")
+        raise click.UsageError("--profile needs a file: what to run.")
     bundle = load_bundle(bundle_path)
     # Who names no bundle asks what is on the board.
     with connection(target, bundle, any_bundle=bundle_path is None) as opened:

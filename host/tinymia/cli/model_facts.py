@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 _SHOWN = 3  # tensors at the peak
 
 
-def show_file(path: Path, profiled: bool) -> None:
+def show_file(path: Path, profiled: bool, cycles: bool = False) -> None:
     """Print all that is known of a file.
 
     Args:
         path: of the file.
         profiled: whether each operator's instructions are counted, too.
+        cycles: whether their cycles are estimated beside.
 
     Raises:
         TinymiaError: it cannot be read, or not be run on the simulated core.
@@ -36,9 +37,9 @@ def show_file(path: Path, profiled: bool) -> None:
     known = inspect(path)
     for title, text in _head(path, known):
         click.echo(f"{title:10} {text}")
-    costs = _profile(known) if profiled else ()
+    costs, estimates = _profile(known, cycles) if profiled else ((), ())
     show("")
-    _operators(known.graph, live(known.graph), costs)
+    _operators(known.graph, live(known.graph), costs, estimates)
     if known.refusal is not None:
         _say_refusal(known)
         return
@@ -103,15 +104,21 @@ def _scale(quantization: tuple[float, int] | None) -> str:
     return f"scale {quantization[0]:.6g}, zero point {quantization[1]}"
 
 
-def _profile(known: ModelInfo) -> tuple[int, ...]:
+def _profile(known: ModelInfo, cycles: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
     from tinymia.device.model_bench import measure
 
-    return () if known.refusal is not None else measure(known.model, operators=True).operators
+    if known.refusal is not None:
+        return (), ()
+    found = measure(known.model, operators=True, wait_states=0 if cycles else None)
+    return found.operators, found.operator_cycles
 
 
-def _operators(graph: Graph, occupied: list[Live], costs: tuple[int, ...]) -> None:
+def _operators(
+    graph: Graph, occupied: list[Live], costs: tuple[int, ...], estimates: tuple[int, ...]
+) -> None:
     columns = ["operator", "output", "MACs", "constants", "arena then"]
     columns += ["instructions", "a MAC"] if costs else []
+    columns += ["estimated cycles"] if estimates else []
     listed = table("", columns)
     listed.columns[1].justify = "left"
     for op, at in zip(graph.operators, occupied, strict=True):
@@ -126,12 +133,17 @@ def _operators(graph: Graph, occupied: list[Live], costs: tuple[int, ...]) -> No
         if costs:
             cost = costs[op.number]
             cells += [thousands(cost), f"{cost / op.macs:.2f}" if op.macs else ""]
+        if estimates:
+            cells.append(thousands(estimates[op.number]))
         listed.add_row(*cells)
     if costs:
         total = sum(costs)
         each = f"{total / graph.macs:.2f}" if graph.macs else ""
-        listed.add_row("all", "", thousands(graph.macs), "", "", thousands(total), each)
+        summed = [thousands(sum(estimates))] if estimates else []
+        listed.add_row("all", "", thousands(graph.macs), "", "", thousands(total), each, *summed)
     show(listed)
+    if estimates:
+        show("Cycles are estimated: Cortex-M4, 0 wait states.")
 
 
 def _say_refusal(known: ModelInfo) -> None:

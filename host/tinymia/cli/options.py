@@ -58,6 +58,17 @@ def bundle_option(function: F) -> F:
     )(function)
 
 
+def only_option(function: F) -> F:
+    """--only."""
+    return click.option(
+        "--only",
+        metavar="DEPTH",
+        help="Leave out of the image what the bundle does not need: operators that its model does"
+        " not have, and what trains more than head, last:K, all or none (of a complete model)."
+        " It refuses bundles that need more.  [default: everything]",
+    )(function)
+
+
 def target_option(function: F) -> F:
     """--target."""
     return click.option(

@@ -69,7 +69,9 @@ def command(config: Path | None, **flags: Any) -> None:
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
     options = options.of_model(bundle.meta)
     first, parameters = resolve(bundle, options.training.train)
-    size = TrainingSize(asked["members"], options.training.batch, asked["epochs"])
+    size = TrainingSize(
+        asked["members"], options.training.batch, asked["epochs"], len(bundle.labels)
+    )
     settings = with_defences(
         options.training.settings(seed=seed, epochs=asked["epochs"], parameters=parameters),
         defences,
@@ -254,8 +256,13 @@ def _defences(options: Chosen) -> tuple[Defense, ...]:
         return ()
     sets = build("+".join(names), options.parameters)
     if len(sets) > 1:
-        if ("defences.dp", "noise") in options.flags:
-            raise StudyError("One run has one noise multiplier.", "Give --noise a single number.")
+        for kind in KINDS:
+            for p in kind.parameters:
+                at = f"defences.{kind.name}", p.key
+                if p.several and at in options.flags and len(options[at[0]][p.key]) > 1:
+                    raise StudyError(
+                        f"One run has one value of {p.flag}.", f"Give {p.flag} a single number."
+                    )
         sets = sets[:1]
     for defence in sets[0]:
         if defence.kind.site is Site.OUTPUT:

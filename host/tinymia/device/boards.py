@@ -38,6 +38,7 @@ _OPTIONS = re.compile(
     r"lib_deps|lib_extra_dirs|lib_ldf_mode|lib_compat_mode|extra_scripts|(monitor|upload|debug)_\w+"
 )
 _MOST_PARENTS = 9
+_RELEASE = "-DTINYMIA_RELEASE"
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,19 @@ def board_of(environment: str) -> str:
             break
         environment = parser.get(f"env:{environment}", "extends", fallback="").removeprefix("env:")
     return environment if environment in known else ""
+
+
+def release_of(name: str) -> str:
+    """The environment that builds a board's image for products; raises DeviceError without one."""
+    parser, _ = _parsed(firmware_dir())
+    for section in parser.sections():
+        extends = parser.get(section, "extends", fallback="")
+        if extends == f"env:{name}" and _RELEASE in parser.get(section, "build_flags", fallback=""):
+            return section.removeprefix("env:")
+    raise DeviceError(
+        f"There is no release build for the board {name}.",
+        f"Add an environment that extends env:{name} with {_RELEASE} to firmware/platformio.ini.",
+    )
 
 
 def _parsed(firmware: Path) -> tuple[configparser.ConfigParser, list[Path]]:

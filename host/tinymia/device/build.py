@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinymia.device.checkout import DEFAULT_ENV, firmware_dir, mirror, project, workspace
+from tinymia.device.chosen import CACHE_HINT, FOLDER, Chosen
 from tinymia.device.elf import ImageInfo, image_info
 from tinymia.device.process import run_to_end, tell
 from tinymia.device.registry import provide
@@ -48,6 +49,7 @@ class BuildResult(ImageInfo):
 def build(
     env: str = DEFAULT_ENV,
     *,
+    chosen: Chosen | None = None,
     verbose: bool = False,
     firmware: Path | None = None,
     seconds: float = 300.0,
@@ -56,6 +58,7 @@ def build(
 
     Args:
         env: environment of ``platformio.ini``.
+        chosen: what it is built with; None: everything. Each choice has a folder of its own.
         verbose: print PlatformIO's output as it comes.
         firmware: another copy of the PlatformIO project.
         seconds: time limit, waiting for another build included.
@@ -72,10 +75,16 @@ def build(
             raise DeviceError("g++ is not installed.", "Install it: `apt-get install g++`.")
     elif shutil.which("arm-none-eabi-g++") is None:
         raise DeviceError("The Cortex-M compiler arm-none-eabi-g++ is missing.", COMPILER_HINT)
-    code, output = run_pio(["run", "-e", env], folder, seconds=seconds, verbose=verbose)
+    extra_env, where = {}, workspace(folder)
+    if chosen is not None:
+        where = chosen.write(where.absolute())
+        extra_env = {FOLDER: str(where), "PLATFORMIO_BUILD_DIR": str(where / "build")}
+    code, output = run_pio(
+        ["run", "-e", env], folder, seconds=seconds, verbose=verbose, extra_env=extra_env
+    )
     if code != 0:
         raise DeviceError(*_explain(env, output))
-    elf = workspace(folder) / "build" / env / ("program" if native else "firmware.elf")
+    elf = where / "build" / env / ("program" if native else "firmware.elf")
     return BuildResult(**vars(image_info(elf)), elf=elf, env=env)
 
 
@@ -168,7 +177,7 @@ def _locked(path: Path, deadline: float) -> Iterator[None]:
     except OSError as error:
         raise DeviceError(
             f"The firmware cannot be built in {path.parent}: {error.strerror}.",
-            "Name a folder that you may write to in the environment variable TINYMIA_CACHE.",
+            CACHE_HINT,
         ) from error
     with handle:
         while True:

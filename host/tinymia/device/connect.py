@@ -24,6 +24,7 @@ from tinymia.errors import DeviceError
 
 if TYPE_CHECKING:
     from tinymia.device.build import BuildResult
+    from tinymia.device.chosen import Chosen
 
 DEFAULT_TARGET = "qemu:netduinoplus2"
 _HEADER = 32  # bytes of a bundle before those that its checksum is of
@@ -150,6 +151,8 @@ def image_for(
     *,
     target: str = DEFAULT_TARGET,
     env: str = "",
+    chosen: Chosen | None = None,
+    verbose: bool = False,
 ) -> Image:
     """Build the firmware if need be and bake a bundle into it.
 
@@ -159,6 +162,8 @@ def image_for(
         out: where the image goes; default: a folder that PlatformIO does not wipe.
         target: where the image will run.
         env: environment of ``platformio.ini``, where the target does not name it.
+        chosen: what the firmware is built with; None: everything.
+        verbose: print the compiler's output.
 
     Raises:
         DeviceError: compiler missing, code does not compile, bundle too large.
@@ -166,7 +171,7 @@ def image_for(
     from tinymia.device.bake import bake
     from tinymia.device.build import build
 
-    built = build(env or environment(target))
+    built = build(env or environment(target), chosen=chosen, verbose=verbose)
     where = out or images_dir() / f"{built.build_id[:12]}-{bundle_id}.elf"
     return Image(bake(built.elf, bundle, where), built)
 

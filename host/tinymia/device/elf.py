@@ -91,6 +91,23 @@ def symbols(path: Path) -> dict[str, int]:
         return {s.name: int(s["st_value"]) for s in table.iter_symbols() if s.name}
 
 
+def function_range(path: Path, name: str) -> tuple[int, int]:
+    """Addresses of a function: its first byte, and the first one behind it.
+
+    Raises:
+        DeviceError: the image has no such function.
+    """
+    from elftools.elf.sections import SymbolTableSection
+
+    with _opened(path) as elf:
+        table = elf.get_section_by_name(".symtab")
+        found = table.get_symbol_by_name(name) if isinstance(table, SymbolTableSection) else None
+        if not found:
+            raise DeviceError(f"{path} is no image of this firmware: it has no function {name}.")
+        first = int(found[0]["st_value"]) & ~1
+        return first, first + int(found[0]["st_size"])
+
+
 def section_bytes(path: Path, name: str) -> bytes:
     """Contents of one section."""
     with _opened(path) as elf:
@@ -117,6 +134,12 @@ def loaded(path: Path) -> list[tuple[int, bytes]]:
     if not pieces:
         raise DeviceError(f"{path} is no image of this firmware: it loads nothing.")
     return pieces
+
+
+def flash_range(path: Path) -> tuple[int, int]:
+    """Addresses that an image takes in the flash: the first, and the first one behind it."""
+    pieces = loaded(path)
+    return min(at for at, _ in pieces), max(at + len(data) for at, data in pieces)
 
 
 def image_info(path: Path) -> ImageInfo:

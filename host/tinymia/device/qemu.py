@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +83,9 @@ class QemuTarget(ServerTarget):
                 "Install it: `apt-get install qemu-system-arm` (as root or with sudo).",
             )
 
-    def __init__(self, spec: str, elf: Path) -> None:
+    def __init__(self, spec: str, elf: Path, more: Sequence[str] = ()) -> None:
         self.check(spec)
+        self._more = more  # for QEMU's command line
         name = spec.partition(":")[2]
         machine = machine_called(name)
         assert machine is not None
@@ -99,5 +101,5 @@ class QemuTarget(ServerTarget):
             *("-icount", "shift=0", "-chardev", uart),
             *("-serial", "null") * self._line,
             *("-serial", "chardev:uart"),
-            *("-kernel", str(self.elf)),
+            *("-kernel", str(self.elf), *self._more),
         ], {}

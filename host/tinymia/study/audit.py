@@ -25,6 +25,7 @@ from tinymia.study.confirm import confirmation, jobs_to_confirm, shortened
 from tinymia.study.controls import Controlling
 from tinymia.study.devices import Device, load_device
 from tinymia.study.executors import Executor, Processes
+from tinymia.study.fitting import fitting
 from tinymia.study.fleet import Fleet
 from tinymia.study.lab import public_of
 from tinymia.study.lanes import Lanes, train_devices
@@ -121,6 +122,7 @@ class _Study:
     classifiers: dict[tuple[str, int], int]
     people: list[Person] = field(default_factory=list)
     measured: costs.Measured | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def settings(self) -> StudySettings:
@@ -289,6 +291,11 @@ def _open_boards(study: _Study) -> None:
     if study.fleet is not None:
         study.say("Building the firmware")
         with study.fleet.first(1 + settings.seed) as c:
+            study.runs, study.left_out = fitting(
+                c.board, study.bundle, study.runs, settings.members
+            )
+            for text in study.left_out:
+                study.say(f"note: {text}")
             if audit.board_only:
                 slots = min(MAX_SLOTS, recipe.capacity(c.board, study.bundle, study.runs))
             study.people = _planned(study, slots)
@@ -497,7 +504,7 @@ def _context(
         audited_people=tuple(study.names),
         settings=describe.shown(settings),
         split=describe.split(settings, study.people),
-        notes=describe.notes(study.bundle, study.dataset, study.people),
+        notes=(*describe.notes(study.bundle, study.dataset, study.people), *study.left_out),
         versions=describe.versions(),
         device=_device(study),
         costs=describe.run_costs(study.runs, devices, study.measured),

@@ -16,7 +16,7 @@ from tinymia.device.client import Board, BoardRefusedError
 from tinymia.export import depth
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
-from tinymia.wire.protocol import MAX_PAYLOAD
+from tinymia.wire.protocol import MAX_PAYLOAD, Status
 from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
 BATCHES = (1, 8)
@@ -36,6 +36,12 @@ _OPTIONS: tuple[tuple[str, str, TrainSettings], ...] = (
     ("L2", _HEAD, replace(_BASE, l2=0.01)),
     ("dropout", _HEAD, replace(_BASE, dropout=0.25)),
     ("mixup", _HEAD, replace(_BASE, mixup=0.4)),
+    ("confidence penalty", _HEAD, replace(_BASE, confidence_penalty=0.3)),
+    ("focal loss", _HEAD, replace(_BASE, focal_loss=2.0)),
+    ("RelaxLoss", _HEAD, replace(_BASE, relax_loss=0.3)),
+    ("pull to the base network", _HEAD, replace(_BASE, base_pull=0.1)),
+    ("rounding to 8 bits", _HEAD, replace(_BASE, weight_bits=8)),
+    ("pruning", _HEAD, replace(_BASE, prune=0.5)),
     ("early stopping", _HEAD, replace(_BASE, holdout=20, patience=5)),
     ("DP-SGD", _HEAD, replace(_BASE, clip_norm=1.0, noise_multiplier=1.0, expected_members=80)),
     (
@@ -93,9 +99,11 @@ def option_costs(
             board.layout(first, augments)
             room = min(len(windows), board.info(fresh=True).store_capacity)
             recipe.store(board, recipe.Layout(first, augments), windows[:room], labels[:room])
-        except BoardRefusedError:  # training from there does not fit the board at all
+        except BoardRefusedError as error:  # training from there does not fit the board at all
             for name, _, _ in group:
-                out.append(OptionCost(name, {}, None, None))
+                # An image that was built without it has no cost to tell.
+                if error.status != Status.TRAINING_LEFT_OUT:
+                    out.append(OptionCost(name, {}, None, None))
                 advance(1)
             continue
         members = np.ones(room, np.bool_)

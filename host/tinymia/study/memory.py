@@ -113,7 +113,8 @@ def model_arena(bundle: bytes) -> int:
 
 _REASONS = {
     Status.MODEL_UNSUPPORTED_OP: "the firmware does not have it, or not in this variant",
-    Status.MODEL_UNSUPPORTED_TYPE: "not int8, or quantised as the firmware does not have it",
+    Status.MODEL_UNSUPPORTED_TYPE: "not int8, or of a type or quantisation that the firmware does"
+    " not have",
     Status.MODEL_UNSUPPORTED_SHAPE: "of a shape that the firmware does not have",
     Status.MODEL_MALFORMED: "wrong in the file",
 }
@@ -132,6 +133,16 @@ class Refused:
     operator: int | None
     tensor: int | None
     error: BoardRefusedError
+
+    @classmethod
+    def of(cls, error: BoardRefusedError, graph: Graph) -> Refused:
+        """What an error says of the operators and tensors of a graph."""
+        named = error.status in _REASONS
+        operator = error.a if named and error.a < len(graph.operators) else None
+        tensor = error.b if named and error.b < len(graph.tensors) else None
+        if error.status == Status.MODEL_UNSUPPORTED_OP:
+            tensor = None  # there it is the operator's code
+        return cls(operator, tensor, error)
 
     def words(self, operator: OperatorInfo | None, tensor: TensorInfo | None, graph: Graph) -> str:
         """Where and why, in a sentence.
@@ -157,12 +168,7 @@ def refused(tflite: bytes, graph: Graph) -> Refused | None:
     try:
         least_arena(bare(tflite))
     except BoardRefusedError as error:
-        named = error.status in _REASONS
-        operator = error.a if named and error.a < len(graph.operators) else None
-        tensor = error.b if named and error.b < len(graph.tensors) else None
-        if error.status == Status.MODEL_UNSUPPORTED_OP:
-            tensor = None  # there it is the operator's code
-        return Refused(operator, tensor, error)
+        return Refused.of(error, graph)
     return None
 
 

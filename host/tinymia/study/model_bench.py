@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from tinymia.device import model_bench
 from tinymia.device.connect import DEFAULT_TARGET, connect, supply
+from tinymia.device.cycles.estimate import Estimate
+from tinymia.device.cycles.watch import watched
 from tinymia.export.bundle import Bundle
 from tinymia.export.convert import run_int8
 from tinymia.export.graph import read_graph
@@ -59,6 +61,7 @@ class NetworkCost:
         instructions: of an inference, exact.
         arena: bytes of RAM of the model.
         same: whether the answers are those of TensorFlow's reference kernels; None: not compared.
+        cycles: estimated; None: not asked for.
     """
 
     name: str
@@ -67,6 +70,7 @@ class NetworkCost:
     instructions: int
     arena: int
     same: bool | None
+    cycles: Estimate | None = None
 
 
 def network_costs(
@@ -74,6 +78,7 @@ def network_costs(
     bundle: Bundle,
     windows: NDArray[np.int8],
     advance: Callable[[int], None] = lambda _: None,
+    wait_states: int | None = None,
 ) -> list[NetworkCost]:
     """The networks of MLPerf Tiny, with weights of no meaning, and a bundle's.
 
@@ -82,15 +87,16 @@ def network_costs(
         bundle: whose whole inference is measured on the default board, its float head included.
         windows: (n, ...) int8, for the bundle.
         advance: told of each finished one.
+        wait_states: of the flash, for an estimate of cycles; None: none is wanted.
 
     Raises:
         ModelError: TensorFlow is missing, or the folder cannot be written.
-        DeviceError: a firmware does not build or QEMU is missing.
+        DeviceError: a firmware does not build or QEMU is missing; cycles cannot be estimated.
     """
     costs = []
     for network in mlperf_tiny.NETWORKS:
         model = mlperf_tiny.tflite(network, folder)
-        found = model_bench.measure(model, _SEEDS)
+        found = model_bench.measure(model, _SEEDS, wait_states=wait_states)
         size = int(np.prod(network.shape))
         asked = np.stack([model_bench.inputs(seed, size) for seed in _SEEDS])
         same = bool((run_int8(model, asked) == found.outputs).all())
@@ -102,6 +108,7 @@ def network_costs(
                 found.instructions,
                 found.arena,
                 same,
+                found.cycles,
             )
         )
         advance(1)
@@ -111,8 +118,16 @@ def network_costs(
         board.require_bundle()
         taken = round(statistics.mean(board.ask(w[None])[1] for w in windows[:_WINDOWS]))
         arena = board.info(fresh=True).model_arena
+    cycles = None
+    if wait_states is not None and isinstance(load, Path):
+        with watched(DEFAULT_TARGET, load, wait_states) as (board, watch):
+            for w in windows[:2]:  # the first one warms the flash's caches
+                watch.forget()
+                cycles = watch.of(board.ask(w[None])[1])
     name = str(bundle.meta.get("name", "the bundle"))
     head = bundle.tail.weights.size if bundle.tail is not None else 0
-    costs.append(NetworkCost(name, name, read_graph(bundle.model).macs + head, taken, arena, None))
+    costs.append(
+        NetworkCost(name, name, read_graph(bundle.model).macs + head, taken, arena, None, cycles)
+    )
     advance(1)
     return costs

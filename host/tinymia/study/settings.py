@@ -208,7 +208,8 @@ class StudySettings:
         settings = self.training.settings(
             seed=0, epochs=self.epochs[-1], depth=depth, parameters=resolve(bundle, depth)[1]
         )
-        plan = planned(settings, defences, self.size)
+        size = replace(self.size, classes=len(bundle.labels))
+        plan = planned(settings, defences, size)
         policy = OutputPolicy(plan.policy.name.lower())
         own = AnswerSettings(policy, plan.levels or self.levels, plan.guard)
         answer = own.under(self.answers[0])

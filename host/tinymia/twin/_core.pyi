@@ -21,6 +21,7 @@ def embed(
     windows: NDArray[np.int8],
     out: NDArray[np.int8],
 ) -> None: ...
+def load_model(model: bytes) -> dict[str, int]: ...
 
 spare_windows: int
 

@@ -75,7 +75,8 @@ def group_devices(
         order: (devices,) numbers of devices.
         starts: (groups + 1,) where a group begins in it.
     """
-    switches = [settings[name] > 0 for name in ("dropout", "mixup", "patience", "clip_norm")]
+    names = ("dropout", "mixup", "patience", "relax_loss", "clip_norm")
+    switches = [settings[name] > 0 for name in names]
     noise = settings["noise_multiplier"] > 0
     # The last key counts most; what is trained is the same in all lanes.
     keys = (members, settings["batch"], *switches, settings["optimizer"], noise, augments(settings))

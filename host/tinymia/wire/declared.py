@@ -49,6 +49,13 @@ class TrainSettings:
         l2: adds l2 * w to the mean gradient of each weight (not of biases).
         dropout: share of the last layer's inputs that is dropped.
         mixup: alpha of Beta(alpha, alpha).
+        confidence_penalty: times the entropy of an example's probabilities, which is taken from its loss.
+        focal_loss: gamma of focal loss: an example's loss times (1 - probability of its class)^gamma.
+        relax_loss: alpha of RelaxLoss: a mini-batch with less mean loss is ascended in epochs 0, 2, ... and flattened in the others.
+        base_pull: adds base_pull * (w - w of the base network) to the mean gradient of each parameter.
+        weight_bits: weights of each trained layer are rounded to that many bits.
+        prune: share of each trained layer's weights, the smallest ones, that is set to 0 and stays there.
+        compress_after: epochs behind which weights are rounded and pruned, then behind each further one; 0: behind each.
         holdout: per cent of the members that are held out for early stopping.
         patience: epochs without a better held-out loss before training stops.
         jitter: augmentation: noise on each value, in deviations of the normalised signal.
@@ -73,6 +80,13 @@ class TrainSettings:
     l2: float = 0.0
     dropout: float = 0.0
     mixup: float = 0.0
+    confidence_penalty: float = 0.0
+    focal_loss: float = 0.0
+    relax_loss: float = 0.0
+    base_pull: float = 0.0
+    weight_bits: int = 0
+    prune: float = 0.0
+    compress_after: int = 0
     holdout: int = 0
     patience: int = 0
     jitter: float = 0.0
@@ -104,7 +118,7 @@ class Setting:
         choices: its values by name, where they have names.
         only_with: it is on exactly when that one is.
         needs: it is on only when that one is.
-        not_with: it is off when that one is on.
+        not_with: it is off when one of these is on.
     """
 
     name: str
@@ -117,7 +131,7 @@ class Setting:
     choices: type[IntEnum] | None = None
     only_with: str = ""
     needs: str = ""
-    not_with: str = ""
+    not_with: tuple[str, ...] = ()
 
     @property
     def help(self) -> str:
@@ -239,7 +253,67 @@ SETTINGS = (
         least=1e-06,
         most=8.0,
         off=True,
-        not_with="noise_multiplier",
+        not_with=('noise_multiplier',),
+    ),
+    Setting(
+        name="confidence_penalty",
+        kind="f32",
+        doc="times the entropy of an example's probabilities, which is taken from its loss",
+        least=1e-06,
+        most=10.0,
+        off=True,
+    ),
+    Setting(
+        name="focal_loss",
+        kind="f32",
+        doc="gamma of focal loss: an example's loss times (1 - probability of its class)^gamma",
+        least=1.0,
+        most=8.0,
+        off=True,
+        not_with=('label_smoothing', 'confidence_penalty', 'mixup'),
+    ),
+    Setting(
+        name="relax_loss",
+        kind="f32",
+        doc='alpha of RelaxLoss: a mini-batch with less mean loss is ascended in epochs 0, 2, ... and flattened in the others',
+        least=1e-06,
+        most=10.0,
+        off=True,
+        not_with=('label_smoothing', 'confidence_penalty', 'focal_loss', 'mixup', 'noise_multiplier'),
+    ),
+    Setting(
+        name="base_pull",
+        kind="f32",
+        doc='adds base_pull * (w - w of the base network) to the mean gradient of each parameter',
+        least=1e-06,
+        most=1.0,
+        off=True,
+    ),
+    Setting(
+        name="weight_bits",
+        kind="u8",
+        doc='weights of each trained layer are rounded to that many bits',
+        least=2,
+        most=8,
+        off=True,
+        not_with=('patience',),
+    ),
+    Setting(
+        name="prune",
+        kind="f32",
+        doc="share of each trained layer's weights, the smallest ones, that is set to 0 and stays there",
+        least=0.01,
+        most=0.99,
+        off=True,
+        not_with=('patience',),
+    ),
+    Setting(
+        name="compress_after",
+        kind="u16",
+        doc='epochs behind which weights are rounded and pruned, then behind each further one; 0: behind each',
+        least=1,
+        most=65535,
+        off=True,
     ),
     Setting(
         name="holdout",
@@ -249,7 +323,7 @@ SETTINGS = (
         most=50,
         off=True,
         only_with="patience",
-        not_with="noise_multiplier",
+        not_with=('noise_multiplier',),
     ),
     Setting(
         name="patience",

@@ -68,6 +68,7 @@ class Status(IntEnum):
     BUDGET_NEEDED = 24
     POLICY_FORBIDDEN = 25
     BAD_PART = 26
+    TRAINING_LEFT_OUT = 27
     BUNDLE_TRUNCATED = 16
     BUNDLE_VERSION = 17
     BUNDLE_CHECKSUM = 18
@@ -80,6 +81,7 @@ class Status(IntEnum):
     MODEL_UNSUPPORTED_SHAPE = 36
     ARENA_TOO_SMALL = 37
     MODEL_ENDS = 38
+    MODEL_OP_LEFT_OUT = 40
     MODEL_BIAS_SCALE = 39
     BAD_GUARD = 48
     NO_CLASSIFIER = 49
@@ -94,7 +96,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BAD_SLOT: ('slot {a} is outside what the sample store holds ({b})', "Store the windows first; `tinymia info` shows the store's capacity."),
     Status.BAD_LABEL: ("label {a} is not one of the model's {b} classes", ''),
     Status.BAD_WINDOW: ('a window of {a} bytes was sent, the model takes {b}', ''),
-    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 holdout, 16 patience, 17 jitter, 18 scaling, 19 rotation, 20 shift, 21 noise_multiplier, 22 expected_members.'),
+    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 confidence_penalty, 16 focal_loss, 17 relax_loss, 18 base_pull, 19 weight_bits, 20 prune, 21 compress_after, 22 holdout, 23 patience, 24 jitter, 25 scaling, 26 rotation, 27 shift, 28 noise_multiplier, 29 expected_members.'),
     Status.STEP_MISMATCH: ('training was asked to go on at epoch {a}, the board stands at {b}', 'Ask the board for its state and go on from there, or begin again.'),
     Status.NO_MEMBERS: ('no stored window is selected for training', ''),
     Status.BAD_POLICY: ('there is no output policy {a} with {b} levels', 'Rounding needs at least one level; the top classes are 1 to all.'),
@@ -109,6 +111,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BUDGET_NEEDED: ('a release build trains under a privacy budget only, and the bundle has none', 'Provision one: `tinymia export --budget-epsilon EPSILON --bundle FILE`.'),
     Status.POLICY_FORBIDDEN: ("a release build answers under the bundle's output policy only: number {a}, with {b} levels", '`tinymia info` names it; `tinymia export --answers POLICY` writes another into a bundle.'),
     Status.BAD_PART: ('a part of a window was sent for byte {a}, byte {b} comes next', 'Send the parts of a window one behind the other, with no other request between them.'),
+    Status.TRAINING_LEFT_OUT: ('this image was built without what trains layers from number {a} of {b} on', 'Build one that can: `tinymia build` with a larger --only (head, last:K, all), or without it.'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
     Status.BUNDLE_VERSION: ('the bundle on the board has format version {a}, the firmware reads {b}', 'Export it again with this version of tinymia.'),
     Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),
@@ -121,6 +124,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.MODEL_UNSUPPORTED_SHAPE: ('operator {a} of the model has a tensor, number {b}, of a shape that the firmware does not have (65535: none)', ''),
     Status.ARENA_TOO_SMALL: ('the bundle needs {a} bytes of arena, the board has {b}', 'Use a smaller model or a board with more RAM.'),
     Status.MODEL_ENDS: ('the model has {a} inputs and {b} outputs, the firmware takes one of each', 'Convert a model with one input and one output.'),
+    Status.MODEL_OP_LEFT_OUT: ('operator {a} of the model is number {b} of the .tflite schema, which this image was built without', 'It was built for another bundle alone: build one for this bundle, or `tinymia build` without --only.'),
     Status.MODEL_BIAS_SCALE: ('operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights', 'Convert it again: the file contradicts itself.'),
     Status.BAD_GUARD: ('answer setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of GUARD: 1 temperature, 2 noise_law, 3 noise, 4 noise_bound, 5 answers, 6 classifier, 7 distortion, 8 swap.'),
     Status.NO_CLASSIFIER: ('answers are to be guarded by classifier {a}, the bundle has {b}', 'MemGuard needs a classifier of members in the bundle: `tinymia audit --defence memguard` trains one, `tinymia export --guard memguard` writes it.'),
@@ -494,6 +498,13 @@ class BeginRequest:
     l2: float
     dropout: float
     mixup: float
+    confidence_penalty: float
+    focal_loss: float
+    relax_loss: float
+    base_pull: float
+    weight_bits: int
+    prune: float
+    compress_after: int
     holdout: int
     patience: int
     jitter: float
@@ -503,11 +514,11 @@ class BeginRequest:
     noise_multiplier: float
     expected_members: int
     TYPE: ClassVar[int] = Type.BEGIN
-    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffBHfffHfH")
+    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffffffBfHBHfffHfH")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.holdout, self.patience, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members)
+        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.confidence_penalty, self.focal_loss, self.relax_loss, self.base_pull, self.weight_bits, self.prune, self.compress_after, self.holdout, self.patience, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members)
         return fixed
 
     @classmethod

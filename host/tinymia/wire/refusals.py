@@ -230,12 +230,13 @@ def operator_name(number: int) -> str:
 def explain(status: int, a: int, b: int) -> tuple[str, str]:
     """What happened, and what to do about it (may be empty), of a refusal with its two numbers."""
     text, hint = protocol.STATUS_TEXT.get(status, (f"unknown error code {status}", ""))
-    if status == protocol.Status.MODEL_UNSUPPORTED_OP and a != _NOWHERE:
-        return (
-            f"operator {a} of the model, {operator_name(b)}, is one that the firmware does not "
-            "have, or not in this variant",
-            hint,
-        )
+    missing = {
+        protocol.Status.MODEL_UNSUPPORTED_OP: "the firmware does not have, or not in this variant",
+        protocol.Status.MODEL_OP_LEFT_OUT: "this image was built without",
+    }
+    if status in missing and a != _NOWHERE:
+        what = missing[protocol.Status(status)]
+        return f"operator {a} of the model, {operator_name(b)}, is one that {what}", hint
     if a == _NOWHERE:  # it is about the model as a whole
         text = text.replace("operator {a} of the model has", "the model has")
         text = text.replace("operator {a}, ", "")

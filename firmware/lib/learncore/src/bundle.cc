@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cold.h"
 #include "crc32.h"
 
 namespace tinymia {
@@ -29,25 +30,26 @@ constexpr uint32_t kMaxLayers = 64;
 constexpr uint32_t kLayersHeaderBytes = 16;
 
 // Whether output position `last` of a dimension still reads some of its input, and the first, too.
-bool WindowsTouch(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride, uint32_t pad) {
+TINYMIA_AT_LOAD bool WindowsTouch(uint32_t in, uint32_t out, uint32_t kernel, uint32_t stride,
+                                  uint32_t pad) {
   if (in == 0 || out == 0 || kernel == 0 || stride == 0 || pad >= kernel) return false;
   const uint64_t last = static_cast<uint64_t>(out - 1) * stride;
   return last < static_cast<uint64_t>(in) + pad;
 }
 
-bool CheckSpatial(const Layer& l) {
+TINYMIA_AT_LOAD bool CheckSpatial(const Layer& l) {
   return WindowsTouch(l.in_h, l.out_h, l.kernel_h, l.stride_h, l.pad_top) &&
          WindowsTouch(l.in_w, l.out_w, l.kernel_w, l.stride_w, l.pad_left);
 }
 
-uint64_t Product(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+TINYMIA_AT_LOAD uint64_t Product(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
   return static_cast<uint64_t>(a) * b > UINT32_MAX       ? UINT64_MAX
          : static_cast<uint64_t>(a) * b * c > UINT32_MAX ? UINT64_MAX
                                                          : static_cast<uint64_t>(a) * b * c * d;
 }
 
 // The kind's own rules, and how many weights it has.
-bool CheckKind(const Layer& l, uint64_t* weights) {
+TINYMIA_AT_LOAD bool CheckKind(const Layer& l, uint64_t* weights) {
   *weights = 0;
   const bool same_size = l.in_h == l.out_h && l.in_w == l.out_w && l.in_c == l.out_c;
   switch (l.kind) {
@@ -74,7 +76,7 @@ uint32_t OutputsOf(const Layer* layers, uint32_t number) {
   return number == 0 ? layers[0].inputs() : layers[number - 1].outputs();
 }
 
-bool CheckLayer(const Layer* layers, uint32_t i, uint32_t parameters) {
+TINYMIA_AT_LOAD bool CheckLayer(const Layer* layers, uint32_t i, uint32_t parameters) {
   const Layer& l = layers[i];
   constexpr uint32_t kMaxValues = 1u << 24;
   if (l.activation > Activation::kRelu6 || l.reserved != 0 || l.reserved2 != 0) return false;
@@ -93,7 +95,7 @@ bool CheckLayer(const Layer* layers, uint32_t i, uint32_t parameters) {
 }
 
 // Whether one tensor, the layer's input, is all that layers from `first` on read of what is before.
-bool CanCut(const Layer* layers, uint32_t count, uint32_t first) {
+TINYMIA_AT_LOAD bool CanCut(const Layer* layers, uint32_t count, uint32_t first) {
   const uint8_t input = layers[first].input;
   for (uint32_t i = first; i < count; ++i) {
     const Layer& l = layers[i];
@@ -103,7 +105,7 @@ bool CanCut(const Layer* layers, uint32_t count, uint32_t first) {
   return true;
 }
 
-bool ParseLayers(const uint8_t* data, uint32_t size, BundleView* view) {
+TINYMIA_AT_LOAD bool ParseLayers(const uint8_t* data, uint32_t size, BundleView* view) {
   if (size < kLayersHeaderBytes || view->graph.count != 0) return false;
   const uint32_t count = U32(data);
   const uint32_t parameters = U32(data + 4);
@@ -135,7 +137,7 @@ bool ParseLayers(const uint8_t* data, uint32_t size, BundleView* view) {
   return true;
 }
 
-bool ParseBudget(const uint8_t* data, uint32_t size, BundleView* view) {
+TINYMIA_AT_LOAD bool ParseBudget(const uint8_t* data, uint32_t size, BundleView* view) {
   if (size != sizeof(Budget) || view->budget != nullptr) return false;
   const auto* budget = reinterpret_cast<const Budget*>(data);
   // Written so that NaN fails.
@@ -145,7 +147,7 @@ bool ParseBudget(const uint8_t* data, uint32_t size, BundleView* view) {
   return true;
 }
 
-bool ParseAnswers(const uint8_t* data, uint32_t size, BundleView* view) {
+TINYMIA_AT_LOAD bool ParseAnswers(const uint8_t* data, uint32_t size, BundleView* view) {
   AnswerRule rule;
   if (size != sizeof rule) return false;
   memcpy(&rule, data, sizeof rule);
@@ -174,7 +176,7 @@ bool Agree(const BundleView& view) {
 
 }  // namespace
 
-Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
+TINYMIA_AT_LOAD Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
   *view = BundleView();
   if (room < kHeaderBytes || memcmp(data, "TMIABNDL", 8) != 0) return {Status::kNoBundle, 0, 0};
   if (U16(data + 8) != kVersion) return {Status::kBundleVersion, U16(data + 8), kVersion};

@@ -31,6 +31,7 @@ class TflmEngine {
   uint32_t output_count() const { return parts_.output_count(); }
   const TensorInfo& input_info() const { return parts_.input_info(); }
   const TensorInfo& output_info() const { return parts_.output_info(); }
+  uint32_t odd_end() const { return parts_.odd_end(); }
   int8_t* input() { return input_; }
   const int8_t* output() const { return output_; }
   void Invoke();

@@ -17,7 +17,8 @@ Interpreter::TensorInfo Describe(const Tensor& tensor) {
 
 }  // namespace
 
-Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool /*cuts*/) {
+TINYMIA_AT_LOAD Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena,
+                                         bool /*cuts*/) {
   *this = Interpreter();
   LoadedGraph graph;
   Loader loader(data, size, arena);
@@ -33,6 +34,7 @@ Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool 
   input_count_ = graph.input_count;
   output_count_ = graph.output_count;
   ends_ = graph.ends;
+  odd_end_ = graph.odd_end;
   input_info_ = Describe(graph.input_tensor);
   output_info_ = Describe(graph.output_tensor);
   return status;
@@ -64,7 +66,7 @@ void Interpreter::RunNodes(uint32_t count) {
   }
 }
 
-Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
+TINYMIA_AT_LOAD Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
   if (operators == kAll) {
     *cut = {node_count_, output_, output_info_};
     return Status::kOk;
@@ -83,12 +85,14 @@ Status Interpreter::FindCut(uint32_t operators, Cut* cut) const {
     if (status != Status::kOk) return status;
     const int32_t output = model.Int32At(op.outputs, 0);
     const bool folded = model.Folded(i, op);
-    const bool is_node = !folded && KernelAt(FindKernel(op.code))->eval != nullptr;
+    const Takes takes = model.Wide(op) ? Takes::kInt16 : Takes::kInt8;
+    const bool is_node = !folded && KernelAt(FindKernel(op.code, takes))->eval != nullptr;
     if (i + 1 == operators) {
       Tensor tensor;
       status = model.ReadTensor(output, &tensor);
       if (status != Status::kOk) return status;
       if (tensor.type != TensorType::kInt8) return Status::kModelUnsupportedType;
+      if (tensor.rank > 4) return Status::kModelUnsupportedShape;
       cut->info = Describe(tensor);
       sought = output;
     }

@@ -31,6 +31,8 @@ class Interpreter {
 
   const TensorInfo& input_info() const { return input_info_; }
   const TensorInfo& output_info() const { return output_info_; }
+  // The tensor of the first end that is not int8 but int16 or int32, or kNowhere.
+  uint32_t odd_end() const { return odd_end_; }
 
   // Invoke may overwrite the input: write it before every Invoke.
   int8_t* input() { return input_; }
@@ -66,6 +68,7 @@ class Interpreter {
   uint32_t model_size_ = 0;
   uint32_t input_count_ = 0;
   uint32_t output_count_ = 0;
+  uint32_t odd_end_ = kNowhere;
   Ref ends_ = kNoRef;
   int8_t* input_ = nullptr;
   const int8_t* output_ = nullptr;

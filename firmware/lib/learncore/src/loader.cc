@@ -48,8 +48,14 @@ TINYMIA_AT_LOAD Status Loader::ReadEnds(LoadedGraph* graph) {
         is_input ? model_.input_tensor(i) : model_.output_tensor(i - graph->input_count);
     const Status status = model_.ReadTensor(index, tensor);
     if (status != Status::kOk) return status;
-    if (tensor->type != TensorType::kInt8) return Status::kModelUnsupportedType;
-    if (tensor->constant() || !(tensor->scale > 0)) return Status::kModelMalformed;
+    const bool known = tensor->type == TensorType::kInt8 || tensor->type == TensorType::kInt16 ||
+                       tensor->type == TensorType::kInt32;
+    if (!known) return Status::kModelUnsupportedType;
+    if (tensor->rank > 4) return Status::kModelUnsupportedShape;
+    if (tensor->type != TensorType::kInt8) graph->odd_end = static_cast<uint32_t>(index);
+    // (int32 numbers may be a shape.)
+    const bool scaled = tensor->scale > 0 || tensor->type == TensorType::kInt32;
+    if (tensor->constant() || !scaled) return Status::kModelMalformed;
   }
   return Status::kOk;
 }
@@ -68,8 +74,10 @@ TINYMIA_AT_LOAD void Loader::ListEnds(Arena* persistent, LoadedGraph* graph) {
 }
 
 TINYMIA_AT_LOAD Status Loader::PrepareOperator(uint32_t index, const Kernel& kernel,
-                                               const Operator& op, Arena* persistent, Node* node) {
-  PrepareContext context(this, index, &model_, &op, persistent, base_, node);
+                                               const Operator& op, bool wide, Arena* persistent,
+                                               Node* node) {
+  const TensorType type = wide ? TensorType::kInt16 : TensorType::kInt8;
+  PrepareContext context(this, index, &model_, &op, type, persistent, base_, node);
   Status status = kernel.prepare(&context);
   if (status != Status::kOk) return status;
   if (model_.status() != Status::kOk) return model_.status();
@@ -105,12 +113,18 @@ TINYMIA_AT_LOAD Status Loader::PrepareOperators(Arena* persistent, Node* nodes,
     at_ = i;
     code_ = op.code;
     if (model_.Folded(i, op)) continue;
-    const uint32_t found = FindKernel(op.code);
-    if (found == kNoKernel) return Status::kModelUnsupportedOp;
+    const bool wide = model_.Wide(op);
+    const Takes takes = wide ? Takes::kInt16 : Takes::kInt8;
+    const uint32_t found = FindKernel(op.code, takes);
+    if (found == kNoKernel) {
+      if (LeftOut(op.code, takes)) return Status::kModelOpLeftOut;
+      return FindKernel(op.code, Takes::kBoth) == kNoKernel ? Status::kModelUnsupportedOp
+                                                            : Status::kModelUnsupportedType;
+    }
     Node node;
     node.kernel = static_cast<uint16_t>(found);
     const Kernel& kernel = *KernelAt(found);
-    status = PrepareOperator(i, kernel, op, persistent, &node);
+    status = PrepareOperator(i, kernel, op, wide, persistent, &node);
     if (kernel.eval == nullptr) continue;
     if (nodes != nullptr) nodes[graph->node_count] = node;
     ++graph->node_count;
@@ -141,6 +155,7 @@ TINYMIA_AT_LOAD Refusal Loader::Explain(Status status) const {
     case Status::kModelEnds:
       return {status, model_.input_count(), model_.output_count()};
     case Status::kModelUnsupportedOp:
+    case Status::kModelOpLeftOut:
       return {status, at_, static_cast<uint32_t>(code_)};
     default:
       return {status, at_, model_.last_tensor()};

@@ -23,6 +23,7 @@ struct LoadedGraph {
   Ref ends = kNoRef;  // of all inputs and then outputs, if there is more than one of each
   Tensor input_tensor;
   Tensor output_tensor;
+  uint32_t odd_end = kNowhere;  // tensor of the first end that is not int8
 };
 
 class Loader {
@@ -40,7 +41,7 @@ class Loader {
  private:
   Status ReadEnds(LoadedGraph* graph);
   Status PrepareOperators(Arena* persistent, Node* nodes, LoadedGraph* graph);
-  Status PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op,
+  Status PrepareOperator(uint32_t index, const Kernel& kernel, const Operator& op, bool wide,
                          Arena* persistent, Node* node);
   Status MarkWritten(uint32_t tensor, uint32_t index);
   void ListEnds(Arena* persistent, LoadedGraph* graph);

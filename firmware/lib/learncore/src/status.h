@@ -29,6 +29,7 @@ enum class Status : uint8_t {
   kBudgetNeeded = 24,  // a release build trains under a privacy budget only, and the bundle has none
   kPolicyForbidden = 25,  // a release build answers under the bundle's output policy only: number {a}, with {b} levels
   kBadPart = 26,  // a part of a window was sent for byte {a}, byte {b} comes next
+  kTrainingLeftOut = 27,  // this image was built without what trains layers from number {a} of {b} on
   kBundleTruncated = 16,  // the bundle on the board is truncated: it says {a} bytes, {b} are there
   kBundleVersion = 17,  // the bundle on the board has format version {a}, the firmware reads {b}
   kBundleChecksum = 18,  // the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})
@@ -41,6 +42,7 @@ enum class Status : uint8_t {
   kModelUnsupportedShape = 36,  // operator {a} of the model has a tensor, number {b}, of a shape that the firmware does not have (65535: none)
   kArenaTooSmall = 37,  // the bundle needs {a} bytes of arena, the board has {b}
   kModelEnds = 38,  // the model has {a} inputs and {b} outputs, the firmware takes one of each
+  kModelOpLeftOut = 40,  // operator {a} of the model is number {b} of the .tflite schema, which this image was built without
   kModelBiasScale = 39,  // operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights
   kBadGuard = 48,  // answer setting number {a} is out of range, by itself or beside the others
   kNoClassifier = 49,  // answers are to be guarded by classifier {a}, the bundle has {b}

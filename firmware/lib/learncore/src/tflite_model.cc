@@ -64,7 +64,9 @@ TINYMIA_AT_LOAD bool TfliteModel::SameNumbers(int32_t outer, int32_t inner) {
   if (ReadTensor(outer, &from) != Status::kOk || ReadTensor(inner, &to) != Status::kOk) {
     return false;
   }
-  if (to.type != TensorType::kInt8 || from.elements != to.elements) return false;
+  if (from.elements != to.elements) return false;
+  if (to.type == TensorType::kInt16) return from.type == TensorType::kFloat32;
+  if (to.type != TensorType::kInt8) return false;
   // (So little apart that 255 steps are the same number of steps.)
   const float apart = from.scale - to.scale;
   const bool same_scale = (apart < 0 ? -apart : apart) <= 1e-6f * to.scale;
@@ -110,6 +112,7 @@ TINYMIA_AT_LOAD bool TfliteModel::Folded(uint32_t index, const Operator& op) {
       op.code == BuiltinOp::kAssignVariable) {
     return true;
   }
+  if (op.code == BuiltinOp::kQuantize) return false;
   for (uint32_t i = 0; i < op.outputs.count; ++i) {
     const TensorType type = TypeOf(Int32At(op.outputs, i));
     if (type != TensorType::kInt32 && type != TensorType::kInt64) return false;
@@ -117,10 +120,22 @@ TINYMIA_AT_LOAD bool TfliteModel::Folded(uint32_t index, const Operator& op) {
   return buffer_.ok() && op.outputs.count > 0;
 }
 
+TINYMIA_AT_LOAD bool TfliteModel::Wide(const Operator& op) {
+  const FbVector sides[2] = {op.inputs, op.outputs};
+  for (const FbVector& side : sides) {
+    const int32_t first = side.count == 0 ? -1 : Int32At(side, 0);
+    if (first < 0) continue;
+    const TensorType type = TypeOf(first);
+    if (type == TensorType::kInt16) return true;
+    if (type == TensorType::kInt32 && op.code == BuiltinOp::kQuantize) return true;
+  }
+  return false;
+}
+
 TINYMIA_AT_LOAD Status TfliteModel::ReadShape(const FbTable& table, Tensor* tensor) {
   const FbVector shape = table.Vector(0, 4);
   if (!buffer_.ok()) return status();
-  if (shape.count > 4) return buffer_.Fail(Status::kModelUnsupportedShape);
+  if (shape.count > kMaxRank) return buffer_.Fail(Status::kModelUnsupportedShape);
   tensor->rank = static_cast<int32_t>(shape.count);
   uint64_t elements = 1;
   for (uint32_t i = 0; i < shape.count; ++i) {
@@ -151,8 +166,14 @@ TINYMIA_AT_LOAD Status TfliteModel::ReadQuantization(const FbTable& table, Tenso
   }
   if (tensor->zero_points.count > 0) {
     const int64_t zero_point = buffer_.Read<int64_t>(tensor->zero_points.pos);
-    const int32_t lowest = tensor->type == TensorType::kUint8 ? 0 : INT8_MIN;
-    if (zero_point < lowest || zero_point > lowest + UINT8_MAX) {
+    int32_t lowest = INT8_MIN;
+    int32_t range = UINT8_MAX;
+    if (tensor->type == TensorType::kUint8) lowest = 0;
+    if (tensor->type == TensorType::kInt16) {
+      lowest = INT16_MIN;
+      range = UINT16_MAX;
+    }
+    if (zero_point < lowest || zero_point > lowest + range) {
       const bool int8 = tensor->type == TensorType::kInt8;
       return buffer_.Fail(int8 ? Status::kModelMalformed : Status::kModelUnsupportedType);
     }
@@ -191,13 +212,16 @@ TINYMIA_AT_LOAD Status TfliteModel::ReadKind(const FbTable& table, Tensor* tenso
     case TensorType::kInt16:
       element_bytes = 2;
       break;
+    case TensorType::kInt64:
+      element_bytes = 8;
+      break;
     case TensorType::kInt32:
     case TensorType::kFloat32:
       break;
     default:
       return buffer_.Fail(Status::kModelUnsupportedType);
   }
-  tensor->bytes = tensor->elements * element_bytes;
+  tensor->bytes = tensor->elements * element_bytes;  // at most 2^26
   if (tensor->bytes > kMaxTensorBytes) return buffer_.Fail(Status::kModelUnsupportedShape);
   return ReadQuantization(table, tensor);
 }

@@ -3,11 +3,9 @@
 
 #include <stdint.h>
 
+#include "cold.h"
 #include "flatbuffer.h"
 #include "status.h"
-
-// What runs once, when a model is loaded: small rather than quick.
-#define TINYMIA_AT_LOAD __attribute__((cold))
 
 namespace tinymia {
 
@@ -38,6 +36,7 @@ enum class BuiltinOp : int32_t {
   kResizeBilinear = 23,
   kSoftmax = 25,
   kSpaceToDepth = 26,
+  kSvdf = 27,
   kTanh = 28,
   kPad = 34,
   kGather = 36,
@@ -57,9 +56,11 @@ enum class BuiltinOp : int32_t {
   kSlice = 65,
   kTransposeConv = 67,
   kExpandDims = 70,
+  kSum = 74,
   kReduceMax = 82,
   kPack = 83,
   kUnpack = 88,
+  kReduceMin = 89,
   kResizeNearestNeighbor = 97,
   kLeakyRelu = 98,
   kSplitV = 102,
@@ -78,6 +79,7 @@ enum class OptionsType : uint8_t {
   kConv2d = 1,
   kDepthwiseConv2d = 2,
   kPool2d = 5,
+  kSvdf = 6,
   kFullyConnected = 8,
   kSoftmax = 9,
   kConcatenation = 10,
@@ -101,8 +103,10 @@ enum class OptionsType : uint8_t {
   kVarHandle = 111,
 };
 
+constexpr int32_t kMaxRank = 5;  // few kernels take more than 4
+
 struct Tensor {
-  int32_t dims[4] = {1, 1, 1, 1};
+  int32_t dims[kMaxRank] = {1, 1, 1, 1, 1};
   int32_t rank = 0;
   TensorType type = TensorType::kFloat32;
   uint32_t elements = 0;
@@ -146,6 +150,9 @@ class TfliteModel {
   // Whether nothing is left of an operator: such an end, or arithmetic on shapes, which are all
   // known. Who needs its values as numbers refuses them, since they are no constants.
   bool Folded(uint32_t index, const Operator& op);
+  // Whether it computes on int16 values: its first operand or its first result is one. (Of
+  // QUANTIZE int32, too.)
+  bool Wide(const Operator& op);
 
   // Reads and checks one tensor: shape, type, size, the first scale and zero point, constant data.
   // Further scales are checked by who reads them: there may be many, and a tensor is read often.
@@ -164,8 +171,11 @@ class TfliteModel {
     return buffer_.Read<float>(vector.pos + 4 * index);
   }
   // Element of a constant int32 tensor.
-  int32_t Int32At(const Tensor& tensor, uint32_t index) {
-    return buffer_.Read<int32_t>(tensor.data_pos + 4 * index);
+  int32_t Int32At(const Tensor& tensor, uint32_t index) { return At<int32_t>(tensor, index); }
+  // The same of any type.
+  template <typename T>
+  T At(const Tensor& tensor, uint32_t index) {
+    return buffer_.Read<T>(tensor.data_pos + static_cast<uint32_t>(sizeof(T)) * index);
   }
   const uint8_t* data() const { return buffer_.data(); }
   uint32_t size() const { return buffer_.size(); }

@@ -388,6 +388,13 @@ struct BeginRequest {
   float l2;
   float dropout;
   float mixup;
+  float confidence_penalty;
+  float focal_loss;
+  float relax_loss;
+  float base_pull;
+  uint8_t weight_bits;
+  float prune;
+  uint16_t compress_after;
   uint8_t holdout;
   uint16_t patience;
   float jitter;
@@ -396,7 +403,7 @@ struct BeginRequest {
   uint16_t shift;
   float noise_multiplier;
   uint16_t expected_members;
-  static constexpr uint32_t kFixed = 70;
+  static constexpr uint32_t kFixed = 93;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&learning_rate, payload + 0, 4);
@@ -413,14 +420,21 @@ struct BeginRequest {
     memcpy(&l2, payload + 35, 4);
     memcpy(&dropout, payload + 39, 4);
     memcpy(&mixup, payload + 43, 4);
-    memcpy(&holdout, payload + 47, 1);
-    memcpy(&patience, payload + 48, 2);
-    memcpy(&jitter, payload + 50, 4);
-    memcpy(&scaling, payload + 54, 4);
-    memcpy(&rotation, payload + 58, 4);
-    memcpy(&shift, payload + 62, 2);
-    memcpy(&noise_multiplier, payload + 64, 4);
-    memcpy(&expected_members, payload + 68, 2);
+    memcpy(&confidence_penalty, payload + 47, 4);
+    memcpy(&focal_loss, payload + 51, 4);
+    memcpy(&relax_loss, payload + 55, 4);
+    memcpy(&base_pull, payload + 59, 4);
+    memcpy(&weight_bits, payload + 63, 1);
+    memcpy(&prune, payload + 64, 4);
+    memcpy(&compress_after, payload + 68, 2);
+    memcpy(&holdout, payload + 70, 1);
+    memcpy(&patience, payload + 71, 2);
+    memcpy(&jitter, payload + 73, 4);
+    memcpy(&scaling, payload + 77, 4);
+    memcpy(&rotation, payload + 81, 4);
+    memcpy(&shift, payload + 85, 2);
+    memcpy(&noise_multiplier, payload + 87, 4);
+    memcpy(&expected_members, payload + 91, 2);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -438,14 +452,21 @@ struct BeginRequest {
     memcpy(payload + 35, &l2, 4);
     memcpy(payload + 39, &dropout, 4);
     memcpy(payload + 43, &mixup, 4);
-    memcpy(payload + 47, &holdout, 1);
-    memcpy(payload + 48, &patience, 2);
-    memcpy(payload + 50, &jitter, 4);
-    memcpy(payload + 54, &scaling, 4);
-    memcpy(payload + 58, &rotation, 4);
-    memcpy(payload + 62, &shift, 2);
-    memcpy(payload + 64, &noise_multiplier, 4);
-    memcpy(payload + 68, &expected_members, 2);
+    memcpy(payload + 47, &confidence_penalty, 4);
+    memcpy(payload + 51, &focal_loss, 4);
+    memcpy(payload + 55, &relax_loss, 4);
+    memcpy(payload + 59, &base_pull, 4);
+    memcpy(payload + 63, &weight_bits, 1);
+    memcpy(payload + 64, &prune, 4);
+    memcpy(payload + 68, &compress_after, 2);
+    memcpy(payload + 70, &holdout, 1);
+    memcpy(payload + 71, &patience, 2);
+    memcpy(payload + 73, &jitter, 4);
+    memcpy(payload + 77, &scaling, 4);
+    memcpy(payload + 81, &rotation, 4);
+    memcpy(payload + 85, &shift, 2);
+    memcpy(payload + 87, &noise_multiplier, 4);
+    memcpy(payload + 91, &expected_members, 2);
     return kFixed;
   }
 };

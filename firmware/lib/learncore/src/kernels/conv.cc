@@ -341,7 +341,7 @@ void Eval(const EvalContext& context, const Node& node) {
 
 }  // namespace
 
-extern const Kernel kConvKernel;
-const Kernel kConvKernel = {BuiltinOp::kConv2d, Prepare, Eval};
+extern const Kernel kConv2dKernel;
+const Kernel kConv2dKernel = {BuiltinOp::kConv2d, Prepare, Eval};
 
 }  // namespace tinymia

@@ -508,7 +508,7 @@ void Eval(const EvalContext& context, const Node& node) {
 
 }  // namespace
 
-extern const Kernel kDepthwiseConvKernel;
-const Kernel kDepthwiseConvKernel = {BuiltinOp::kDepthwiseConv2d, Prepare, Eval};
+extern const Kernel kDepthwiseConv2dKernel;
+const Kernel kDepthwiseConv2dKernel = {BuiltinOp::kDepthwiseConv2d, Prepare, Eval};
 
 }  // namespace tinymia

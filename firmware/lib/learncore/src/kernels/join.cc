@@ -15,7 +15,9 @@ bool Axis(int32_t axis, int32_t rank, int32_t* result) {
   return *result >= 0 && *result < rank;
 }
 
-// Bytes from dimension `first` to before `last`.
+uint32_t ElementBytes(const Tensor& tensor) { return tensor.bytes / tensor.elements; }
+
+// Elements from dimension `first` to before `last`.
 uint32_t Product(const Tensor& tensor, int32_t first, int32_t last) {
   uint32_t product = 1;
   for (int32_t i = first; i < last; ++i) product *= static_cast<uint32_t>(tensor.dims[i]);
@@ -41,7 +43,8 @@ class Join {
     }
     const uint32_t length = stacked ? 1 : static_cast<uint32_t>(part.dims[axis_]);
     filled_ += length;
-    if (runs_ != nullptr) runs_[i] = length * Product(whole_, axis_ + 1, whole_.rank);
+    if (runs_ != nullptr)
+      runs_[i] = length * Product(whole_, axis_ + 1, whole_.rank) * ElementBytes(whole_);
     return Status::kOk;
   }
 
@@ -169,10 +172,11 @@ extern const Kernel kPackKernel;
 extern const Kernel kSplitKernel;
 extern const Kernel kSplitVKernel;
 extern const Kernel kUnpackKernel;
-const Kernel kConcatenationKernel = {BuiltinOp::kConcatenation, PrepareConcatenation, EvalJoin};
-const Kernel kPackKernel = {BuiltinOp::kPack, PreparePack, EvalJoin};
-const Kernel kSplitKernel = {BuiltinOp::kSplit, PrepareSplit, EvalSplit};
-const Kernel kSplitVKernel = {BuiltinOp::kSplitV, PrepareSplitV, EvalSplit};
-const Kernel kUnpackKernel = {BuiltinOp::kUnpack, PrepareUnpack, EvalSplit};
+const Kernel kConcatenationKernel = {BuiltinOp::kConcatenation, PrepareConcatenation, EvalJoin,
+                                     Takes::kBoth};
+const Kernel kPackKernel = {BuiltinOp::kPack, PreparePack, EvalJoin, Takes::kBoth};
+const Kernel kSplitKernel = {BuiltinOp::kSplit, PrepareSplit, EvalSplit, Takes::kBoth};
+const Kernel kSplitVKernel = {BuiltinOp::kSplitV, PrepareSplitV, EvalSplit, Takes::kBoth};
+const Kernel kUnpackKernel = {BuiltinOp::kUnpack, PrepareUnpack, EvalSplit, Takes::kBoth};
 
 }  // namespace tinymia

@@ -64,11 +64,12 @@ struct EvalContext {
 class PrepareContext {
  public:
   PrepareContext(Loader* loader, uint32_t index, TfliteModel* model, const Operator* op,
-                 Arena* arena, const uint8_t* arena_base, Node* node)
+                 TensorType data_type, Arena* arena, const uint8_t* arena_base, Node* node)
       : loader_(loader),
         index_(index),
         model_(model),
         op_(op),
+        data_type_(data_type),
         arena_(arena),
         arena_base_(arena_base),
         node_(node) {}
@@ -83,15 +84,24 @@ class PrepareContext {
   uint32_t outputs_used() const { return outputs_used_; }
   uint32_t scratch_bytes() const { return scratch_bytes_; }
 
+  // To be called by a kernel that takes tensors of rank 5.
+  void TakeAnyRank() { most_rank_ = kMaxRank; }
+
   // Operand i; an optional one that is absent reads as false from HasInput.
   bool HasInput(uint32_t i) {
     return i < op_->inputs.count && model_->Int32At(op_->inputs, i) >= 0;
   }
   Status ReadInput(uint32_t i, Tensor* tensor);
   Status ReadOutput(Tensor* tensor, uint32_t i = 0);
-  // As above for int8 data with a positive scale, and made operand `slot` of the node.
-  Status UseInput(uint32_t i, uint32_t slot, Tensor* tensor);
-  Status UseOutput(Tensor* tensor);
+  // As above for data of the kernel's type (int8 or int16) with a positive scale, and made operand
+  // `slot` of the node.
+  Status UseInput(uint32_t i, uint32_t slot, Tensor* tensor) {
+    return UseInputOf(i, slot, data_type_, tensor);
+  }
+  Status UseOutput(Tensor* tensor) { return UseOutputOf(data_type_, tensor); }
+  // For kernels between types.
+  Status UseInputOf(uint32_t i, uint32_t slot, TensorType type, Tensor* tensor);
+  Status UseOutputOf(TensorType type, Tensor* tensor);
   // For kernels with more operands: the tensors of all inputs or of all outputs are to be listed.
   void ListOperands(uint32_t count) {
     node_->operand_count = static_cast<uint16_t>(count);
@@ -123,32 +133,44 @@ class PrepareContext {
  private:
   static const uint8_t* Bytes(const void* memory) { return static_cast<const uint8_t*>(memory); }
 
-  Status CheckData(const Tensor& tensor) const;
+  Status CheckData(const Tensor& tensor, TensorType type) const;
+  Status CheckRank(Status status, const Tensor& tensor) const {
+    return status == Status::kOk && tensor.rank > most_rank_ ? Status::kModelUnsupportedShape
+                                                             : status;
+  }
 
   Loader* loader_;
   uint32_t index_;
   TfliteModel* model_;
   const Operator* op_;
+  TensorType data_type_;
   Arena* arena_;
   const uint8_t* arena_base_;
   Node* node_;
+  int32_t most_rank_ = 4;
   Ref* operands_ = nullptr;
   uint32_t scratch_bytes_ = 0;
   uint32_t outputs_used_ = 0;
 };
+
+// What a kernel computes on. An operator may have one kernel for int8 and one for int16.
+enum class Takes : uint8_t { kInt8 = 1, kInt16 = 2, kBoth = 3 };
 
 struct Kernel {
   BuiltinOp code;
   Status (*prepare)(PrepareContext* context);
   // Null when the output is the same bytes as input 0: the planner then shares their memory.
   void (*eval)(const EvalContext& context, const Node& node);
+  Takes takes = Takes::kInt8;
 };
 
 // Registry.
 const Kernel* KernelAt(uint32_t index);
-// kNoKernel when the operator is not supported.
+// kNoKernel when the operator is not supported, or not on what it is to take.
 constexpr uint32_t kNoKernel = 0xffffffffu;
-uint32_t FindKernel(BuiltinOp code);
+uint32_t FindKernel(BuiltinOp code, Takes takes);
+// Whether such a kernel is there, but not in this image.
+bool LeftOut(BuiltinOp code, Takes takes);
 
 // The same bytes under two shapes?
 inline bool SameShape(const Tensor& a, const Tensor& b) {

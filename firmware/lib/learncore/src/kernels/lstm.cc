@@ -3,6 +3,7 @@
 // before.
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
+#include "kernels/sigmoid.h"
 
 namespace tinymia {
 namespace {
@@ -17,30 +18,6 @@ constexpr uint32_t kCellState = 19;
 constexpr uint32_t kOperands = 24;
 constexpr uint32_t kAbsent[] = {9, 10, 11, 16, 17, 20, 21, 22, 23};
 enum Gate { kInputGate, kForgetGate, kCellGate, kOutputGate };
-
-// The reference's sigmoid at n / 24, 16 fractional bits (TensorFlow, Apache License 2.0:
-// tensorflow/lite/kernels/internal/common.h).
-constexpr uint16_t kSigmoid[] = {
-    32768, 33451, 34133, 34813, 35493, 36169, 36843, 37513, 38180, 38841, 39498, 40149, 40794,
-    41432, 42064, 42688, 43304, 43912, 44511, 45102, 45683, 46255, 46817, 47369, 47911, 48443,
-    48964, 49475, 49975, 50464, 50942, 51409, 51865, 52311, 52745, 53169, 53581, 53983, 54374,
-    54755, 55125, 55485, 55834, 56174, 56503, 56823, 57133, 57433, 57724, 58007, 58280, 58544,
-    58800, 59048, 59288, 59519, 59743, 59959, 60168, 60370, 60565, 60753, 60935, 61110, 61279,
-    61441, 61599, 61750, 61896, 62036, 62172, 62302, 62428, 62549, 62666, 62778, 62886, 62990,
-    63090, 63186, 63279, 63368, 63454, 63536, 63615, 63691, 63765, 63835, 63903, 63968, 64030,
-    64090, 64148, 64204, 64257, 64308, 64357, 64405, 64450, 64494, 64536, 64576, 64614, 64652,
-    64687, 64721, 64754, 64786, 64816, 64845, 64873, 64900, 64926, 64950, 64974, 64997, 65019,
-    65039, 65060, 65079, 65097, 65115, 65132, 65149, 65164, 65179, 65194, 65208, 65221, 65234,
-    65246, 65258, 65269, 65280, 65291, 65301, 65310, 65319, 65328, 65337, 65345, 65352, 65360,
-    65367, 65374, 65381, 65387, 65393, 65399, 65404, 65410, 65415, 65420, 65425, 65429, 65433,
-    65438, 65442, 65445, 65449, 65453, 65456, 65459, 65462, 65465, 65468, 65471, 65474, 65476,
-    65479, 65481, 65483, 65485, 65488, 65489, 65491, 65493, 65495, 65497, 65498, 65500, 65501,
-    65503, 65504, 65505, 65507, 65508, 65509, 65510, 65511, 65512, 65513, 65514, 65515, 65516,
-    65517, 65517, 65518, 65519, 65520, 65520, 65521, 65522, 65522, 65523, 65523, 65524, 65524,
-    65525, 65525, 65526, 65526, 65526, 65527, 65527, 65528, 65528, 65528, 65529, 65529, 65529,
-    65529, 65530, 65530, 65530, 65530, 65531, 65531, 65531, 65531, 65531, 65532, 65532, 65532,
-    65532, 65532, 65532, 65533, 65533, 65533, 65533, 65533, 65533, 65533, 65533, 65534, 65534,
-    65534, 65534, 65534, 65534, 65534, 65534, 65534, 65534, 65535};
 
 struct LstmParams {
   Ref input_weights[kGates], recurrent_weights[kGates], biases[kGates];
@@ -167,31 +144,6 @@ TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
 
 int32_t Clamp16(int32_t value) { return Clamp(value, INT16_MIN, INT16_MAX); }
 
-int32_t Absolute(int32_t value) { return value < 0 ? -value : value; }
-
-// `x` has 12 fractional bits, three times as many steps in the table's range.
-int32_t Sigmoid(int32_t x) {
-  const int32_t scaled = 3 * x;
-  const int32_t magnitude = Absolute(scaled);
-  const int32_t at = magnitude >> 9;
-  int32_t result = 0x7FFF << 10;
-  if (at < 255) {
-    result = kSigmoid[at] * (1 << 9) + (magnitude & 0x1FF) * (kSigmoid[at + 1] - kSigmoid[at]);
-  }
-  return (scaled >= 0 ? result + (1 << 9) : (1 << 25) - result + (1 << 9) - 1) >> 10;
-}
-
-// `scaled` is three times a number with 12 fractional bits.
-int32_t Tanh(int32_t scaled) {
-  const int32_t magnitude = Absolute(scaled);
-  const int32_t at = magnitude >> 8;
-  int32_t result = 0xFFFF << 8;
-  if (at < 255) {
-    result = kSigmoid[at] * (1 << 8) + (magnitude & 0xFF) * (kSigmoid[at + 1] - kSigmoid[at]);
-  }
-  return (scaled >= 0 ? result - (1 << 23) + (1 << 7) : -result + (1 << 23) + (1 << 7) - 1) >> 8;
-}
-
 int32_t Dot(const int8_t* weights, const int8_t* values, int32_t zero_point, int32_t count) {
   int32_t sum = 0;
   for (int32_t i = 0; i < count; ++i) sum += weights[i] * (values[i] - zero_point);
@@ -219,13 +171,14 @@ void Step(const EvalContext& context, const LstmParams& p, const int8_t* input,
           const int8_t* hidden, int16_t* cell, int8_t* output) {
   for (int32_t u = 0; u < p.units; ++u) {
     const auto sum = [&](Gate g) { return GateSum(context, p, g, u, input, hidden); };
-    const int32_t kept = Clamp16(MultiplyByFixed(Sigmoid(sum(kForgetGate)) * cell[u], p.forget));
+    const int32_t kept =
+        Clamp16(MultiplyByFixed(Sigmoid(3 * sum(kForgetGate)) * cell[u], p.forget));
     const int32_t news =
-        Clamp16(MultiplyByFixed(Sigmoid(sum(kInputGate)) * Tanh(3 * sum(kCellGate)), p.update));
+        Clamp16(MultiplyByFixed(Sigmoid(3 * sum(kInputGate)) * Tanh(3 * sum(kCellGate)), p.update));
     int32_t state = Clamp16(kept + news);
     if (p.clip > 0) state = Clamp(state, -p.clip, p.clip);
     cell[u] = static_cast<int16_t>(state);
-    const int32_t product = TanhOfCell(p, state) * Sigmoid(sum(kOutputGate));
+    const int32_t product = TanhOfCell(p, state) * Sigmoid(3 * sum(kOutputGate));
     output[u] = static_cast<int8_t>(Clamp(
         WrapAdd(MultiplyByFixed(product, p.hidden), p.hidden_zero_point), INT8_MIN, INT8_MAX));
   }

@@ -1,4 +1,5 @@
-// MEAN and REDUCE_MAX over one run of neighbouring axes, such as height and width.
+// MEAN, SUM, REDUCE_MAX and REDUCE_MIN over one run of neighbouring axes, such as height and width.
+// MEAN and SUM of int16, too.
 #include "kernels/channels.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
@@ -66,19 +67,20 @@ TINYMIA_AT_LOAD Status PrepareShape(PrepareContext* context, Tensor* read, Tenso
   return Status::kOk;
 }
 
+template <bool kMean>
 TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
   Tensor input, output;
   MeanParams p;
   const Status status = PrepareShape(context, &input, &output, &p);
   if (status != Status::kOk) return status;
   const double scale = static_cast<double>(input.scale) / static_cast<double>(output.scale);
-  if (!QuantizeMultiplier(scale, &p.multiplier)) return Status::kModelMalformed;
-  DivideMultiplier(p.reduced, &p.multiplier);
+  if (!ToFixed(scale, &p.multiplier)) return Status::kModelMalformed;
+  if (kMean) DivideMultiplier(p.reduced, &p.multiplier);
   context->SaveParams(p);
   return Status::kOk;
 }
 
-TINYMIA_AT_LOAD Status PrepareMax(PrepareContext* context) {
+TINYMIA_AT_LOAD Status PrepareExtreme(PrepareContext* context) {
   Tensor input, output;
   MeanParams p;
   const Status status = PrepareShape(context, &input, &output, &p);
@@ -113,11 +115,54 @@ void Eval(const EvalContext& context, const Node& node) {
   }
 }
 
+// Calls `visit(index of the output, first of its inputs)` for each output; the inputs lie `inner`
+// apart.
+template <typename T, typename Visit>
+void ForEachOutput(const MeanParams& p, const T* input, Visit visit) {
+  for (int32_t o = 0; o < p.outer; ++o) {
+    for (int32_t i = 0; i < p.inner; ++i) {
+      visit(o * p.inner + i, input + o * p.reduced * p.inner + i);
+    }
+  }
+}
+
+void EvalMin(const EvalContext& context, const Node& node) {
+  const MeanParams& p = context.Params<MeanParams>(node);
+  int8_t* output = context.Output(node);
+  ForEachOutput(p, context.Input(node, 0), [&](int32_t at, const int8_t* values) {
+    int8_t least = INT8_MAX;
+    for (int32_t k = 0; k < p.reduced; ++k) least = Min(least, values[k * p.inner]);
+    output[at] = least;
+  });
+}
+
+void EvalWide(const EvalContext& context, const Node& node) {
+  const MeanParams& p = context.Params<MeanParams>(node);
+  int16_t* output = context.Mutable<int16_t>(node.output);
+  const int64_t zeros = static_cast<int64_t>(p.input_zero_point) * p.reduced;
+  ForEachOutput(p, context.Const<int16_t>(node.inputs[0]), [&](int32_t at, const int16_t* values) {
+    int64_t sum = -zeros;
+    for (int32_t k = 0; k < p.reduced; ++k) sum += values[k * p.inner];
+    // The reference's sum has 32 bits, and wraps.
+    const int32_t wrapped = static_cast<int32_t>(static_cast<uint64_t>(sum));
+    const int32_t value = WrapAdd(MultiplyByFixed(wrapped, p.multiplier), p.output_zero_point);
+    output[at] = static_cast<int16_t>(Clamp(value, INT16_MIN, INT16_MAX));
+  });
+}
+
 }  // namespace
 
 extern const Kernel kMeanKernel;
+extern const Kernel kSumKernel;
 extern const Kernel kReduceMaxKernel;
-const Kernel kMeanKernel = {BuiltinOp::kMean, Prepare, Eval<false>};
-const Kernel kReduceMaxKernel = {BuiltinOp::kReduceMax, PrepareMax, Eval<true>};
+extern const Kernel kReduceMinKernel;
+extern const Kernel kWideMeanKernel;
+extern const Kernel kWideSumKernel;
+const Kernel kMeanKernel = {BuiltinOp::kMean, Prepare<true>, Eval<false>};
+const Kernel kSumKernel = {BuiltinOp::kSum, Prepare<false>, Eval<false>};
+const Kernel kReduceMaxKernel = {BuiltinOp::kReduceMax, PrepareExtreme, Eval<true>};
+const Kernel kReduceMinKernel = {BuiltinOp::kReduceMin, PrepareExtreme, EvalMin};
+const Kernel kWideMeanKernel = {BuiltinOp::kMean, Prepare<true>, EvalWide, Takes::kInt16};
+const Kernel kWideSumKernel = {BuiltinOp::kSum, Prepare<false>, EvalWide, Takes::kInt16};
 
 }  // namespace tinymia

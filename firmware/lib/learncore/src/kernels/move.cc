@@ -7,9 +7,10 @@ namespace {
 
 // Walks the output in order, right-aligned to four dimensions.
 struct MoveParams {
-  int32_t dims[4] = {1, 1, 1, 1};     // of the output
-  int32_t strides[4] = {0, 0, 0, 0};  // in the input
-  int32_t start = 0;                  // in the input
+  int32_t dims[4] = {1, 1, 1, 1};       // of the output
+  int32_t strides[4] = {0, 0, 0, 0};    // in the input
+  int32_t start = 0;                    // in the input
+  int32_t outer = 1, outer_stride = 0;  // a fifth, around them
 };
 
 TINYMIA_AT_LOAD Status UseBoth(PrepareContext* context, Tensor* input, Tensor* output) {
@@ -33,23 +34,47 @@ TINYMIA_AT_LOAD Status ReadList(PrepareContext* context, uint32_t operand, int32
                                                         : Status::kModelUnsupportedShape;
 }
 
+// Puts axes of the output, with their strides in the input, into as few as do.
+void Merge(const int32_t* dims, const int32_t* strides, int32_t count, MoveParams* p) {
+  int32_t at = 4;
+  int32_t next = 0;  // stride of an axis that would lie around the one before
+  for (int32_t i = Min(count, kMaxRank) - 1; i >= 0; --i) {
+    if (dims[i] == 1) continue;
+    if (at < 4 && strides[i] == next) {
+      p->dims[at] *= dims[i];
+    } else {
+      if (at == 0) {  // there are five at most, so this is the last
+        p->outer = dims[i];
+        p->outer_stride = strides[i];
+        return;
+      }
+      --at;
+      p->dims[at] = dims[i];
+      p->strides[at] = strides[i];
+    }
+    next = p->dims[at] * p->strides[at];
+  }
+}
+
 TINYMIA_AT_LOAD Status PrepareTranspose(PrepareContext* context) {
   Tensor input, output, order;
+  context->TakeAnyRank();
   Status status = UseBoth(context, &input, &output);
   if (status == Status::kOk) status = ReadList(context, 1, input.rank, &order);
   if (status != Status::kOk) return status;
   if (output.rank != input.rank) return Status::kModelUnsupportedShape;
-  MoveParams p;
+  int32_t strides[kMaxRank] = {};
   uint32_t seen = 0;
   for (int32_t i = 0; i < input.rank; ++i) {
     const int32_t from = context->model()->Int32At(order, static_cast<uint32_t>(i));
     if (from < 0 || from >= input.rank) return Status::kModelMalformed;
     if (output.dims[i] != input.dims[from]) return Status::kModelUnsupportedShape;
     seen |= 1u << from;
-    p.dims[4 - input.rank + i] = output.dims[i];
-    p.strides[4 - input.rank + i] = StrideOf(input, from);
+    strides[i] = StrideOf(input, from);
   }
   if (seen != (1u << input.rank) - 1) return Status::kModelMalformed;
+  MoveParams p;
+  Merge(output.dims, strides, input.rank, &p);
   context->SaveParams(p);
   return Status::kOk;
 }
@@ -185,16 +210,14 @@ TINYMIA_AT_LOAD Status PrepareSpaceToDepth(PrepareContext* context) {
   return Status::kOk;
 }
 
-void Eval(const EvalContext& context, const Node& node) {
-  const MoveParams& p = context.Params<MoveParams>(node);
-  const int8_t* input = context.Input(node, 0) + p.start;
-  int8_t* output = context.Output(node);
+template <typename T>
+T* Copy(const MoveParams& p, const T* input, T* output) {
   for (int32_t i = 0; i < p.dims[0]; ++i) {
     for (int32_t j = 0; j < p.dims[1]; ++j) {
       for (int32_t k = 0; k < p.dims[2]; ++k) {
-        const int8_t* from = input + i * p.strides[0] + j * p.strides[1] + k * p.strides[2];
+        const T* from = input + i * p.strides[0] + j * p.strides[1] + k * p.strides[2];
         if (p.strides[3] == 1) {
-          memcpy(output, from, static_cast<size_t>(p.dims[3]));
+          memcpy(output, from, static_cast<size_t>(p.dims[3]) * sizeof(T));
           output += p.dims[3];
           continue;
         }
@@ -202,6 +225,15 @@ void Eval(const EvalContext& context, const Node& node) {
       }
     }
   }
+  return output;
+}
+
+template <typename T>
+void Eval(const EvalContext& context, const Node& node) {
+  const MoveParams& p = context.Params<MoveParams>(node);
+  const T* input = context.Const<T>(node.inputs[0]) + p.start;
+  T* output = context.Mutable<T>(node.output);
+  for (int32_t o = 0; o < p.outer; ++o) output = Copy(p, input + o * p.outer_stride, output);
 }
 
 }  // namespace
@@ -211,10 +243,20 @@ extern const Kernel kSliceKernel;
 extern const Kernel kStridedSliceKernel;
 extern const Kernel kDepthToSpaceKernel;
 extern const Kernel kSpaceToDepthKernel;
-const Kernel kDepthToSpaceKernel = {BuiltinOp::kDepthToSpace, PrepareDepthToSpace, Eval};
-const Kernel kSpaceToDepthKernel = {BuiltinOp::kSpaceToDepth, PrepareSpaceToDepth, Eval};
-const Kernel kTransposeKernel = {BuiltinOp::kTranspose, PrepareTranspose, Eval};
-const Kernel kSliceKernel = {BuiltinOp::kSlice, PrepareSlice, Eval};
-const Kernel kStridedSliceKernel = {BuiltinOp::kStridedSlice, PrepareStridedSlice, Eval};
+const Kernel kDepthToSpaceKernel = {BuiltinOp::kDepthToSpace, PrepareDepthToSpace, Eval<int8_t>};
+const Kernel kSpaceToDepthKernel = {BuiltinOp::kSpaceToDepth, PrepareSpaceToDepth, Eval<int8_t>};
+const Kernel kTransposeKernel = {BuiltinOp::kTranspose, PrepareTranspose, Eval<int8_t>};
+const Kernel kSliceKernel = {BuiltinOp::kSlice, PrepareSlice, Eval<int8_t>};
+const Kernel kStridedSliceKernel = {BuiltinOp::kStridedSlice, PrepareStridedSlice, Eval<int8_t>};
+
+// The reference has no others for int16.
+extern const Kernel kWideTransposeKernel;
+extern const Kernel kWideSliceKernel;
+extern const Kernel kWideStridedSliceKernel;
+const Kernel kWideTransposeKernel = {BuiltinOp::kTranspose, PrepareTranspose, Eval<int16_t>,
+                                     Takes::kInt16};
+const Kernel kWideSliceKernel = {BuiltinOp::kSlice, PrepareSlice, Eval<int16_t>, Takes::kInt16};
+const Kernel kWideStridedSliceKernel = {BuiltinOp::kStridedSlice, PrepareStridedSlice,
+                                        Eval<int16_t>, Takes::kInt16};
 
 }  // namespace tinymia

@@ -1,4 +1,4 @@
-// AVERAGE_POOL_2D and MAX_POOL_2D.
+// AVERAGE_POOL_2D and MAX_POOL_2D, of int8 and int16.
 #include "kernels/channels.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
@@ -102,11 +102,59 @@ void Eval(const EvalContext& context, const Node& node) {
   }
 }
 
+// One output of int16; the first value inside the image is `values`.
+template <bool kMax>
+int32_t PoolWide(const PoolParams& p, const int16_t* values, int32_t rows, int32_t columns) {
+  int32_t sum = 0;  // of values in a window that fits in memory
+  int32_t best = INT16_MIN;
+  for (int32_t y = 0; y < rows; ++y) {
+    for (int32_t x = 0; x < columns; ++x) {
+      const int32_t value = values[(y * p.width + x) * p.channels];
+      sum = WrapAdd(sum, value);
+      best = Max(best, value);
+    }
+  }
+  const int32_t count = rows * columns;
+  if (kMax) return best;
+  return (sum > 0 ? WrapAdd(sum, count / 2) : WrapAdd(sum, -(count / 2))) / count;
+}
+
+template <bool kMax>
+void EvalWide(const EvalContext& context, const Node& node) {
+  const PoolParams& p = context.Params<PoolParams>(node);
+  const int16_t* input = context.Const<int16_t>(node.inputs[0]);
+  int16_t* output = context.Mutable<int16_t>(node.output);
+  for (int32_t batch = 0; batch < p.batches; ++batch) {
+    for (int32_t out_y = 0; out_y < p.output_height; ++out_y) {
+      const int32_t origin_y = out_y * p.stride_height - p.pad_top;
+      const int32_t y = Max<int32_t>(origin_y, 0);
+      const int32_t rows = Min(origin_y + p.filter_height, p.height) - y;
+      for (int32_t out_x = 0; out_x < p.output_width; ++out_x) {
+        const int32_t origin_x = out_x * p.stride_width - p.pad_left;
+        const int32_t x = Max<int32_t>(origin_x, 0);
+        const int32_t columns = Min(origin_x + p.filter_width, p.width) - x;
+        const int16_t* first = input + (y * p.width + x) * p.channels;
+        for (int32_t c = 0; c < p.channels; ++c) {
+          const int32_t value = PoolWide<kMax>(p, first + c, rows, columns);
+          *output++ = static_cast<int16_t>(Clamp(value, p.range.min, p.range.max));
+        }
+      }
+    }
+    input += p.height * p.width * p.channels;
+  }
+}
+
 }  // namespace
 
-extern const Kernel kAveragePoolKernel;
-extern const Kernel kMaxPoolKernel;
-const Kernel kAveragePoolKernel = {BuiltinOp::kAveragePool2d, Prepare, Eval<AveragePatch>};
-const Kernel kMaxPoolKernel = {BuiltinOp::kMaxPool2d, Prepare, Eval<MaxPatch>};
+extern const Kernel kAveragePool2dKernel;
+extern const Kernel kMaxPool2dKernel;
+const Kernel kAveragePool2dKernel = {BuiltinOp::kAveragePool2d, Prepare, Eval<AveragePatch>};
+const Kernel kMaxPool2dKernel = {BuiltinOp::kMaxPool2d, Prepare, Eval<MaxPatch>};
+
+extern const Kernel kWideAveragePool2dKernel;
+extern const Kernel kWideMaxPool2dKernel;
+const Kernel kWideAveragePool2dKernel = {BuiltinOp::kAveragePool2d, Prepare, EvalWide<false>,
+                                         Takes::kInt16};
+const Kernel kWideMaxPool2dKernel = {BuiltinOp::kMaxPool2d, Prepare, EvalWide<true>, Takes::kInt16};
 
 }  // namespace tinymia

@@ -54,8 +54,11 @@ ChannelScale Encode(const FixedMultiplier& multiplier) {
 }  // namespace
 
 Status FusedRange(int32_t activation, const Tensor& output, ActivationRange* range) {
-  int64_t low = INT8_MIN;
-  int64_t high = INT8_MAX;
+  const bool wide = output.type == TensorType::kInt16;
+  const int32_t lowest = wide ? INT16_MIN : INT8_MIN;
+  const int32_t highest = wide ? INT16_MAX : INT8_MAX;
+  int64_t low = lowest;
+  int64_t high = highest;
   switch (activation) {
     case kActNone:
       break;
@@ -74,8 +77,8 @@ Status FusedRange(int32_t activation, const Tensor& output, ActivationRange* ran
     default:
       return Status::kModelUnsupportedOp;
   }
-  range->min = static_cast<int32_t>(Max<int64_t>(low, INT8_MIN));
-  range->max = static_cast<int32_t>(Min<int64_t>(high, INT8_MAX));
+  range->min = static_cast<int32_t>(Max<int64_t>(low, lowest));
+  range->max = static_cast<int32_t>(Min<int64_t>(high, highest));
   return Status::kOk;
 }
 

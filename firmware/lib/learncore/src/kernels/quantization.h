@@ -12,7 +12,7 @@ struct ActivationRange {
   int32_t max = INT8_MAX;
 };
 
-// Range of int8 outputs for the schema's fused activation code.
+// Range of int8 or int16 outputs for the schema's fused activation code.
 Status FusedRange(int32_t activation, const Tensor& output, ActivationRange* range);
 
 // A channel's multiplier, as the kernels want it.

@@ -7,6 +7,7 @@ namespace {
 
 Status Prepare(PrepareContext* context) {
   Tensor input, output;
+  context->TakeAnyRank();
   Status status = context->UseInput(0, 0, &input);
   if (status == Status::kOk) status = context->UseOutput(&output);
   if (status != Status::kOk) return status;
@@ -18,8 +19,8 @@ Status Prepare(PrepareContext* context) {
 extern const Kernel kReshapeKernel;
 extern const Kernel kExpandDimsKernel;
 extern const Kernel kSqueezeKernel;
-const Kernel kReshapeKernel = {BuiltinOp::kReshape, Prepare, nullptr};
-const Kernel kExpandDimsKernel = {BuiltinOp::kExpandDims, Prepare, nullptr};
-const Kernel kSqueezeKernel = {BuiltinOp::kSqueeze, Prepare, nullptr};
+const Kernel kReshapeKernel = {BuiltinOp::kReshape, Prepare, nullptr, Takes::kBoth};
+const Kernel kExpandDimsKernel = {BuiltinOp::kExpandDims, Prepare, nullptr, Takes::kBoth};
+const Kernel kSqueezeKernel = {BuiltinOp::kSqueeze, Prepare, nullptr, Takes::kBoth};
 
 }  // namespace tinymia

@@ -14,7 +14,8 @@ class Normals {
  public:
   explicit Normals(const PhiloxStream& stream) : stream_(stream) {}
 
-  float Next() {
+  // (One copy: it is long, and called from five places.)
+  __attribute__((noinline)) float Next() {
     if (has_spare_) {
       has_spare_ = false;
       return spare_;

@@ -13,6 +13,10 @@ float Uniform(PhiloxStream* stream) {
   return (static_cast<float>(stream->Next() >> 9) + 0.5f) * 0x1p-23f;
 }
 
+// (One copy of each.)
+__attribute__((noinline)) float LogOf(float x) { return Log(x); }
+__attribute__((noinline)) float ExpOf(float x) { return Exp(x); }
+
 // Beta(alpha, alpha). Up to alpha = 1 by Johnk's algorithm in logarithms (Devroye, Non-Uniform
 // Random Variate Generation, 1986, section IX.3.5); above, where that would seldom accept, by
 // Ulrich's polar method (section IX.3.6). Both accept every second try at least; after 32 it is
@@ -22,19 +26,19 @@ float SymmetricBeta(float alpha, PhiloxStream* stream) {
     const float u = Uniform(stream);
     const float v = Uniform(stream);
     if (alpha <= 1.0f) {
-      const float log_u = Log(u);
-      const float log_v = Log(v);
-      if (Exp(log_u / alpha) + Exp(log_v / alpha) > 1.0f) continue;
+      const float log_u = LogOf(u);
+      const float log_v = LogOf(v);
+      if (ExpOf(log_u / alpha) + ExpOf(log_v / alpha) > 1.0f) continue;
       // x / (x + y) from log(y / x), which may be infinite.
       float ratio = (log_v - log_u) / alpha;
       ratio = ratio > 80.0f ? 80.0f : ratio;
       ratio = ratio < -80.0f ? -80.0f : ratio;
-      return 1.0f / (1.0f + Exp(ratio));
+      return 1.0f / (1.0f + ExpOf(ratio));
     }
     const float w = v + v - 1.0f;
     const float s = u * u + w * w;
     if (s >= 1.0f) continue;
-    const float radius = Sqrt(1.0f - Exp(Log(s) / (alpha - 0.5f)));
+    const float radius = Sqrt(1.0f - ExpOf(LogOf(s) / (alpha - 0.5f)));
     return 0.5f + u * w / s * radius;
   }
   return 0.5f;

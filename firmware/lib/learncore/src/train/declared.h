@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../cold.h"
+
 namespace tinymia {
 
 // What a step does with the mean gradient.
@@ -43,6 +45,13 @@ struct TrainSettings {
   float l2 = 0.0f;  // adds l2 * w to the mean gradient of each weight (not of biases)
   float dropout = 0.0f;  // share of the last layer's inputs that is dropped
   float mixup = 0.0f;  // alpha of Beta(alpha, alpha)
+  float confidence_penalty = 0.0f;  // times the entropy of an example's probabilities, which is taken from its loss
+  float focal_loss = 0.0f;  // gamma of focal loss: an example's loss times (1 - probability of its class)^gamma
+  float relax_loss = 0.0f;  // alpha of RelaxLoss: a mini-batch with less mean loss is ascended in epochs 0, 2, ... and flattened in the others
+  float base_pull = 0.0f;  // adds base_pull * (w - w of the base network) to the mean gradient of each parameter
+  uint8_t weight_bits = 0;  // weights of each trained layer are rounded to that many bits
+  float prune = 0.0f;  // share of each trained layer's weights, the smallest ones, that is set to 0 and stays there
+  uint16_t compress_after = 0;  // epochs behind which weights are rounded and pruned, then behind each further one; 0: behind each
   uint8_t holdout = 0;  // per cent of the members that are held out for early stopping
   uint16_t patience = 0;  // epochs without a better held-out loss before training stops
   float jitter = 0.0f;  // augmentation: noise on each value, in deviations of the normalised signal
@@ -73,18 +82,25 @@ enum class Setting : uint8_t {
   kL2 = 12,
   kDropout = 13,
   kMixup = 14,
-  kHoldout = 15,
-  kPatience = 16,
-  kJitter = 17,
-  kScaling = 18,
-  kRotation = 19,
-  kShift = 20,
-  kNoiseMultiplier = 21,
-  kExpectedMembers = 22,
+  kConfidencePenalty = 15,
+  kFocalLoss = 16,
+  kRelaxLoss = 17,
+  kBasePull = 18,
+  kWeightBits = 19,
+  kPrune = 20,
+  kCompressAfter = 21,
+  kHoldout = 22,
+  kPatience = 23,
+  kJitter = 24,
+  kScaling = 25,
+  kRotation = 26,
+  kShift = 27,
+  kNoiseMultiplier = 28,
+  kExpectedMembers = 29,
 };
 
 // The first setting that is out of range by itself or beside the others (NaN is, too).
-inline Setting CheckDeclared(const TrainSettings& s) {
+TINYMIA_COLD inline Setting CheckDeclared(const TrainSettings& s) {
   if (!(s.learning_rate >= 1e-30f && s.learning_rate <= 100.0f)) return Setting::kLearningRate;
   if (!(s.batch >= 1)) return Setting::kBatch;
   if (!(s.clip_norm == 0.0f || (s.clip_norm >= 1e-06f && s.clip_norm <= 1000000.0f))) return Setting::kClipNorm;
@@ -99,6 +115,22 @@ inline Setting CheckDeclared(const TrainSettings& s) {
   if (!(s.dropout == 0.0f || (s.dropout >= 1e-06f && s.dropout <= 0.95f))) return Setting::kDropout;
   if (!(s.mixup == 0.0f || (s.mixup >= 1e-06f && s.mixup <= 8.0f))) return Setting::kMixup;
   if (s.mixup > 0 && s.noise_multiplier > 0) return Setting::kMixup;
+  if (!(s.confidence_penalty == 0.0f || (s.confidence_penalty >= 1e-06f && s.confidence_penalty <= 10.0f))) return Setting::kConfidencePenalty;
+  if (!(s.focal_loss == 0.0f || (s.focal_loss >= 1.0f && s.focal_loss <= 8.0f))) return Setting::kFocalLoss;
+  if (s.focal_loss > 0 && s.label_smoothing > 0) return Setting::kFocalLoss;
+  if (s.focal_loss > 0 && s.confidence_penalty > 0) return Setting::kFocalLoss;
+  if (s.focal_loss > 0 && s.mixup > 0) return Setting::kFocalLoss;
+  if (!(s.relax_loss == 0.0f || (s.relax_loss >= 1e-06f && s.relax_loss <= 10.0f))) return Setting::kRelaxLoss;
+  if (s.relax_loss > 0 && s.label_smoothing > 0) return Setting::kRelaxLoss;
+  if (s.relax_loss > 0 && s.confidence_penalty > 0) return Setting::kRelaxLoss;
+  if (s.relax_loss > 0 && s.focal_loss > 0) return Setting::kRelaxLoss;
+  if (s.relax_loss > 0 && s.mixup > 0) return Setting::kRelaxLoss;
+  if (s.relax_loss > 0 && s.noise_multiplier > 0) return Setting::kRelaxLoss;
+  if (!(s.base_pull == 0.0f || (s.base_pull >= 1e-06f && s.base_pull <= 1.0f))) return Setting::kBasePull;
+  if (!(s.weight_bits == 0 || (s.weight_bits >= 2 && s.weight_bits <= 8))) return Setting::kWeightBits;
+  if (s.weight_bits > 0 && s.patience > 0) return Setting::kWeightBits;
+  if (!(s.prune == 0.0f || (s.prune >= 0.01f && s.prune <= 0.99f))) return Setting::kPrune;
+  if (s.prune > 0 && s.patience > 0) return Setting::kPrune;
   if (!(s.holdout <= 50)) return Setting::kHoldout;
   if ((s.holdout > 0) != (s.patience > 0)) return Setting::kHoldout;
   if (s.holdout > 0 && s.noise_multiplier > 0) return Setting::kHoldout;
@@ -130,6 +162,13 @@ TrainSettings SettingsFrom(const Request& request) {
   s.l2 = request.l2;
   s.dropout = request.dropout;
   s.mixup = request.mixup;
+  s.confidence_penalty = request.confidence_penalty;
+  s.focal_loss = request.focal_loss;
+  s.relax_loss = request.relax_loss;
+  s.base_pull = request.base_pull;
+  s.weight_bits = request.weight_bits;
+  s.prune = request.prune;
+  s.compress_after = request.compress_after;
   s.holdout = request.holdout;
   s.patience = request.patience;
   s.jitter = request.jitter;
@@ -158,6 +197,13 @@ void EachSetting(const TrainSettings& s, Visit visit) {
   visit(s.l2);
   visit(s.dropout);
   visit(s.mixup);
+  visit(s.confidence_penalty);
+  visit(s.focal_loss);
+  visit(s.relax_loss);
+  visit(s.base_pull);
+  visit(s.weight_bits);
+  visit(s.prune);
+  visit(s.compress_after);
   visit(s.holdout);
   visit(s.patience);
   visit(s.jitter);
@@ -189,6 +235,13 @@ constexpr SettingField kSettingFields[] = {
     {"l2", "<f4", offsetof(TrainSettings, l2)},
     {"dropout", "<f4", offsetof(TrainSettings, dropout)},
     {"mixup", "<f4", offsetof(TrainSettings, mixup)},
+    {"confidence_penalty", "<f4", offsetof(TrainSettings, confidence_penalty)},
+    {"focal_loss", "<f4", offsetof(TrainSettings, focal_loss)},
+    {"relax_loss", "<f4", offsetof(TrainSettings, relax_loss)},
+    {"base_pull", "<f4", offsetof(TrainSettings, base_pull)},
+    {"weight_bits", "<u1", offsetof(TrainSettings, weight_bits)},
+    {"prune", "<f4", offsetof(TrainSettings, prune)},
+    {"compress_after", "<u2", offsetof(TrainSettings, compress_after)},
     {"holdout", "<u1", offsetof(TrainSettings, holdout)},
     {"patience", "<u2", offsetof(TrainSettings, patience)},
     {"jitter", "<f4", offsetof(TrainSettings, jitter)},

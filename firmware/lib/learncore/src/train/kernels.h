@@ -19,22 +19,22 @@ void LayerForward(const Layer& layer, const F* x, const F* other, const F* weigh
                   F* y) {
   switch (layer.kind) {
     case LayerKind::kDense:
-      DenseForward(layer, x, weights, bias, y);
+      if constexpr (Trains(LayerKind::kDense)) DenseForward(layer, x, weights, bias, y);
       break;
     case LayerKind::kConv:
-      ConvForward(layer, x, weights, bias, y);
+      if constexpr (Trains(LayerKind::kConv)) ConvForward(layer, x, weights, bias, y);
       break;
     case LayerKind::kDepthwise:
-      DepthwiseForward(layer, x, weights, bias, y);
+      if constexpr (Trains(LayerKind::kDepthwise)) DepthwiseForward(layer, x, weights, bias, y);
       break;
     case LayerKind::kAveragePool:
-      AveragePoolForward(layer, x, y);
+      if constexpr (Trains(LayerKind::kAveragePool)) AveragePoolForward(layer, x, y);
       break;
     case LayerKind::kMaxPool:
-      MaxPoolForward(layer, x, y);
+      if constexpr (Trains(LayerKind::kMaxPool)) MaxPoolForward(layer, x, y);
       break;
     case LayerKind::kAdd:
-      AddForward(layer, x, other, y);
+      if constexpr (Trains(LayerKind::kAdd)) AddForward(layer, x, other, y);
       break;
   }
   if (layer.activation == Activation::kNone) return;
@@ -68,22 +68,22 @@ void LayerBackward(const Layer& layer, const F* x, const F* y, const F* weights,
                    F* dother) {
   switch (layer.kind) {
     case LayerKind::kDense:
-      DenseBackward(layer, weights, dy, dx);
+      if constexpr (Trains(LayerKind::kDense)) DenseBackward(layer, weights, dy, dx);
       break;
     case LayerKind::kConv:
-      ConvBackward(layer, weights, dy, dx);
+      if constexpr (Trains(LayerKind::kConv)) ConvBackward(layer, weights, dy, dx);
       break;
     case LayerKind::kDepthwise:
-      DepthwiseBackward(layer, weights, dy, dx);
+      if constexpr (Trains(LayerKind::kDepthwise)) DepthwiseBackward(layer, weights, dy, dx);
       break;
     case LayerKind::kAveragePool:
-      AveragePoolBackward(layer, dy, dx);
+      if constexpr (Trains(LayerKind::kAveragePool)) AveragePoolBackward(layer, dy, dx);
       break;
     case LayerKind::kMaxPool:
-      MaxPoolBackward(layer, x, y, dy, dx);
+      if constexpr (Trains(LayerKind::kMaxPool)) MaxPoolBackward(layer, x, y, dy, dx);
       break;
     case LayerKind::kAdd:
-      AddBackward(layer, dy, dx, dother);
+      if constexpr (Trains(LayerKind::kAdd)) AddBackward(layer, dy, dx, dother);
       break;
   }
 }
@@ -92,17 +92,22 @@ void LayerBackward(const Layer& layer, const F* x, const F* y, const F* weights,
 template <typename F>
 void ConvolutionGradient(const Layer& layer, const F* x, const F* dy, bool biases_only,
                          Sink<F> sink) {
-  if (layer.kind == LayerKind::kConv) {
+  if (Trains(LayerKind::kConv) && layer.kind == LayerKind::kConv) {
     ConvGradient(layer, x, dy, biases_only, sink);
-  } else if (layer.kind == LayerKind::kDepthwise) {
+  } else if (Trains(LayerKind::kDepthwise) && layer.kind == LayerKind::kDepthwise) {
     DepthwiseGradient(layer, x, dy, biases_only, sink);
   }
 }
 
+// Whether dense layers are all that learns.
+constexpr bool kTrainsDenseOnly = !Trains(LayerKind::kConv) && !Trains(LayerKind::kDepthwise);
+
 // Squared norm of one example's gradient of the layer's bias and, unless biases_only, weights.
 template <typename F>
 F LayerGradientNorm2(const Layer& layer, const F* x, const F* dy, bool biases_only) {
-  if (layer.kind == LayerKind::kDense) return DenseGradientNorm2(layer, x, dy, biases_only);
+  if (kTrainsDenseOnly || layer.kind == LayerKind::kDense) {
+    return DenseGradientNorm2(layer, x, dy, biases_only);
+  }
   F norm2 = F(0.0f);
   const auto add = [](void* self, uint32_t, uint32_t, uint32_t n, const F* g) {
     F* sum = static_cast<F*>(self);
@@ -116,7 +121,7 @@ F LayerGradientNorm2(const Layer& layer, const F* x, const F* dy, bool biases_on
 template <typename F, typename Combine>
 void LayerGradient(const Layer& layer, const F* x, const F* dy, bool biases_only, F* to,
                    Combine combine) {
-  if (layer.kind == LayerKind::kDense) {
+  if (kTrainsDenseOnly || layer.kind == LayerKind::kDense) {
     DenseGradient(layer, x, dy, biases_only, to, combine);
     return;
   }

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "../chosen.h"
+
 namespace tinymia {
 
 enum class LayerKind : uint8_t {
@@ -13,6 +15,11 @@ enum class LayerKind : uint8_t {
   kMaxPool = 5,
   kAdd = 6,
 };
+
+// Whether layers of a kind can be trained in this image.
+constexpr bool Trains(LayerKind kind) {
+  return (kTrainedKinds >> static_cast<uint32_t>(kind) & 1) != 0;
+}
 
 enum class Activation : uint8_t { kNone = 0, kRelu = 1, kRelu6 = 2 };
 

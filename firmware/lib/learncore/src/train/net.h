@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../arena.h"
+#include "../cold.h"
 #include "combine.h"
 #include "graph.h"
 #include "kernels.h"
@@ -25,6 +26,10 @@ struct Needs {
   bool clipping = false;
   bool privacy = false;
   bool augmentation = false;
+  bool objective = false;   // another than the cross-entropy
+  bool bent = false;        // or another target than one label, evenly smoothed
+  bool batch_loss = false;  // which needs to know the mini-batch's loss beforehand
+  bool compression = false;
 
   void Add(const TrainSettings& settings);
 };
@@ -51,7 +56,8 @@ constexpr uint32_t kBytesTogether = 128 * 1024;
 template <typename F>
 class Net {
  public:
-  void Plan(const Graph& graph, uint32_t first, Trained trained, const Needs& needs, Arena* arena);
+  TINYMIA_COLD void Plan(const Graph& graph, uint32_t first, Trained trained, const Needs& needs,
+                         Arena* arena);
   void Reset();  // back to the base network
 
   void Watch(const Watcher& watcher) { watcher_ = watcher; }
@@ -95,7 +101,8 @@ class Net {
   template <typename Combine>
   void Accumulate(F* to, Combine combine);
 
-  // Calls visit(first, count, is_weights) for each run of weights or biases in parameters().
+  // Calls visit(first, count, is_weights, base) for each run of weights or biases in parameters();
+  // `base`: the base network's.
   template <typename Visit>
   void ForEachRun(Visit visit) const;
 
@@ -206,8 +213,9 @@ void Net<F>::ForEachRun(Visit visit) const {
     if (!layer.parametric()) continue;
     const uint32_t at = work_[i].theta;
     const uint32_t weights = biases_only() ? 0 : layer.weight_count;
-    if (weights != 0) visit(at, weights, true);
-    visit(at + weights, layer.bias_count, false);
+    const float* base = graph_.parameters + layer.weights;
+    if (weights != 0) visit(at, weights, true, base);
+    visit(at + weights, layer.bias_count, false, base + layer.weight_count);
   }
 }
 

@@ -8,6 +8,7 @@
 #include "../arena.h"
 #include "batches.h"
 #include "net.h"
+#include "objective.h"
 #include "settings.h"
 #include "store.h"
 #include "update.h"
@@ -30,8 +31,8 @@ class Trainer {
   // Takes all memory of training from the arena, for `count` settings (those that may come to the
   // lanes; `trained` is the same in all) and a store of `slots`. False when the arena is too small:
   // arena->used() is then what is needed.
-  bool Plan(const Graph& graph, uint32_t first, const TrainSettings* settings, uint32_t count,
-            ExampleStore* store, uint32_t slots, Arena* arena);
+  TINYMIA_COLD bool Plan(const Graph& graph, uint32_t first, const TrainSettings* settings,
+                         uint32_t count, ExampleStore* store, uint32_t slots, Arena* arena);
 
   // Back to the base network, epoch 0. One entry a lane: settings, keys, and bitmaps of the members
   // (bit i: slot i). Settings and bitmaps stay where they are until the next Begin.
@@ -88,11 +89,19 @@ class Trainer {
   // From the logits to their gradient.
   template <typename M>
   void Judge(M mask, const F* logits);
+  // From probabilities to the gradient of the logits under the lanes' objectives; returns the
+  // target's own logit. log_total: log(sum(exp(logits))).
+  F Shape(const F* logits, F log_total, F* delta) const;
+  // Tells the objective of the step that comes, of up to `most` examples, what their loss is.
+  void LookAhead(uint32_t most);
+  F OwnLogit(const F* logits) const;
+  void Compress();  // the weights behind an epoch
   // Clips every layer's delta, by the squared norm of the gradient.
   template <typename M>
   void Bound(M mask, F norm2);
   // From probabilities to the gradient of the logits; returns the target's own logit.
   F Subtract(const F* logits, F* delta) const;
+  float SubtractOne(const float* logits, float* delta) const;  // the same for one device's label
   // `to` becomes exp(logits - top), where `top` is the largest of them; returns the sum.
   F Exponentials(const F* logits, F* to, F* top) const;
   void Divide(F* values, F sum) const;
@@ -104,6 +113,7 @@ class Trainer {
 
   Net<F> net_;
   Update<F> update_;
+  Objective<F> objective_;
   Needs needs_;
   ExampleStore* store_ = nullptr;
   Lane* lanes_ = nullptr;

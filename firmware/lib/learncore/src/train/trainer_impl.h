@@ -3,8 +3,8 @@
 
 #include "../crc32.h"
 #include "../fmath.h"
+#include "compress.h"
 #include "dropout.h"
-#include "pair.h"
 #include "rows.h"
 #include "trainer.h"
 
@@ -20,6 +20,10 @@ inline void Needs::Add(const TrainSettings& s) {
   clipping = clipping || s.clip_norm > 0;
   privacy = privacy || s.is_private();
   augmentation = augmentation || s.augments();
+  objective = objective || IsReshaped(s);
+  bent = bent || s.mixup > 0 || IsReshaped(s);
+  batch_loss = batch_loss || s.relax_loss > 0;
+  compression = compression || s.weight_bits > 0 || s.prune > 0;
 }
 
 template <typename F>
@@ -76,6 +80,7 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
   targets_.mix = F(1.0f);
   for (uint32_t j = 0; j < net_.inputs(); ++j) net_.input()[j] = F(0.0f);
   update_.Begin(settings);
+  objective_.Begin(settings);
   net_.Reset();
 }
 
@@ -114,7 +119,32 @@ void Trainer<F>::RunEpoch(TrainResult* results) {
     const uint32_t n = results[l].steps - before[l];
     results[l].loss = n == 0 ? 0.0f : GetLane(loss_, l) / static_cast<float>(n);
   }
+  if (needs_.compression) Compress();
   if (needs_.best) CheckHeldOut(results);
+}
+
+template <typename F>
+void Trainer<F>::Compress() {
+  MaskOf<F> prunes{}, rounds{};
+  F share{}, levels{};
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const TrainSettings& s = *lanes_[l].settings;
+    const bool begun = epoch_ + 1 >= s.compress_after;
+    SetLane(&prunes, l, begun && s.prune > 0);
+    SetLane(&share, l, s.prune);
+    SetLane(&rounds, l, begun && s.weight_bits > 0);
+    SetLane(&levels, l,
+            s.weight_bits > 0 ? static_cast<float>((1u << (s.weight_bits - 1)) - 1) : 1);
+  }
+  if (!Any(prunes | rounds)) return;
+  net_.ForEachRun([&](uint32_t first, uint32_t n, bool weights, const float*) {
+    if (!weights) return;
+    F* w = net_.parameters() + first;
+    if (Any(prunes)) PruneWeights(prunes, share, w, n);
+    if (Any(rounds)) RoundWeights(rounds, levels, w, n);
+    net_.Pass();
+  });
+  update_.KeepPruned(prunes);
 }
 
 template <typename F>
@@ -157,6 +187,7 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
       sum[i] = Select(updates & is_private_, F(0.0f), sum[i]);
     }
   }
+  if (needs_.batch_loss) LookAhead(most);
   uint32_t i = 0;
   bool updated = false;
   if constexpr (kLanes > 1) {
@@ -255,36 +286,6 @@ void Trainer<F>::LoadExamples(uint32_t i) {
 }
 
 template <typename F>
-inline F Trainer<F>::Exponentials(const F* logits, F* to, F* top) const {
-  const uint32_t n = net_.classes();
-  F most = logits[0];
-  for (uint32_t k = 1; k < n; ++k) most = Larger(logits[k], most);
-  F sum = F(0.0f);
-  ForTiles<kLanes == 1 ? 1 : 4>(n, [&](auto block, uint32_t k) {
-    const auto shifted = Neighbours(block, logits + k);
-    Store(ExpOfNegative(shifted - decltype(shifted)(most)), to + k);
-    for (uint32_t j = 0; j < decltype(block)::kSize; ++j) sum = sum + to[k + j];
-  });
-  *top = most;
-  return sum;
-}
-
-template <typename F>
-inline void Trainer<F>::Divide(F* values, F sum) const {
-  const uint32_t n = net_.classes();
-#pragma GCC unroll 4
-  for (uint32_t k = 0; k < n; ++k) values[k] = values[k] / sum;
-}
-
-template <typename F>
-F Trainer<F>::Softmax(const F* logits, F* to) const {
-  F top;
-  const F sum = Exponentials(logits, to, &top);
-  Divide(to, sum);
-  return Log(sum) + top;
-}
-
-template <typename F>
 template <typename M>
 void Trainer<F>::Learn(M mask, bool first) {
   Judge(mask, net_.Forward(needs_.dropout));
@@ -293,8 +294,10 @@ void Trainer<F>::Learn(M mask, bool first) {
     net_.Accumulate(net_.parameters(), Descend<F, M>{mask});
     return;
   }
-  if (any_direct_) {
-    net_.Accumulate(net_.parameters(), Descend<F, MaskOf<F>>{Both(direct_, mask)});
+  if constexpr (kLanes > 1) {
+    if (any_direct_) {
+      net_.Accumulate(net_.parameters(), Descend<F, MaskOf<F>>{Both(direct_, mask)});
+    }
   }
   if (needs_.privacy) {
     net_.Accumulate(net_.gradient(), AddPrivate<F, M>{mask, is_private_, to_units_, first});
@@ -303,50 +306,6 @@ void Trainer<F>::Learn(M mask, bool first) {
   } else {
     net_.Accumulate(net_.gradient(), AddGradient<F, M>{mask});
   }
-}
-
-template <typename F>
-F Trainer<F>::Subtract(const F* logits, F* delta) const {
-  const Targets& t = targets_;
-  const F here = on_ + off_;
-  if constexpr (kLanes == 1) {
-    if (!needs_.mixup) {
-      const uint32_t label = static_cast<uint32_t>(t.label);
-      const F at_label = delta[label] - here;
-      const uint32_t n = net_.classes();
-      const F off = off_;
-#pragma GCC unroll 4
-      for (uint32_t k = 0; k < n; ++k) delta[k] = delta[k] - off;
-      delta[label] = at_label;
-      return logits[label];
-    }
-  }
-  F at_label = F(0.0f);
-  F at_partner = F(0.0f);
-  for (uint32_t k = 0; k < net_.classes(); ++k) {
-    const MaskOf<F> is_label = t.label == F(static_cast<float>(k));
-    at_label = Select(is_label, logits[k], at_label);
-    F target = Select(is_label, here, off_);
-    if (needs_.mixup) {
-      const MaskOf<F> is_partner = t.partner == F(static_cast<float>(k));
-      at_partner = Select(is_partner, logits[k], at_partner);
-      const F share =
-          Select(is_label, t.mix, F(0.0f)) + Select(is_partner, F(1.0f) - t.mix, F(0.0f));
-      target = share * on_ + off_;
-    }
-    delta[k] = delta[k] - target;
-  }
-  if (!needs_.mixup) return at_label;
-  return Select(t.mix < F(1.0f), t.mix * at_label + (F(1.0f) - t.mix) * at_partner, at_label);
-}
-
-template <typename F>
-template <typename M>
-void Trainer<F>::Judge(M mask, const F* logits) {
-  F* delta = net_.delta();
-  const F log_total = Softmax(logits, delta);
-  const F loss = log_total - Subtract(logits, delta);
-  loss_ = Select(mask, loss_ + loss, loss_);
 }
 
 template <typename F>
@@ -404,11 +363,7 @@ void Trainer<F>::CheckHeldOut(TrainResult* results) {
     }
     LoadInput(examples, true, net_.input());
     const F* logits = net_.Forward();
-    F at_label = F(0.0f);
-    for (uint32_t k = 0; k < net_.classes(); ++k) {
-      at_label = Select(targets_.label == F(static_cast<float>(k)), logits[k], at_label);
-    }
-    const F loss = Softmax(logits, net_.delta()) - at_label;
+    const F loss = Softmax(logits, net_.delta()) - OwnLogit(logits);
     total = Select(mask, total + loss, total);
     net_.Pass();
   }
@@ -462,6 +417,7 @@ uint64_t Trainer<F>::Hash(uint32_t lane) const {
 
 }  // namespace tinymia
 
+#include "trainer_loss.h"
 #include "trainer_together.h"
 
 namespace tinymia {

@@ -1,0 +1,112 @@
+"""What an image for one bundle needs of the firmware, and what flash that leaves free."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinymia.device.build import build
+from tinymia.device.checkout import DEFAULT_ENV
+from tinymia.device.chosen import Chosen
+from tinymia.errors import BundleError
+from tinymia.export.bundle import Bundle
+from tinymia.export.depth import resolve
+from tinymia.export.tflite_file import builtin_code, open_graph, schema
+
+EVERYTHING = "everything"
+"""An image for any bundle."""
+
+NOTHING = "none"
+"""An image for one bundle, which answers and does not train."""
+
+
+def chosen(tflite: bytes, kinds: frozenset[int] = frozenset()) -> Chosen:
+    """What runs a model and trains layers of these kinds.
+
+    Raises:
+        ModelError: the file is damaged.
+    """
+    model, graph = open_graph(tflite)
+    numbers = [builtin_code(model, graph, o) for o in range(graph.OperatorsLength())]
+    types, quantize = schema().TensorType, schema().BuiltinOperator.QUANTIZE
+
+    def is_wide(number: int, operator: Any) -> bool:
+        """As TfliteModel::Wide of the core, but any of its tensors may say so."""
+        found = {graph.Tensors(t).Type() for t in _tensors(operator)}
+        return types.INT16 in found or (number == quantize and types.INT32 in found)
+
+    wide = (n for o, n in enumerate(numbers) if is_wide(n, graph.Operators(o)))
+    return Chosen(frozenset(numbers), frozenset(wide), kinds)
+
+
+def _tensors(operator: Any) -> list[int]:
+    inputs = [operator.Inputs(i) for i in range(operator.InputsLength())]
+    return [t for t in (*inputs, *map(operator.Outputs, range(operator.OutputsLength()))) if t >= 0]
+
+
+def wanted(bundle: Bundle, only: str | None) -> Chosen | None:
+    """As :func:`needed`; None, everything, for :data:`EVERYTHING` or where nothing is said."""
+    return None if only in (None, EVERYTHING) else needed(bundle, only)
+
+
+def needed(bundle: Bundle, only: str) -> Chosen:
+    """What an image for this bundle alone is built with.
+
+    Args:
+        bundle: that it will carry.
+        only: how far it can train the bundle: a depth ("head", "last:2", "all", ...), or
+            :data:`NOTHING`.
+
+    Raises:
+        BundleError: the bundle has nothing to train, cannot be trained from there, or needs what
+            trains even to answer.
+    """
+    if only != NOTHING:
+        first, _ = resolve(bundle, only)
+        kinds = frozenset(int(record.kind) for record in bundle.layers.records[first:])
+        return chosen(bundle.model, kinds)
+    if bundle.tail is not None:
+        raise BundleError(
+            "This bundle's last layer is a float one, which takes what trains it to answer, too.",
+            "Give --only head, or make a complete model of it: `tinymia export --personalized`.",
+        )
+    return chosen(bundle.model)
+
+
+def least(bundle: Bundle) -> str:
+    """The smallest image that a bundle runs on, as :func:`needed` takes it."""
+    return NOTHING if bundle.tail is None else "head"
+
+
+def model_flash(tflite: bytes) -> int:
+    """Bytes of code and constants of the default board's image for one model, without training.
+
+    Raises:
+        ModelError: the file is damaged.
+        DeviceError: the image does not build.
+    """
+    return build(chosen=chosen(tflite)).flash_bytes
+
+
+def flash_costs(bundle: Bundle, env: str = DEFAULT_ENV) -> list[tuple[str, int]]:
+    """Bytes of code and constants of images that can carry a bundle, the largest first.
+
+    Args:
+        bundle: that they are for.
+        env: environment of ``platformio.ini``.
+
+    Returns:
+        What each can do, and its bytes, without the bundle's own.
+
+    Raises:
+        DeviceError: one does not build.
+    """
+    name = bundle.meta.get("name", "this bundle")
+    ways = [("all operators, all training", EVERYTHING)]
+    if bundle.tail is None:
+        ways.append((f"{name} alone", NOTHING))
+    else:
+        ways += [
+            (f"{name} alone, training every layer", "all"),
+            (f"{name} alone, training the head", "head"),
+        ]
+    return [(title, build(env, chosen=wanted(bundle, only)).flash_bytes) for title, only in ways]

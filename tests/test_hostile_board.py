@@ -18,6 +18,7 @@ from tinymia.device.frames import decode_frame, encode_frame
 from tinymia.errors import DeviceError, TinymiaError
 from tinymia.twin.target import TwinTarget
 from tinymia.wire import protocol
+from tinymia.wire.guard import GuardSettings
 from tinymia.wire.protocol import Policy, Type
 
 BUNDLE = (Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle").read_bytes()
@@ -100,12 +101,13 @@ CALLS: dict[str, Callable[[Board], Any]] = {
     "SELECT": lambda b: b.select(np.arange(9) < 5),
     "BEGIN": lambda b: b.begin(TrainSettings()),
     "TRAIN": lambda b: b.train(0, 2, at_once=1),
-    "QUERY": lambda b: [b.query(np.arange(9), policy) for policy in Policy],
-    "ASK": lambda b: [b.ask(WINDOWS[:2], policy) for policy in Policy],
+    "QUERY": lambda b: [b.query(np.arange(9), policy, 3) for policy in Policy],
+    "ASK": lambda b: [b.ask(WINDOWS[:2], policy, 3) for policy in Policy],
     "TAIL": lambda b: b.parameters(),
     "ECHO": lambda b: list(b.echo([b"abc", b"de"])),
     "LAYOUT": lambda b: b.layout(3),
     "PART": in_parts,
+    "GUARD": lambda b: [b.guard(GuardSettings(answers=n)) for n in (999, 0)],
 }
 
 

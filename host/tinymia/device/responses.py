@@ -212,6 +212,12 @@ def _tail(q: Any, r: protocol.TailResponse, __: object) -> str:
     return "" if len(r.values) == q.count else f"{len(r.values)} values instead of {q.count}"
 
 
+def _guard(q: Any, r: protocol.GuardResponse, __: object) -> str:
+    most = q.answers or 0xFFFFFFFF
+    right = r.answers_left <= most if q.answers else r.answers_left == most
+    return "" if right else f"{r.answers_left} answers are left of {most}"
+
+
 def _infer(_: Any, r: protocol.InferResponse, info: protocol.InfoResponse | None) -> str:
     wanted = info.output_bytes if info is not None else len(r.output)
     return "" if len(r.output) == wanted else f"{len(r.output)} outputs instead of {wanted}"
@@ -233,4 +239,5 @@ _CHECKS: dict[Any, Callable[[Any, Any, protocol.InfoResponse | None], str]] = {
     protocol.TailResponse: _tail,
     protocol.InferResponse: _infer,
     protocol.EchoResponse: _echo,
+    protocol.GuardResponse: _guard,
 }

@@ -7,7 +7,7 @@ from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, ClassVar, Protocol
 
 from tinymia.compat import StrEnum
-from tinymia.defenses.accounting import Account
+from tinymia.defenses.accounting import PARAMETERS, Account
 from tinymia.errors import StudyError
 from tinymia.wire.settings import TrainSettings, in_range, setting_called, span
 
@@ -30,11 +30,13 @@ class TrainingSize:
         members: windows of a device.
         batch: examples in a mini-batch.
         epochs: of the whole training.
+        parameters: how many numbers are trained, or more.
     """
 
     members: int
     batch: int
     epochs: int
+    parameters: int = PARAMETERS
 
 
 @dataclass(frozen=True)

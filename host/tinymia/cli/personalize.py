@@ -53,7 +53,7 @@ def command(config: Path | None, **flags: Any) -> None:
     from tinymia.defenses import TrainingSize
     from tinymia.defenses.base import with_defences
     from tinymia.evidence import AnswerSettings
-    from tinymia.export.depth import resolve
+    from tinymia.export.depth import resolve, trained_count
     from tinymia.export.inputs import quantized
     from tinymia.export.personal import personalized_bundle
     from tinymia.export.provenance import content_of
@@ -69,7 +69,12 @@ def command(config: Path | None, **flags: Any) -> None:
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
     options = options.of_model(bundle.meta)
     first, parameters = resolve(bundle, options.training.train)
-    size = TrainingSize(asked["members"], options.training.batch, asked["epochs"])
+    size = TrainingSize(
+        asked["members"],
+        options.training.batch,
+        asked["epochs"],
+        trained_count(bundle, options.training.train),
+    )
     settings = with_defences(
         options.training.settings(seed=seed, epochs=asked["epochs"], parameters=parameters),
         defences,

@@ -33,7 +33,7 @@ from tinymia.defenses.noise_law import cost
 from tinymia.errors import StudyError
 
 MIN_NOISE, MAX_NOISE = 0.01, 64.0
-PARAMETERS = 5000  # unless said otherwise: a little more than all layers of the shipped models have
+PARAMETERS = 5000  # unless said otherwise: all layers of the watch model have fewer
 _ORDERS = (*range(2, 65), 80, 96, 128, 192, 256, 512, 1024)
 
 
@@ -78,7 +78,7 @@ def epsilon(
     steps: int,
     delta: float,
     neighbours: Neighbours = Neighbours.ADD_OR_REMOVE,
-    parameters: int = PARAMETERS,
+    parameters: int = 0,
 ) -> Epsilon:
     """Epsilon of ``steps`` steps.
 
@@ -88,10 +88,11 @@ def epsilon(
         steps: updates in all: epochs times ceil(expected members / batch).
         delta: probability with which epsilon may be exceeded.
         neighbours: what it is to hold for.
-        parameters: how many numbers are trained, or more.
+        parameters: how many numbers a device trains, or more; 0: of the Gaussian mechanism itself.
 
     Returns:
-        Infinite where what the noise is off by leaves no claim: beyond about 17.
+        Of a device infinite where what its noise is off by leaves no claim: for an epsilon above
+        about 15, or more than some millions of draws.
 
     Raises:
         StudyError: a value is out of range.
@@ -131,6 +132,8 @@ def _of_device(ideal: Callable[[float], float], delta: float, draws: int) -> flo
     """The least epsilon at that delta of a device's own noise, from the Gaussian mechanism's."""
     best = math.inf
     about = float(ideal(delta))
+    if draws == 0:
+        return about
     if about > 600:  # (exp() ends there)
         return best
     for share in (0.1, 0.03, 0.01, 0.003, 1e-3, 1e-4):
@@ -145,9 +148,7 @@ def _of_device(ideal: Callable[[float], float], delta: float, draws: int) -> flo
     return best
 
 
-def noise_for(
-    target: float, delta: float, rate: float, steps: int, parameters: int = PARAMETERS
-) -> float:
+def noise_for(target: float, delta: float, rate: float, steps: int, parameters: int = 0) -> float:
     """The least noise multiplier, to 0.1 %, with which ``steps`` steps keep epsilon ``target``.
 
     Raises:

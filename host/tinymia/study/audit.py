@@ -450,7 +450,7 @@ def _context(
         versions=describe.versions(),
         device=_device(study),
         costs=describe.run_costs(study.runs, devices, study.measured),
-        privacy=describe.privacy(settings, study.runs),
+        privacy=describe.privacy(settings, study.runs, study.bundle),
         confirmation=confirmed,
         shadows=tuple(
             ShadowRow(c.name, counts[r.recipe, r.epochs], settings.shadows)

@@ -102,7 +102,7 @@ def test_the_law_is_what_the_account_says(millions: int) -> None:
 
 
 def test_a_word_gives_its_quantile() -> None:
-    """Of a normal variable of deviation SIGMA / sqrt(2), within 2 units (in the tails within 1 %)."""
+    """Of a normal variable of deviation SIGMA / sqrt(2), within 2 units or 1 % in the tails."""
     rng = np.random.default_rng(3)
     places = np.concatenate([rng.integers(0, WORDS, 2000), 2 ** rng.integers(0, 31, 500), [0]])
     magnitude = stats.norm.isf((places + 0.5) / 2**32) * SIGMA / np.sqrt(2)

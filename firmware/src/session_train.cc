@@ -31,6 +31,7 @@ TrainSettings Sizing(TrainSettings settings) {
   settings.optimizer = Optimizer::kAdam;
   settings.clip_norm = settings.noise_multiplier = 1.0f;
   settings.dropout = 0.5f;
+  settings.shaped = 1;
   settings.jitter = 1.0f;
   return settings;
 }
@@ -136,6 +137,9 @@ uint32_t Session::Begin(BeginRequest request, Reply reply) {
   }
   if (settings.augments() && !store_.raw() && store_.cut().nodes != 0) {
     return reply.Fail(Status::kWholeWindowsNeeded, first_layer_);
+  }
+  if (settings.shaped != 0 && !bundle_.graph.CanShape(first_layer_, settings.trained)) {
+    return reply.Fail(Status::kNoShape, first_layer_, bundle_.graph.shape.count);
   }
   Refusal refusal = CheckBudget(settings);
   if (refusal.status == Status::kOk) refusal = PlanTraining(settings, true);

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinymia.defenses import Defense, TrainingSize
     from tinymia.export.bundle import Bundle
     from tinymia.study.recipe import Checkpoint
+    from tinymia.wire.settings import TrainSettings
 
 
 @click.command(cls=Grouped)
@@ -81,7 +82,7 @@ def command(config: Path | None, **flags: Any) -> None:
         size,
     )
     dataset = data.load(asked["data"])
-    dataset.check_model(bundle.meta)
+    bundle = _for(bundle, dataset, settings, asked["person"])
     pool = model_pool(dataset, asked["person"], bundle.meta)
     drawn = _drawn(pool, seed, asked["members"])
     codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=_note)
@@ -211,6 +212,14 @@ def _say(trained: Checkpoint, unit: str) -> None:
         f" {thousands(trained.steps)} steps, {thousands(trained.clipped)} clipped"
     )
     click.echo(f"tail       {trained.hash}")
+
+
+def _for(bundle: Bundle, dataset: Dataset, settings: TrainSettings, person: str) -> Bundle:
+    """The bundle with what these settings need of other people; checks that the data fit it."""
+    from tinymia.study.shaping import with_shape
+
+    dataset.check_model(bundle.meta)
+    return with_shape(bundle, dataset, (person,)) if settings.shaped else bundle
 
 
 def say_defences(defences: tuple[Defense, ...], size: TrainingSize, seed: int, source: int) -> None:

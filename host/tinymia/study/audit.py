@@ -45,6 +45,7 @@ from tinymia.study.results import (
 from tinymia.study.results import Device as DeviceRow
 from tinymia.study.scoring import Cell, Scoring
 from tinymia.study.settings import StudySettings, is_dear
+from tinymia.study.shaping import with_shape
 from tinymia.study.store import Store, locked
 from tinymia.study.user_level import owners
 from tinymia.study.views import VIEWS
@@ -146,6 +147,8 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     dataset = data.load(settings.dataset)
     dataset.check_model(bundle.meta)
     names = people_to_audit(dataset, bundle, settings.people)
+    if any(run_.training.shaped for run_ in runs):
+        bundle = with_shape(bundle, dataset, names)
     # What cannot be drawn need not be compiled.
     plan(
         settings,

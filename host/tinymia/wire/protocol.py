@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 5
+VERSION = 6
 MAGIC = 0x41494d54
 MAX_PAYLOAD = 1024
 WINDOW = 4
@@ -80,6 +80,7 @@ class Status(IntEnum):
     ARENA_TOO_SMALL = 37
     MODEL_ENDS = 38
     MODEL_BIAS_SCALE = 39
+    NO_SHAPE = 40
 
 
 STATUS_TEXT: dict[int, tuple[str, str]] = {
@@ -90,7 +91,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BAD_SLOT: ('slot {a} is outside what the sample store holds ({b})', "Store the windows first; `tinymia info` shows the store's capacity."),
     Status.BAD_LABEL: ("label {a} is not one of the model's {b} classes", ''),
     Status.BAD_WINDOW: ('a window of {a} bytes was sent, the model takes {b}', ''),
-    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 holdout, 16 patience, 17 jitter, 18 scaling, 19 rotation, 20 shift, 21 noise_multiplier, 22 expected_members.'),
+    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 holdout, 16 patience, 17 jitter, 18 scaling, 19 rotation, 20 shift, 21 noise_multiplier, 22 expected_members, 23 shaped.'),
     Status.STEP_MISMATCH: ('training was asked to go on at epoch {a}, the board stands at {b}', 'Ask the board for its state and go on from there, or begin again.'),
     Status.NO_MEMBERS: ('no stored window is selected for training', ''),
     Status.BAD_POLICY: ('there is no output policy {a} with {b} levels', 'Rounding needs at least one level.'),
@@ -118,6 +119,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.ARENA_TOO_SMALL: ('the bundle needs {a} bytes of arena, the board has {b}', 'Use a smaller model or a board with more RAM.'),
     Status.MODEL_ENDS: ('the model has {a} inputs and {b} outputs, the firmware takes one of each', 'Convert a model with one input and one output.'),
     Status.MODEL_BIAS_SCALE: ('operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights', 'Convert it again: the file contradicts itself.'),
+    Status.NO_SHAPE: ('noise can be shaped where the last layer alone is trained, weights too, and the bundle holds a public shape ({b} rows), not from layer {a}', 'Train the head, with a bundle that holds one: `tinymia personalize` and `tinymia audit` add it where it is missing.'),
 }
 
 
@@ -494,12 +496,13 @@ class BeginRequest:
     shift: int
     noise_multiplier: float
     expected_members: int
+    shaped: int
     TYPE: ClassVar[int] = Type.BEGIN
-    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffBHfffHfH")
+    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffBHfffHfHB")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.holdout, self.patience, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members)
+        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.holdout, self.patience, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members, self.shaped)
         return fixed
 
     @classmethod

@@ -42,6 +42,7 @@ enum class Status : uint8_t {
   kArenaTooSmall = 37,  // the bundle needs {a} bytes of arena, the board has {b}
   kModelEnds = 38,  // the model has {a} inputs and {b} outputs, the firmware takes one of each
   kModelBiasScale = 39,  // operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights
+  kNoShape = 40,  // noise can be shaped where the last layer alone is trained, weights too, and the bundle holds a public shape ({b} rows), not from layer {a}
 };
 
 }  // namespace tinymia

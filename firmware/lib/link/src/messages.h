@@ -8,7 +8,7 @@
 namespace tinymia {
 
 constexpr char kFirmwareVersion[] = "0.1.0";
-constexpr uint16_t kProtocolVersion = 5;
+constexpr uint16_t kProtocolVersion = 6;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;
 constexpr uint32_t kWindow = 4;
@@ -394,7 +394,8 @@ struct BeginRequest {
   uint16_t shift;
   float noise_multiplier;
   uint16_t expected_members;
-  static constexpr uint32_t kFixed = 70;
+  uint8_t shaped;
+  static constexpr uint32_t kFixed = 71;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&learning_rate, payload + 0, 4);
@@ -419,6 +420,7 @@ struct BeginRequest {
     memcpy(&shift, payload + 62, 2);
     memcpy(&noise_multiplier, payload + 64, 4);
     memcpy(&expected_members, payload + 68, 2);
+    memcpy(&shaped, payload + 70, 1);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -444,6 +446,7 @@ struct BeginRequest {
     memcpy(payload + 62, &shift, 2);
     memcpy(payload + 64, &noise_multiplier, 4);
     memcpy(payload + 68, &expected_members, 2);
+    memcpy(payload + 70, &shaped, 1);
     return kFixed;
   }
 };

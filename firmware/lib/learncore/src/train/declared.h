@@ -51,6 +51,7 @@ struct TrainSettings {
   uint16_t shift = 0;  // augmentation: most samples of shift in time
   float noise_multiplier = 0.0f;  // of DP-SGD: deviation of the noise, in clip norms; examples are then drawn by Poisson sampling
   uint16_t expected_members = 0;  // of DP-SGD: public number of members that gives the sampling rate (batch / expected_members) and the steps of an epoch, whatever their true number is
+  uint8_t shaped = 0;  // of DP-SGD on the last layer: gradients are clipped and noise is added in the coordinates of the bundle's public shape
 
   bool augments() const { return jitter > 0 || scaling > 0 || rotation > 0 || shift > 0; }
   bool is_private() const { return noise_multiplier > 0; }
@@ -81,6 +82,7 @@ enum class Setting : uint8_t {
   kShift = 20,
   kNoiseMultiplier = 21,
   kExpectedMembers = 22,
+  kShaped = 23,
 };
 
 // The first setting that is out of range by itself or beside the others (NaN is, too).
@@ -109,6 +111,9 @@ inline Setting CheckDeclared(const TrainSettings& s) {
   if (!(s.noise_multiplier == 0.0f || (s.noise_multiplier >= 0.01f && s.noise_multiplier <= 64.0f))) return Setting::kNoiseMultiplier;
   if (s.noise_multiplier > 0 && !(s.clip_norm > 0)) return Setting::kNoiseMultiplier;
   if ((s.expected_members > 0) != (s.noise_multiplier > 0)) return Setting::kExpectedMembers;
+  if (!(s.shaped <= 1)) return Setting::kShaped;
+  if (s.shaped > 0 && !(s.noise_multiplier > 0)) return Setting::kShaped;
+  if (s.shaped > 0 && s.dropout > 0) return Setting::kShaped;
   return Setting::kNone;
 }
 
@@ -138,6 +143,7 @@ TrainSettings SettingsFrom(const Request& request) {
   s.shift = request.shift;
   s.noise_multiplier = request.noise_multiplier;
   s.expected_members = request.expected_members;
+  s.shaped = request.shaped;
   return s;
 }
 
@@ -166,6 +172,7 @@ void EachSetting(const TrainSettings& s, Visit visit) {
   visit(s.shift);
   visit(s.noise_multiplier);
   visit(s.expected_members);
+  visit(s.shaped);
 }
 
 // Where each lies in the struct, for a host's arrays.
@@ -197,6 +204,7 @@ constexpr SettingField kSettingFields[] = {
     {"shift", "<u2", offsetof(TrainSettings, shift)},
     {"noise_multiplier", "<f4", offsetof(TrainSettings, noise_multiplier)},
     {"expected_members", "<u2", offsetof(TrainSettings, expected_members)},
+    {"shaped", "<u1", offsetof(TrainSettings, shaped)},
 };
 
 }  // namespace tinymia

@@ -25,6 +25,7 @@ struct Needs {
   bool clipping = false;
   bool privacy = false;
   bool augmentation = false;
+  bool shape = false;
 
   void Add(const TrainSettings& settings);
 };
@@ -68,6 +69,11 @@ class Net {
   F* gradient() { return gradient_; }
   F* moment(uint32_t which) { return moments_ + which * count_; }
   F* best() { return best_; }
+  // The last layer's inputs of this turn as its gradient sees them: in lanes of `mask` they become
+  // those in the public shape, of which those behind its rows are 0.
+  void Shape(MaskOf<F> mask, bool dropped);
+  // The gradient in lanes of `mask` from there back to the layer's own inputs.
+  void Unshape(MaskOf<F> mask);
   // Factors on the last layer's inputs: [dropout_size()], 0 or 1 / (1 - rate).
   F* dropout() { return dropout_; }
   uint32_t dropout_size() const { return last().inputs(); }
@@ -137,6 +143,7 @@ class Net {
   F* best_ = nullptr;
   F* dropout_ = nullptr;
   F* dropped_ = nullptr;  // the last layer's inputs behind dropout
+  F* shaped_ = nullptr;   // room for them in the public shape
 };
 
 // Parameters that are not trained are read where they are; lanes share nothing, so each has a copy.
@@ -175,6 +182,7 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   input_ = arena->AllocArray<F>(stride_ * examples);
   dropout_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
   dropped_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
+  shaped_ = needs.shape ? arena->AllocArray<F>(last().inputs()) : nullptr;
   uint32_t theta = 0;
   for (uint32_t i = first; i < graph.count; ++i) {
     const Layer& layer = graph.layers[i];
@@ -300,6 +308,50 @@ void Net<F>::Accumulate(F* to, Combine combine) {
     const bool dropped = dropped_ != nullptr && i + 1 == graph_.count;
     const F* x = dropped ? dropped_ : Input(layer.input);
     LayerGradient(layer, x, work.dy, biases_only(), to + work.theta, combine);
+  }
+}
+
+template <typename F>
+void Net<F>::Shape(MaskOf<F> mask, bool dropped) {
+  const PublicShape& shape = graph_.shape;
+  F* x = dropped ? dropped_ : input();
+  const uint32_t n = last().inputs();
+  for (uint32_t j = 0; j < n; ++j) shaped_[j] = x[j] - F(shape.mean[j]);
+  for (uint32_t i = 0; i < n; ++i) {
+    F z = F(0.0f);
+    if (i < shape.count) {
+      const float* row = shape.rows + i * n;
+      F parts[4] = {z, z, z, z};
+      uint32_t j = 0;
+      for (; j + 4 <= n; j += 4) {
+        for (uint32_t p = 0; p < 4; ++p) parts[p] = parts[p] + shaped_[j + p] * F(row[j + p]);
+      }
+      for (; j < n; ++j) parts[0] = parts[0] + shaped_[j] * F(row[j]);
+      z = (parts[0] + parts[1]) + (parts[2] + parts[3]);
+    }
+    x[i] = Select(mask, z, x[i]);
+  }
+}
+
+template <typename F>
+void Net<F>::Unshape(MaskOf<F> mask) {
+  const PublicShape& shape = graph_.shape;
+  const uint32_t n = last().inputs();
+  F* bias = gradient_ + last().weight_count;
+  for (uint32_t k = 0; k < classes(); ++k) {
+    F* g = gradient_ + k * n;
+    F moved = F(0.0f);
+    for (uint32_t j = 0; j < n; ++j) shaped_[j] = F(0.0f);
+    for (uint32_t i = 0; i < shape.count; ++i) {
+      const F z = g[i];
+      const float* row = shape.rows + i * n;
+      for (uint32_t j = 0; j < n; ++j) shaped_[j] = shaped_[j] + z * F(row[j]);
+    }
+    for (uint32_t j = 0; j < n; ++j) {
+      moved = moved + shaped_[j] * F(shape.mean[j]);
+      g[j] = Select(mask, shaped_[j], g[j]);
+    }
+    bias[k] = Select(mask, bias[k] - moved, bias[k]);
   }
 }
 

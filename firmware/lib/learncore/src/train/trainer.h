@@ -127,7 +127,7 @@ class Trainer {
   F clip_{}, on_{}, off_{}, to_units_{}, from_units_{};
   IntOf<F> noise_half_{}, noise_shift_{};  // see NoiseUnits
   SecretState<UintOf<F>> secret_;
-  MaskOf<F> has_clip_{}, is_private_{};
+  MaskOf<F> has_clip_{}, is_private_{}, is_shaped_{};
   Targets targets_;
   F loss_{};  // summed over the epoch
   IntOf<F> clipped_{};

@@ -20,6 +20,7 @@ inline void Needs::Add(const TrainSettings& s) {
   clipping = clipping || s.clip_norm > 0;
   privacy = privacy || s.is_private();
   augmentation = augmentation || s.augments();
+  shape = shape || s.shaped > 0;
 }
 
 template <typename F>
@@ -29,6 +30,7 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   slots_ = slots;
   needs_ = Needs();
   for (uint32_t i = 0; i < count; ++i) needs_.Add(settings[i]);
+  needs_.shape = needs_.shape && graph.CanShape(first, settings[0].trained);
   lanes_ = arena->AllocArray<Lane>(kLanes);
   rows_ = arena->AllocArray<const int8_t*>(kLanes);
   order_ = arena->AllocArray<uint16_t>(kLanes * slots);
@@ -70,6 +72,7 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
     SetLane(&clip_, l, s.clip_norm);
     SetLane(&has_clip_, l, s.clip_norm > 0);
     SetLane(&is_private_, l, s.is_private());
+    SetLane(&is_shaped_, l, s.shaped > 0);
     secret_.SetKey(l, keys[l]);
     SetUnits(l, s);
   }
@@ -101,7 +104,9 @@ void Trainer<F>::RunEpoch(TrainResult* results) {
     Lane& lane = lanes_[l];
     const TrainSettings& s = *lane.settings;
     SetLane(&rate_, l, s.learning_rate * RateFactor(s, epoch_));
-    lane.steps = lane.stopped ? 0 : lane.batches.steps();
+    // With noise, behind its schedule nothing moves any more: it has ended.
+    const bool ended = lane.stopped || (s.is_private() && !(GetLane(rate_, l) > 0.0f));
+    lane.steps = ended ? 0 : lane.batches.steps();
     if (lane.steps != 0) draws[l] = StartLane(l);
     most = lane.steps > most ? lane.steps : most;
   }
@@ -196,6 +201,7 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
   net_.Pass();
   if (all_direct_) return;
   if (needs_.privacy) AddNoise(step);
+  if (needs_.shape) net_.Unshape(updates & is_shaped_);
   for (uint32_t l = 0; l < kLanes; ++l) lanes_[l].updates += step < lanes_[l].steps ? 1 : 0;
   if constexpr (kLanes > 1) {
     if (updated) return;
@@ -295,6 +301,7 @@ template <typename F>
 template <typename M>
 void Trainer<F>::Learn(M mask, bool first) {
   Judge(mask, net_.Forward(needs_.dropout));
+  if (needs_.shape) net_.Shape(is_shaped_, needs_.dropout);
   Bound(mask, net_.Backward(needs_.clipping, needs_.dropout));
   if (all_direct_) {
     net_.Accumulate(net_.parameters(), Descend<F, M>{mask});

@@ -36,11 +36,11 @@ class DpPublic:
         StudyError: a number is out of range.
     """
 
-    noise: float = 3.29
+    noise: float = 2.615
     clip: float = 3.37
-    steps: int = 16
+    steps: int = 10
     delta: float = 1e-3
-    pace: float = 4.5
+    pace: float = 5.7
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
@@ -95,7 +95,7 @@ KIND = DpPublic.kind = Kind(
         Parameter("pace", "--public-pace", "learning rate, times the noise, over the model's"),
     ),
     style="s-dp",
-    spread=(1.93, 3.31, 5.82),
+    spread=(1.525, 2.615, 4.6),
     excludes=frozenset({"clip", "dp", "mixup", "early-stop", "dropout"}),
     why="It clips and adds noise by itself, to all members at once.",
 )

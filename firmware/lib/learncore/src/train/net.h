@@ -182,7 +182,7 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   input_ = arena->AllocArray<F>(stride_ * examples);
   dropout_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
   dropped_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
-  shaped_ = needs.shape ? arena->AllocArray<F>(last().inputs()) : nullptr;
+  shaped_ = needs.shape ? arena->AllocArray<F>(2 * last().inputs()) : nullptr;
   uint32_t theta = 0;
   for (uint32_t i = first; i < graph.count; ++i) {
     const Layer& layer = graph.layers[i];
@@ -316,21 +316,13 @@ void Net<F>::Shape(MaskOf<F> mask, bool dropped) {
   const PublicShape& shape = graph_.shape;
   F* x = dropped ? dropped_ : input();
   const uint32_t n = last().inputs();
-  for (uint32_t j = 0; j < n; ++j) shaped_[j] = x[j] - F(shape.mean[j]);
-  for (uint32_t i = 0; i < n; ++i) {
-    F z = F(0.0f);
-    if (i < shape.count) {
-      const float* row = shape.rows + i * n;
-      F parts[4] = {z, z, z, z};
-      uint32_t j = 0;
-      for (; j + 4 <= n; j += 4) {
-        for (uint32_t p = 0; p < 4; ++p) parts[p] = parts[p] + shaped_[j + p] * F(row[j + p]);
-      }
-      for (; j < n; ++j) parts[0] = parts[0] + shaped_[j] * F(row[j]);
-      z = (parts[0] + parts[1]) + (parts[2] + parts[3]);
-    }
-    x[i] = Select(mask, z, x[i]);
+  F* z = shaped_ + n;
+  for (uint32_t j = 0; j < n; ++j) {
+    shaped_[j] = x[j] - F(shape.mean[j]);
+    z[j] = F(0.0f);
   }
+  AddProducts(shaped_, n, shape.rows, n, shape.count, z, z);
+  for (uint32_t j = 0; j < n; ++j) x[j] = Select(mask, z[j], x[j]);
 }
 
 template <typename F>
@@ -342,11 +334,7 @@ void Net<F>::Unshape(MaskOf<F> mask) {
     F* g = gradient_ + k * n;
     F moved = F(0.0f);
     for (uint32_t j = 0; j < n; ++j) shaped_[j] = F(0.0f);
-    for (uint32_t i = 0; i < shape.count; ++i) {
-      const F z = g[i];
-      const float* row = shape.rows + i * n;
-      for (uint32_t j = 0; j < n; ++j) shaped_[j] = shaped_[j] + z * F(row[j]);
-    }
+    AddTransposed(g, shape.count, shape.rows, n, n, shaped_);
     for (uint32_t j = 0; j < n; ++j) {
       moved = moved + shaped_[j] * F(shape.mean[j]);
       g[j] = Select(mask, shaped_[j], g[j]);

@@ -33,6 +33,7 @@ TrainSettings Sizing(TrainSettings settings) {
   SetNoiseMultiplier(&settings, 1.0f);
   SetDropout(&settings, 0.5f);
   SetJitter(&settings, 1.0f);
+  SetShaped(&settings, 1);
   return settings;
 }
 
@@ -148,6 +149,9 @@ uint32_t Session::Begin(BeginRequest request, Reply reply) {
   }
   if (settings.augments() && !store_.raw() && store_.cut().nodes != 0) {
     return reply.Fail(Status::kWholeWindowsNeeded, first_layer_);
+  }
+  if (settings.shaped != 0 && !bundle_.graph.CanShape(first_layer_, settings.trained)) {
+    return reply.Fail(Status::kNoShape, first_layer_, bundle_.graph.shape.count);
   }
   Refusal refusal = CheckBudget(settings);
   if (refusal.status == Status::kOk) refusal = PlanTraining(settings, true);

@@ -46,6 +46,7 @@ from tinymia.study.results import (
 from tinymia.study.results import Device as DeviceRow
 from tinymia.study.scoring import Cell, Scoring
 from tinymia.study.settings import StudySettings, is_dear, training_seed
+from tinymia.study.shaping import with_shape
 from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store, locked
 from tinymia.study.user_level import owners
@@ -151,6 +152,8 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     dataset = data.load(settings.dataset)
     dataset.check_model(bundle.meta)
     names = people_to_audit(dataset, bundle, settings.people)
+    if any(run_.training.shaped for run_ in runs):
+        bundle = with_shape(bundle, dataset, names)
     # What cannot be drawn need not be compiled.
     plan(
         settings,
@@ -508,7 +511,7 @@ def _context(
         versions=describe.versions(),
         device=_device(study),
         costs=describe.run_costs(study.runs, devices, study.measured),
-        privacy=describe.privacy(settings, study.runs),
+        privacy=describe.privacy(settings, study.runs, study.bundle),
         confirmation=confirmed,
         shadows=tuple(
             ShadowRow(c.name, counts[r.recipe, r.epochs], settings.shadows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +15,7 @@ from tinymia.data.splits import assert_disjoint
 from tinymia.evidence import Run
 from tinymia.experiments.base import Condition
 from tinymia.export.bundle import Bundle
-from tinymia.export.depth import depth_title
+from tinymia.export.depth import depth_title, trained_count
 from tinymia.export.provenance import known_content, seen_people
 from tinymia.study.costs import Measured
 from tinymia.study.devices import Device
@@ -152,11 +153,11 @@ def run_costs(
     return tuple(found)
 
 
-def privacy(settings: StudySettings, runs: Sequence[Run]) -> tuple[Privacy, ...]:
+def privacy(settings: StudySettings, runs: Sequence[Run], bundle: Bundle) -> tuple[Privacy, ...]:
     """The account of each condition with a defence that proves something."""
     found = []
-    size = settings.size
     for run in runs:
+        size = replace(settings.size, parameters=trained_count(bundle, run.depth))
         for defence in run.defences:
             account = defence.account(size)
             if account is None:

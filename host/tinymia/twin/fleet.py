@@ -7,12 +7,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinymia.errors import BundleError, DataError, TwinError
-from tinymia.export.bundle import Bundle
+from tinymia.export.bundle import Bundle, split_sections
 from tinymia.twin.core import core
 from tinymia.twin.inputs import (
     augments,
@@ -167,6 +168,11 @@ class Twin:
         self.biases: int = shape["biases"]
         self.scale: float = shape["scale"]
         self.zero_point: int = shape["zero_point"]
+
+    @cached_property
+    def can_shape(self) -> bool:
+        """Whether noise can be shaped here: the bundle says how, and the last layer is trained."""
+        return self.first_layer + 1 == self.layers and "SHAP" in split_sections(self._bytes)
 
     def embed(self, windows: ArrayLike) -> NDArray[np.int8]:
         """What the frozen part of the network makes of windows.
@@ -353,6 +359,13 @@ class _Run:
                 f"Device {int(np.argmax(augmented))} augments windows, of which the twin keeps"
                 " embeddings only.",
                 "Make it with raw=True.",
+            )
+        shaped = table["shaped"] > 0
+        if shaped.any() and not (twin.can_shape and not table["trained"][shaped].any()):
+            raise TwinError(
+                f"Device {int(np.argmax(shaped))} shapes its noise, which needs a bundle with a"
+                " public shape, and the weights of its last layer trained.",
+                "tinymia.export.shape makes one of public people's embeddings.",
             )
         checkpoints = check_checkpoints(epochs)
         last = checkpoints[-1]

@@ -403,7 +403,8 @@ struct BeginRequest {
   uint16_t shift;
   float noise_multiplier;
   uint16_t expected_members;
-  static constexpr uint32_t kFixed = 93;
+  uint8_t shaped;
+  static constexpr uint32_t kFixed = 94;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&learning_rate, payload + 0, 4);
@@ -435,6 +436,7 @@ struct BeginRequest {
     memcpy(&shift, payload + 85, 2);
     memcpy(&noise_multiplier, payload + 87, 4);
     memcpy(&expected_members, payload + 91, 2);
+    memcpy(&shaped, payload + 93, 1);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -467,6 +469,7 @@ struct BeginRequest {
     memcpy(payload + 85, &shift, 2);
     memcpy(payload + 87, &noise_multiplier, 4);
     memcpy(payload + 91, &expected_members, 2);
+    memcpy(payload + 93, &shaped, 1);
     return kFixed;
   }
 };

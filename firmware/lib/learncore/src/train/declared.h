@@ -146,6 +146,11 @@ struct TrainSettings {
 #else
   uint16_t expected_members = 0;  // of DP-SGD: public number of members that gives the sampling rate (batch / expected_members) and the steps of an epoch, whatever their true number is
 #endif
+#ifdef TINYMIA_WITHOUT_SHAPED
+  static constexpr uint8_t shaped = 0;
+#else
+  uint8_t shaped = 0;  // of DP-SGD on the last layer: gradients are clipped and noise is added in the coordinates of the bundle's public shape
+#endif
 
   bool augments() const { return jitter > 0 || scaling > 0 || rotation > 0 || shift > 0; }
   bool is_private() const { return noise_multiplier > 0; }
@@ -257,6 +262,11 @@ inline void SetExpectedMembers(TrainSettings*, uint16_t) {}
 #else
 inline void SetExpectedMembers(TrainSettings* s, uint16_t value) { s->expected_members = value; }
 #endif
+#ifdef TINYMIA_WITHOUT_SHAPED
+inline void SetShaped(TrainSettings*, uint8_t) {}
+#else
+inline void SetShaped(TrainSettings* s, uint8_t value) { s->shaped = value; }
+#endif
 
 // The settings in the protocol's order, by which a refusal names the wrong one.
 enum class Setting : uint8_t {
@@ -290,6 +300,7 @@ enum class Setting : uint8_t {
   kShift = 27,
   kNoiseMultiplier = 28,
   kExpectedMembers = 29,
+  kShaped = 30,
 };
 
 // The first setting that is out of range by itself or beside the others (NaN is, too).
@@ -334,6 +345,9 @@ TINYMIA_COLD inline Setting CheckDeclared(const TrainSettings& s) {
   if (!(s.noise_multiplier == 0.0f || (s.noise_multiplier >= 0.01f && s.noise_multiplier <= 64.0f))) return Setting::kNoiseMultiplier;
   if (s.noise_multiplier > 0 && !(s.clip_norm > 0)) return Setting::kNoiseMultiplier;
   if ((s.expected_members > 0) != (s.noise_multiplier > 0)) return Setting::kExpectedMembers;
+  if (!(s.shaped <= 1)) return Setting::kShaped;
+  if (s.shaped > 0 && !(s.noise_multiplier > 0)) return Setting::kShaped;
+  if (s.shaped > 0 && s.dropout > 0) return Setting::kShaped;
   return Setting::kNone;
 }
 
@@ -370,6 +384,7 @@ TrainSettings SettingsFrom(const Request& request) {
   SetShift(&s, request.shift);
   SetNoiseMultiplier(&s, request.noise_multiplier);
   SetExpectedMembers(&s, request.expected_members);
+  SetShaped(&s, request.shaped);
   return s;
 }
 
@@ -440,6 +455,9 @@ Setting LeftOutOf(const Request& request) {
 #ifdef TINYMIA_WITHOUT_EXPECTED_MEMBERS
   if (request.expected_members > 0) return Setting::kExpectedMembers;
 #endif
+#ifdef TINYMIA_WITHOUT_SHAPED
+  if (request.shaped > 0) return Setting::kShaped;
+#endif
   return Setting::kNone;
 }
 
@@ -475,6 +493,7 @@ void EachSetting(const TrainSettings& s, Visit visit) {
   visit(s.shift);
   visit(s.noise_multiplier);
   visit(s.expected_members);
+  visit(s.shaped);
 }
 
 #ifndef TINYMIA_OPERATORS
@@ -514,6 +533,7 @@ constexpr SettingField kSettingFields[] = {
     {"shift", "<u2", offsetof(TrainSettings, shift)},
     {"noise_multiplier", "<f4", offsetof(TrainSettings, noise_multiplier)},
     {"expected_members", "<u2", offsetof(TrainSettings, expected_members)},
+    {"shaped", "<u1", offsetof(TrainSettings, shaped)},
 };
 #endif
 

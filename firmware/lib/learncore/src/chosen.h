@@ -38,6 +38,12 @@ constexpr uint32_t kTrainedKinds = TINYMIA_TRAINED_KINDS;
 constexpr uint32_t kTrainedKinds = 0xFFFFFFFFu;
 #endif
 
+#ifdef TINYMIA_OPERATORS
+constexpr bool kTextCommands = false;
+#else
+constexpr bool kTextCommands = true;
+#endif
+
 #ifdef TINYMIA_GUARDS
 constexpr bool kGuards = TINYMIA_GUARDS != 0;
 #else

@@ -117,9 +117,10 @@ uint32_t Batches::StartPoisson(uint32_t step, Draw draw) {
   position_ = step << 16;
   const uint32_t batch = settings_->batch;
   const uint32_t expected = settings_->expected_members;
+  // (Divided by no 0, which is what it is in an image without.)
+  const uint64_t rate = (static_cast<uint64_t>(batch) << 32) / (expected | (expected == 0));
   const bool all = batch >= expected;
-  const uint32_t below =
-      all ? 0 : static_cast<uint32_t>((static_cast<uint64_t>(batch) << 32) / expected);
+  const uint32_t below = all ? 0 : static_cast<uint32_t>(rate);
   for (uint32_t first = 0; first < slots_; first += 8) {
     for (uint32_t left = MembersFrom(first); left != 0; left &= left - 1) {
       // (Written first and counted then: whether it takes part is no branch.)

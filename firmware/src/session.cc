@@ -116,6 +116,9 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
       TINYMIA_SERVE(Query, Query)
       TINYMIA_SERVE(Ask, Ask)
       TINYMIA_SERVE(Tail, ReadTail)
+      TINYMIA_SERVE(Share, Share)
+      TINYMIA_SERVE(Update, MakeUpdate)
+      TINYMIA_SERVE(Give, Give)
     default:
       break;
   }

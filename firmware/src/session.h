@@ -5,6 +5,7 @@
 
 #include "arena.h"
 #include "bundle.h"
+#include "federated/update.h"
 #include "messages.h"
 #include "model_engine.h"
 #include "stopwatch.h"
@@ -77,6 +78,9 @@ class Session {
   uint32_t Query(QueryRequest request, Reply reply);
   uint32_t Ask(AskRequest request, Reply reply);
   uint32_t ReadTail(TailRequest request, Reply reply) const;
+  uint32_t Share(ShareRequest request, Reply reply);
+  uint32_t MakeUpdate(UpdateRequest request, Reply reply);
+  uint32_t Give(GiveRequest request, Reply reply) const;
 
   uint32_t WindowSize() const { return static_cast<uint32_t>(engine_.input_info().bytes); }
   // The window that a request holds or, where it holds none, the one that came in parts before it,
@@ -96,6 +100,9 @@ class Session {
   uint64_t SettingsHash() const;
   Refusal CheckBudget(const TrainSettings& settings) const;
   Refusal CheckPolicy(uint8_t policy, uint16_t levels) const;
+  Refusal CheckRule(const UpdateSettings& settings, bool masked) const;
+  // Nothing of a shared tail is there.
+  void ForgetShared() { shared_came_ = update_width_ = 0; }
   uint32_t AnswerBytes(uint8_t policy) const;
   void WriteAnswer(uint8_t policy, uint16_t levels, uint8_t* out);  // what was predicted last
 
@@ -120,6 +127,12 @@ class Session {
   uint32_t workspace_ = 0;    // bytes at the arena's end
   uint32_t steps_spent_ = 0;  // of the privacy budget, since the board started
   bool has_key_ = false;      // of DP-SGD, for this training; drawn by its first TRAIN
+  float* shared_ = nullptr;   // [parameter_count], then the update; nullptr: no room was asked for
+  bool shares_ = false;       // whether there is room for it
+  uint32_t shared_came_ = 0;
+  uint8_t update_width_ = 0;  // bytes of each number of the update that was made; 0: none was
+  uint32_t updates_ = 0;      // made since the board started
+  bool bare_ = false;         // trained for an update without what the answers' privacy asks for
 };
 
 }  // namespace tinymia

@@ -14,6 +14,7 @@ static_assert(static_cast<uint32_t>(Policy::kRounded) == kRoundedAnswers &&
               "a bundle's policies are the protocol's");
 
 Refusal Session::CheckPolicy(uint8_t policy, uint16_t levels) const {
+  if (bare_) return {Status::kRoundOpen, 0, 0};
   const bool known = policy <= static_cast<uint8_t>(Policy::kLabel);
   if (!known || (policy == static_cast<uint8_t>(Policy::kRounded) && levels == 0)) {
     return {Status::kBadPolicy, policy, levels};

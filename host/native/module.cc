@@ -36,6 +36,7 @@ NB_MODULE(_core, m) {
   nb::set_leak_warnings(false);  // a thread that ends with the program holds what it works on
   m.attr("stamp") = twin::kStamp;
   twin::BindFleet(m);
+  twin::BindUpdates(m);
   nb::class_<twin::Board>(m, "Board")
       .def(
           "__init__",

@@ -21,6 +21,19 @@ def embed(
     windows: NDArray[np.int8],
     out: NDArray[np.int8],
 ) -> None: ...
+def check_update(clip_norm: float, units: int, noise: float) -> int: ...
+def update_sigma(clip_norm: float, units: int, noise: float, count: int) -> int: ...
+def make_updates(
+    theta: NDArray[np.float32],
+    start: NDArray[np.float32],
+    clip_norm: float,
+    units: int,
+    noise: float,
+    seeds: NDArray[np.uint64],
+    updates: NDArray[np.int32],
+    norms: NDArray[np.float32],
+    clipped: NDArray[np.uint8],
+) -> None: ...
 def interrupt() -> None: ...
 def end() -> None: ...
 def after_fork() -> None: ...
@@ -57,5 +70,6 @@ class Engine:
         steps: NDArray[np.uint32],
         clipped: NDArray[np.uint32],
         stopped: NDArray[np.uint8],
+        start: NDArray[np.float32],
         progress: Callable[[int], None] | None,
     ) -> None: ...

@@ -67,6 +67,11 @@ class Status(IntEnum):
     BUDGET_NEEDED = 24
     POLICY_FORBIDDEN = 25
     BAD_PART = 26
+    NO_SHARED = 40
+    UPDATE_TOO_LARGE = 41
+    UPDATE_FORBIDDEN = 42
+    BAD_UPDATE = 43
+    ROUND_OPEN = 44
     BUNDLE_TRUNCATED = 16
     BUNDLE_VERSION = 17
     BUNDLE_CHECKSUM = 18
@@ -105,6 +110,11 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BUDGET_NEEDED: ('a release build trains under a privacy budget only, and the bundle has none', 'Provision one: `tinymia export --budget-epsilon EPSILON --bundle FILE`.'),
     Status.POLICY_FORBIDDEN: ("a release build answers under the bundle's output policy only: number {a}, with {b} levels", '`tinymia info` names it; `tinymia export --answers POLICY` writes another into a bundle.'),
     Status.BAD_PART: ('a part of a window was sent for byte {a}, byte {b} comes next', 'Send the parts of a window one behind the other, with no other request between them.'),
+    Status.NO_SHARED: ('of the shared tail {a} of {b} parameters are there', 'Behind BEGIN, send the whole of it (SHARE), train, and then ask for the update.'),
+    Status.UPDATE_TOO_LARGE: ('the update does not fit: its parameter {a} needs more than {b} bytes', 'Ask for more bytes a value, or for fewer units to the clip norm.'),
+    Status.UPDATE_FORBIDDEN: ("the bundle's rule for updates forbids this one: term {a} of the rule (1 clip norm, 2 noise, 3 masks, 4 number of updates; 0: there is no rule)", '`tinymia info` shows the rule; `tinymia export --updates` writes one into a bundle.'),
+    Status.BAD_UPDATE: ('setting {a} of the update is out of range (1 clip norm, 2 units, 3 noise, 4 bytes a value; 5: a parameter of the shared tail is no number)', ''),
+    Status.ROUND_OPEN: ('what was trained for an update answers nobody', 'Take the update and send a shared tail (SHARE), or begin anew.'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
     Status.BUNDLE_VERSION: ('the bundle on the board has format version {a}, the firmware reads {b}', 'Export it again with this version of tinymia.'),
     Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),
@@ -139,6 +149,9 @@ class Type(IntEnum):
     ECHO = 13
     LAYOUT = 14
     PART = 15
+    SHARE = 16
+    UPDATE = 17
+    GIVE = 18
     BUSY = 125
     RESEND = 126
 
@@ -830,6 +843,133 @@ class PartResponse:
     def unpack(cls, payload: bytes) -> "PartResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class ShareRequest:
+    """Takes the shared tail's parameters from `first` on, laid out as TAIL gives them, in order, behind BEGIN: training starts there instead of at the base network. `came`: parameters that are there."""
+
+    first: int
+    values: NDArray[Any]  # <f4
+    TYPE: ClassVar[int] = Type.SHARE
+    FIXED: ClassVar[Struct] = Struct("<I")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.first)
+        return fixed + np.asarray(self.values, dtype="<f4").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "ShareRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        array = np.frombuffer(rest, dtype="<f4")
+        return cls(*[*cls.FIXED.unpack(head), array])
+
+
+@dataclass(frozen=True)
+class ShareResponse:
+    """Response to SHARE."""
+
+    came: int
+    TYPE: ClassVar[int] = Type.SHARE
+    FIXED: ClassVar[Struct] = Struct("<I")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.came)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "ShareResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class UpdateRequest:
+    """Makes the update of what was trained since SHARE: the difference, clipped to `clip_norm`, in whole units of clip_norm / units, plus discrete Gaussian noise of `noise` clip norms. The shared tail is gone then. A release build tells no norm and no ticks."""
+
+    clip_norm: float
+    units: int
+    noise: float
+    width: int
+    masked: int
+    TYPE: ClassVar[int] = Type.UPDATE
+    FIXED: ClassVar[Struct] = Struct("<fIfBB")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.clip_norm, self.units, self.noise, self.width, self.masked)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "UpdateRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class UpdateResponse:
+    """Response to UPDATE."""
+
+    count: int
+    norm: float
+    clipped: int
+    ticks: int
+    TYPE: ClassVar[int] = Type.UPDATE
+    FIXED: ClassVar[Struct] = Struct("<IfBQ")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.count, self.norm, self.clipped, self.ticks)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "UpdateResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class GiveRequest:
+    """Reads the update that was made: of `count` values from `first` on the lowest `width` bytes each, two's complement."""
+
+    first: int
+    count: int
+    TYPE: ClassVar[int] = Type.GIVE
+    FIXED: ClassVar[Struct] = Struct("<IH")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.first, self.count)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "GiveRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class GiveResponse:
+    """Response to GIVE."""
+
+    values: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.GIVE
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack()
+        return fixed + np.asarray(self.values, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "GiveResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
 
 
 @dataclass(frozen=True)

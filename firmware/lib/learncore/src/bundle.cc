@@ -156,6 +156,16 @@ bool ParseAnswers(const uint8_t* data, uint32_t size, BundleView* view) {
   return true;
 }
 
+bool ParseUpdates(const uint8_t* data, uint32_t size, BundleView* view) {
+  if (size != sizeof(UpdateRule) || view->updates != nullptr) return false;
+  const auto* rule = reinterpret_cast<const UpdateRule*>(data);
+  // Written so that NaN fails.
+  if (!(rule->clip_norm >= 1e-6f && rule->clip_norm <= 1e6f)) return false;
+  if (!(rule->noise >= 0.0f && rule->noise <= 64.0f) || rule->masked > 1) return false;
+  view->updates = rule;
+  return true;
+}
+
 }  // namespace
 
 Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
@@ -190,6 +200,8 @@ Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
       if (!ParseLayers(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
     } else if (memcmp(row, "BUDG", 4) == 0) {
       if (!ParseBudget(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
+    } else if (memcmp(row, "SHAR", 4) == 0) {
+      if (!ParseUpdates(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
     } else if (memcmp(row, "POLI", 4) == 0) {
       if (has_answers || !ParseAnswers(data + offset, bytes, view)) {
         return {Status::kBundleMalformed, i, 0};

@@ -29,6 +29,11 @@ enum class Status : uint8_t {
   kBudgetNeeded = 24,  // a release build trains under a privacy budget only, and the bundle has none
   kPolicyForbidden = 25,  // a release build answers under the bundle's output policy only: number {a}, with {b} levels
   kBadPart = 26,  // a part of a window was sent for byte {a}, byte {b} comes next
+  kNoShared = 40,  // of the shared tail {a} of {b} parameters are there
+  kUpdateTooLarge = 41,  // the update does not fit: its parameter {a} needs more than {b} bytes
+  kUpdateForbidden = 42,  // the bundle's rule for updates forbids this one: term {a} of the rule (1 clip norm, 2 noise, 3 masks, 4 number of updates; 0: there is no rule)
+  kBadUpdate = 43,  // setting {a} of the update is out of range (1 clip norm, 2 units, 3 noise, 4 bytes a value; 5: a parameter of the shared tail is no number)
+  kRoundOpen = 44,  // what was trained for an update answers nobody
   kBundleTruncated = 16,  // the bundle on the board is truncated: it says {a} bytes, {b} are there
   kBundleVersion = 17,  // the bundle on the board has format version {a}, the firmware reads {b}
   kBundleChecksum = 18,  // the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})

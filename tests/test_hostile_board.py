@@ -24,6 +24,7 @@ BUNDLE = (Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle
 RNG = np.random.default_rng(5)
 WINDOWS = RNG.integers(-128, 128, (9, 50, 6)).astype(np.int8)
 LABELS = RNG.integers(0, 7, 9)
+SHARED = RNG.normal(0, 0.1, 455).astype(np.float32)
 QUIET = {Type.HELLO, Type.RESEND, Type.BUSY}
 
 Change = Callable[[int, bytes], bytes]
@@ -91,6 +92,12 @@ def in_parts(board: Board) -> None:
         board.link.max_payload = 1024
 
 
+def updated(board: Board) -> None:
+    board.begin(TrainSettings())
+    board.share(SHARED)
+    board.update(1.0, 1000, 0.0, 3)
+
+
 CALLS: dict[str, Callable[[Board], Any]] = {
     "INFO": lambda b: b.info(fresh=True),
     "STATE": lambda b: b.state(),
@@ -106,6 +113,9 @@ CALLS: dict[str, Callable[[Board], Any]] = {
     "ECHO": lambda b: list(b.echo([b"abc", b"de"])),
     "LAYOUT": lambda b: b.layout(3),
     "PART": in_parts,
+    "SHARE": lambda b: b.share(SHARED),
+    "UPDATE": updated,
+    "GIVE": updated,
 }
 
 
@@ -209,6 +219,13 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("BEGIN", {"workspace": 2**32 - 1}, "4294967295 bytes of memory"),
     ("LAYOUT", {"capacity": 0}, "nothing is trained or stored"),
     ("LAYOUT", {"trained": 2**30}, "4294967296 bytes of memory"),
+    ("SHARE", {"came": 455}, "455 parameters are there instead of 255"),
+    ("UPDATE", {"count": 2**32 - 1}, "an update of 4294967295 numbers instead of 455"),
+    ("UPDATE", {"count": 0}, "an update of 0 numbers"),
+    ("UPDATE", {"norm": np.nan}, "its norm is no number"),
+    ("UPDATE", {"clipped": 2}, "neither on nor off"),
+    ("GIVE", {"values": np.zeros(5, np.uint8)}, "5 bytes for 341 numbers"),
+    ("GIVE", {"values": np.zeros(341, np.uint8)}, "341 bytes for 114 numbers"),
     ("TRAIN", {"epoch": 0}, "stands at epoch 0 instead of 1"),
     ("TRAIN", {"epoch": 2**32 - 1}, "stands at epoch 4294967295"),
     ("TRAIN", {"steps": 1, "clipped": 2}, "2 examples clipped of 1"),

@@ -1,0 +1,217 @@
+"""`tinymia federate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tinymia.cli.options import (
+    FilePath,
+    bundle_option,
+    data_option,
+    load_bundle,
+    progress,
+    show,
+    table,
+    thousands,
+)
+from tinymia.errors import StudyError
+
+if TYPE_CHECKING:
+    from tinymia.study.federate import Federation
+
+
+@click.command()
+@bundle_option
+@data_option
+@click.option(
+    "--devices", default=200, show_default=True, type=click.IntRange(2, 10_000), help="How many."
+)
+@click.option("--rounds", default=50, show_default=True, type=click.IntRange(1, 10_000))
+@click.option(
+    "--strategy",
+    default="fedavg",
+    show_default=True,
+    help="fedavg, fedavgm, fedadam, fedyogi, fedadagrad, median, trimmed-mean, krum, multi-krum.",
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Of the strategy: eta and tau of fedadam and its like; server_learning_rate and"
+    " server_momentum of fedavgm; beta of trimmed-mean; malicious (a share) of krum.",
+)
+@click.option("--share", default=1.0, show_default=True, help="Of the devices, in each round.")
+@click.option(
+    "--windows", default=16, show_default=True, type=click.IntRange(1), help="Of each device."
+)
+@click.option(
+    "--epochs", default=1, show_default=True, type=click.IntRange(1, 1000), help="In a round."
+)
+@click.option("--learning-rate", default=0.2, show_default=True, help="Of a device.")
+@click.option("--batch", default=8, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--clip", default=1.0, show_default=True, help="Bound of an update's norm.")
+@click.option("--units", default=16384, show_default=True, help="Whole numbers to the clip norm.")
+@click.option(
+    "--width", default=4, show_default=True, type=click.IntRange(1, 4), help="Bytes a number."
+)
+@click.option(
+    "--noise",
+    default=0.0,
+    show_default=True,
+    help="Central DP-FedAvg: the server's noise on the sum of updates, in clip norms.",
+)
+@click.option("--delta", default=1e-3, show_default=True, help="At which epsilon is said.")
+@click.option(
+    "--drop", default=0.0, show_default=True, help="Chance of a device to go away in a round."
+)
+@click.option(
+    "--board",
+    "boards",
+    multiple=True,
+    metavar="TARGET",
+    help="A board in the place of a twin: qemu:netduinoplus2, serial:/dev/ttyACM0. Can be given"
+    " again. Each update is made by the twin, too, and must be the same in every bit.",
+)
+@click.option("--person", "people", multiple=True, help="Whose devices. Can be given again.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1))
+@click.option("--threads", type=click.IntRange(1, 1024), help="[default: one a core]")
+@click.option("--force", is_flag=True, help="Go on where data are plainly in other units.")
+@click.option(
+    "--out",
+    default="federation",
+    show_default=True,
+    type=FilePath(file_okay=False),
+    help="Folder of the results and of the bundle with the shared tail.",
+)
+def command(
+    bundle_path: Path | None,
+    dataset: str,
+    options: tuple[str, ...],
+    clip: float,
+    units: int,
+    width: int,
+    threads: int | None,
+    force: bool,
+    out: Path,
+    boards: tuple[str, ...],
+    people: tuple[str, ...],
+    devices: int,
+    rounds: int,
+    strategy: str,
+    share: float,
+    windows: int,
+    epochs: int,
+    learning_rate: float,
+    batch: int,
+    noise: float,
+    delta: float,
+    drop: float,
+    seed: int,
+) -> None:
+    """Fine-tune one shared tail on many devices, in rounds, through Flower.
+
+    Each round, devices take the tail, train it on their own windows and give an update: the
+    difference of weights, clipped and rounded to whole units on the device. Devices are twins; any
+    may be a board. Needs `pip install 'tinymia[federated]'`.
+
+    \b
+    Examples:
+      tinymia federate
+      tinymia federate --board qemu:netduinoplus2 --board qemu:netduinoplus2
+      tinymia federate --strategy fedadam --option eta=0.03 --share 0.25
+      tinymia federate --strategy krum --option malicious=0.1
+      tinymia federate --noise 1 --clip 0.3
+      tinymia federate --drop 0.1 --devices 50 --rounds 10
+    """
+    from tinymia import data
+    from tinymia.federated.terms import UpdateTerms
+    from tinymia.study.federate import RESULTS, FederationSettings, run
+
+    settings = FederationSettings(
+        devices=devices,
+        rounds=rounds,
+        strategy=strategy,
+        options=_options(options),
+        share=share,
+        windows=windows,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch=batch,
+        terms=UpdateTerms(clip, units, 0.0, width),
+        noise=noise,
+        delta=delta,
+        drop=drop,
+        seed=seed,
+        people=people,
+        boards=boards,
+    )
+    bundle = load_bundle(bundle_path)
+    loaded = data.load(dataset)
+    with progress("Rounds", rounds) as advance:
+        found = run(
+            settings,
+            bundle,
+            loaded,
+            out,
+            threads=threads,
+            force=force,
+            warn=lambda text: click.echo(text, err=True),
+            progress=advance,
+        )
+    _show(found)
+    show(f"Results: {out / RESULTS}")
+
+
+def _options(given: tuple[str, ...]) -> dict[str, float]:
+    found = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise StudyError(
+                f"--option {text[:40]!r} sets nothing.", "Write NAME=NUMBER, as in eta=0.03."
+            ) from None
+    return found
+
+
+def _show(found: Federation) -> None:
+    settings, last = found.settings, found.rounds[-1]
+    listed = table(f"{settings.strategy}, {settings.devices} devices", ("", "held-out accuracy"))
+    listed.add_row("base model", f"{100 * found.rounds[0].accuracy:.1f} %")
+    listed.add_row(f"shared tail after {last.number} rounds", f"{100 * last.accuracy:.1f} %")
+    listed.add_row("… on each device's own person", f"{100 * found.person:.1f} %")
+    listed.add_row("devices that train alone as long", f"{100 * found.alone:.1f} %")
+    show(listed)
+    replied = sum(r.replied for r in found.rounds)
+    gone = sum(sum(r.gone.values()) for r in found.rounds)
+    show(
+        f"{thousands(replied)} updates in {found.seconds:.1f} s, {thousands(gone)} devices gone;"
+        f" {found.bytes_down:,} bytes down and {found.bytes_up:,} up for each."
+    )
+    for why, count in _reasons(found):
+        show(f"  {count} times: {why}")
+    for board in found.boards:
+        show(
+            f"{board['target']}: an update takes {board['ticks']:,} {board['unit']},"
+            f" a round {board['bytes']:,} bytes on the line."
+        )
+    if found.boards:
+        show(f"{found.confirmed} updates of boards confirmed by the twin in every bit.")
+    if found.claim is not None:
+        show(
+            f"For one device more or less: epsilon {found.claim.epsilon:.2f} at delta"
+            f" {found.claim.delta:g} over {found.claim.rounds} rounds ({found.claim.accountant})."
+        )
+
+
+def _reasons(found: Federation) -> list[tuple[str, int]]:
+    reasons: dict[str, int] = {}
+    for done in found.rounds:
+        for why, count in done.gone.items():
+            reasons[why] = reasons.get(why, 0) + count
+    return sorted(reasons.items(), key=lambda item: -item[1])[:5]

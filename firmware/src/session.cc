@@ -119,6 +119,9 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
       TINYMIA_SERVE(Share, Share)
       TINYMIA_SERVE(Update, MakeUpdate)
       TINYMIA_SERVE(Give, Give)
+      TINYMIA_SERVE(Mask, Mask)
+      TINYMIA_SERVE(Peer, Peer)
+      TINYMIA_SERVE(Reveal, Reveal)
     default:
       break;
   }

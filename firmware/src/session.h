@@ -6,6 +6,7 @@
 #include "arena.h"
 #include "bundle.h"
 #include "federated/update.h"
+#include "masks.h"
 #include "messages.h"
 #include "model_engine.h"
 #include "stopwatch.h"
@@ -81,6 +82,9 @@ class Session {
   uint32_t Share(ShareRequest request, Reply reply);
   uint32_t MakeUpdate(UpdateRequest request, Reply reply);
   uint32_t Give(GiveRequest request, Reply reply) const;
+  uint32_t Mask(MaskRequest request, Reply reply);
+  uint32_t Peer(PeerRequest request, Reply reply);
+  uint32_t Reveal(RevealRequest request, Reply reply);
 
   uint32_t WindowSize() const { return static_cast<uint32_t>(engine_.input_info().bytes); }
   // The window that a request holds or, where it holds none, the one that came in parts before it,
@@ -102,7 +106,10 @@ class Session {
   Refusal CheckPolicy(uint8_t policy, uint16_t levels) const;
   Refusal CheckRule(const UpdateSettings& settings, bool masked) const;
   // Nothing of a shared tail is there.
-  void ForgetShared() { shared_came_ = update_width_ = 0; }
+  void ForgetShared() {
+    shared_came_ = update_width_ = 0;
+    masks_.Forget();
+  }
   uint32_t AnswerBytes(uint8_t policy) const;
   void WriteAnswer(uint8_t policy, uint16_t levels, uint8_t* out);  // what was predicted last
 
@@ -127,8 +134,9 @@ class Session {
   uint32_t workspace_ = 0;    // bytes at the arena's end
   uint32_t steps_spent_ = 0;  // of the privacy budget, since the board started
   bool has_key_ = false;      // of DP-SGD, for this training; drawn by its first TRAIN
-  float* shared_ = nullptr;   // [parameter_count], then the update; nullptr: no room was asked for
-  bool shares_ = false;       // whether there is room for it
+  Masks masks_;
+  float* shared_ = nullptr;  // [parameter_count], then the update; nullptr: no room was asked for
+  bool shares_ = false;      // whether there is room for it
   uint32_t shared_came_ = 0;
   uint8_t update_width_ = 0;  // bytes of each number of the update that was made; 0: none was
   uint32_t updates_ = 0;      // made since the board started

@@ -75,7 +75,11 @@ uint32_t Session::MakeUpdate(UpdateRequest request, Reply reply) {
   if (shared_came_ != all || update_width_ != 0) {
     return reply.Fail(Status::kNoShared, update_width_ != 0 ? 0 : shared_came_, all);
   }
-  const Refusal refusal = CheckRule(settings, request.masked != 0);
+  const bool masked = request.masked != 0;
+  if (masked && !(masks_.ready() && masks_.peers() != 0)) {
+    return reply.Fail(kHasMasks ? Status::kBadPeer : Status::kNoMasks, 0, Masks::kMostPeers);
+  }
+  const Refusal refusal = CheckRule(settings, masked);
   if (refusal.status != Status::kOk) return reply.Fail(refusal);
   SecretKey key = {};
   if (settings.noise > 0.0f && !DrawKey(settings_.seed, &key)) {
@@ -89,6 +93,7 @@ uint32_t Session::MakeUpdate(UpdateRequest request, Reply reply) {
     shared_came_ = 0;
     return reply.Fail(Status::kUpdateTooLarge, fit, request.width);
   }
+  if (masked) masks_.Hide(shared_, all);
   ++updates_;
   update_width_ = request.width;
   UpdateResponse response = {};
@@ -113,6 +118,56 @@ uint32_t Session::Give(GiveRequest request, Reply reply) const {
   response.values_bytes = bytes;
   WriteUpdate(shared_ + request.first, request.count, update_width_,
               reply.Open(GiveResponse::kFixed));
+  return reply.Ok(response);
+}
+
+uint32_t Session::Mask(MaskRequest request, Reply reply) {
+  if (!kHasMasks) return reply.Fail(Status::kNoMasks);
+  if (request.threshold == 0) return reply.Fail(Status::kBadPeer, 0, Masks::kMostPeers);
+  if (shared_came_ != trainer_.parameter_count() || update_width_ != 0) {
+    return reply.Fail(Status::kNoShared, shared_came_, trainer_.parameter_count());
+  }
+  SecretKey key = {};
+  if (!DrawKey(settings_.seed, &key)) return reply.Fail(Status::kNoEntropy);
+  uint8_t secret[Masks::kKey];
+  memcpy(secret, key.word, sizeof secret);
+  MaskResponse response = {};
+  StartWork();
+  masks_.Begin(secret, request.round, request.number, request.threshold,
+               reinterpret_cast<uint8_t*>(response.mask_key),
+               reinterpret_cast<uint8_t*>(response.share_key));
+  if (!kRelease) response.ticks = watch_.Look();
+  return reply.Ok(response);
+}
+
+uint32_t Session::Peer(PeerRequest request, Reply reply) {
+  if (!kHasMasks) return reply.Fail(Status::kNoMasks);
+  PeerResponse response = {};
+  StartWork();
+  if (!masks_.ready() || update_width_ != 0 ||
+      !masks_.Add(request.number, reinterpret_cast<const uint8_t*>(request.mask_key),
+                  reinterpret_cast<const uint8_t*>(request.share_key),
+                  reinterpret_cast<uint8_t*>(response.sealed))) {
+    return reply.Fail(Status::kBadPeer, request.number, Masks::kMostPeers);
+  }
+  if (!kRelease) response.ticks = watch_.Look();
+  return reply.Ok(response);
+}
+
+uint32_t Session::Reveal(RevealRequest request, Reply reply) {
+  if (!kHasMasks) return reply.Fail(Status::kNoMasks);
+  RevealResponse response = {};
+  const auto refused = masks_.ready()
+                           ? masks_.Reveal(request.peer, request.lost != 0,
+                                           reinterpret_cast<const uint8_t*>(request.sealed),
+                                           reinterpret_cast<uint8_t*>(response.share))
+                           : Masks::Refused::kTooSoon;
+  if (refused == Masks::Refused::kNoPeer) {
+    return reply.Fail(Status::kBadPeer, request.peer, masks_.peers());
+  }
+  if (refused != Masks::Refused::kNo) {
+    return reply.Fail(Status::kBadShare, request.peer, static_cast<uint32_t>(refused));
+  }
   return reply.Ok(response);
 }
 

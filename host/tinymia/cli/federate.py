@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,8 +63,19 @@ if TYPE_CHECKING:
     "--noise",
     default=0.0,
     show_default=True,
-    help="Central DP-FedAvg: the server's noise on the sum of updates, in clip norms.",
+    help="DP-FedAvg: noise on the sum of updates, in clip norms.",
 )
+@click.option(
+    "--noise-by",
+    type=click.Choice(["server", "devices"]),
+    default="server",
+    show_default=True,
+    help="Who adds it: the server, or each device its part (which wants --secure).",
+)
+@click.option(
+    "--secure", is_flag=True, help="Secure aggregation: the server learns the sum of updates alone."
+)
+@click.option("--peers", default=8, show_default=True, help="Of each device, for its masks; even.")
 @click.option("--delta", default=1e-3, show_default=True, help="At which epsilon is said.")
 @click.option(
     "--drop", default=0.0, show_default=True, help="Chance of a device to go away in a round."
@@ -108,6 +120,9 @@ def command(
     learning_rate: float,
     batch: int,
     noise: float,
+    noise_by: str,
+    secure: bool,
+    peers: int,
     delta: float,
     drop: float,
     seed: int,
@@ -125,12 +140,22 @@ def command(
       tinymia federate --strategy fedadam --option eta=0.03 --share 0.25
       tinymia federate --strategy krum --option malicious=0.1
       tinymia federate --noise 1 --clip 0.3
+      tinymia federate --secure --noise 1 --noise-by devices --clip 0.3
+      tinymia federate --secure --board qemu:netduinoplus2 --rounds 5
       tinymia federate --drop 0.1 --devices 50 --rounds 10
     """
     from tinymia import data
     from tinymia.federated.terms import UpdateTerms
     from tinymia.study.federate import RESULTS, FederationSettings, run
 
+    by_server = noise_by == "server"
+    if not by_server and not secure:
+        raise StudyError(
+            "Devices' own noise hides a sum, and the server would see each update.",
+            "Give --secure, too.",
+        )
+    # The parts of all that are chosen add up to it.
+    part = 0.0 if by_server else noise / math.sqrt(max(1, int(devices * share)))
     settings = FederationSettings(
         devices=devices,
         rounds=rounds,
@@ -141,8 +166,9 @@ def command(
         epochs=epochs,
         learning_rate=learning_rate,
         batch=batch,
-        terms=UpdateTerms(clip, units, 0.0, width),
-        noise=noise,
+        terms=UpdateTerms(clip, units, part, width, secure),
+        noise=noise if by_server else 0.0,
+        peers=peers,
         delta=delta,
         drop=drop,
         seed=seed,
@@ -200,6 +226,9 @@ def _show(found: Federation) -> None:
             f"{board['target']}: an update takes {board['ticks']:,} {board['unit']},"
             f" a round {board['bytes']:,} bytes on the line."
         )
+        if board["mask_ticks"]:
+            keys, peer = board["mask_ticks"]
+            show(f"  its keys take {keys:,}, each of {settings.peers} peers {peer:,}.")
     if found.boards:
         show(f"{found.confirmed} updates of boards confirmed by the twin in every bit.")
     if found.claim is not None:

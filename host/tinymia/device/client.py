@@ -401,6 +401,30 @@ class Board:
         shift = 8 * (4 - width)
         return (whole.view("<i4")[:, 0] << shift) >> shift, made
 
+    def mask(self, number: int, device: int, threshold: int) -> protocol.MaskResponse:
+        """The public keys of device ``device`` for the masks of round ``number``, behind
+        :meth:`share`; ``threshold`` shares of its secrets give them back.
+
+        Raises:
+            BoardRefusedError: the firmware was built without masks, or nothing was shared.
+        """
+        request = protocol.MaskRequest(number, device, threshold)
+        return self._call(request, protocol.MaskResponse, seconds=_SECONDS_TO_COMPUTE)
+
+    def peer(self, device: int, mask_key: bytes, share_key: bytes) -> protocol.PeerResponse:
+        """Announce a peer by its number and public keys; gives shares that are sealed for it."""
+        request = protocol.PeerRequest(device, mask_key, share_key)
+        return self._call(request, protocol.PeerResponse, seconds=_SECONDS_TO_COMPUTE)
+
+    def reveal(self, peer: int, lost: bool, sealed: bytes) -> bytes:
+        """One of the shares that the ``peer``-th of the peers, from 0, sealed for this device.
+
+        Raises:
+            BoardRefusedError: it is not what that peer sealed, or the other share was given.
+        """
+        request = protocol.RevealRequest(peer, int(lost), sealed)
+        return bytes(self._call(request, protocol.RevealResponse).share)
+
     # --- answers ---
 
     def query(

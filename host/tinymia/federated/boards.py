@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.device.connect import Connection, connect, supply
-from tinymia.errors import StudyError, TinymiaError
+from tinymia.device.client import Board
+from tinymia.device.connect import Connection, connect, image_for, needs_image, supply
+from tinymia.errors import DeviceError, StudyError, TinymiaError
 from tinymia.export.bundle import Bundle
 from tinymia.federated.devices import Cohort, Gone, LocalTraining, Reply
 from tinymia.federated.twins import TwinDevices
@@ -40,6 +41,7 @@ class BoardDevice:
     bytes_moved: int = 0
     ticks: int = 0
     unit: str = ""
+    _before: int = field(default=0, repr=False)
     _open: Connection | None = field(default=None, repr=False)
 
     def round(self, number: int, theta: NDArray[np.float32]) -> Reply | Gone:
@@ -60,6 +62,8 @@ class BoardDevice:
         if self._open is None:
             data = self.bundle.to_bytes()
             load = supply(self.spec, data, self.bundle.bundle_id)
+            if self.local.terms.masked and needs_image(self.spec):
+                load = image_for(data, self.bundle.bundle_id, env="secure").elf
             self._open = connect(self.spec, load, carries=data)
             self.unit = self._open.unit
             own = np.flatnonzero(self.cohort.members[self.number])
@@ -69,16 +73,36 @@ class BoardDevice:
             board.select(np.ones(len(own), np.bool_))
         return self._open
 
+    def begin_round(self, number: int, theta: NDArray[np.float32]) -> Board:
+        """Begin a round with masks: they are agreed on before it trains; raises TinymiaError."""
+        board = self._connected().board
+        self._before = board.stats.bytes_out + board.stats.bytes_in
+        board.begin(self.local.of(self.number, number))
+        board.share(theta)
+        return board
+
+    def end_round(self, number: int) -> Reply | Gone:
+        """Train and give the masked update."""
+        try:
+            if self._open is None:
+                raise DeviceError("The board went away in the middle of the round.")
+            return self._trained(self._open.board)
+        except TinymiaError as error:
+            self.close()
+            return Gone(self.number, str(error))
+
     def _round(
         self, connection: Connection, number: int, theta: NDArray[np.float32]
     ) -> Reply | Gone:
-        board, terms = connection.board, self.local.terms
-        before = board.stats.bytes_out + board.stats.bytes_in
-        board.begin(self.local.of(self.number, number))
-        board.share(theta)
+        return self._trained(self.begin_round(number, theta))
+
+    def _trained(self, board: Board) -> Reply:
+        terms = self.local.terms
         trained = board.train(0, self.local.epochs)
-        update, said = board.update(terms.clip_norm, terms.units, terms.noise, terms.width)
-        self.bytes_moved += board.stats.bytes_out + board.stats.bytes_in - before
+        update, said = board.update(
+            terms.clip_norm, terms.units, terms.noise, terms.width, masked=terms.masked
+        )
+        self.bytes_moved += board.stats.bytes_out + board.stats.bytes_in - self._before
         self.ticks = said.ticks
         return Reply(
             self.number, update, trained.tail_hash, said.norm, bool(said.clipped), said.ticks

@@ -29,6 +29,7 @@ from tinymia.federated.privacy import (
     client_epsilon,
     distributed_multiplier,
 )
+from tinymia.federated.secure import SecureDevices
 from tinymia.federated.strategies import check_options, make_strategy, strategy_called, with_noise
 from tinymia.federated.terms import UpdateTerms
 from tinymia.federated.twins import TwinDevices
@@ -58,6 +59,7 @@ class FederationSettings:
         seed: of everything that is drawn.
         people: whose devices; empty: those whom the bundle names for audits.
         boards: targets of the first devices; the others are twins.
+        peers: with whom each device shares masks, where the terms say that updates are masked.
 
     Raises:
         StudyError: they contradict each other.
@@ -79,6 +81,7 @@ class FederationSettings:
     seed: int = 1
     people: tuple[str, ...] = ()
     boards: tuple[str, ...] = ()
+    peers: int = 8
 
     def __post_init__(self) -> None:
         kind = strategy_called(self.strategy)
@@ -107,8 +110,6 @@ class FederationSettings:
         for text, is_so in wrong.items():
             if is_so:
                 raise StudyError(text, hint)
-        if self.terms.masked:
-            self.terms.check_sum(self.devices, 1)
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,9 @@ class Federation:
             held-out windows: mean over devices.
         person: the shared tail's on the same windows.
         parameters: of an update.
-        bytes_down, bytes_up: of a device and round, the numbers alone.
+        bytes_down, bytes_up: of a device and round: the numbers, keys and shares.
         boards: of each board: target, number, bytes on its line a round, ticks of making an update,
-            unit.
+            unit and, with masks, ticks of drawing keys and of each peer.
         confirmed: updates of boards that equal the twin's in every bit.
         shared: devices that share a block of windows with another device.
         claim: client-level epsilon; None: nothing is claimed.
@@ -188,6 +189,7 @@ class Lab:
     devices: MixedDevices
     exchange: Exchange
     start: NDArray[np.float32]
+    secure: SecureDevices | None = None
 
     def accuracy(self, theta: NDArray[np.float32]) -> float:
         """Of a tail on all held-out windows."""
@@ -237,8 +239,13 @@ def prepare(
         summed_openly(settings.terms) if settings.noise else None,
         _losses(settings),
     )
+    secure = None
+    if settings.terms.masked:
+        settings.terms.check_sum(settings.devices, twins.twin.parameters)
+        secure = SecureDevices(devices, settings.peers, settings.seed)
+        exchange.devices, exchange.summing = secure, secure.total
     start = np.asarray(bundle.layers.parameters[-twins.twin.parameters :], np.float32)
-    return Lab(settings, bundle, people, split, local, twins, devices, exchange, start)
+    return Lab(settings, bundle, people, split, local, twins, devices, exchange, start, secure)
 
 
 def run(
@@ -345,8 +352,8 @@ def _federation(
         alone,
         person,
         len(lab.start),
-        4 * len(lab.start),
-        settings.terms.width * len(lab.start),
+        4 * len(lab.start) + (lab.secure.bytes_down if lab.secure else 0),
+        settings.terms.width * len(lab.start) + (lab.secure.bytes_up if lab.secure else 0),
         tuple(
             {
                 "target": board.spec,
@@ -354,6 +361,7 @@ def _federation(
                 "bytes": board.bytes_moved // rounds,
                 "ticks": board.ticks,
                 "unit": board.unit,
+                "mask_ticks": list(lab.secure.ticks.get(board.number, ())) if lab.secure else [],
             }
             for board in lab.devices.boards.values()
         ),

@@ -72,6 +72,9 @@ class Status(IntEnum):
     UPDATE_FORBIDDEN = 42
     BAD_UPDATE = 43
     ROUND_OPEN = 44
+    NO_MASKS = 45
+    BAD_PEER = 46
+    BAD_SHARE = 47
     BUNDLE_TRUNCATED = 16
     BUNDLE_VERSION = 17
     BUNDLE_CHECKSUM = 18
@@ -115,6 +118,9 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.UPDATE_FORBIDDEN: ("the bundle's rule for updates forbids this one: term {a} of the rule (1 clip norm, 2 noise, 3 masks, 4 number of updates; 0: there is no rule)", '`tinymia info` shows the rule; `tinymia export --updates` writes one into a bundle.'),
     Status.BAD_UPDATE: ('setting {a} of the update is out of range (1 clip norm, 2 units, 3 noise, 4 bytes a value; 5: a parameter of the shared tail is no number)', ''),
     Status.ROUND_OPEN: ('what was trained for an update answers nobody', 'Take the update and send a shared tail (SHARE), or begin anew.'),
+    Status.NO_MASKS: ('this firmware was built without masks for updates', 'Build it with them: `tinymia build --env secure`, which needs the library Monocypher.'),
+    Status.BAD_PEER: ('peer {a} cannot be: there is room for {b}, each is announced once behind MASK, and none is the board itself', ''),
+    Status.BAD_SHARE: ('the share for peer {a} is refused (1 it is not what that peer sealed, 2 the other kind was given, 3 no masked update was given: reason {b})', 'A server may learn of a device either what hides its update or what hid it from its peers, never both.'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
     Status.BUNDLE_VERSION: ('the bundle on the board has format version {a}, the firmware reads {b}', 'Export it again with this version of tinymia.'),
     Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),
@@ -152,6 +158,9 @@ class Type(IntEnum):
     SHARE = 16
     UPDATE = 17
     GIVE = 18
+    MASK = 19
+    PEER = 20
+    REVEAL = 21
     BUSY = 125
     RESEND = 126
 
@@ -970,6 +979,129 @@ class GiveResponse:
         head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
         array = np.frombuffer(rest, dtype="<u1")
         return cls(*[*cls.FIXED.unpack(head), array])
+
+
+@dataclass(frozen=True)
+class MaskRequest:
+    """Draws a device's keys for the masks of one update, behind BEGIN, and forgets its peers. `number`: its own among all devices; `threshold`: shares that give its secrets back. An audit build draws from the training's seed."""
+
+    round: int
+    number: int
+    threshold: int
+    TYPE: ClassVar[int] = Type.MASK
+    FIXED: ClassVar[Struct] = Struct("<IHB")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.round, self.number, self.threshold)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "MaskRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class MaskResponse:
+    """Response to MASK."""
+
+    mask_key: bytes
+    share_key: bytes
+    ticks: int
+    TYPE: ClassVar[int] = Type.MASK
+    FIXED: ClassVar[Struct] = Struct("<32s32sQ")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.mask_key, self.share_key, self.ticks)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "MaskResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class PeerRequest:
+    """Announces a peer, whose mask goes into the update, and seals shares of both secrets for it: that of the key behind the masks, then that of the device's own mask. The n-th peer's shares are those at n, counted from 1."""
+
+    number: int
+    mask_key: bytes
+    share_key: bytes
+    TYPE: ClassVar[int] = Type.PEER
+    FIXED: ClassVar[Struct] = Struct("<H32s32s")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.number, self.mask_key, self.share_key)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "PeerRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class PeerResponse:
+    """Response to PEER."""
+
+    sealed: bytes
+    ticks: int
+    TYPE: ClassVar[int] = Type.PEER
+    FIXED: ClassVar[Struct] = Struct("<80sQ")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.sealed, self.ticks)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "PeerResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class RevealRequest:
+    """Opens what the peer announced as the `peer`-th, from 0, sealed for this device, and gives one of the two shares: of the key behind the masks (lost: 1), or of the peer's own mask (lost: 0)."""
+
+    peer: int
+    lost: int
+    sealed: bytes
+    TYPE: ClassVar[int] = Type.REVEAL
+    FIXED: ClassVar[Struct] = Struct("<BB80s")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.peer, self.lost, self.sealed)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "RevealRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class RevealResponse:
+    """Response to REVEAL."""
+
+    share: bytes
+    TYPE: ClassVar[int] = Type.REVEAL
+    FIXED: ClassVar[Struct] = Struct("<32s")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.share)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "RevealResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ enum class Status : uint8_t {
   kUpdateForbidden = 42,  // the bundle's rule for updates forbids this one: term {a} of the rule (1 clip norm, 2 noise, 3 masks, 4 number of updates; 0: there is no rule)
   kBadUpdate = 43,  // setting {a} of the update is out of range (1 clip norm, 2 units, 3 noise, 4 bytes a value; 5: a parameter of the shared tail is no number)
   kRoundOpen = 44,  // what was trained for an update answers nobody
+  kNoMasks = 45,  // this firmware was built without masks for updates
+  kBadPeer = 46,  // peer {a} cannot be: there is room for {b}, each is announced once behind MASK, and none is the board itself
+  kBadShare = 47,  // the share for peer {a} is refused (1 it is not what that peer sealed, 2 the other kind was given, 3 no masked update was given: reason {b})
   kBundleTruncated = 16,  // the bundle on the board is truncated: it says {a} bytes, {b} are there
   kBundleVersion = 17,  // the bundle on the board has format version {a}, the firmware reads {b}
   kBundleChecksum = 18,  // the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})

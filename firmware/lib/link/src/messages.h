@@ -53,6 +53,9 @@ enum class Type : uint8_t {
   kShare = 16,
   kUpdate = 17,
   kGive = 18,
+  kMask = 19,
+  kPeer = 20,
+  kReveal = 21,
   kBusy = 125,
   kResend = 126,
 };
@@ -854,6 +857,117 @@ struct GiveResponse {
   // The open array is filled in place by the caller, behind the fixed fields.
   uint32_t Write(uint8_t* /*payload*/) const {
     return kFixed + values_bytes;
+  }
+};
+
+// Draws a device's keys for the masks of one update, behind BEGIN, and forgets its peers. `number`: its own among all devices; `threshold`: shares that give its secrets back. An audit build draws from the training's seed.
+struct MaskRequest {
+  uint32_t round;
+  uint16_t number;
+  uint8_t threshold;
+  static constexpr uint32_t kFixed = 7;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&round, payload + 0, 4);
+    memcpy(&number, payload + 4, 2);
+    memcpy(&threshold, payload + 6, 1);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &round, 4);
+    memcpy(payload + 4, &number, 2);
+    memcpy(payload + 6, &threshold, 1);
+    return kFixed;
+  }
+};
+struct MaskResponse {
+  char mask_key[32];
+  char share_key[32];
+  uint64_t ticks;
+  static constexpr uint32_t kFixed = 72;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(mask_key, payload + 0, 32);
+    memcpy(share_key, payload + 32, 32);
+    memcpy(&ticks, payload + 64, 8);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, mask_key, 32);
+    memcpy(payload + 32, share_key, 32);
+    memcpy(payload + 64, &ticks, 8);
+    return kFixed;
+  }
+};
+
+// Announces a peer, whose mask goes into the update, and seals shares of both secrets for it: that of the key behind the masks, then that of the device's own mask. The n-th peer's shares are those at n, counted from 1.
+struct PeerRequest {
+  uint16_t number;
+  char mask_key[32];
+  char share_key[32];
+  static constexpr uint32_t kFixed = 66;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&number, payload + 0, 2);
+    memcpy(mask_key, payload + 2, 32);
+    memcpy(share_key, payload + 34, 32);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &number, 2);
+    memcpy(payload + 2, mask_key, 32);
+    memcpy(payload + 34, share_key, 32);
+    return kFixed;
+  }
+};
+struct PeerResponse {
+  char sealed[80];
+  uint64_t ticks;
+  static constexpr uint32_t kFixed = 88;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(sealed, payload + 0, 80);
+    memcpy(&ticks, payload + 80, 8);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, sealed, 80);
+    memcpy(payload + 80, &ticks, 8);
+    return kFixed;
+  }
+};
+
+// Opens what the peer announced as the `peer`-th, from 0, sealed for this device, and gives one of the two shares: of the key behind the masks (lost: 1), or of the peer's own mask (lost: 0).
+struct RevealRequest {
+  uint8_t peer;
+  uint8_t lost;
+  char sealed[80];
+  static constexpr uint32_t kFixed = 82;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&peer, payload + 0, 1);
+    memcpy(&lost, payload + 1, 1);
+    memcpy(sealed, payload + 2, 80);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &peer, 1);
+    memcpy(payload + 1, &lost, 1);
+    memcpy(payload + 2, sealed, 80);
+    return kFixed;
+  }
+};
+struct RevealResponse {
+  char share[32];
+  static constexpr uint32_t kFixed = 32;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(share, payload + 0, 32);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, share, 32);
+    return kFixed;
   }
 };
 

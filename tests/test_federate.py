@@ -28,11 +28,10 @@ from tinymia.study.federate import (
     BUNDLE,
     RESULTS,
     Federation,
-    FederationSettings,
     load,
-    prepare,
     run,
 )
+from tinymia.study.federation import FederationSettings, prepare
 
 SHIPPED = Bundle.load(Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle")
 SMALL = FederationSettings(devices=12, rounds=4)

@@ -25,7 +25,8 @@ from tinymia.federated.devices import Gone, Reply
 from tinymia.federated.masks import SoftDevice
 from tinymia.federated.secure import SecureDevices, neighbours
 from tinymia.federated.terms import UpdateTerms
-from tinymia.study.federate import FederationSettings, Lab, prepare, run
+from tinymia.study.federate import run
+from tinymia.study.federation import FederationSettings, Lab, prepare
 from tinymia.wire.protocol import Status
 from tinymia.wire.settings import TrainSettings
 

@@ -15,101 +15,34 @@ from numpy.typing import NDArray
 
 from tinymia import __version__
 from tinymia.data.base import Dataset
-from tinymia.errors import StudyError, TinymiaError
+from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import resolve
 from tinymia.export.personal import personalized_bundle
-from tinymia.export.provenance import people_to_audit
-from tinymia.federated.boards import BoardDevice, MixedDevices
-from tinymia.federated.devices import LocalTraining, round_seed
-from tinymia.federated.flower import Exchange, Round, federate, summed_openly
+from tinymia.federated.devices import Reply
+from tinymia.federated.flower import Round, federate
+from tinymia.federated.homomorphic import Homomorphic, aggregate, tenseal
 from tinymia.federated.privacy import (
     ClientEpsilon,
     central_multiplier,
     client_epsilon,
     distributed_multiplier,
 )
-from tinymia.federated.secure import SecureDevices
-from tinymia.federated.strategies import check_options, make_strategy, strategy_called, with_noise
-from tinymia.federated.terms import UpdateTerms
-from tinymia.federated.twins import TwinDevices
+from tinymia.federated.strategies import make_strategy, with_noise
 from tinymia.files import write_whole
-from tinymia.study.cohort import Split, deal
-from tinymia.wire.settings import TrainSettings
+from tinymia.study.federated_leakage import Leak, leakage
+from tinymia.study.federation import FederationSettings, Lab, prepare
 
 FORMAT = 1
 RESULTS, BUNDLE = "federation.json", "federated.bundle"
 
 
 @dataclass(frozen=True)
-class FederationSettings:
-    """How a federation runs.
+class Look:
+    """What is measured beside the rounds: leakage, and sums under homomorphic encryption."""
 
-    Attributes:
-        devices, rounds: how many.
-        strategy: a name of :data:`tinymia.federated.strategies.STRATEGIES`.
-        options: of the strategy.
-        share: of the devices that are chosen for each round.
-        windows: that each device learns from.
-        epochs, learning_rate, batch: of a device's training in a round.
-        terms: of the updates; their noise is that of distributed DP-FedAvg.
-        noise: central DP-FedAvg's, in clip norms; 0: none.
-        delta: at which client-level epsilon is said.
-        drop: chance of a device to go away in the middle of a round.
-        seed: of everything that is drawn.
-        people: whose devices; empty: those whom the bundle names for audits.
-        boards: targets of the first devices; the others are twins.
-        peers: with whom each device shares masks, where the terms say that updates are masked.
-
-    Raises:
-        StudyError: they contradict each other.
-    """
-
-    devices: int = 200
-    rounds: int = 50
-    strategy: str = "fedavg"
-    options: Mapping[str, float] = field(default_factory=dict)
-    share: float = 1.0
-    windows: int = 16
-    epochs: int = 1
-    learning_rate: float = 0.2
-    batch: int = 8
-    terms: UpdateTerms = field(default_factory=UpdateTerms)
-    noise: float = 0.0
-    delta: float = 1e-3
-    drop: float = 0.0
-    seed: int = 1
-    people: tuple[str, ...] = ()
-    boards: tuple[str, ...] = ()
-    peers: int = 8
-
-    def __post_init__(self) -> None:
-        kind = strategy_called(self.strategy)
-        check_options(self.strategy, self.options)
-        noisy = self.noise > 0 or self.terms.noise > 0
-        wrong = {
-            f"{kind.title} looks at single updates, which are hidden in this federation.": (
-                kind.single and (noisy or self.terms.masked)
-            ),
-            f"The server's noise is made for a plain mean, which {kind.title} does not give.": (
-                self.noise > 0 and self.strategy != "fedavg"
-            ),
-            "Noise is added by the server or by the devices, not by both.": (
-                self.noise > 0 and self.terms.noise > 0
-            ),
-            "Devices' own noise is accounted for their sum, which nobody forms here.": (
-                self.terms.noise > 0 and not self.terms.masked
-            ),
-            "There must be two devices or more, and a round.": self.devices < 2 or self.rounds < 1,
-            "There are more boards than devices.": len(self.boards) > self.devices,
-            "The share of devices must be above 0 and at most 1.": not 0 < self.share <= 1,
-            "The chance to go away must be 0 or more, and below 1.": not 0 <= self.drop < 1,
-            "The server's noise must be 0 or more.": not 0 <= self.noise < 1e3,
-        }
-        hint = "`tinymia federate --help` says what goes together."
-        for text, is_so in wrong.items():
-            if is_so:
-                raise StudyError(text, hint)
+    leakage: bool = False
+    homomorphic: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,6 +87,8 @@ class Federation:
         claim: client-level epsilon; None: nothing is claimed.
         seconds: of the rounds.
         finished: whether all rounds ran.
+        leaks: what is given away of one device's windows, to whom; empty: it was not looked at.
+        homomorphic: what sums under encryption cost; None: it was not looked at.
     """
 
     settings: FederationSettings
@@ -169,83 +104,13 @@ class Federation:
     claim: ClientEpsilon | None
     seconds: float
     finished: bool
+    leaks: tuple[Leak, ...] = ()
+    homomorphic: Homomorphic | None = None
 
     def to_json(self, **context: Any) -> str:
         """The text of ``federation.json``."""
         found = {"format": FORMAT, "tinymia": __version__, **context, "federation": asdict(self)}
         return json.dumps(found, indent=1, allow_nan=True) + "\n"
-
-
-@dataclass
-class Lab:
-    """What a federation is made of; see :func:`prepare`."""
-
-    settings: FederationSettings
-    bundle: Bundle
-    people: list[str]
-    split: Split
-    local: LocalTraining
-    twins: TwinDevices
-    devices: MixedDevices
-    exchange: Exchange
-    start: NDArray[np.float32]
-    secure: SecureDevices | None = None
-
-    def accuracy(self, theta: NDArray[np.float32]) -> float:
-        """Of a tail on all held-out windows."""
-        held = self.split.held_out
-        answers = self.twins.answers(theta, self.twins.features[held])[0]
-        return float((answers.argmax(axis=1) == self.split.cohort.labels[held]).mean())
-
-
-def prepare(
-    settings: FederationSettings,
-    bundle: Bundle,
-    dataset: Dataset,
-    *,
-    threads: int | None = None,
-    force: bool = False,
-    warn: Callable[[str], object] = lambda _: None,
-) -> Lab:
-    """Deal the data and make the devices; nothing that can be refused is left for the rounds.
-
-    Raises:
-        TinymiaError: data, bundle and settings do not go together.
-    """
-    people = people_to_audit(dataset, bundle, settings.people)
-    split = deal(
-        dataset,
-        people,
-        bundle,
-        settings.devices,
-        settings.windows,
-        settings.seed,
-        force=force,
-        warn=warn,
-    )
-    first, _ = resolve(bundle, "head")
-    training = TrainSettings(learning_rate=settings.learning_rate, batch=settings.batch)
-    local = LocalTraining(training, settings.epochs, settings.seed, settings.terms)
-    twins = TwinDevices(bundle, split.cohort, local, first_layer=first, threads=threads)
-    boards = [
-        BoardDevice(spec, number, bundle, split.cohort, local)
-        for number, spec in enumerate(settings.boards)
-    ]
-    devices = MixedDevices(twins, boards)
-    exchange = Exchange(
-        devices,
-        settings.terms,
-        _weights(settings, split),
-        summed_openly(settings.terms) if settings.noise else None,
-        _losses(settings),
-    )
-    secure = None
-    if settings.terms.masked:
-        settings.terms.check_sum(settings.devices, twins.twin.parameters)
-        secure = SecureDevices(devices, settings.peers, settings.seed)
-        exchange.devices, exchange.summing = secure, secure.total
-    start = np.asarray(bundle.layers.parameters[-twins.twin.parameters :], np.float32)
-    return Lab(settings, bundle, people, split, local, twins, devices, exchange, start, secure)
 
 
 def run(
@@ -258,6 +123,7 @@ def run(
     force: bool = False,
     warn: Callable[[str], object] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
+    look: Look = Look(),
 ) -> Federation:
     """Run a federation and write its results and the bundle with the shared tail.
 
@@ -271,10 +137,13 @@ def run(
         threads: of the twin.
         force, warn: see :func:`tinymia.study.cohort.deal`.
         progress: told of each round that is done.
+        look: what else is measured, once the rounds are done and written.
 
     Raises:
         TinymiaError: it cannot be run, or a board's update is not the twin's.
     """
+    if look.homomorphic:
+        tenseal()  # missing, it is said now and not behind the rounds
     lab = prepare(settings, bundle, dataset, threads=threads, force=force, warn=warn)
     strategy = make_strategy(settings.strategy, settings.devices, settings.share, settings.options)
     if settings.noise:
@@ -299,22 +168,20 @@ def run(
         if figures:
             found = _federation(lab, figures, tails[-1], seconds)
             _write(lab, found, tails[-1], dataset, out)
+    if look.leakage:
+        leaks = [leakage(lab, knows_others=knows) for knows in (False, True)]
+        found = replace(found, leaks=tuple(leak for rows in leaks for leak in rows))
+    if look.homomorphic:
+        found = replace(found, homomorphic=_homomorphic(lab, tails[-1]))
+    if look != Look():
+        _write(lab, found, tails[-1], dataset, out)
     return found
 
 
-def _losses(settings: FederationSettings) -> Callable[[int, int], bool] | None:
-    if not settings.drop:
-        return None
-    return lambda number, device: (
-        round_seed(settings.seed ^ 0xD409, device, number) < settings.drop * 2**64
-    )
-
-
-def _weights(settings: FederationSettings, split: Split) -> list[int]:
-    # A bound on what one device moves holds where all count alike.
-    if settings.noise or settings.terms.masked:
-        return [1] * settings.devices
-    return [int(n) for n in split.cohort.members.sum(axis=1)]
+def _homomorphic(lab: Lab, theta: NDArray[np.float32]) -> Homomorphic:
+    given = lab.twins.round(lab.settings.rounds + 1, theta, range(lab.settings.devices))
+    rows = [one.update for one in given if isinstance(one, Reply)]
+    return aggregate(lab.settings.terms.weights(np.stack(rows)))
 
 
 def _figures(lab: Lab, number: int, accuracy: float, done: Round | None) -> RoundFigures:
@@ -445,4 +312,4 @@ def load(folder: Path) -> dict[str, Any]:
     return found
 
 
-__all__ = ["Federation", "FederationSettings", "TinymiaError", "load", "prepare", "run"]
+__all__ = ["BUNDLE", "RESULTS", "Federation", "Look", "load", "run"]

@@ -21,8 +21,11 @@ from tinymia.cli.options import (
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
+    from tinymia.data import Dataset
+    from tinymia.export.bundle import Bundle
     from tinymia.study.federate import Federation
     from tinymia.study.federated_leakage import Leak
+    from tinymia.study.federation import FederationSettings
 
 
 @click.command()
@@ -100,6 +103,20 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Also add a round's updates under CKKS and measure it (`tinymia[homomorphic]`).",
 )
+@click.option(
+    "--listen",
+    default="",
+    metavar="HOST:PORT",
+    help="Wait here for all devices, which come over Flower's gRPC.",
+)
+@click.option(
+    "--join",
+    "joined",
+    default="",
+    metavar="HOST:PORT",
+    help="Be one device of the federation that waits there; the other options as its own.",
+)
+@click.option("--device", type=click.IntRange(0), help="Which, with --join; --board says where.")
 @click.option("--person", "people", multiple=True, help="Whose devices. Can be given again.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1))
 @click.option("--threads", type=click.IntRange(1, 1024), help="[default: one a core]")
@@ -124,6 +141,9 @@ def command(
     boards: tuple[str, ...],
     leakage: bool,
     homomorphic: bool,
+    listen: str,
+    joined: str,
+    device: int | None,
     people: tuple[str, ...],
     devices: int,
     rounds: int,
@@ -157,6 +177,8 @@ def command(
       tinymia federate --secure --noise 1 --noise-by devices --clip 0.3
       tinymia federate --secure --board qemu:netduinoplus2 --rounds 5
       tinymia federate --secure --leakage
+      tinymia federate --devices 2 --listen 127.0.0.1:8080
+      tinymia federate --devices 2 --join 127.0.0.1:8080 --device 0 --board qemu:netduinoplus2
       tinymia federate --drop 0.1 --devices 50 --rounds 10
     """
     from tinymia import data
@@ -193,6 +215,9 @@ def command(
     )
     bundle = load_bundle(bundle_path)
     loaded = data.load(dataset)
+    if joined:
+        _join(settings, bundle, loaded, joined, device, threads)
+        return
     with progress("Rounds", rounds) as advance:
         found = run(
             settings,
@@ -204,10 +229,31 @@ def command(
             warn=lambda text: click.echo(text, err=True),
             progress=advance,
             look=Look(leakage, homomorphic),
+            listen=listen,
         )
     _show(found)
     _show_looks(found)
     show(f"Results: {out / RESULTS}")
+
+
+def _join(
+    settings: FederationSettings,
+    bundle: Bundle,
+    dataset: Dataset,
+    address: str,
+    device: int | None,
+    threads: int | None,
+) -> None:
+    from tinymia.federated.network import join
+    from tinymia.study.federation import alone
+
+    if device is None:
+        raise StudyError("Nobody knows which device this is.", "Give its number with --device.")
+    devices = alone(settings, bundle, dataset, device, threads=threads)
+    try:
+        join(address, devices, device)
+    finally:
+        devices.close()
 
 
 def _options(given: tuple[str, ...]) -> dict[str, float]:

@@ -22,6 +22,7 @@ from tinymia.export.personal import personalized_bundle
 from tinymia.federated.devices import Reply
 from tinymia.federated.flower import Round, federate
 from tinymia.federated.homomorphic import Homomorphic, aggregate, tenseal
+from tinymia.federated.network import NetworkDevices
 from tinymia.federated.privacy import (
     ClientEpsilon,
     central_multiplier,
@@ -43,6 +44,9 @@ class Look:
 
     leakage: bool = False
     homomorphic: bool = False
+
+
+NO_LOOK = Look()
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,8 @@ def run(
     force: bool = False,
     warn: Callable[[str], object] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
-    look: Look = Look(),
+    look: Look = NO_LOOK,
+    listen: str = "",
 ) -> Federation:
     """Run a federation and write its results and the bundle with the shared tail.
 
@@ -137,6 +142,8 @@ def run(
         threads: of the twin.
         force, warn: see :func:`tinymia.study.cohort.deal`.
         progress: told of each round that is done.
+        listen: HOST:PORT where devices are waited for, over Flower's gRPC; empty: all are
+            here.
         look: what else is measured, once the rounds are done and written.
 
     Raises:
@@ -145,6 +152,15 @@ def run(
     if look.homomorphic:
         tenseal()  # missing, it is said now and not behind the rounds
     lab = prepare(settings, bundle, dataset, threads=threads, force=force, warn=warn)
+    network: NetworkDevices | None = None
+    if listen:
+        if settings.terms.masked or settings.boards:
+            raise StudyError(
+                "Over gRPC, devices give single updates, and boards are where they join.",
+                "Leave out --secure and, at the server, --board.",
+            )
+        network = NetworkDevices(listen, settings.devices)
+        lab.exchange.devices = network
     strategy = make_strategy(settings.strategy, settings.devices, settings.share, settings.options)
     if settings.noise:
         chosen = max(1, int(settings.devices * settings.share))
@@ -161,9 +177,13 @@ def run(
             progress(1)
 
     try:
+        if network is not None:
+            network.wait()
         federate(strategy, lab.exchange, lab.start, settings.rounds, settings.seed, after)
     finally:
         lab.devices.close()
+        if network is not None:
+            network.close()
         seconds = time.perf_counter() - began
         if figures:
             found = _federation(lab, figures, tails[-1], seconds)
@@ -173,7 +193,7 @@ def run(
         found = replace(found, leaks=tuple(leak for rows in leaks for leak in rows))
     if look.homomorphic:
         found = replace(found, homomorphic=_homomorphic(lab, tails[-1]))
-    if look != Look():
+    if look != NO_LOOK:
         _write(lab, found, tails[-1], dataset, out)
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -165,6 +165,31 @@ def prepare(
         exchange.devices, exchange.summing = secure, secure.total
     start = np.asarray(bundle.layers.parameters[-twins.twin.parameters :], np.float32)
     return Lab(settings, bundle, people, split, local, twins, devices, exchange, start, secure)
+
+
+def alone(
+    settings: FederationSettings,
+    bundle: Bundle,
+    dataset: Dataset,
+    device: int,
+    *,
+    threads: int | None = None,
+) -> MixedDevices:
+    """One device, for whoever is its gateway: a twin, or the board that the settings name.
+
+    Raises:
+        StudyError: there is no such device, or more than one board.
+    """
+    if device >= settings.devices or len(settings.boards) > 1:
+        raise StudyError(
+            f"Device {device} is not one of {settings.devices}, or has more than one board.",
+            "Give the same --devices as the server, and at most one --board.",
+        )
+    lab = prepare(replace(settings, boards=()), bundle, dataset, threads=threads)
+    boards = [
+        BoardDevice(spec, device, bundle, lab.split.cohort, lab.local) for spec in settings.boards
+    ]
+    return MixedDevices(lab.twins, boards)
 
 
 def _losses(settings: FederationSettings) -> Callable[[int, int], bool] | None:

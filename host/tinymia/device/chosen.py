@@ -30,6 +30,7 @@ class Chosen:
             trained, and there must be no float layers in the bundle.
         without: names of training settings that stay off.
         guards: whether it can guard answers.
+        updates: whether it can make updates for collaborative training.
     """
 
     operators: frozenset[int]
@@ -37,6 +38,7 @@ class Chosen:
     kinds: frozenset[int]
     without: frozenset[str] = frozenset()
     guards: bool = False
+    updates: bool = False
 
     def header(self) -> str:
         """The header that the build includes."""
@@ -47,6 +49,7 @@ class Chosen:
             f"#define TINYMIA_WIDE_OPERATORS {_listed(self.wide)}\n"
             f"#define TINYMIA_TRAINED_KINDS {mask}u\n"
             f"#define TINYMIA_GUARDS {int(self.guards)}\n"
+            f"#define TINYMIA_UPDATES {int(self.updates)}\n"
         )
 
     @property

@@ -218,9 +218,29 @@ def _guard(q: Any, r: protocol.GuardResponse, __: object) -> str:
     return "" if right else f"{r.answers_left} answers are left of {most}"
 
 
+def _share(q: Any, r: protocol.ShareResponse, __: object) -> str:
+    came = q.first + len(q.values)
+    return "" if r.came == came else f"{r.came} parameters are there instead of {came}"
+
+
+def _update(_: Any, r: protocol.UpdateResponse, info: protocol.InfoResponse | None) -> str:
+    wanted = info.trained_parameters if info is not None else r.count
+    if r.count != wanted or not r.count:
+        return f"an update of {r.count} numbers instead of {wanted}"
+    if not (math.isfinite(r.norm) and r.norm >= 0):
+        return "its norm is no number"
+    return "a switch is neither on nor off" if r.clipped > 1 else ""
+
+
 def _infer(_: Any, r: protocol.InferResponse, info: protocol.InfoResponse | None) -> str:
     wanted = info.output_bytes if info is not None else len(r.output)
     return "" if len(r.output) == wanted else f"{len(r.output)} outputs instead of {wanted}"
+
+
+def _give(q: Any, r: protocol.GiveResponse, __: object) -> str:
+    fits = len(r.values) % q.count == 0 if q.count else not len(r.values)
+    most = 4 * q.count
+    return "" if fits and len(r.values) <= most else f"{len(r.values)} bytes for {q.count} numbers"
 
 
 def _echo(q: Any, r: protocol.EchoResponse, __: object) -> str:
@@ -237,6 +257,9 @@ _CHECKS: dict[Any, Callable[[Any, Any, protocol.InfoResponse | None], str]] = {
     protocol.BeginResponse: _begin,
     protocol.TrainResponse: _train,
     protocol.TailResponse: _tail,
+    protocol.ShareResponse: _share,
+    protocol.UpdateResponse: _update,
+    protocol.GiveResponse: _give,
     protocol.InferResponse: _infer,
     protocol.EchoResponse: _echo,
     protocol.GuardResponse: _guard,

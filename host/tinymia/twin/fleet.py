@@ -20,6 +20,7 @@ from tinymia.twin.inputs import (
     check_checkpoints,
     check_members,
     check_rows,
+    check_start,
     group_devices,
 )
 from tinymia.twin.settings import Settings, settings_array
@@ -213,6 +214,7 @@ class Twin:
         queries: ArrayLike | None = None,
         embedded: bool | None = None,
         parameters: bool = True,
+        start: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> FineTuned:
         """Fine-tune many devices, each on its own members of the same examples.
@@ -228,6 +230,8 @@ class Twin:
             embedded: whether windows and queries are embeddings; None: told by their width, and
                 windows where both are equal.
             parameters: whether the trained parameters are wanted.
+            start: (P,) or (devices, P) float32, where training starts, laid out as
+                ``FineTuned.parameters``; None: at the base network.
             progress: called with the number of devices done.
 
         Raises:
@@ -235,7 +239,7 @@ class Twin:
             TwinError: settings out of range, or not for these data; not enough memory.
         """
         run = _Run(self, windows, labels, queries, embedded)
-        return run(members, settings, epochs, parameters, progress)
+        return run(members, settings, epochs, parameters, progress, start=start)
 
     def stream(
         self,
@@ -348,6 +352,7 @@ class _Run:
         parameters: bool,
         progress: Progress | None,
         first: int = 0,
+        start: ArrayLike | None = None,
     ) -> FineTuned:
         twin = self.twin
         chosen = check_members(members, self.count)
@@ -371,7 +376,14 @@ class _Run:
         last = checkpoints[-1]
         order, starts = group_devices(table, chosen.sum(axis=1), available_isas()[twin.isa])
         biases = bool(devices) and bool((table["trained"] == 1).all())
-        width = (twin.biases if biases else twin.parameters) if parameters else 0
+        trained = twin.biases if biases else twin.parameters
+        width = trained if parameters else 0
+        if start is not None and not biases and (table["trained"] == 1).any():
+            raise TwinError(
+                "Some of the devices train biases alone, so one start does not fit all.",
+                "Train them apart.",
+            )
+        begin = check_start(start, devices, trained)
         answers = (devices, len(checkpoints), self.queries, twin.classes)
         out = FineTuned(
             first=first,
@@ -392,7 +404,7 @@ class _Run:
                 list(checkpoints),
                 *(order, starts, out.parameters, out.probabilities, out.hashes),
                 *(out.losses, out.held_out, out.steps, out.clipped),
-                *(out.stopped.view(np.uint8), progress),
+                *(out.stopped.view(np.uint8), begin, progress),
             )
         except RuntimeError as error:
             raise TwinError(f"The twin stopped: {error}.", "Use fewer threads.") from error

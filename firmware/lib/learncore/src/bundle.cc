@@ -194,6 +194,16 @@ bool Agree(const BundleView& view) {
          (classifiers.count == 0 || classifiers.first.classes == classes);
 }
 
+bool ParseUpdates(const uint8_t* data, uint32_t size, BundleView* view) {
+  if (size != sizeof(UpdateRule) || view->updates != nullptr) return false;
+  const auto* rule = reinterpret_cast<const UpdateRule*>(data);
+  // Written so that NaN fails.
+  if (!(rule->clip_norm >= 1e-6f && rule->clip_norm <= 1e6f)) return false;
+  if (!(rule->noise >= 0.0f && rule->noise <= 64.0f) || rule->masked > 1) return false;
+  view->updates = rule;
+  return true;
+}
+
 }  // namespace
 
 TINYMIA_AT_LOAD Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
@@ -231,6 +241,8 @@ TINYMIA_AT_LOAD Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleVi
       if (!ParseShape(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
     } else if (memcmp(row, "BUDG", 4) == 0) {
       if (!ParseBudget(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
+    } else if (memcmp(row, "SHAR", 4) == 0) {
+      if (!ParseUpdates(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
     } else if (memcmp(row, "POLI", 4) == 0) {
       if (has_answers || !ParseAnswers(data + offset, bytes, view)) {
         return {Status::kBundleMalformed, i, 0};

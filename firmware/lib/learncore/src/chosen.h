@@ -5,6 +5,7 @@
 //   TINYMIA_TRAINED_KINDS  a mask: bit k says that layers of LayerKind k can be trained
 //   TINYMIA_WITHOUT_NAME   training setting NAME stays off
 //   TINYMIA_GUARDS         1: answers can be guarded; 0: not
+//   TINYMIA_UPDATES        1: updates for collaborative training can be made; 0: not
 #pragma once
 
 #include <stdint.h>
@@ -42,6 +43,12 @@ constexpr uint32_t kTrainedKinds = 0xFFFFFFFFu;
 constexpr bool kTextCommands = false;
 #else
 constexpr bool kTextCommands = true;
+#endif
+
+#ifdef TINYMIA_UPDATES
+constexpr bool kUpdates = TINYMIA_UPDATES != 0;
+#else
+constexpr bool kUpdates = true;
 #endif
 
 #ifdef TINYMIA_GUARDS

@@ -32,6 +32,15 @@ enum class Status : uint8_t {
   kTrainingLeftOut = 27,  // this image was built without what trains layers from number {a} of {b} on
   kSettingLeftOut = 30,  // this image was built without training setting number {a}
   kGuardLeftOut = 31,  // this image was built without what guards answers
+  kUpdatesLeftOut = 29,  // this image was built without what makes updates
+  kNoShared = 51,  // of the shared tail {a} of {b} parameters are there
+  kUpdateTooLarge = 52,  // the update does not fit: its parameter {a} needs more than {b} bytes
+  kUpdateForbidden = 53,  // the bundle's rule for updates forbids this one: term {a} of the rule (1 clip norm, 2 noise, 3 masks, 4 number of updates; 0: there is no rule)
+  kBadUpdate = 54,  // setting {a} of the update is out of range (1 clip norm, 2 units, 3 noise, 4 bytes a value; 5: a parameter of the shared tail is no number)
+  kRoundOpen = 55,  // what was trained for an update answers nobody
+  kNoMasks = 56,  // this firmware was built without masks for updates
+  kBadPeer = 57,  // peer {a} cannot be: there is room for {b}, each is announced once behind MASK, and none is the board itself
+  kBadShare = 58,  // the share for peer {a} is refused (1 it is not what that peer sealed, 2 the other kind was given, 3 no masked update was given: reason {b})
   kBundleTruncated = 16,  // the bundle on the board is truncated: it says {a} bytes, {b} are there
   kBundleVersion = 17,  // the bundle on the board has format version {a}, the firmware reads {b}
   kBundleChecksum = 18,  // the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})

@@ -38,6 +38,8 @@ class Trainer {
   // Back to the base network, epoch 0. One entry a lane: settings, keys, and bitmaps of the members
   // (bit i: slot i). Settings and bitmaps stay where they are until the next Begin.
   void Begin(const TrainSettings* settings, const SecretKey* keys, const uint8_t* const* members);
+  // Behind Begin: this lane starts at these parameters, [parameter_count()], not at the base.
+  void Start(uint32_t lane, const float* parameters);
   // See Watcher. Results: one a lane, over these epochs.
   void Watch(const Watcher& watcher) { net_.Watch(watcher); }
   void Train(uint32_t epochs, TrainResult* results);

@@ -89,6 +89,12 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
 }
 
 template <typename F>
+void Trainer<F>::Start(uint32_t lane, const float* parameters) {
+  F* to = net_.parameters();
+  for (uint32_t i = 0; i < net_.parameter_count(); ++i) SetLane(&to[i], lane, parameters[i]);
+}
+
+template <typename F>
 void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
   for (uint32_t l = 0; l < kLanes; ++l) {
     results[l] = TrainResult();

@@ -75,7 +75,7 @@ def test_every_defence_as_it_comes_is_taken_by_a_board() -> None:
 
 
 def test_the_expected_number_is_the_one_that_was_asked_for() -> None:
-    account = DpSgd().account(SIZE)
+    account = DpSgd(noise=3.0).account(SIZE)
     assert (account.rate, account.steps) == (0.1, 500)
     assert applied(DpSgd()).expected_members == 80
     assert account.added.best < account.replaced.best

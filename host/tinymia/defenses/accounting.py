@@ -137,7 +137,10 @@ def _of_device(ideal: Callable[[float], float], delta: float, draws: int) -> flo
         return about
     if about > 600:  # (exp() ends there)
         return best
-    tries = itertools.product((0.02, 0.03, 0.04, 0.06, 0.1, 0.16, 0.25), (0.3, 0.1, 0.03, 0.01, 0.003, 1e-3, 1e-4))
+    tries = itertools.product(
+        (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.2),
+        (0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 1e-3, 1e-4),
+    )
     for slack, share in tries:
         most = about + slack * (about + 5)
         chance = share * delta / (1 + math.exp(most))

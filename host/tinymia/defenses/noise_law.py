@@ -114,7 +114,7 @@ def law_of_sum(counts: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
     low, high = (fft.rfft(part.astype(np.float64), size) for part in (one & 1023, one >> 10))
 
     def whole(spectrum: NDArray[Any]) -> NDArray[np.uint64]:
-        return np.rint(fft.irfft(spectrum, size)[: 2 * len(one) - 1]).astype(np.uint64)
+        return np.asarray(np.rint(fft.irfft(spectrum, size)[: 2 * len(one) - 1]), np.uint64)
 
     both = whole(low * low) + (whole(2 * low * high) << np.uint64(10))
     both += whole(high * high) << np.uint64(20)

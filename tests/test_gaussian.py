@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
+import runpy
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 from scipy import stats
 
 import draws
-from corelib import ROOT, build_shared
+from corelib import CORE, ROOT, build_shared
 from tinymia.defenses.noise_law import _TABLE, SIGMA, cost, law_of_sum, rounded_normal, table
 
 Array = np.ndarray[Any, Any]
@@ -152,3 +154,17 @@ def test_the_price_grows_with_draws_and_falls_with_the_chance() -> None:
     assert cost(10 * head, 1e-7) > cost(head, 1e-7) > cost(head // 100, 1e-7) > 0
     assert cost(head, 1e-8) > cost(head, 1e-6)
     assert cost(head, 1e-15) == np.inf
+
+
+def test_the_coefficients_are_those_of_the_fit() -> None:
+    """Other linear algebra may move the last ones a little: the law is counted above."""
+    fit = runpy.run_path(str(ROOT / "firmware" / "noise" / "fit.py"))
+    body = (CORE / "train" / "gaussian.h").read_text().split("inline IntOf<F> Bell")[1]
+    body = body.split("Truncate")[0]
+    found = [
+        float(sign.strip() + number)
+        for sign, number in re.findall(r"([-+]?) ?F\((-?[0-9.]+)f\);", body)
+    ]
+    log = fit["logarithm"]()
+    np.testing.assert_allclose(found[1:7], log, rtol=1e-6)
+    np.testing.assert_allclose(found[7:], fit["Magnitude"](log).fit(), rtol=2e-2)

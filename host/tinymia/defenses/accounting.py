@@ -24,6 +24,7 @@ audit build draws everything from the run's seed, and whoever knows that has no 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -136,11 +137,15 @@ def of_device(ideal: Callable[[float], float], delta: float, draws: int) -> floa
         return about
     if about > 600:  # (exp() ends there)
         return best
-    for share in (0.1, 0.03, 0.01, 0.003, 1e-3, 1e-4):
-        most = about * 1.02 + 0.1
+    tries = itertools.product(
+        (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.2),
+        (0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 1e-3, 1e-4),
+    )
+    for slack, share in tries:
+        most = about + slack * (about + 5)
         chance = share * delta / (1 + math.exp(most))
         g = cost(draws, chance)
-        if g > 0.05:
+        if about + g > most:
             continue
         epsilon_there = float(ideal((1 - share) * delta * math.exp(-g)))
         if epsilon_there + g <= most:

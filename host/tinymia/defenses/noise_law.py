@@ -36,8 +36,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGMA = 16384.0  # kNoiseGrid of the core
-CAPS = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
-RATES = (1e2, 3e2, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5)
+CAPS = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0)
+RATES = (1e1, 3e1, 1e2, 3e2, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5)
 
 # (cap r, rate l, excess t, logarithm m): what `table` finds, rounded up.
 _TABLE: tuple[tuple[float, float, float, float], ...] = (
@@ -61,11 +61,20 @@ _TABLE: tuple[tuple[float, float, float, float], ...] = (
     (0.003, 300.0, 2.14e-14, 3.1e-10),
     (0.003, 1000.0, 2.14e-14, 3.43e-09),
     (0.003, 3000.0, 2.14e-14, 6.47e-08),
+    (0.01, 30.0, 1.07e-14, 3.33e-12),
     (0.01, 100.0, 1.07e-14, 3.54e-11),
     (0.01, 300.0, 1.07e-14, 3.22e-10),
     (0.01, 1000.0, 1.07e-14, 2.16e-08),
+    (0.03, 10.0, 4.93e-15, 4.05e-13),
+    (0.03, 30.0, 4.93e-15, 3.37e-12),
     (0.03, 100.0, 4.93e-15, 3.81e-11),
     (0.03, 300.0, 4.93e-15, 1.58e-09),
+    (0.1, 10.0, 1.89e-15, 4.18e-13),
+    (0.1, 30.0, 1.89e-15, 3.8e-12),
+    (0.1, 100.0, 1.89e-15, 4.75e-10),
+    (0.3, 10.0, 8.12e-16, 4.8e-13),
+    (0.3, 30.0, 8.12e-16, 2.47e-11),
+    (1.0, 10.0, 4.46e-16, 4.42e-12),
 )
 
 
@@ -111,7 +120,7 @@ def law_of_sum(counts: NDArray[np.integer[Any]]) -> NDArray[np.uint64]:
     both = whole(low * low) + (whole(2 * low * high) << np.uint64(10))
     both += whole(high * high) << np.uint64(20)
     # The smallest sum is -2 n + 1.
-    return both[2 * len(counts) - 1 :]
+    return np.asarray(both[2 * len(counts) - 1 :])
 
 
 def rounded_normal(count: int) -> NDArray[np.float64]:

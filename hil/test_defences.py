@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tinymia import data
 from tinymia.data.splits import Draw, Pool
 from tinymia.defenses import TrainingSize
 from tinymia.defenses.base import Plan, planned
@@ -16,6 +17,7 @@ from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import Connection, connect, needs_image, supply, takes_bundle
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
+from tinymia.study.shaping import with_shape
 from tinymia.wire.guard import GuardSettings
 from tinymia.wire.settings import TrainSettings
 
@@ -75,7 +77,12 @@ def test_every_defence_gives_the_twins_bits(
         bundle = with_classifier(bundle)
         if not (needs_image(target) or takes_bundle(target)):
             pytest.skip("this board's bundle has no classifier of members: give a simulated one")
-    carried = supply(target, bundle.to_bytes(), bundle.bundle_id) if plan.guard.classifier else None
+    if settings.shaped:
+        if not needs_image(target):
+            pytest.skip("this board carries a bundle without a public shape")
+        bundle = with_shape(bundle, data.load("watch"), ("p07",))
+    own = plan.guard.classifier or settings.shaped
+    carried = supply(target, bundle.to_bytes(), bundle.bundle_id) if own else None
     with connect("twin:", bundle.to_bytes()) as twin:
         expected = run(twin.board, settings, plan)
         other = run(twin.board, replace(settings, seed=22), plan)

@@ -186,7 +186,9 @@ def test_every_switch_of_the_device_can_be_set() -> None:
     same = [
         f.name for f in fields(default) if getattr(settings, f.name) == getattr(default, f.name)
     ]
-    assert same == []
+    assert same == ["shaped"]
+    shaped = with_defences(default, build("dp-public", {})[0], TrainingSize(80, 4, 9))
+    assert shaped.shaped == 1
 
 
 def test_an_unset_schedule_takes_the_whole_run() -> None:

@@ -122,7 +122,7 @@ def test_weights_are_made_smaller_where_there_are_some_and_in_time() -> None:
 
 
 def test_the_expected_number_is_the_one_that_was_asked_for() -> None:
-    account = DpSgd().account(SIZE)
+    account = DpSgd(noise=3.0).account(SIZE)
     assert (account.rate, account.steps) == (0.1, 500)
     assert applied(DpSgd()).expected_members == 80
     assert account.added.best < account.replaced.best

@@ -153,7 +153,7 @@ def _provision(
 
     made = load_bundle(path)
     if spend is not None:
-        made = with_budget(made, budget_for(*spend))
+        made = with_budget(made, budget_for(*spend, len(made.layers.parameters)))
     if rule is not None:
         made = with_answers(made, answer_rule(*rule))
     if guarding is not None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinymia.defenses import Defense, TrainingSize
     from tinymia.export.bundle import Bundle
     from tinymia.study.recipe import Checkpoint
+    from tinymia.wire.settings import TrainSettings
 
 
 @click.command(cls=Grouped)
@@ -53,7 +54,7 @@ def command(config: Path | None, **flags: Any) -> None:
     from tinymia.defenses import TrainingSize
     from tinymia.defenses.base import with_defences
     from tinymia.evidence import AnswerSettings
-    from tinymia.export.depth import resolve
+    from tinymia.export.depth import resolve, trained_count
     from tinymia.export.inputs import quantized
     from tinymia.export.personal import personalized_bundle
     from tinymia.export.provenance import content_of
@@ -70,7 +71,11 @@ def command(config: Path | None, **flags: Any) -> None:
     options = options.of_model(bundle.meta)
     first, parameters = resolve(bundle, options.training.train)
     size = TrainingSize(
-        asked["members"], options.training.batch, asked["epochs"], len(bundle.labels)
+        asked["members"],
+        options.training.batch,
+        asked["epochs"],
+        len(bundle.labels),
+        trained_count(bundle, options.training.train),
     )
     settings = with_defences(
         options.training.settings(seed=seed, epochs=asked["epochs"], parameters=parameters),
@@ -78,7 +83,7 @@ def command(config: Path | None, **flags: Any) -> None:
         size,
     )
     dataset = data.load(asked["data"])
-    dataset.check_model(bundle.meta)
+    bundle = _for(bundle, dataset, settings, asked["person"])
     pool = model_pool(dataset, asked["person"], bundle.meta)
     drawn = _drawn(pool, seed, asked["members"])
     codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=_note)
@@ -208,6 +213,14 @@ def _say(trained: Checkpoint, unit: str) -> None:
         f" {thousands(trained.steps)} steps, {thousands(trained.clipped)} clipped"
     )
     click.echo(f"tail       {trained.hash}")
+
+
+def _for(bundle: Bundle, dataset: Dataset, settings: TrainSettings, person: str) -> Bundle:
+    """The bundle with what these settings need of other people; checks that the data fit it."""
+    from tinymia.study.shaping import with_shape
+
+    dataset.check_model(bundle.meta)
+    return with_shape(bundle, dataset, (person,)) if settings.shaped else bundle
 
 
 def say_defences(defences: tuple[Defense, ...], size: TrainingSize, seed: int, source: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.compat import StrEnum
-from tinymia.defenses.accounting import Account
+from tinymia.defenses.accounting import PARAMETERS, Account
 from tinymia.errors import StudyError
 from tinymia.wire.guard import GUARDS, GuardSettings
 from tinymia.wire.protocol import Policy
@@ -43,12 +43,14 @@ class TrainingSize:
         batch: examples in a mini-batch.
         epochs: of the whole training.
         classes: of the model; 0: not known.
+        parameters: how many numbers are trained, or more.
     """
 
     members: int
     batch: int
     epochs: int
     classes: int = 0
+    parameters: int = PARAMETERS
 
 
 @dataclass(frozen=True)

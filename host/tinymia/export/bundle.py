@@ -10,7 +10,10 @@ The bytes on disk and in flash are the same. All integers are little endian::
 ``MODL`` is a .tflite file with int8 input and output: the backbone if ``LAYR`` is there, else a
 complete model. ``LAYR`` is the float network that a device can train: u32 layers, u32 parameters,
 u32 reserved[2] = 0, layers x 48-byte records (see ``layers.py``), f32 parameters. Its last layer,
-the tail, reads the backbone's output. ``BUDG``, if a privacy budget is set, is
+the tail, reads the backbone's output. ``SHAP``, behind it if it is there, is the public shape of
+the tail's inputs: u32 inputs, u32 rows, u32 reserved[2] = 0, f32 mean[inputs],
+f32 rows[rows][inputs].
+``BUDG``, if a privacy budget is set, is
 f32 noise_multiplier, f32 max_rate, u32 steps, u32 reserved = 0. ``POLI``, if it is there, is the
 only output policy of a release build, which else gives labels alone: u32 policy (as in the
 protocol), u32 levels (of rounding, or how many classes are shown; else 0), u32 reserved[2] = 0.
@@ -47,6 +50,7 @@ from tinymia.export.answers import REBUILD as _REBUILD
 from tinymia.export.answers import AnswerRule, classifiers_in, guard_in
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
+from tinymia.export.shape import Shape
 from tinymia.files import write_whole
 from tinymia.wire.guard import GuardSettings
 from tinymia.wire.protocol import Policy
@@ -57,7 +61,7 @@ META_FORMAT_VERSION = FORMAT_VERSION
 HEADER = struct.Struct("<8sHHII12s")
 ENTRY = struct.Struct("<4sIII")
 ALIGN = 16
-KINDS = ("MODL", "LAYR", "BUDG", "POLI", "GARD", "CLSF", "META")
+KINDS = ("MODL", "LAYR", "SHAP", "BUDG", "POLI", "GARD", "CLSF", "META")
 # A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
 MAX_SECTIONS = 16
 MAX_BYTES = 64 * 1024 * 1024
@@ -172,6 +176,7 @@ class Bundle:
         answers: how a release build answers; None: with labels alone.
         guard: what it does to an answer before; None: nothing.
         classifiers: body of the section of classifiers of members; empty: there are none.
+        shape: the embedding's public coordinates, for DP with ``shaped``; None: it has none.
 
     Raises:
         BundleError: the guard needs a classifier that is not there, or an answer shows more classes
@@ -186,6 +191,7 @@ class Bundle:
     answers: AnswerRule | None = None
     guard: GuardSettings | None = None
     classifiers: bytes = b""
+    shape: Shape | None = None
 
     def __post_init__(self) -> None:
         number, classes = classifiers_in(self.classifiers)
@@ -369,6 +375,9 @@ def encode(bundle: Bundle) -> bytes:
         layers = bundle.layers
         layers.check()
         bodies.append(("LAYR", layers.to_bytes()))
+    if bundle.shape is not None:
+        check_shape(bundle.shape, bundle.tail)
+        bodies.append(("SHAP", bundle.shape.to_bytes()))
     if bundle.budget is not None:
         bodies.append(("BUDG", bundle.budget.to_bytes()))
     if bundle.answers is not None:
@@ -379,6 +388,12 @@ def encode(bundle: Bundle) -> bytes:
         bodies.append(("CLSF", bundle.classifiers))
     bodies.append(("META", meta.encode()))
     return pack_sections(bodies)
+
+
+def check_shape(shape: Shape, tail: Tail | None) -> None:
+    """Raise BundleError unless it is one of the tail's inputs."""
+    if tail is None or len(shape.mean) != tail.dim:
+        raise BundleError("The bundle's public shape is not one of its tail's inputs.", _REBUILD)
 
 
 def pack_sections(bodies: list[tuple[str, bytes]], version: int = VERSION) -> bytes:
@@ -473,7 +488,10 @@ def decode(data: bytes) -> Bundle:
     answers = AnswerRule.from_bytes(sections["POLI"]) if "POLI" in sections else None
     guard = guard_in(sections["GARD"]) if "GARD" in sections else None
     classifiers = sections.get("CLSF", b"")
-    bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers, guard, classifiers)
+    shape = Shape.from_bytes(sections["SHAP"]) if "SHAP" in sections else None
+    if shape is not None:
+        check_shape(shape, tail)
+    bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers, guard, classifiers, shape)
     # Else it would be another bundle, of another id, once it is saved or flashed.
     if tail is not None and bundle.layers.to_bytes() != sections["LAYR"]:
         raise BundleError("The bundle's LAYR section is not laid out as tinymia does it.", _REBUILD)

@@ -48,6 +48,7 @@ from tinymia.study.results import Device as DeviceRow
 from tinymia.study.scoring import Cell, Scoring
 from tinymia.study.selection import possible
 from tinymia.study.settings import StudySettings, is_dear, training_seed
+from tinymia.study.shaping import with_shape
 from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store, locked
 from tinymia.study.tuning import Tuning, tuned
@@ -164,6 +165,8 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     if audit.leave_out:
         settings = possible(settings, bundle, public, say)
         audit = replace(audit, settings=settings)
+    if any(run_.training.shaped for run_ in settings.runs(bundle)):
+        bundle = with_shape(bundle, dataset, names)
     # What cannot be drawn need not be compiled.
     plan(
         settings,
@@ -555,7 +558,7 @@ def _context(
         versions=describe.versions(),
         device=_device(study),
         costs=describe.run_costs(study.runs, devices, study.measured),
-        privacy=describe.privacy(settings, study.runs),
+        privacy=describe.privacy(settings, study.runs, study.bundle),
         confirmation=confirmed,
         shadows=tuple(
             ShadowRow(c.name, counts[r.recipe, r.epochs], settings.shadows)

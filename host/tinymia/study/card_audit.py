@@ -12,6 +12,7 @@ from tinymia.errors import ModelError
 from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Figure
 from tinymia.experiments.membership.types import MembershipFinding
+from tinymia.study.fitting import LEFT_OUT
 from tinymia.study.results import load
 
 _WHO = {
@@ -52,6 +53,7 @@ def audit_figures(folder: Path, bundle_id: str) -> dict[str, Any]:
         "board": context.confirmation.board,
         "devices_board": context.confirmation.devices_board,
         "answers": context.confirmation.answers,
+        "left_out": [note for note in context.notes if note.startswith(LEFT_OUT)],
         "inference": context.device.inference,
         "unit": context.device.unit,
         "main": found.condition(found.main).title,
@@ -125,6 +127,7 @@ def audit_page(audit: Mapping[str, Any]) -> str:
         _table(heads, rows),
         "Full answers: each adversary's AUC, and accuracy on what no device was trained on:",
         _table(["condition", *names, "accuracy"], conditions),
+        *(textwrap.fill(f"{note}.", 100) for note in audit["left_out"]),
     )
     return "\n" + "\n\n".join(parts) + "\n"
 

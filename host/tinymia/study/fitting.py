@@ -11,6 +11,9 @@ from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
 from tinymia.wire.protocol import Status
 
+LEFT_OUT = "Left out, since the board cannot do it"
+"""How a note about such a run begins."""
+
 
 def fitting(
     board: Board, bundle: Bundle, runs: Sequence[Run], members: int
@@ -40,7 +43,7 @@ def fitting(
                 " --target twin:, which has no such limit but confirms nothing.",
             )
         if why:
-            left_out.append(f"Left out, since the board cannot do it: {run.title} ({why})")
+            left_out.append(f"{LEFT_OUT}: {run.title} ({why})")
         else:
             kept.append(run)
     return tuple(kept), tuple(left_out)

@@ -40,10 +40,13 @@ def possible(
 def _obstacle(settings: StudySettings, combination: str, bundle: Bundle, public: Public) -> str:
     """Why a combination cannot run; "" if it can."""
     kinds = [registry.known(name) for name in registry.canonical(combination).split("+")]
-    if any(kind.auxiliary for kind in kinds) and len(np.unique(public.group)) < 2:
-        return "there are no people beside the audited ones to learn from"
     try:
-        replace(settings, defences=(combination,), depths=()).runs(bundle)
+        runs = replace(settings, defences=(combination,), depths=()).runs(bundle)
     except TinymiaError as error:
         return error.message.rstrip(".")
+    shaped = bundle.shape is None and any(run.training.shaped for run in runs)
+    # Windows of public people, or devices of theirs.
+    learns = shaped or any(kind.auxiliary for kind in kinds)
+    if learns and len(np.unique(public.group)) < 2:
+        return "there are no people beside the audited ones to learn from"
     return ""

@@ -64,6 +64,7 @@ class TrainSettings:
         shift: augmentation: most samples of shift in time.
         noise_multiplier: of DP-SGD: deviation of the noise, in clip norms; examples are then drawn by Poisson sampling.
         expected_members: of DP-SGD: public number of members that gives the sampling rate (batch / expected_members) and the steps of an epoch, whatever their true number is.
+        shaped: of DP-SGD on the last layer: gradients are clipped and noise is added in the coordinates of the bundle's public shape.
     """
 
     learning_rate: float = 0.2
@@ -95,6 +96,7 @@ class TrainSettings:
     shift: int = 0
     noise_multiplier: float = 0.0
     expected_members: int = 0
+    shaped: int = 0
 
     @property
     def is_private(self) -> bool:
@@ -382,6 +384,16 @@ SETTINGS = (
         most=65535,
         off=True,
         only_with="noise_multiplier",
+    ),
+    Setting(
+        name="shaped",
+        kind="u8",
+        doc="of DP-SGD on the last layer: gradients are clipped and noise is added in the coordinates of the bundle's public shape",
+        least=1,
+        most=1,
+        off=True,
+        needs="noise_multiplier",
+        not_with=('dropout',),
     ),
 )
 """Every setting in the order in which a board numbers them, from 1."""

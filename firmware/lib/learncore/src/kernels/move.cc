@@ -38,7 +38,7 @@ TINYMIA_AT_LOAD Status ReadList(PrepareContext* context, uint32_t operand, int32
 void Merge(const int32_t* dims, const int32_t* strides, int32_t count, MoveParams* p) {
   int32_t at = 4;
   int32_t next = 0;  // stride of an axis that would lie around the one before
-  for (int32_t i = count - 1; i >= 0; --i) {
+  for (int32_t i = Min(count, kMaxRank) - 1; i >= 0; --i) {
     if (dims[i] == 1) continue;
     if (at < 4 && strides[i] == next) {
       p->dims[at] *= dims[i];
@@ -63,7 +63,7 @@ TINYMIA_AT_LOAD Status PrepareTranspose(PrepareContext* context) {
   if (status == Status::kOk) status = ReadList(context, 1, input.rank, &order);
   if (status != Status::kOk) return status;
   if (output.rank != input.rank) return Status::kModelUnsupportedShape;
-  int32_t strides[kMaxRank];
+  int32_t strides[kMaxRank] = {};
   uint32_t seen = 0;
   for (int32_t i = 0; i < input.rank; ++i) {
     const int32_t from = context->model()->Int32At(order, static_cast<uint32_t>(i));

@@ -30,6 +30,7 @@ struct Needs {
   bool bent = false;        // or another target than one label, evenly smoothed
   bool batch_loss = false;  // which needs to know the mini-batch's loss beforehand
   bool compression = false;
+  bool shape = false;
 
   void Add(const TrainSettings& settings);
 };
@@ -74,6 +75,11 @@ class Net {
   F* gradient() { return gradient_; }
   F* moment(uint32_t which) { return moments_ + which * count_; }
   F* best() { return best_; }
+  // The last layer's inputs of this turn as its gradient sees them: in lanes of `mask` they become
+  // those in the public shape, of which those behind its rows are 0.
+  void Shape(MaskOf<F> mask, bool dropped);
+  // The gradient in lanes of `mask` from there back to the layer's own inputs.
+  void Unshape(MaskOf<F> mask);
   // Factors on the last layer's inputs: [dropout_size()], 0 or 1 / (1 - rate).
   F* dropout() { return dropout_; }
   uint32_t dropout_size() const { return last().inputs(); }
@@ -144,6 +150,7 @@ class Net {
   F* best_ = nullptr;
   F* dropout_ = nullptr;
   F* dropped_ = nullptr;  // the last layer's inputs behind dropout
+  F* shaped_ = nullptr;   // room for them in the public shape
 };
 
 // Parameters that are not trained are read where they are; lanes share nothing, so each has a copy.
@@ -182,6 +189,7 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   input_ = arena->AllocArray<F>(stride_ * examples);
   dropout_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
   dropped_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
+  shaped_ = needs.shape ? arena->AllocArray<F>(2 * last().inputs()) : nullptr;
   uint32_t theta = 0;
   for (uint32_t i = first; i < graph.count; ++i) {
     const Layer& layer = graph.layers[i];
@@ -308,6 +316,38 @@ void Net<F>::Accumulate(F* to, Combine combine) {
     const bool dropped = dropped_ != nullptr && i + 1 == graph_.count;
     const F* x = dropped ? dropped_ : Input(layer.input);
     LayerGradient(layer, x, work.dy, biases_only(), to + work.theta, combine);
+  }
+}
+
+template <typename F>
+void Net<F>::Shape(MaskOf<F> mask, bool dropped) {
+  const PublicShape& shape = graph_.shape;
+  F* x = dropped ? dropped_ : input();
+  const uint32_t n = last().inputs();
+  F* z = shaped_ + n;
+  for (uint32_t j = 0; j < n; ++j) {
+    shaped_[j] = x[j] - F(shape.mean[j]);
+    z[j] = F(0.0f);
+  }
+  AddProducts(shaped_, n, shape.rows, n, shape.count, z, z);
+  for (uint32_t j = 0; j < n; ++j) x[j] = Select(mask, z[j], x[j]);
+}
+
+template <typename F>
+void Net<F>::Unshape(MaskOf<F> mask) {
+  const PublicShape& shape = graph_.shape;
+  const uint32_t n = last().inputs();
+  F* bias = gradient_ + last().weight_count;
+  for (uint32_t k = 0; k < classes(); ++k) {
+    F* g = gradient_ + k * n;
+    F moved = F(0.0f);
+    for (uint32_t j = 0; j < n; ++j) shaped_[j] = F(0.0f);
+    AddTransposed(g, shape.count, shape.rows, n, n, shaped_);
+    for (uint32_t j = 0; j < n; ++j) {
+      moved = moved + shaped_[j] * F(shape.mean[j]);
+      g[j] = Select(mask, shaped_[j], g[j]);
+    }
+    bias[k] = Select(mask, bias[k] - moved, bias[k]);
   }
 }
 

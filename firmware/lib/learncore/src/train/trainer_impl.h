@@ -24,6 +24,7 @@ inline void Needs::Add(const TrainSettings& s) {
   bent = bent || s.mixup > 0 || IsReshaped(s);
   batch_loss = batch_loss || s.relax_loss > 0;
   compression = compression || s.weight_bits > 0 || s.prune > 0;
+  shape = shape || s.shaped > 0;
 }
 
 template <typename F>
@@ -33,11 +34,14 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   slots_ = slots;
   needs_ = Needs();
   for (uint32_t i = 0; i < count; ++i) needs_.Add(settings[i]);
+  needs_.shape = needs_.shape && graph.CanShape(first, settings[0].trained);
   lanes_ = arena->AllocArray<Lane>(kLanes);
   rows_ = arena->AllocArray<const int8_t*>(kLanes);
   order_ = arena->AllocArray<uint16_t>(kLanes * slots);
   unshuffled_ = kLanes == 1 ? nullptr : arena->AllocArray<uint16_t>(kLanes * slots);
   net_.Plan(graph, first, settings[0].trained, needs_, arena);
+  // (Blocks are of 16 words.)
+  sampling_ = kLanes > 1 && needs_.privacy ? arena->AllocArray<UintOf<F>>(slots + 15) : nullptr;
   held_ = net_.together() == 0 ? nullptr : arena->AllocArray<Targets>(net_.together());
   mixed_ = needs_.mixup ? arena->AllocArray<F>(net_.inputs()) : nullptr;
   if (arena->used() > arena->size()) return false;
@@ -61,7 +65,6 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
     Lane& lane = lanes_[l];
     lane = Lane();
     lane.settings = &s;
-    lane.key = keys[l];
     lane.batches.Begin(&s, keys[l], members[l], store_->stored(), order_ + l * slots_);
     const bool direct = s.batch == 1 && IsPlain(s) && !s.is_private();
     SetLane(&direct_, l, direct);
@@ -73,8 +76,9 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
     SetLane(&clip_, l, s.clip_norm);
     SetLane(&has_clip_, l, s.clip_norm > 0);
     SetLane(&is_private_, l, s.is_private());
-    SetLane(&to_units_, l, s.is_private() ? kNoiseGrid / s.clip_norm : 0.0f);
-    SetLane(&from_units_, l, s.clip_norm / kNoiseGrid);
+    SetLane(&is_shaped_, l, s.shaped > 0);
+    secret_.SetKey(l, keys[l]);
+    SetUnits(l, s);
   }
   targets_.label = targets_.partner = F(0.0f);
   targets_.mix = F(1.0f);
@@ -82,6 +86,12 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
   update_.Begin(settings);
   objective_.Begin(settings);
   net_.Reset();
+}
+
+template <typename F>
+void Trainer<F>::Start(uint32_t lane, const float* parameters) {
+  F* to = net_.parameters();
+  for (uint32_t i = 0; i < net_.parameter_count(); ++i) SetLane(&to[i], lane, parameters[i]);
 }
 
 template <typename F>
@@ -105,7 +115,9 @@ void Trainer<F>::RunEpoch(TrainResult* results) {
     Lane& lane = lanes_[l];
     const TrainSettings& s = *lane.settings;
     SetLane(&rate_, l, s.learning_rate * RateFactor(s, epoch_));
-    lane.steps = lane.stopped ? 0 : lane.batches.steps();
+    // With noise, behind its schedule nothing moves any more: it has ended.
+    const bool ended = lane.stopped || (s.is_private() && !(GetLane(rate_, l) > 0.0f));
+    lane.steps = ended ? 0 : lane.batches.steps();
     if (lane.steps != 0) draws[l] = StartLane(l);
     most = lane.steps > most ? lane.steps : most;
   }
@@ -129,7 +141,7 @@ void Trainer<F>::Compress() {
   F share{}, levels{};
   for (uint32_t l = 0; l < kLanes; ++l) {
     const TrainSettings& s = *lanes_[l].settings;
-    const bool begun = epoch_ + 1 >= s.compress_after;
+    const bool begun = epoch_ >= s.compress_after - 1u;
     SetLane(&prunes, l, begun && s.prune > 0);
     SetLane(&share, l, s.prune);
     SetLane(&rounds, l, begun && s.weight_bits > 0);
@@ -167,10 +179,16 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
   MaskOf<F> updates{};
   F count{};
   bool all_update = true;
+  if (sampling_ != nullptr) DrawSampling(step);
   for (uint32_t l = 0; l < kLanes; ++l) {
     Lane& lane = lanes_[l];
     const bool takes_part = step < lane.steps;
-    lane.in_step = takes_part ? lane.batches.StartStep(step) : 0;
+    if (takes_part && sampling_ != nullptr && lane.settings->is_private()) {
+      const void* words = sampling_;
+      lane.in_step = lane.batches.StartDrawn(step, static_cast<const uint32_t*>(words) + l, kLanes);
+    } else {
+      lane.in_step = takes_part ? lane.batches.StartStep(step) : 0;
+    }
     most = lane.in_step > most ? lane.in_step : most;
     fewest = lane.in_step < fewest ? lane.in_step : fewest;
     results[l].steps += lane.in_step;
@@ -220,6 +238,7 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
   net_.Pass();
   if (all_direct_) return;
   if (needs_.privacy) AddNoise(step);
+  if (needs_.shape) net_.Unshape(updates & is_shaped_);
   for (uint32_t l = 0; l < kLanes; ++l) lanes_[l].updates += step < lanes_[l].steps ? 1 : 0;
   if constexpr (kLanes > 1) {
     if (updated) return;
@@ -289,6 +308,7 @@ template <typename F>
 template <typename M>
 void Trainer<F>::Learn(M mask, bool first) {
   Judge(mask, net_.Forward(needs_.dropout));
+  if (needs_.shape) net_.Shape(is_shaped_, needs_.dropout);
   Bound(mask, net_.Backward(needs_.clipping, needs_.dropout));
   if (all_direct_) {
     net_.Accumulate(net_.parameters(), Descend<F, M>{mask});
@@ -326,18 +346,60 @@ void Trainer<F>::Bound(M mask, F norm2) {
 }
 
 template <typename F>
-void Trainer<F>::AddNoise(uint32_t step) {
-  F* gradient = net_.gradient();
+void Trainer<F>::DrawSampling(uint32_t step) {
+  UintOf<F> streams{};
+  uint32_t most = 0;
   for (uint32_t l = 0; l < kLanes; ++l) {
     const Lane& lane = lanes_[l];
-    if (!lane.settings->is_private() || step >= lane.steps) continue;
-    const uint32_t sigma = NoiseSigma(lane.settings->noise_multiplier);
-    const float unit = GetLane(from_units_, l);
-    SecretStream stream(lane.key, SecretUse::kNoise, lane.updates);
-    for (uint32_t i = 0; i < net_.parameter_count(); ++i) {
-      const int32_t sum = GetLane(BitsToInt(gradient[i]), l) + DiscreteGaussian(sigma, &stream);
-      SetLane(&gradient[i], l, static_cast<float>(sum) * unit);
+    const TrainSettings& s = *lane.settings;
+    SetLane(&streams, l, lane.batches.StreamOf(step));
+    const bool draws = s.is_private() && step < lane.steps && s.batch < s.expected_members;
+    if (draws && lane.batches.members() > most) most = lane.batches.members();
+  }
+  secret_.Start(SecretUse::kPoisson, streams);
+  for (uint32_t i = 0; i < most; i += 16) secret_.Next(sampling_ + i);
+}
+
+template <typename F>
+void Trainer<F>::SetUnits(uint32_t l, const TrainSettings& s) {
+  float to = 0.0f, from = 0.0f;
+  int32_t shift = 0;
+  if (s.is_private()) {
+    const NoiseUnits units = UnitsOfNoise(s.noise_multiplier, net_.parameter_count());
+    shift = units.shift;
+    to = units.clip / s.clip_norm;
+    from =
+        units.clip > 0 ? s.clip_norm / units.clip : s.clip_norm * s.noise_multiplier / units.sigma;
+  }
+  SetLane(&to_units_, l, to);
+  SetLane(&from_units_, l, from);
+  SetLane(&noise_shift_, l, shift);
+  SetLane(&noise_half_, l, (1 << shift) / 2);
+}
+
+template <typename F>
+void Trainer<F>::AddNoise(uint32_t step) {
+  MaskOf<F> mask{};
+  UintOf<F> update{};
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const Lane& lane = lanes_[l];
+    SetLane(&mask, l, lane.settings->is_private() && step < lane.steps);
+    SetLane(&update, l, lane.updates);
+  }
+  secret_.Start(SecretUse::kNoise, update);
+  F* gradient = net_.gradient();
+  const IntOf<F> half = noise_half_, shift = noise_shift_;
+  const F unit = from_units_;
+  for (uint32_t left = net_.parameter_count(); left != 0;) {
+    UintOf<F> words[16];
+    secret_.Next(words);
+    const uint32_t n = left < 8 ? left : 8;
+    for (uint32_t i = 0; i < n; ++i) {
+      const IntOf<F> noise = (Gaussian<F>(words[2 * i], words[2 * i + 1]) + half) >> shift;
+      gradient[i] = Select(mask, ToFloat(BitsToInt(gradient[i]) + noise) * unit, gradient[i]);
     }
+    gradient += n;
+    left -= n;
   }
 }
 

@@ -67,6 +67,10 @@ void Trainer<F>::LearnTogether(uint32_t i, uint32_t n, const F* step) {
         ++b;
       }
     });
+    for (uint32_t b = 0; needs_.shape && b < n; ++b) {
+      net_.Turn(b);
+      net_.Shape(is_shaped_, false);
+    }
     if (needs_.clipping) {
       F norms[kMostTogether];
       net_.NormsTogether(n, norms);

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tinymia.cli.options import FilePath, data_option, default_bundle, load_bundle
+
+if TYPE_CHECKING:
+    from tinymia.export.update_rule import UpdateRule
 
 
 @click.command()
@@ -66,6 +71,17 @@ from tinymia.cli.options import FilePath, data_option, default_bundle, load_bund
     "  [default there: label]",
 )
 @click.option("--levels", default=100, show_default=True, help="Steps of a rounded probability.")
+@click.option(
+    "--updates",
+    type=click.IntRange(1, 2**32 - 1),
+    help="Write into --bundle how many updates a release build gives in collaborative training."
+    "  [default there: none]",
+)
+@click.option("--update-clip", default=1.0, show_default=True, help="Of these: the largest norm.")
+@click.option(
+    "--update-noise", default=0.0, show_default=True, help="The least noise, in clip norms."
+)
+@click.option("--update-masked", is_flag=True, help="Behind masks alone (secure aggregation).")
 def command(
     personal_path: Path | None,
     base: Path | None,
@@ -81,6 +97,10 @@ def command(
     epochs: int,
     answers: str | None,
     levels: int,
+    updates: int | None,
+    update_clip: float,
+    update_noise: float,
+    update_masked: bool,
 ) -> None:
     """Write what a device has trained back into a complete int8 .tflite file, or a privacy budget
     and the answer policy of a release build into a bundle.
@@ -94,17 +114,21 @@ def command(
       tinymia export --personalized personal.bundle --out personal.tflite
       tinymia export --personalized personal.bundle --image personal.elf
       tinymia export --budget-epsilon 4 --members 80 --batch 8 --epochs 20 --out private.bundle
+      tinymia export --updates 50 --update-clip 0.3 --update-masked --out shared.bundle
       tinymia export --answers rounded --levels 10 --bundle private.bundle --out private.bundle
     """
-    provisions = budget_epsilon is not None or answers is not None
+    from tinymia.export.update_rule import UpdateRule
+
+    given = UpdateRule(update_clip, update_noise, update_masked, updates) if updates else None
+    provisions = budget_epsilon is not None or answers is not None or given is not None
     if (personal_path is None) != provisions:
         raise click.UsageError(
-            "Give either --personalized, or --budget-epsilon, --answers or both of these."
+            "Give either --personalized, or some of --budget-epsilon, --answers and --updates."
         )
     if provisions:
         spend = None if budget_epsilon is None else (budget_epsilon, delta, members, batch, epochs)
         rule = None if answers is None else (answers, levels)
-        _provision(bundle_path, out or Path("private.bundle"), spend, rule)
+        _provision(bundle_path, out or Path("private.bundle"), spend, rule, given)
     elif personal_path is not None:
         _write_back(personal_path, base, out or Path("personal.tflite"), dataset, person, image)
 
@@ -114,8 +138,9 @@ def _provision(
     out: Path,
     spend: tuple[float, float, int, int, int] | None,
     rule: tuple[str, int] | None,
+    updates: UpdateRule | None,
 ) -> None:
-    """(epsilon, delta, members, batch, epochs) and (policy, levels) into a bundle."""
+    """(epsilon, delta, members, batch, epochs), (policy, levels) and updates into a bundle."""
     from tinymia.defenses.accounting import Neighbours
     from tinymia.study.budget import answer_rule, budget_for, with_answers, with_budget
 
@@ -124,6 +149,8 @@ def _provision(
         made = with_budget(made, budget_for(*spend))
     if rule is not None:
         made = with_answers(made, answer_rule(*rule))
+    if updates is not None:
+        made = replace(made, updates=updates)
     made.save(out)
     click.echo(f"bundle     {out} ({made.bundle_id})")
     if spend is not None and made.budget is not None:
@@ -137,6 +164,13 @@ def _provision(
     if made.answers is not None:
         levels = f", {made.answers.levels} levels" if made.answers.levels else ""
         click.echo(f"answers    {made.answers.policy.name.lower()}{levels}: of release builds")
+    if made.updates is not None:
+        given = made.updates
+        click.echo(
+            f"updates    {given.updates} since the board was switched on, of norm up to"
+            f" {given.clip_norm:g}, noise at least {given.noise:g}"
+            f"{', behind masks' if given.masked else ''}: of release builds"
+        )
 
 
 def _write_back(

@@ -13,7 +13,9 @@ u32 reserved[2] = 0, layers x 48-byte records (see ``layers.py``), f32 parameter
 the tail, reads the backbone's output. ``BUDG``, if a privacy budget is set, is
 f32 noise_multiplier, f32 max_rate, u32 steps, u32 reserved = 0. ``POLI``, if it is there, is the
 only output policy of a release build, which else gives labels alone: u32 policy (as in the
-protocol), u32 levels (of rounding, else 0), u32 reserved[2] = 0. ``META`` is UTF-8 JSON for the
+protocol), u32 levels (of rounding, else 0), u32 reserved[2] = 0. ``SHAR``, if it is
+there, is what a release build gives of updates (see ``update_rule.py``), which else gives none:
+f32 clip_norm, f32 noise, u32 masked, u32 updates. ``META`` is UTF-8 JSON for the
 host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
 "complete"), labels, classes, input {scale, zero_point, shape (of one raw input, without the
 batch)}, normalization {mean, std} (one number, or one a channel) and, with a tail, embedding {dim,
@@ -41,6 +43,7 @@ from tinymia.errors import BundleError, DataError
 from tinymia.export.agree import check_model
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
+from tinymia.export.update_rule import UpdateRule
 from tinymia.files import write_whole
 from tinymia.wire.protocol import Policy
 
@@ -50,7 +53,7 @@ META_FORMAT_VERSION = FORMAT_VERSION
 HEADER = struct.Struct("<8sHHII12s")
 ENTRY = struct.Struct("<4sIII")
 ALIGN = 16
-KINDS = ("MODL", "LAYR", "BUDG", "POLI", "META")
+KINDS = ("MODL", "LAYR", "BUDG", "POLI", "SHAR", "META")
 # A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
 MAX_SECTIONS = 16
 MAX_BYTES = 64 * 1024 * 1024
@@ -203,6 +206,7 @@ class Bundle:
             alone can be trained.
         budget: what training may spend; None: no limit, and no training on a release build.
         answers: how a release build answers; None: with labels alone.
+        updates: what a release build gives of updates; None: nothing.
     """
 
     model: bytes
@@ -211,6 +215,7 @@ class Bundle:
     front: Layers | None = None
     budget: Budget | None = None
     answers: AnswerRule | None = None
+    updates: UpdateRule | None = None
 
     @property
     def layers(self) -> Layers:
@@ -383,6 +388,8 @@ def encode(bundle: Bundle) -> bytes:
         bodies.append(("BUDG", bundle.budget.to_bytes()))
     if bundle.answers is not None:
         bodies.append(("POLI", bundle.answers.to_bytes()))
+    if bundle.updates is not None:
+        bodies.append(("SHAR", bundle.updates.to_bytes()))
     bodies.append(("META", meta.encode()))
     return pack_sections(bodies)
 
@@ -477,7 +484,8 @@ def decode(data: bytes) -> Bundle:
     check_model(meta, sections["MODL"])
     budget = Budget.from_bytes(sections["BUDG"]) if "BUDG" in sections else None
     answers = AnswerRule.from_bytes(sections["POLI"]) if "POLI" in sections else None
-    bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers)
+    updates = UpdateRule.from_bytes(sections["SHAR"]) if "SHAR" in sections else None
+    bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers, updates)
     # Else it would be another bundle, of another id, once it is saved or flashed.
     if tail is not None and bundle.layers.to_bytes() != sections["LAYR"]:
         raise BundleError("The bundle's LAYR section is not laid out as tinymia does it.", _REBUILD)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import sys
 from dataclasses import replace
@@ -13,12 +14,13 @@ import pytest
 
 from tinymia import data
 from tinymia.data.base import Dataset
-from tinymia.errors import StudyError
+from tinymia.errors import ReportError, StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.federated import homomorphic
 from tinymia.federated.terms import UpdateTerms
+from tinymia.report.federation import render_federation
 from tinymia.study import federated_leakage
-from tinymia.study.federate import RESULTS, Look, run
+from tinymia.study.federate import RESULTS, Look, load, run
 from tinymia.study.federated_leakage import VIEWS, leakage
 from tinymia.study.federation import FederationSettings, prepare
 
@@ -91,6 +93,12 @@ def test_looks_are_written(dataset: Dataset, tmp_path: Path) -> None:
     stored = json.loads((tmp_path / RESULTS).read_text())["federation"]
     assert len(stored["leaks"]) == len(found.leaks) == 8
     assert stored["homomorphic"]["devices"] == 8
+    page = html.unescape(render_federation(load(tmp_path), tmp_path).read_text())
+    for said in ("8 devices", "does not fit in the STM32F405", *VIEWS.values()):
+        assert said in page or said == VIEWS["sum"]
+    spoilt = {"federation": {**stored, "claim": {}}}
+    with pytest.raises(ReportError, match="lack something: 'epsilon'"):
+        render_federation(spoilt, tmp_path)
 
 
 def test_without_tenseal_one_message_before_the_rounds(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
-from tinymia.errors import DataError, StudyError, TwinError
-from tinymia.export.bundle import Bundle
+from tinymia.errors import BundleError, DataError, StudyError, TwinError
+from tinymia.export.bundle import Bundle, pack_sections, split_sections
+from tinymia.export.update_rule import UpdateRule
 from tinymia.federated.terms import UpdateTerms, total, wrapped
 from tinymia.federated.twins import make_updates
 from tinymia.twin import Twin, settings_array
@@ -262,3 +264,33 @@ def test_a_server_refuses_an_update_over_the_norm() -> None:
         terms.check_received(fair * 11 // 10, COUNT)
     with pytest.raises(DataError, match="instead of 455"):
         terms.check_received(fair[1:], COUNT)
+
+
+def test_a_bundles_rule_for_updates_is_written_and_read() -> None:
+    rule = UpdateRule(0.5, 0.25, True, 7)
+    made = replace(BUNDLE, updates=rule)
+    again = Bundle.from_bytes(made.to_bytes())
+    assert again.updates == rule
+    assert again.to_bytes() == made.to_bytes()
+    assert Bundle.from_bytes(BUNDLE.to_bytes()).updates is None
+    with connect("twin:", made.to_bytes()) as opened:
+        opened.board.require_bundle()
+    with pytest.raises(BundleError, match=r"0 updates of norm 0\.5"):
+        UpdateRule(0.5, updates=0)
+    with pytest.raises(BundleError, match="wrong size"):
+        UpdateRule.from_bytes(b"123")
+    with pytest.raises(BundleError, match="damaged"):
+        UpdateRule.from_bytes(rule.to_bytes()[:8] + bytes([2, 0, 0, 0, 1, 0, 0, 0]))
+
+
+@pytest.mark.parametrize("at", [0, 4, 8])
+def test_a_board_refuses_a_rule_that_cannot_be(at: int) -> None:
+    body = bytearray(UpdateRule(0.5, 0.25, True, 7).to_bytes())
+    body[at : at + 4] = b"\xff\xff\xff\xff"
+    sections = list(split_sections(replace(BUNDLE, updates=UpdateRule(0.5)).to_bytes()).items())
+    spoilt = pack_sections([(k, bytes(body) if k == "SHAR" else v) for k, v in sections])
+    with (
+        connect("twin:", spoilt) as opened,
+        pytest.raises(BoardRefusedError, match="the bundle on the board is malformed"),
+    ):
+        opened.board.require_bundle()

@@ -69,7 +69,7 @@ void Masks::Derive(const uint8_t* key, const char* use, uint16_t from, uint16_t 
                    uint8_t* out) const {
   // use, zero padded, round, both numbers
   uint8_t message[16] = {};
-  memcpy(message, use, strlen(use));
+  for (uint32_t i = 0; use[i] != 0; ++i) message[i] = static_cast<uint8_t>(use[i]);
   memcpy(message + 8, &round_, 4);
   memcpy(message + 12, &from, 2);
   memcpy(message + 14, &to, 2);

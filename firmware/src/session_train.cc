@@ -160,7 +160,9 @@ uint32_t Session::Begin(BeginRequest request, Reply reply) {
   if (settings.shaped != 0 && !bundle_.graph.CanShape(first_layer_, settings.trained)) {
     return reply.Fail(Status::kNoShape, first_layer_, bundle_.graph.shape.count);
   }
-  Refusal refusal = CheckBudget(settings);
+  // Under a rule for updates TRAIN alone can tell whether it is for one.
+  const bool may_share = kRelease && bundle_.updates != nullptr;
+  Refusal refusal = may_share ? Refusal() : CheckBudget(settings);
   if (refusal.status == Status::kOk) refusal = PlanTraining(settings, true);
   if (refusal.status != Status::kOk) return reply.Fail(refusal);
   BeginResponse response = {};
@@ -181,8 +183,9 @@ uint32_t Session::Train(TrainRequest request, Reply reply) {
   const Refusal refusal = CheckBudget(settings_);
   const bool for_update = kRelease && ready && bundle_.updates != nullptr;
   if (refusal.status != Status::kOk && !for_update) return reply.Fail(refusal);
-  // (With DP-SGD a refusal would tell that there are none.)
-  if (store_.members() == 0 && !settings_.is_private()) return reply.Fail(Status::kNoMembers);
+  // (With DP-SGD, or in a release build, a refusal would tell that there are none.)
+  if (store_.members() == 0 && !settings_.is_private() && !for_update)
+    return reply.Fail(Status::kNoMembers);
   if (request.first_epoch != trainer_.epoch()) {
     return reply.Fail(Status::kStepMismatch, request.first_epoch, trainer_.epoch());
   }

@@ -183,7 +183,8 @@ def command(
     """
     from tinymia import data
     from tinymia.federated.terms import UpdateTerms
-    from tinymia.study.federate import RESULTS, Look, run
+    from tinymia.report.federation import render_federation
+    from tinymia.study.federate import RESULTS, Look, load, run
     from tinymia.study.federation import FederationSettings
 
     by_server = noise_by == "server"
@@ -233,7 +234,7 @@ def command(
         )
     _show(found)
     _show_looks(found)
-    show(f"Results: {out / RESULTS}")
+    show(f"Results: {out / RESULTS}, page: {render_federation(load(out), out)}")
 
 
 def _join(

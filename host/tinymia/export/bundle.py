@@ -20,7 +20,9 @@ protocol), u32 levels (of rounding, or how many classes are shown; else 0), u32 
 ``GARD`` is how a release build guards its answers before: the fields of GUARD in the protocol.
 ``CLSF`` are classifiers of members, which MemGuard needs: u32 classifiers, u32 classes, u32 hidden
 units, u32 reserved = 0, and of each f32 weights [hidden][classes], bias [hidden], output weights
-[hidden], output bias. ``META`` is UTF-8 JSON for the
+[hidden], output bias. ``SHAR``, if it is there, is what a release build gives of updates (see
+``update_rule.py``), which else gives none: f32 clip_norm, f32 noise, u32 masked, u32 updates.
+``META`` is UTF-8 JSON for the
 host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
 "complete"), labels, classes, input {scale, zero_point, shape (of one raw input, without the
 batch)}, normalization {mean, std} (one number, or one a channel) and, with a tail, embedding {dim,
@@ -51,6 +53,7 @@ from tinymia.export.answers import AnswerRule, classifiers_in, guard_in
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
 from tinymia.export.shape import Shape
+from tinymia.export.update_rule import UpdateRule
 from tinymia.files import write_whole
 from tinymia.wire.guard import GuardSettings
 from tinymia.wire.protocol import Policy
@@ -61,7 +64,7 @@ META_FORMAT_VERSION = FORMAT_VERSION
 HEADER = struct.Struct("<8sHHII12s")
 ENTRY = struct.Struct("<4sIII")
 ALIGN = 16
-KINDS = ("MODL", "LAYR", "SHAP", "BUDG", "POLI", "GARD", "CLSF", "META")
+KINDS = ("MODL", "LAYR", "SHAP", "BUDG", "POLI", "GARD", "CLSF", "SHAR", "META")
 # A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
 MAX_SECTIONS = 16
 MAX_BYTES = 64 * 1024 * 1024
@@ -177,6 +180,7 @@ class Bundle:
         guard: what it does to an answer before; None: nothing.
         classifiers: body of the section of classifiers of members; empty: there are none.
         shape: the embedding's public coordinates, for DP with ``shaped``; None: it has none.
+        updates: what a release build gives of updates; None: nothing.
 
     Raises:
         BundleError: the guard needs a classifier that is not there, or an answer shows more classes
@@ -192,6 +196,7 @@ class Bundle:
     guard: GuardSettings | None = None
     classifiers: bytes = b""
     shape: Shape | None = None
+    updates: UpdateRule | None = None
 
     def __post_init__(self) -> None:
         number, classes = classifiers_in(self.classifiers)
@@ -386,6 +391,8 @@ def encode(bundle: Bundle) -> bytes:
         bodies.append(("GARD", bundle.guard.pack()))
     if bundle.classifiers:
         bodies.append(("CLSF", bundle.classifiers))
+    if bundle.updates is not None:
+        bodies.append(("SHAR", bundle.updates.to_bytes()))
     bodies.append(("META", meta.encode()))
     return pack_sections(bodies)
 
@@ -491,7 +498,10 @@ def decode(data: bytes) -> Bundle:
     shape = Shape.from_bytes(sections["SHAP"]) if "SHAP" in sections else None
     if shape is not None:
         check_shape(shape, tail)
-    bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers, guard, classifiers, shape)
+    updates = UpdateRule.from_bytes(sections["SHAR"]) if "SHAR" in sections else None
+    bundle = Bundle(
+        sections["MODL"], tail, meta, front, budget, answers, guard, classifiers, shape, updates
+    )
     # Else it would be another bundle, of another id, once it is saved or flashed.
     if tail is not None and bundle.layers.to_bytes() != sections["LAYR"]:
         raise BundleError("The bundle's LAYR section is not laid out as tinymia does it.", _REBUILD)

@@ -87,7 +87,12 @@ def needed(bundle: Bundle, only: str, defences: Sequence[str] | None = None) -> 
                 for name in _SWITCHES
                 if not any(getattr(plan.settings, name) > 0 for plan in plans)
             )
-        return replace(chosen(bundle.model, kinds), guards=guards, without=without)
+        return replace(
+            chosen(bundle.model, kinds),
+            guards=guards,
+            updates=bundle.updates is not None,
+            without=without,
+        )
     if bundle.tail is not None:
         raise BundleError(
             "This bundle's last layer is a float one, which takes what trains it to answer, too.",

@@ -11,6 +11,7 @@ namespace {
 // Noise of updates takes a stream of its own: none of DP-SGD's words come twice.
 constexpr auto kUpdateNoise = static_cast<SecretUse>(32);
 constexpr uint32_t kMostSigma = 1u << 23;  // of DiscreteGaussian
+constexpr float kMostNoise = 4194304.0f;   // in units; the bound that it multiplies is below twice
 
 // The float norm of n numbers, summed in blocks, is off by at most (kBlock + n / kBlock) / 2^24 of
 // itself: 1e-4 covers that up to 50,000 of them.
@@ -41,7 +42,7 @@ UpdateTerm CheckUpdate(const UpdateSettings& s) {
   if (s.units < kLeastUnits || s.units > kMostUnits) return UpdateTerm::kUnits;
   if (s.noise == 0.0f) return UpdateTerm::kNone;
   const bool fits = s.noise >= 1e-3f && s.noise <= kMostUpdateNoise &&
-                    s.noise * static_cast<float>(s.units) < static_cast<float>(kMostSigma / 2);
+                    s.noise * static_cast<float>(s.units) < kMostNoise;
   return fits ? UpdateTerm::kNone : UpdateTerm::kNoise;
 }
 

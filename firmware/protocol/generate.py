@@ -170,7 +170,7 @@ def settings(spec: dict[str, Any], kind: str, choices: str) -> list[Setting]:
     found = [Setting(**entry) for entry in spec[kind]]
     names = {s.name for s in found}
     for s in found:
-        others = {s.only_with, s.needs, s.not_with} - {""}
+        others = {s.only_with, s.needs, *s.not_with.split()} - {""}
         choice_known = not s.choice or s.choice in spec[choices]
         bounded = s.choice or s.max is not None or s.below is not None
         if s.type not in SCALARS or others - names or not choice_known or not bounded:

@@ -14,10 +14,12 @@ constexpr uint32_t kMaxSlots = 4096;
 constexpr uint32_t kFewestSlots = 8;
 
 // Bytes of workspace for a store of `slots`.
-uint32_t WorkspaceFor(const Graph& graph, uint32_t first, const TrainSettings& settings,
+uint32_t WorkspaceFor(const BundleView& bundle, uint32_t first, const TrainSettings& settings,
                       ExampleStore* store, uint32_t slots) {
   Arena counter(nullptr, 0);
   Trainer<float> trainer;
+  const Graph& graph = bundle.graph;
+  trainer.Refer(bundle.references);
   trainer.Plan(graph, first, &settings, 1, store, slots, &counter);
   counter.Alloc(0, 8);
   return counter.used();
@@ -73,9 +75,13 @@ Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
 Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   const uint32_t room = (arena_.size() - fixed_) / 8 * 8;
   // (64 bits: the layers of a hostile bundle may ask for more than there are addresses.)
-  const uint64_t least = WorkspaceFor(bundle_.graph, first_layer_, Sizing(settings), &store_, 0);
+  const uint64_t least = WorkspaceFor(bundle_, first_layer_, Sizing(settings), &store_, 0);
   // A slot, its label, its place in the order and a bit; 32 bytes cover what alignment takes.
-  const uint32_t each = store_.slot_bytes() + 1 + 2;
+  uint32_t each = store_.slot_bytes() + 1 + 2;
+  if (settings.heads != 0) each += 2;  // its part, and another bit
+  if (settings.teacher_epochs != 0 && settings.references == 0) {
+    each += bundle_.graph.classes() * static_cast<uint32_t>(sizeof(float));
+  }
   const uint64_t left = room > least + 32 ? room - least - 32 : 0;
   uint32_t capacity = static_cast<uint32_t>(left * 8 / (each * 8 + 1));
   capacity = (capacity < kMaxSlots ? capacity : kMaxSlots) / 8 * 8;
@@ -87,7 +93,7 @@ Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   if (keep && capacity < store_.stored()) {
     return {Status::kStoreTooLarge, store_.stored(), capacity};
   }
-  workspace_ = WorkspaceFor(bundle_.graph, first_layer_, settings, &store_, capacity);
+  workspace_ = WorkspaceFor(bundle_, first_layer_, settings, &store_, capacity);
   uint8_t* const base = arena_.base() + fixed_;
   if (keep) {
     store_.Resize(capacity);
@@ -95,6 +101,7 @@ Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
     store_.Place(base, capacity);
   }
   Arena workspace(base + room - workspace_, workspace_);
+  trainer_.Refer(bundle_.references);
   trainer_.Plan(bundle_.graph, first_layer_, &settings, 1, &store_, capacity, &workspace);
   settings_ = settings;
   BeginTraining();
@@ -143,6 +150,13 @@ uint32_t Session::Begin(BeginRequest request, Reply reply) {
   }
   if (settings.augments() && !store_.raw() && store_.cut().nodes != 0) {
     return reply.Fail(Status::kWholeWindowsNeeded, first_layer_);
+  }
+  const uint32_t references = bundle_.references.At(first_layer_);
+  if (settings.references > references) {
+    return reply.Fail(Status::kNoReferences, settings.references, references);
+  }
+  if (settings.heads != 0 && first_layer_ + 1 != bundle_.graph.count) {
+    return reply.Fail(Status::kOneLayerOnly, first_layer_, bundle_.graph.count);
   }
   Refusal refusal = CheckBudget(settings);
   if (refusal.status == Status::kOk) refusal = PlanTraining(settings, true);

@@ -17,7 +17,9 @@ protocol), u32 levels (of rounding, or how many classes are shown; else 0), u32 
 ``GARD`` is how a release build guards its answers before: the fields of GUARD in the protocol.
 ``CLSF`` are classifiers of members, which MemGuard needs: u32 classifiers, u32 classes, u32 hidden
 units, u32 reserved = 0, and of each f32 weights [hidden][classes], bias [hidden], output weights
-[hidden], output bias. ``META`` is UTF-8 JSON for the
+[hidden], output bias. ``REFS`` are public windows from which a student learns in distillation, as
+what the first trained layer reads of them: u32 count, u32 width, u32 layer, u32 reserved = 0, then
+int8 codes [count][width]. ``META`` is UTF-8 JSON for the
 host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
 "complete"), labels, classes, input {scale, zero_point, shape (of one raw input, without the
 batch)}, normalization {mean, std} (one number, or one a channel) and, with a tail, embedding {dim,
@@ -47,6 +49,7 @@ from tinymia.export.answers import REBUILD as _REBUILD
 from tinymia.export.answers import AnswerRule, classifiers_in, guard_in
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
+from tinymia.export.references import references_in
 from tinymia.files import write_whole
 from tinymia.wire.guard import GuardSettings
 from tinymia.wire.protocol import Policy
@@ -57,7 +60,7 @@ META_FORMAT_VERSION = FORMAT_VERSION
 HEADER = struct.Struct("<8sHHII12s")
 ENTRY = struct.Struct("<4sIII")
 ALIGN = 16
-KINDS = ("MODL", "LAYR", "BUDG", "POLI", "GARD", "CLSF", "META")
+KINDS = ("MODL", "LAYR", "BUDG", "POLI", "GARD", "CLSF", "REFS", "META")
 # A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
 MAX_SECTIONS = 16
 MAX_BYTES = 64 * 1024 * 1024
@@ -172,6 +175,7 @@ class Bundle:
         answers: how a release build answers; None: with labels alone.
         guard: what it does to an answer before; None: nothing.
         classifiers: body of the section of classifiers of members; empty: there are none.
+        references: body of the section of references for distillation; empty: there are none.
 
     Raises:
         BundleError: the guard needs a classifier that is not there, or an answer shows more classes
@@ -186,11 +190,17 @@ class Bundle:
     answers: AnswerRule | None = None
     guard: GuardSettings | None = None
     classifiers: bytes = b""
+    references: bytes = b""
 
     def __post_init__(self) -> None:
         number, classes = classifiers_in(self.classifiers)
         if self.classifiers and (self.tail is None or classes != self.tail.classes):
             raise BundleError("The bundle's classifiers of members are of another model.", _REBUILD)
+        if self.references:
+            layer, width = references_in(self.references)
+            records = () if self.tail is None else self.layers.records
+            if layer >= len(records) or records[layer].inputs != width:
+                raise BundleError("The bundle's references are of another model.", _REBUILD)
         wanted = 0 if self.guard is None else self.guard.classifier
         if wanted > number:
             raise BundleError(
@@ -377,6 +387,8 @@ def encode(bundle: Bundle) -> bytes:
         bodies.append(("GARD", bundle.guard.pack()))
     if bundle.classifiers:
         bodies.append(("CLSF", bundle.classifiers))
+    if bundle.references:
+        bodies.append(("REFS", bundle.references))
     bodies.append(("META", meta.encode()))
     return pack_sections(bodies)
 
@@ -473,7 +485,10 @@ def decode(data: bytes) -> Bundle:
     answers = AnswerRule.from_bytes(sections["POLI"]) if "POLI" in sections else None
     guard = guard_in(sections["GARD"]) if "GARD" in sections else None
     classifiers = sections.get("CLSF", b"")
-    bundle = Bundle(sections["MODL"], tail, meta, front, budget, answers, guard, classifiers)
+    references = sections.get("REFS", b"")
+    bundle = Bundle(
+        sections["MODL"], tail, meta, front, budget, answers, guard, classifiers, references
+    )
     # Else it would be another bundle, of another id, once it is saved or flashed.
     if tail is not None and bundle.layers.to_bytes() != sections["LAYR"]:
         raise BundleError("The bundle's LAYR section is not laid out as tinymia does it.", _REBUILD)

@@ -209,6 +209,12 @@ class StudySettings:
             seed=0, epochs=self.epochs[-1], depth=depth, parameters=resolve(bundle, depth)[1]
         )
         plan = planned(settings, defences, self.size)
+        if depth != HEAD and (plan.settings.references or plan.settings.heads):
+            raise StudyError(
+                f"The defence {defences[-1].kind.short} is for the head, not for training"
+                f" {depth_title(depth)}.",
+                "Train the head, or leave the defence out.",
+            )
         policy = OutputPolicy(plan.policy.name.lower())
         own = AnswerSettings(policy, plan.levels or self.levels, plan.guard)
         answer = own.under(self.answers[0])

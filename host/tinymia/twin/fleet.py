@@ -18,6 +18,7 @@ from tinymia.twin.inputs import (
     augments,
     check_checkpoints,
     check_members,
+    check_phases,
     check_rows,
     group_devices,
 )
@@ -119,6 +120,7 @@ class Twin:
         cut: operators of the int8 model in front of the boundary.
         boundaries: layers at which training can start.
         parameters: numbers that are trained, biases among them; ``biases``: those alone.
+        references: of the bundle, for a student at this boundary.
         scale, zero_point: quantisation at the boundary.
 
     Raises:
@@ -165,6 +167,7 @@ class Twin:
         self.boundaries: list[int] = shape["boundaries"]
         self.parameters: int = shape["weights"]
         self.biases: int = shape["biases"]
+        self.references: int = shape["references"]
         self.scale: float = shape["scale"]
         self.zero_point: int = shape["zero_point"]
 
@@ -354,6 +357,7 @@ class _Run:
                 " embeddings only.",
                 "Make it with raw=True.",
             )
+        check_phases(table, twin.references, twin.first_layer, twin.layers)
         checkpoints = check_checkpoints(epochs)
         last = checkpoints[-1]
         order, starts = group_devices(table, chosen.sum(axis=1), available_isas()[twin.isa])

@@ -67,11 +67,12 @@ def wrong_setting(s: object, declared: Sequence[Setting] = SETTINGS) -> str | No
             in_range(setting, getattr(s, name))
             and (not setting.only_with or on(name) == on(setting.only_with))
             and (not setting.needs or not on(name) or on(setting.needs))
-            and (not setting.not_with or not (on(name) and on(setting.not_with)))
+            and not (on(name) and any(on(other) for other in setting.not_with.split()))
         )
         if not right:
             return name
-    return None
+    left_out: int = getattr(s, "left_out", 0)
+    return "left_out" if left_out and left_out >= getattr(s, "heads", 0) else None
 
 
 def check_settings(settings: TrainSettings) -> None:
@@ -109,7 +110,7 @@ def described(s: Setting) -> str:
     if s.needs:
         text += f", above 0 beside {s.needs} only"
     if s.not_with:
-        text += f", 0 beside {s.not_with}"
+        text += f", 0 beside {' and '.join(s.not_with.split())}"
     return text
 
 

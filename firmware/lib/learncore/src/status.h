@@ -44,6 +44,8 @@ enum class Status : uint8_t {
   kModelEnds = 38,  // the model has {a} inputs and {b} outputs, the firmware takes one of each
   kModelOpLeftOut = 40,  // operator {a} of the model is number {b} of the .tflite schema, which this image was built without
   kModelBiasScale = 39,  // operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights
+  kNoReferences = 56,  // the student is to learn from {a} references at the layer where training starts, the bundle has {b}
+  kOneLayerOnly = 57,  // several heads were asked for, but training starts at layer {a} of {b}
   kBadGuard = 48,  // answer setting number {a} is out of range, by itself or beside the others
   kNoClassifier = 49,  // answers are to be guarded by classifier {a}, the bundle has {b}
   kAnswersSpent = 50,  // {a} answers were asked for, {b} are left since training began

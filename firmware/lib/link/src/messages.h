@@ -390,13 +390,18 @@ struct BeginRequest {
   float mixup;
   uint8_t holdout;
   uint16_t patience;
+  uint8_t heads;
+  uint8_t left_out;
+  uint16_t teacher_epochs;
+  float teacher_temperature;
+  uint16_t references;
   float jitter;
   float scaling;
   float rotation;
   uint16_t shift;
   float noise_multiplier;
   uint16_t expected_members;
-  static constexpr uint32_t kFixed = 70;
+  static constexpr uint32_t kFixed = 80;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&learning_rate, payload + 0, 4);
@@ -415,12 +420,17 @@ struct BeginRequest {
     memcpy(&mixup, payload + 43, 4);
     memcpy(&holdout, payload + 47, 1);
     memcpy(&patience, payload + 48, 2);
-    memcpy(&jitter, payload + 50, 4);
-    memcpy(&scaling, payload + 54, 4);
-    memcpy(&rotation, payload + 58, 4);
-    memcpy(&shift, payload + 62, 2);
-    memcpy(&noise_multiplier, payload + 64, 4);
-    memcpy(&expected_members, payload + 68, 2);
+    memcpy(&heads, payload + 50, 1);
+    memcpy(&left_out, payload + 51, 1);
+    memcpy(&teacher_epochs, payload + 52, 2);
+    memcpy(&teacher_temperature, payload + 54, 4);
+    memcpy(&references, payload + 58, 2);
+    memcpy(&jitter, payload + 60, 4);
+    memcpy(&scaling, payload + 64, 4);
+    memcpy(&rotation, payload + 68, 4);
+    memcpy(&shift, payload + 72, 2);
+    memcpy(&noise_multiplier, payload + 74, 4);
+    memcpy(&expected_members, payload + 78, 2);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -440,12 +450,17 @@ struct BeginRequest {
     memcpy(payload + 43, &mixup, 4);
     memcpy(payload + 47, &holdout, 1);
     memcpy(payload + 48, &patience, 2);
-    memcpy(payload + 50, &jitter, 4);
-    memcpy(payload + 54, &scaling, 4);
-    memcpy(payload + 58, &rotation, 4);
-    memcpy(payload + 62, &shift, 2);
-    memcpy(payload + 64, &noise_multiplier, 4);
-    memcpy(payload + 68, &expected_members, 2);
+    memcpy(payload + 50, &heads, 1);
+    memcpy(payload + 51, &left_out, 1);
+    memcpy(payload + 52, &teacher_epochs, 2);
+    memcpy(payload + 54, &teacher_temperature, 4);
+    memcpy(payload + 58, &references, 2);
+    memcpy(payload + 60, &jitter, 4);
+    memcpy(payload + 64, &scaling, 4);
+    memcpy(payload + 68, &rotation, 4);
+    memcpy(payload + 72, &shift, 2);
+    memcpy(payload + 74, &noise_multiplier, 4);
+    memcpy(payload + 78, &expected_members, 2);
     return kFixed;
   }
 };

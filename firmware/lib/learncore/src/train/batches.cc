@@ -54,7 +54,11 @@ void Batches::Begin(const TrainSettings* settings, const SecretKey& key, const u
   bitmap_ = members;
   slots_ = slots;
   order_ = order;
-  for (uint32_t i = 0; i < slots; ++i) members_ += IsMember(i) ? 1 : 0;
+  for (uint32_t first = 0; first < slots; first += 8) {
+    uint32_t left = members[first / 8];
+    if (slots - first < 8) left &= (1u << (slots - first)) - 1;
+    for (; left != 0; left &= left - 1) ++members_;
+  }
   held_out_ = members_ * settings->holdout / 100;
   if (held_out_ == 0 && settings->holdout > 0 && members_ >= 2) held_out_ = 1;
 }

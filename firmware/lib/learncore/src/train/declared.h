@@ -47,6 +47,11 @@ struct TrainSettings {
   float mixup = 0.0f;  // alpha of Beta(alpha, alpha)
   uint8_t holdout = 0;  // per cent of the members that are held out for early stopping
   uint16_t patience = 0;  // epochs without a better held-out loss before training stops
+  uint8_t heads = 0;  // heads that are trained side by side, each on its part of the members; what is left is their mean
+  uint8_t left_out = 0;  // how many of the heads each member is left out of; one fewer than heads: parts are disjoint
+  uint16_t teacher_epochs = 0;  // epochs behind which what is trained becomes the teacher of a student that starts from the base network
+  float teacher_temperature = 0.0f;  // what a teacher's logits are divided by
+  uint16_t references = 0;  // how many of the bundle's references the student learns from; 0: from the members, of which each is taught by the heads that left it out
   float jitter = 0.0f;  // augmentation: noise on each value, in deviations of the normalised signal
   float scaling = 0.0f;  // augmentation: deviation of each channel's factor
   float rotation = 0.0f;  // augmentation: deviation of the rotation of each sensor's axes, radians
@@ -77,12 +82,17 @@ enum class Setting : uint8_t {
   kMixup = 14,
   kHoldout = 15,
   kPatience = 16,
-  kJitter = 17,
-  kScaling = 18,
-  kRotation = 19,
-  kShift = 20,
-  kNoiseMultiplier = 21,
-  kExpectedMembers = 22,
+  kHeads = 17,
+  kLeftOut = 18,
+  kTeacherEpochs = 19,
+  kTeacherTemperature = 20,
+  kReferences = 21,
+  kJitter = 22,
+  kScaling = 23,
+  kRotation = 24,
+  kShift = 25,
+  kNoiseMultiplier = 26,
+  kExpectedMembers = 27,
 };
 
 // The first setting that is out of range by itself or beside the others (NaN is, too).
@@ -104,6 +114,23 @@ TINYMIA_COLD inline Setting CheckDeclared(const TrainSettings& s) {
   if (!(s.holdout <= 50)) return Setting::kHoldout;
   if ((s.holdout > 0) != (s.patience > 0)) return Setting::kHoldout;
   if (s.holdout > 0 && s.noise_multiplier > 0) return Setting::kHoldout;
+  if (!(s.heads <= 32)) return Setting::kHeads;
+  if (s.heads > 0 && static_cast<uint8_t>(s.optimizer) != 0) return Setting::kHeads;
+  if (s.heads > 0 && s.patience > 0) return Setting::kHeads;
+  if (s.heads > 0 && s.noise_multiplier > 0) return Setting::kHeads;
+  if (!(s.left_out <= 31)) return Setting::kLeftOut;
+  if ((s.left_out > 0) != (s.heads > 0)) return Setting::kLeftOut;
+  if (s.teacher_epochs > 0 && s.mixup > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.patience > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.jitter > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.scaling > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.rotation > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.shift > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.noise_multiplier > 0) return Setting::kTeacherEpochs;
+  if (!(s.teacher_temperature == 0.0f || (s.teacher_temperature >= 1.0f && s.teacher_temperature <= 100.0f))) return Setting::kTeacherTemperature;
+  if ((s.teacher_temperature > 0) != (s.teacher_epochs > 0)) return Setting::kTeacherTemperature;
+  if (!(s.references <= 4096)) return Setting::kReferences;
+  if (s.references > 0 && !(s.teacher_epochs > 0)) return Setting::kReferences;
   if (!(s.jitter == 0.0f || (s.jitter >= 1e-06f && s.jitter <= 10.0f))) return Setting::kJitter;
   if (!(s.scaling == 0.0f || (s.scaling >= 1e-06f && s.scaling <= 2.0f))) return Setting::kScaling;
   if (!(s.rotation == 0.0f || (s.rotation >= 1e-06f && s.rotation <= 4.0f))) return Setting::kRotation;
@@ -134,6 +161,11 @@ TrainSettings SettingsFrom(const Request& request) {
   s.mixup = request.mixup;
   s.holdout = request.holdout;
   s.patience = request.patience;
+  s.heads = request.heads;
+  s.left_out = request.left_out;
+  s.teacher_epochs = request.teacher_epochs;
+  s.teacher_temperature = request.teacher_temperature;
+  s.references = request.references;
   s.jitter = request.jitter;
   s.scaling = request.scaling;
   s.rotation = request.rotation;
@@ -162,6 +194,11 @@ void EachSetting(const TrainSettings& s, Visit visit) {
   visit(s.mixup);
   visit(s.holdout);
   visit(s.patience);
+  visit(s.heads);
+  visit(s.left_out);
+  visit(s.teacher_epochs);
+  visit(s.teacher_temperature);
+  visit(s.references);
   visit(s.jitter);
   visit(s.scaling);
   visit(s.rotation);
@@ -193,6 +230,11 @@ constexpr SettingField kSettingFields[] = {
     {"mixup", "<f4", offsetof(TrainSettings, mixup)},
     {"holdout", "<u1", offsetof(TrainSettings, holdout)},
     {"patience", "<u2", offsetof(TrainSettings, patience)},
+    {"heads", "<u1", offsetof(TrainSettings, heads)},
+    {"left_out", "<u1", offsetof(TrainSettings, left_out)},
+    {"teacher_epochs", "<u2", offsetof(TrainSettings, teacher_epochs)},
+    {"teacher_temperature", "<f4", offsetof(TrainSettings, teacher_temperature)},
+    {"references", "<u2", offsetof(TrainSettings, references)},
     {"jitter", "<f4", offsetof(TrainSettings, jitter)},
     {"scaling", "<f4", offsetof(TrainSettings, scaling)},
     {"rotation", "<f4", offsetof(TrainSettings, rotation)},

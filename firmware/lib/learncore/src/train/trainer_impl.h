@@ -20,6 +20,10 @@ inline void Needs::Add(const TrainSettings& s) {
   clipping = clipping || s.clip_norm > 0;
   privacy = privacy || s.is_private();
   augmentation = augmentation || s.augments();
+  heads = s.heads > heads ? s.heads : heads;
+  teaching = teaching || s.teacher_epochs > 0;
+  own = own || (s.teacher_epochs > 0 && s.references == 0);
+  references = s.references > references ? s.references : references;
 }
 
 template <typename F>
@@ -31,11 +35,13 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   for (uint32_t i = 0; i < count; ++i) needs_.Add(settings[i]);
   lanes_ = arena->AllocArray<Lane>(kLanes);
   rows_ = arena->AllocArray<const int8_t*>(kLanes);
-  order_ = arena->AllocArray<uint16_t>(kLanes * slots);
+  order_room_ = slots > needs_.references ? slots : needs_.references;
+  order_ = arena->AllocArray<uint16_t>(kLanes * order_room_);
   unshuffled_ = kLanes == 1 ? nullptr : arena->AllocArray<uint16_t>(kLanes * slots);
   net_.Plan(graph, first, settings[0].trained, needs_, arena);
   held_ = net_.together() == 0 ? nullptr : arena->AllocArray<Targets>(net_.together());
   mixed_ = needs_.mixup ? arena->AllocArray<F>(net_.inputs()) : nullptr;
+  PlanPhases(arena);
   if (arena->used() > arena->size()) return false;
   for (uint32_t l = 0; l < kLanes; ++l) {
     lanes_[l] = Lane();
@@ -58,7 +64,9 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
     lane = Lane();
     lane.settings = &s;
     lane.key = keys[l];
-    lane.batches.Begin(&s, keys[l], members[l], store_->stored(), order_ + l * slots_);
+    lane.batches.Begin(&s, keys[l], members[l], store_->stored(), order_ + l * order_room_);
+    lane.rounds = 1;
+    lane.members = members[l];
     const bool direct = s.batch == 1 && IsPlain(s) && !s.is_private();
     SetLane(&direct_, l, direct);
     any_direct_ = any_direct_ || direct;
@@ -77,6 +85,7 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
   for (uint32_t j = 0; j < net_.inputs(); ++j) net_.input()[j] = F(0.0f);
   update_.Begin(settings);
   net_.Reset();
+  if (needs_.heads != 0 || needs_.teaching) BeginPhases();
 }
 
 template <typename F>
@@ -94,27 +103,38 @@ void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
 
 template <typename F>
 void Trainer<F>::RunEpoch(TrainResult* results) {
+  if (needs_.teaching) StartStudents();
+  loss_ = F(0.0f);
+  uint32_t before[kLanes];
+  for (uint32_t l = 0; l < kLanes; ++l) before[l] = results[l].steps;
+  // (Lanes without heads train in the last round, number 0.)
+  for (uint32_t round = needs_.heads; round > 1;) RunRound(--round, results);
+  RunRound(0, results);
+  if (needs_.heads != 0) MixHeads();
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    if (lanes_[l].stopped) continue;
+    const uint32_t n = results[l].steps - before[l];
+    results[l].loss = n == 0 ? 0.0f : GetLane(loss_, l) / static_cast<float>(n);
+  }
+  if (needs_.best) CheckHeldOut(results);
+}
+
+template <typename F>
+void Trainer<F>::RunRound(uint32_t round, TrainResult* results) {
+  if (needs_.heads != 0) TakeHead(round);
   uint32_t most = 0;
   ShuffleDraw draws[kLanes] = {};
   for (uint32_t l = 0; l < kLanes; ++l) {
     Lane& lane = lanes_[l];
     const TrainSettings& s = *lane.settings;
     SetLane(&rate_, l, s.learning_rate * RateFactor(s, epoch_));
-    lane.steps = lane.stopped ? 0 : lane.batches.steps();
+    lane.steps = lane.stopped || round >= lane.rounds ? 0 : lane.batches.steps();
     if (lane.steps != 0) draws[l] = StartLane(l);
     most = lane.steps > most ? lane.steps : most;
   }
   ShuffleLanes(draws, epoch_, F());
-  loss_ = F(0.0f);
-  uint32_t before[kLanes];
-  for (uint32_t l = 0; l < kLanes; ++l) before[l] = results[l].steps;
   for (uint32_t step = 0; step < most; ++step) RunStep(step, results);
-  for (uint32_t l = 0; l < kLanes; ++l) {
-    if (lanes_[l].steps == 0) continue;
-    const uint32_t n = results[l].steps - before[l];
-    results[l].loss = n == 0 ? 0.0f : GetLane(loss_, l) / static_cast<float>(n);
-  }
-  if (needs_.best) CheckHeldOut(results);
+  if (needs_.heads != 0) PutHead(round);
 }
 
 template <typename F>
@@ -123,6 +143,8 @@ ShuffleDraw Trainer<F>::StartLane(uint32_t l) {
   if constexpr (kLanes == 1) {
     return batches.StartUnshuffled(epoch_);
   } else {
+    const TrainSettings& s = *lanes_[l].settings;
+    if (s.heads != 0 || s.teacher_epochs != 0) return batches.StartUnshuffled(epoch_);
     uint16_t* unshuffled = unshuffled_ + l * slots_;
     const ShuffleDraw draw = batches.StartUnshuffled(epoch_, epoch_ == 0 ? nullptr : unshuffled);
     if (epoch_ == 0) memcpy(unshuffled, batches.order(), batches.members() * sizeof *unshuffled);
@@ -206,7 +228,7 @@ void Trainer<F>::LoadInput(const Example* examples, bool partners, F* to) {
   const uint32_t n = net_.inputs();
   if (!store_->raw() && !needs_.augmentation) {
     for (uint32_t l = 0; l < kLanes; ++l) {
-      rows_[l] = store_->Features(partners ? examples[l].partner : examples[l].slot);
+      rows_[l] = RowOf(l, partners ? examples[l].partner : examples[l].slot);
     }
     LoadRows(rows_, n, info.scale, info.zero_point, to);
     return;
@@ -216,12 +238,10 @@ void Trainer<F>::LoadInput(const Example* examples, bool partners, F* to) {
     const TrainSettings& s = *lanes_[l].settings;
     const Example& e = examples[l];
     const int8_t* row;
-    if (partners) {
-      row = store_->Features(e.partner);
-    } else if (s.augments()) {
+    if (!partners && s.augments()) {
       row = store_->Augmented(s, e.slot, epoch_, e.position);
     } else {
-      row = store_->Features(e.slot);
+      row = RowOf(l, partners ? e.partner : e.slot);
     }
     LoadLane(row, n, info.scale, info.zero_point, l, to);
   }
@@ -235,13 +255,16 @@ void Trainer<F>::LoadExamples(uint32_t i) {
     const Lane& lane = lanes_[l];
     // A lane without an example goes over the first window; nothing comes of it.
     examples[l] = i < lane.in_step ? lane.batches.Get(i) : Example{0, 0, 1.0f, 0};
-    SetLane(&targets_.label, l, static_cast<float>(store_->label(examples[l].slot)));
+    const bool labelled = lane.rows == nullptr;
+    SetLane(&targets_.label, l,
+            labelled ? static_cast<float>(store_->label(examples[l].slot)) : 0.0f);
     if (needs_.dropout) {
       draws[l] = {lane.settings->seed, lane.settings->dropout, examples[l].position};
     }
   }
   if (needs_.dropout) DrawDropout(draws, epoch_, net_.dropout_size(), net_.dropout());
   LoadInput(examples, false, net_.input());
+  if (needs_.teaching) LoadSoft(examples);
   if (!needs_.mixup) return;
   for (uint32_t l = 0; l < kLanes; ++l) {
     SetLane(&targets_.partner, l, static_cast<float>(store_->label(examples[l].partner)));
@@ -312,7 +335,7 @@ F Trainer<F>::Subtract(const F* logits, F* delta) const {
   const Targets& t = targets_;
   const F here = on_ + off_;
   if constexpr (kLanes == 1) {
-    if (!needs_.mixup) {
+    if (!needs_.mixup && !needs_.teaching) {
       const uint32_t label = static_cast<uint32_t>(t.label);
       const F at_label = delta[label] - here;
       const uint32_t n = net_.classes();
@@ -325,6 +348,7 @@ F Trainer<F>::Subtract(const F* logits, F* delta) const {
   }
   F at_label = F(0.0f);
   F at_partner = F(0.0f);
+  F at_soft = F(0.0f);
   for (uint32_t k = 0; k < net_.classes(); ++k) {
     const MaskOf<F> is_label = t.label == F(static_cast<float>(k));
     at_label = Select(is_label, logits[k], at_label);
@@ -336,10 +360,17 @@ F Trainer<F>::Subtract(const F* logits, F* delta) const {
           Select(is_label, t.mix, F(0.0f)) + Select(is_partner, F(1.0f) - t.mix, F(0.0f));
       target = share * on_ + off_;
     }
+    if (needs_.teaching) {
+      target = Select(is_student_, t.soft[k], target);
+      at_soft = at_soft + t.soft[k] * logits[k];
+    }
     delta[k] = delta[k] - target;
   }
-  if (!needs_.mixup) return at_label;
-  return Select(t.mix < F(1.0f), t.mix * at_label + (F(1.0f) - t.mix) * at_partner, at_label);
+  if (needs_.mixup) {
+    const F both = t.mix * at_label + (F(1.0f) - t.mix) * at_partner;
+    at_label = Select(t.mix < F(1.0f), both, at_label);
+  }
+  return needs_.teaching ? Select(is_student_, at_soft, at_label) : at_label;
 }
 
 template <typename F>
@@ -464,6 +495,7 @@ uint64_t Trainer<F>::Hash(uint32_t lane) const {
 
 }  // namespace tinymia
 
+#include "trainer_phases.h"
 #include "trainer_together.h"
 
 namespace tinymia {

@@ -34,6 +34,10 @@ class Update {
     power_ = F(1.0f);
     power2_ = F(1.0f);
   }
+  void Restart(MaskOf<F> mask) {
+    power_ = Select(mask, F(1.0f), power_);
+    power2_ = Select(mask, F(1.0f), power2_);
+  }
 
   // Whether parameters[i] -= (rate / count) * gradient[i] is all that Apply does.
   bool plain_only() const { return plain_only_; }

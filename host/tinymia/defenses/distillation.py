@@ -85,7 +85,7 @@ KIND = Distillation.kind = Kind(
         Parameter("share", "--teacher-share", "of the epochs, the teacher's"),
     ),
     style="s-dmp",
-    excludes=frozenset({"mixup", "augment", "early-stop", "dp-sgd"}),
+    excludes=frozenset({"mixup", "augment", "early-stop", "dp"}),
     why="A student learns from what its teacher answers, as it is.",
     limits="For the head alone. What the student learns of members passed through the teacher.",
 )

@@ -74,7 +74,7 @@ KIND = Selena.kind = Kind(
         Parameter("share", "--submodel-share", "of the epochs, the sub-models'"),
     ),
     style="s-selena",
-    excludes=frozenset({"ensemble", "dmp", "mixup", "augment", "early-stop", "dp-sgd"}),
+    excludes=frozenset({"ensemble", "dmp", "mixup", "augment", "early-stop", "dp"}),
     why="The student learns what sub-models answer, as it is.",
     limits="For the head alone, without momentum or Adam. Each epoch trains all sub-models.",
 )

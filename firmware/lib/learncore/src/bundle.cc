@@ -169,9 +169,8 @@ bool Agree(const BundleView& view) {
   const uint32_t classes = view.graph.count == 0 ? 0 : view.graph.classes();
   const Classifiers& classifiers = view.classifiers;
   const References& references = view.references;
-  if (references.count != 0 &&
-      (!view.graph.CanStartAt(references.layer) ||
-       view.graph.layers[references.layer].inputs() != references.width)) {
+  if (references.count != 0 && (!view.graph.CanStartAt(references.layer) ||
+                                view.graph.layers[references.layer].inputs() != references.width)) {
     return false;
   }
   const AnswerRule& rule = view.answers;

@@ -27,8 +27,8 @@ struct Needs {
   bool privacy = false;
   bool augmentation = false;
   uint32_t heads = 0;
-  bool teaching = false;       // a student's soft targets
-  bool own = false;            // of members, not of references
+  bool teaching = false;  // a student's soft targets
+  bool own = false;       // of members, not of references
   uint32_t references = 0;
 
   void Add(const TrainSettings& settings);

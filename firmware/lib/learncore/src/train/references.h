@@ -1,5 +1,5 @@
-// A bundle's references: section REFS. What public people's windows are where training starts at one
-// layer, as int8 codes; a student learns from them what its teacher answers.
+// A bundle's references: section REFS. What public people's windows are where training starts at
+// one layer, as int8 codes; a student learns from them what its teacher answers.
 #pragma once
 
 #include <stdint.h>

@@ -71,8 +71,8 @@ class Trainer {
     float best_loss;
     float held_out;
     bool stopped;
-    uint32_t rounds;          // of an epoch: its heads, or one
-    const int8_t* rows;       // a student's references; nullptr: it reads the store
+    uint32_t rounds;     // of an epoch: its heads, or one
+    const int8_t* rows;  // a student's references; nullptr: it reads the store
     const uint8_t* members;
   };
   // What is drawn in a step for every lane; lanes without an example keep their last.
@@ -137,12 +137,12 @@ class Trainer {
   Targets* held_ = nullptr;         // of examples that are taken together, in vectors
   F* mixed_ = nullptr;              // features of the partners, with mixup
   References references_;
-  uint8_t* all_ = nullptr;    // a bitmap of all references
-  F* soft_ = nullptr;         // [references or slots][classes], of teachers
-  F* targets_soft_ = nullptr; // [examples that are taken together][classes]
-  F* heads_ = nullptr;        // [heads][parameters]
-  uint8_t* part_ = nullptr;   // [kLanes][slots] of members
-  uint8_t* others_ = nullptr; // [kLanes][bitmap] members of the head that is trained
+  uint8_t* all_ = nullptr;     // a bitmap of all references
+  F* soft_ = nullptr;          // [references or slots][classes], of teachers
+  F* targets_soft_ = nullptr;  // [examples that are taken together][classes]
+  F* heads_ = nullptr;         // [heads][parameters]
+  uint8_t* part_ = nullptr;    // [kLanes][slots] of members
+  uint8_t* others_ = nullptr;  // [kLanes][bitmap] members of the head that is trained
   uint32_t slots_ = 0;
   uint32_t order_room_ = 0;
   uint32_t epoch_ = 0;
@@ -154,7 +154,7 @@ class Trainer {
   F rate_{};  // of the epoch
   F clip_{}, on_{}, off_{}, to_units_{}, from_units_{};
   MaskOf<F> has_clip_{}, is_private_{}, has_heads_{}, is_student_{};
-  F softening_{};             // 1 / the teacher's temperature
+  F softening_{};  // 1 / the teacher's temperature
   Targets targets_;
   F loss_{};  // summed over the epoch
   IntOf<F> clipped_{};

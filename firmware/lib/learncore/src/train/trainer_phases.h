@@ -1,6 +1,6 @@
-// Bodies of trainer.h, continued: what runs around the one step. Several heads, of which each learns
-// from its part of the members, an epoch of one behind an epoch of the other; and a teacher that
-// answers softly for a student, which then starts from the base network.
+// Bodies of trainer.h, continued: what runs around the one step. Several heads, of which each
+// learns from its part of the members, an epoch of one behind an epoch of the other; and a teacher
+// that answers softly for a student, which then starts from the base network.
 #pragma once
 
 #include "shuffle.h"

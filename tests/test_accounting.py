@@ -89,25 +89,3 @@ def test_little_noise_is_accounted_too(noise: float, rate: float) -> None:
     found = epsilon(noise, rate, 100, 1e-3)
     assert 0 <= found.best < (0.5 / noise + 5) / noise * 100
     assert (found.best > 100) == (rate == 0.2)
-
-
-@pytest.mark.parametrize("rate", [0.01, 0.2, 1.0])
-@pytest.mark.parametrize("sigma", [655, 2620])
-def test_the_discrete_gaussian_is_as_private(sigma: int, rate: float) -> None:
-    """Delta of a step at an epsilon, as a sum over the grid: 0.1 % more noise makes up for it."""
-    shift, x = 655, np.arange(-20 * sigma, 20 * sigma + 655)
-    base, moved = (np.exp(-((x - by) ** 2) / (2.0 * sigma**2)) for by in (0, shift))
-    without = base / base.sum()
-    member = (1 - rate) * without + rate * moved / base.sum()
-    for eps in (0.05, 0.3, 1.0):
-        exact = float(np.maximum(member - np.exp(eps) * without, 0).sum())
-        if exact < 1e-9:
-            continue
-
-        def continuous(noise: float, eps: float = eps) -> float:
-            at = noise**2 * np.log((np.exp(eps) - 1 + rate) / rate) + 0.5
-            tail, moved_tail = norm.sf(at / noise), norm.sf((at - 1) / noise)
-            return float((1 - rate - np.exp(eps)) * tail + rate * moved_tail)
-
-        assert exact == pytest.approx(continuous(sigma / shift), rel=5e-6)
-        assert exact < continuous(sigma / shift / 1.001)

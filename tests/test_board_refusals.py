@@ -206,7 +206,8 @@ def test_nothing_that_speaks_answers(elf: Path) -> None:
 NAN = float("nan")
 DP = {"noise_multiplier": 1.0, "clip_norm": 1.0, "expected_members": 80}
 STRENGTHS = (
-    *("clip_norm", "label_smoothing", "l2", "dropout", "mixup"),
+    *("clip_norm", "label_smoothing", "l2", "dropout", "mixup", "confidence_penalty"),
+    *("focal_loss", "relax_loss", "base_pull", "prune"),
     *("jitter", "scaling", "rotation", "noise_multiplier"),
 )
 WRONG = (
@@ -224,6 +225,17 @@ WRONG = (
     *[("l2", {"l2": v}) for v in (-1.0, 1.1, NAN)],
     *[("dropout", {"dropout": v}) for v in (-0.1, 0.96, NAN)],
     *[("mixup", {"mixup": v}) for v in (-0.1, 8.1, NAN)],
+    *[("confidence_penalty", {"confidence_penalty": v}) for v in (-0.1, 10.1, NAN)],
+    *[("focal_loss", {"focal_loss": v}) for v in (0.9, 8.1, NAN)],
+    ("focal_loss", {"focal_loss": 2.0, "mixup": 0.1}),
+    *[("relax_loss", {"relax_loss": v}) for v in (-0.1, 10.1, NAN)],
+    ("relax_loss", {**DP, "relax_loss": 0.5}),
+    ("relax_loss", {"relax_loss": 0.5, "label_smoothing": 0.1}),
+    *[("base_pull", {"base_pull": v}) for v in (-0.1, 1.1, NAN)],
+    *[("weight_bits", {"weight_bits": v}) for v in (1, 9, 255)],
+    ("weight_bits", {"weight_bits": 8, "holdout": 20, "patience": 2}),
+    *[("prune", {"prune": v}) for v in (0.001, 0.995, NAN)],
+    ("prune", {"prune": 0.5, "holdout": 20, "patience": 2}),
     ("holdout", {"holdout": 51, "patience": 1}),
     ("holdout", {"holdout": 20}),
     ("holdout", {"patience": 2}),

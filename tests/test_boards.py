@@ -100,8 +100,8 @@ MISTAKES = {
     "board_uart.port = usart2": ("board_uart.prot = usart2", r"Did you mean 'board_uart.port'"),
     "board_build.mcu = stm32f446ret6": ("", r"board_build.mcu is missing"),
     "board_memory.ram = 0x20000000 128K": ("board_memory.ram = 128K", r"address and size"),
-    "board_memory.bundle = 0x08020000 384K": (
-        "board_memory.bundle = 0x0801F000 384K",
+    "board_memory.bundle = 0x08040000 256K": (
+        "board_memory.bundle = 0x0803F000 256K",
         r"bundle and flash overlap",
     ),
     "board_uart.tx = PA2": ("board_uart.tx = A2", r"a pin, as in"),
@@ -129,9 +129,9 @@ UNFIT = [
     ("board_uart.rx = PA3", "board_uart.rx = PA3\nboard_uart.baud = 9999999", "at most 2625000"),
     ("board_uart.rx = PA3", "board_uart.rx = PA3\nboard_build.ticks = fpgaio", "has no fpgaio"),
     ("board_uart.rx = PA3", "board_uart.rx = PA3\nboard_memory.stack = 16", "at least 4096"),
-    ("0x08020000 384K", "0x08020003 384K", "bundle must be aligned to 16"),
-    ("0x08020000 384K", "0x08020000 96M", "bundle is more than a stm32f446ret6 has"),
-    ("0x08000000 128K", "0x08000010 64K", "flash must be aligned to 512"),
+    ("0x08040000 256K", "0x08040003 256K", "bundle must be aligned to 16"),
+    ("0x08040000 256K", "0x08040000 96M", "bundle is more than a stm32f446ret6 has"),
+    ("0x08000000 256K", "0x08000010 64K", "flash must be aligned to 512"),
     ("0x20000000 128K", "0x20000000 2M", "ram is more than a stm32f446ret6 has"),
     ("extends = stm32f4", "extends = stm32f4\nbuild_flag = -O3", "Did you mean 'build_flags'"),
     ("board_upload.pyocd = stm32f446retx", "", "board_upload.pyocd is missing"),
@@ -195,8 +195,8 @@ def test_a_new_board_of_a_known_family_is_one_new_file(tmp_path: Path) -> None:
         "board_name = Olimex STM32-H405\n"
         "board_url = https://www.olimex.com\n"
         "board_build.mcu = stm32f405rgt6\n"
-        "board_memory.flash = 0x08000000 128K\n"
-        "board_memory.bundle = 0x08020000 896K\n"
+        "board_memory.flash = 0x08000000 256K\n"
+        "board_memory.bundle = 0x08040000 768K\n"
         "board_memory.ram = 0x20000000 128K\n"
         "board_uart.port = usart3\n"
         "board_uart.tx = PB10\n"

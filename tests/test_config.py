@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import click
@@ -39,7 +39,7 @@ def settings_of(made: Chosen) -> StudySettings:
         defences=asked["defences"],
         depths=asked["depths"],
         training=made.training,
-        values=made.parameters,
+        values=made.parameters_of(asked["defences"]),
     )
 
 
@@ -133,6 +133,19 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         (["--mixup", "-1"], "mixup alpha"),
         (["--rotation", "9"], "rotation of 9"),
         (["--jitter", "0", "--scaling", "0", "--rotation", "0", "--shift", "0"], "is no defence"),
+        (["--confidence-penalty", "1"], "no condition has.*--defence penalty"),
+        (["--defence", "penalty", "--confidence-penalty", "0"], "confidence penalty of 0"),
+        (["--defence", "focal", "--focal", "0.5"], "gamma of focal loss of 0.5"),
+        (["--defence", "relax", "--relax", "11"], "alpha of RelaxLoss of 11"),
+        (["--defence", "hamp", "--hamp-entropy", "1"], "with 1.0 of the greatest entropy"),
+        (["--defence", "l2-sp", "--l2-sp", "2"], "pull to the base network of 2"),
+        (["--defence", "round-weights", "--round-bits", "8,1"], "Weights of 1 bits"),
+        (["--defence", "round-weights", "--round-bits", "8,8"], "one or more different values"),
+        (["--defence", "prune", "--prune", "1"], "Pruning of 1"),
+        (["--defence", "hamp+smooth"], "HAMP.* does not go together with 'smooth'"),
+        (["--defence", "relax+dp"], "RelaxLoss does not go together with 'dp'"),
+        (["--defence", "l2+l2-sp"], "does not go together with 'l2'"),
+        (["--defence", "early-stop+prune"], "does not go together with 'early-stop'"),
         (["--delta", "1"], "delta of 1"),
         (["--dp-slowdown", "0"], "slowdown of 0"),
         (["--epochs", "1,x"], "is not a list of whole numbers"),
@@ -160,12 +173,22 @@ def test_every_switch_of_the_device_can_be_set() -> None:
     settings = options.settings(seed=3, epochs=9, parameters=Parameters.BIASES)
     everything = build("smooth+l2+dropout+early-stop+mixup+augment", {})[0]
     private = build("dp", {"dp": {"noise": 1.5}})[0]
-    settings = with_defences(settings, (*everything, *private), TrainingSize(80, 4, 9))
+    size = TrainingSize(80, 4, 9, classes=7)
+    settings = with_defences(settings, (*everything, *private), size)
+    for name in ("penalty", "focal", "relax", "l2-sp", "dmp", "selena"):
+        settings = with_defences(settings, build(name, {})[0], size)
+    weights = replace(settings, trained=Parameters.WEIGHTS)
+    weights = with_defences(
+        weights, build("round-weights+prune", {"round-weights": {"bits": 4}})[0], size
+    )
+    settings = replace(weights, trained=settings.trained)
     default = TrainSettings()
     same = [
         f.name for f in fields(default) if getattr(settings, f.name) == getattr(default, f.name)
     ]
-    assert same == []
+    assert same == ["shaped"]
+    shaped = with_defences(default, build("dp-public", {})[0], TrainingSize(80, 4, 9))
+    assert shaped.shaped == 1
 
 
 def test_an_unset_schedule_takes_the_whole_run() -> None:

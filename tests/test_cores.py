@@ -45,12 +45,13 @@ def draw_settings(rng: np.random.Generator, raw: bool, large: bool) -> TrainSett
 
     schedule = Schedule(rng.integers(0, 3))
     noise = some(0.1, 2.0)
+    own = int(rng.integers(0, 4))  # an objective of its own, or such as go together
     patience = int(rng.integers(0, 3)) if noise == 0 and not large else 0
     settings = TrainSettings(
         learning_rate=float(np.float32(10 ** rng.uniform(-3, -1))),
         batch=int(rng.choice([1, 2, 5, 8])),
         clip_norm=max(some(0.1, 2.0), 0.5 if noise > 0 else 0.0),
-        label_smoothing=some(0.0, 0.5),
+        label_smoothing=some(0.0, 0.5) if own < 2 else 0.0,
         seed=int(rng.integers(0, 2**64, dtype=np.uint64)),
         trained=Parameters(rng.integers(0, 2)),
         optimizer=Optimizer(rng.integers(0, Optimizer.ADAM if large else Optimizer.ADAM + 1)),
@@ -58,7 +59,14 @@ def draw_settings(rng: np.random.Generator, raw: bool, large: bool) -> TrainSett
         schedule_epochs=int(rng.integers(1, 6)) if schedule != Schedule.CONSTANT else 0,
         l2=some(0.0, 0.1),
         dropout=some(0.0, 0.9),
-        mixup=some(0.1, 2.0) if noise == 0 else 0.0,
+        mixup=some(0.1, 2.0) if noise == 0 and own < 2 else 0.0,
+        confidence_penalty=some(0.1, 1.0) if own < 2 else 0.0,
+        focal_loss=some(1.0, 3.0) if own == 2 else 0.0,
+        relax_loss=some(0.5, 2.0) if own == 3 and noise == 0 else 0.0,
+        base_pull=some(0.01, 0.1),
+        weight_bits=int(rng.integers(2, 9)) * int(rng.integers(0, 2)) if patience == 0 else 0,
+        prune=some(0.1, 0.9) if patience == 0 else 0.0,
+        compress_after=int(rng.integers(0, 3)),
         holdout=int(rng.integers(10, 50)) if patience > 0 else 0,
         patience=patience,
         jitter=some(0.0, 0.2) if raw else 0.0,
@@ -87,6 +95,11 @@ def jobs() -> Iterator[Job]:
         TrainSettings(l2=0.05, seed=10),
         TrainSettings(dropout=0.5, seed=11),
         TrainSettings(mixup=0.4, seed=12),
+        TrainSettings(confidence_penalty=0.5, seed=30),
+        TrainSettings(focal_loss=2.0, seed=31),
+        TrainSettings(relax_loss=1.0, batch=4, seed=32),
+        TrainSettings(base_pull=0.1, seed=33),
+        TrainSettings(weight_bits=4, prune=0.4, compress_after=2, seed=34),
         TrainSettings(holdout=25, patience=1, seed=13),
         TrainSettings(clip_norm=1.0, noise_multiplier=1.1, expected_members=13, seed=14),
     )

@@ -12,19 +12,26 @@ import pytest
 from tinymia.defenses import Defense, TrainingSize
 from tinymia.defenses.augmentation import Augmentation
 from tinymia.defenses.base import with_defences
+from tinymia.defenses.base_pull import BasePull
 from tinymia.defenses.clipping import Clipping
+from tinymia.defenses.confidence_penalty import ConfidencePenalty
 from tinymia.defenses.dp_sgd import DpSgd
 from tinymia.defenses.dropout import Dropout
 from tinymia.defenses.early_stopping import EarlyStopping
+from tinymia.defenses.focal_loss import FocalLoss
+from tinymia.defenses.hamp import Hamp, smoothing_for
 from tinymia.defenses.l2 import L2
 from tinymia.defenses.label_smoothing import LabelSmoothing
 from tinymia.defenses.mixup import Mixup
+from tinymia.defenses.pruning import Pruning
 from tinymia.defenses.registry import KINDS
+from tinymia.defenses.relax_loss import RelaxLoss
+from tinymia.defenses.weight_rounding import WeightRounding
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle, Tail
 from tinymia.twin.fleet import Twin
 from tinymia.twin.settings import settings_array
-from tinymia.wire.settings import TrainSettings, check_settings
+from tinymia.wire.settings import Parameters, TrainSettings, check_settings
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 STRENGTHS: dict[str, Callable[[float], Defense]] = {
@@ -33,6 +40,12 @@ STRENGTHS: dict[str, Callable[[float], Defense]] = {
     "l2": L2,
     "dropout": Dropout,
     "mixup": Mixup,
+    "penalty": ConfidencePenalty,
+    "focal": FocalLoss,
+    "relax": RelaxLoss,
+    "hamp penalty": lambda x: Hamp(penalty=x),
+    "l2-sp": BasePull,
+    "prune": Pruning,
     "dp noise": lambda x: DpSgd(noise=x),
     "dp clip": lambda x: DpSgd(clip=x),
     "jitter": lambda x: Augmentation(x, 0, 0, 0),
@@ -41,7 +54,8 @@ STRENGTHS: dict[str, Callable[[float], Defense]] = {
 }
 
 
-SIZE = TrainingSize(80, 8, 50)
+SIZE = TrainingSize(80, 8, 50, classes=7)
+LEAST = {"dp noise": 0.01, "focal": 1.0, "prune": 0.01}
 
 
 def applied(defence: Defense) -> TrainSettings:
@@ -59,7 +73,7 @@ def test_what_would_be_off_is_refused(name: str, value: float) -> None:
 
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_the_least_that_is_taken_is_on_at_the_board(name: str) -> None:
-    least = 0.01 if name == "dp noise" else 1e-6
+    least = LEAST.get(name, 1e-6)
     settings = applied(STRENGTHS[name](least))
     assert settings != TrainSettings()
     check_settings(settings)
@@ -74,8 +88,41 @@ def test_every_defence_as_it_comes_is_taken_by_a_board() -> None:
     assert applied(EarlyStopping()).patience > 0
 
 
+@pytest.mark.parametrize("bits", [0, 1, 9, -8, 4.5, np.nan])
+def test_weights_have_two_to_eight_bits(bits: float) -> None:
+    with pytest.raises(StudyError, match="2 to 8"):
+        WeightRounding(bits)  # type: ignore[arg-type]
+
+
+def test_soft_labels_have_the_entropy_that_was_asked_for() -> None:
+    for classes in (2, 7, 100):
+        for entropy in (0.01, 0.5, 0.95, 0.99):
+            mass = smoothing_for(entropy, classes)
+            label = np.full(classes, mass / classes)
+            label[0] += 1 - mass
+            found = -(label * np.log(label)).sum() / np.log(classes)
+            assert found == pytest.approx(entropy, abs=1e-9)
+            assert label.argmax() == 0
+    with pytest.raises(StudyError, match="two classes"):
+        with_defences(TrainSettings(), (Hamp(),), TrainingSize(80, 8, 50, classes=1))
+
+
+def test_weights_are_made_smaller_where_there_are_some_and_in_time() -> None:
+    assert applied(WeightRounding(4)).compress_after == 50
+    assert applied(Pruning(retrain=10)).compress_after == 40
+    both = with_defences(TrainSettings(), (Pruning(retrain=3), WeightRounding(8, retrain=3)), SIZE)
+    assert (both.prune, both.weight_bits, both.compress_after) == (0.5, 8, 47)
+    with pytest.raises(StudyError, match="at one time"):
+        with_defences(TrainSettings(), (Pruning(retrain=3), WeightRounding(8)), SIZE)
+    with pytest.raises(StudyError, match="biases alone"):
+        with_defences(TrainSettings(trained=Parameters.BIASES), (WeightRounding(8),), SIZE)
+    for retrain in (-1, 50, 70000):
+        with pytest.raises(StudyError, match="before the end of 50"):
+            applied(Pruning(retrain=retrain))
+
+
 def test_the_expected_number_is_the_one_that_was_asked_for() -> None:
-    account = DpSgd().account(SIZE)
+    account = DpSgd(noise=3.0).account(SIZE)
     assert (account.rate, account.steps) == (0.1, 500)
     assert applied(DpSgd()).expected_members == 80
     assert account.added.best < account.replaced.best

@@ -18,13 +18,16 @@ from tinymia.device.frames import decode_frame, encode_frame
 from tinymia.errors import DeviceError, TinymiaError
 from tinymia.twin.target import TwinTarget
 from tinymia.wire import protocol
+from tinymia.wire.guard import GuardSettings
 from tinymia.wire.protocol import Policy, Type
 
 BUNDLE = (Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle").read_bytes()
 RNG = np.random.default_rng(5)
 WINDOWS = RNG.integers(-128, 128, (9, 50, 6)).astype(np.int8)
 LABELS = RNG.integers(0, 7, 9)
+SHARED = RNG.normal(0, 0.1, 455).astype(np.float32)
 QUIET = {Type.HELLO, Type.RESEND, Type.BUSY}
+MASKS = {Type.MASK, Type.PEER, Type.REVEAL}  # the twin is built without; see test_secure.py
 
 Change = Callable[[int, bytes], bytes]
 """Type of the request and payload of the response (status first): what the host gets instead."""
@@ -91,6 +94,12 @@ def in_parts(board: Board) -> None:
         board.link.max_payload = 1024
 
 
+def updated(board: Board) -> None:
+    board.begin(TrainSettings())
+    board.share(SHARED)
+    board.update(1.0, 1000, 0.0, 3)
+
+
 CALLS: dict[str, Callable[[Board], Any]] = {
     "INFO": lambda b: b.info(fresh=True),
     "STATE": lambda b: b.state(),
@@ -100,17 +109,21 @@ CALLS: dict[str, Callable[[Board], Any]] = {
     "SELECT": lambda b: b.select(np.arange(9) < 5),
     "BEGIN": lambda b: b.begin(TrainSettings()),
     "TRAIN": lambda b: b.train(0, 2, at_once=1),
-    "QUERY": lambda b: [b.query(np.arange(9), policy) for policy in Policy],
-    "ASK": lambda b: [b.ask(WINDOWS[:2], policy) for policy in Policy],
+    "QUERY": lambda b: [b.query(np.arange(9), policy, 3) for policy in Policy],
+    "ASK": lambda b: [b.ask(WINDOWS[:2], policy, 3) for policy in Policy],
     "TAIL": lambda b: b.parameters(),
     "ECHO": lambda b: list(b.echo([b"abc", b"de"])),
     "LAYOUT": lambda b: b.layout(3),
     "PART": in_parts,
+    "GUARD": lambda b: [b.guard(GuardSettings(answers=n)) for n in (999, 0)],
+    "SHARE": lambda b: b.share(SHARED),
+    "UPDATE": updated,
+    "GIVE": updated,
 }
 
 
 def test_every_message_is_asked_here() -> None:
-    assert set(CALLS) == {t.name for t in Type if t not in QUIET}
+    assert set(CALLS) == {t.name for t in Type if t not in QUIET | MASKS}
 
 
 def nonsense(rng: random.Random) -> Change:
@@ -209,6 +222,13 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("BEGIN", {"workspace": 2**32 - 1}, "4294967295 bytes of memory"),
     ("LAYOUT", {"capacity": 0}, "nothing is trained or stored"),
     ("LAYOUT", {"trained": 2**30}, "4294967296 bytes of memory"),
+    ("SHARE", {"came": 455}, "455 parameters are there instead of 255"),
+    ("UPDATE", {"count": 2**32 - 1}, "an update of 4294967295 numbers instead of 455"),
+    ("UPDATE", {"count": 0}, "an update of 0 numbers"),
+    ("UPDATE", {"norm": np.nan}, "its norm is no number"),
+    ("UPDATE", {"clipped": 2}, "neither on nor off"),
+    ("GIVE", {"values": np.zeros(5, np.uint8)}, "5 bytes for 341 numbers"),
+    ("GIVE", {"values": np.zeros(341, np.uint8)}, "341 bytes for 114 numbers"),
     ("TRAIN", {"epoch": 0}, "stands at epoch 0 instead of 1"),
     ("TRAIN", {"epoch": 2**32 - 1}, "stands at epoch 4294967295"),
     ("TRAIN", {"steps": 1, "clipped": 2}, "2 examples clipped of 1"),
@@ -319,7 +339,8 @@ def test_every_response_has_a_check_or_nothing_to_check() -> None:
     """A message that is added must be looked at here."""
     from tinymia.device import responses
 
-    unchecked = {"Hello", "Clear", "Query", "Ask", "Busy", "Resend"}  # checked elsewhere, or empty
+    # Checked elsewhere, empty, or any bytes: who else gave them knows what they must be.
+    unchecked = {"Hello", "Clear", "Query", "Ask", "Busy", "Resend", "Mask", "Peer", "Reveal"}
     names = {t.name.title() for t in Type}
     assert {m.__name__.removesuffix("Response") for m in responses._CHECKS} == names - unchecked
     assert not fields(protocol.ClearResponse)

@@ -101,6 +101,23 @@ def test_an_image_model_from_keras_to_training(tmp_path: Path) -> None:
     assert np.log(after[right]).mean() > np.log(before[right]).mean() + 0.01
 
 
+def test_examples_have_the_shape_that_was_asked_for(tmp_path: Path) -> None:
+    """A mean a cepstrum, for a model whose last axis has one value."""
+    path, out = tmp_path / "words.tflite", tmp_path / "words.bundle"
+    path.write_bytes(model("spectrogram"))
+    rng = np.random.default_rng(2)
+    mean = np.arange(10.0)
+    np.save(tmp_path / "x.npy", rng.normal(mean, 1, (20, 49, 10)).astype(np.float32))
+    code, said = call(
+        *("import", path, "--labels", ",".join("abcdefghijkl"), "--shape", "49x10", "--out", out),
+        *("--mean", ",".join(map(str, mean)), "--std", ",".join(["1"] * 10)),
+        *("--representative", tmp_path / "x.npy"),
+    )
+    assert code == 0, said
+    assert "20 inputs (of the examples given)" in said
+    assert Bundle.load(out).meta["normalization"]["mean"] == mean.tolist()
+
+
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "sensor.tflite"
     path.write_bytes(model("sensor"))

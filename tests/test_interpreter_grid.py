@@ -168,6 +168,21 @@ def _transpose(rng: Draw) -> bytes:
     return hm.build(tensors, [Op(hm.TRANSPOSE, [0, 1], [2], "Transpose", {})])
 
 
+def _shuffle(rng: Draw) -> bytes:
+    """A transposition of five axes, as channels are shuffled with."""
+    shape = _shape(rng, 5, 4)
+    order = rng.permutation(5)
+    turned = [shape[i] for i in order]
+    size = int(np.prod(shape))
+    tensors = [Tensor((1, size)), Tensor(shape), _numbers(order), Tensor(turned), Tensor((size,))]
+    ops = [
+        Op(hm.RESHAPE, [0], [1], "Reshape", {"newShape": list(shape)}),
+        Op(hm.TRANSPOSE, [1, 2], [3], "Transpose", {}),
+        Op(hm.RESHAPE, [3], [4], "Reshape", {"newShape": [size]}),
+    ]
+    return hm.build(tensors, ops)
+
+
 def _slice(rng: Draw) -> bytes:
     shape = _shape(rng)
     begin = [int(rng.integers(0, n)) for n in shape]
@@ -384,6 +399,7 @@ MODELS: dict[str, Model] = {
     "split_v": _split(hm.SPLIT_V),
     "unpack": _split(hm.UNPACK),
     "transpose": _transpose,
+    "shuffle": _shuffle,
     "slice": _slice,
     "strided_slice": _strided_slice,
     "resize_nearest": _resize(hm.RESIZE_NEAREST_NEIGHBOR, "ResizeNearestNeighbor"),

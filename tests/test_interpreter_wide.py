@@ -303,6 +303,7 @@ MODELS: dict[str, Model] = {
     "split_v": _wide(grid.MODELS["split_v"]),
     "unpack": _wide(grid.MODELS["unpack"]),
     "transpose": _wide(grid.MODELS["transpose"]),
+    "shuffle": _wide(grid.MODELS["shuffle"]),
     "slice": _wide(grid.MODELS["slice"]),
     "strided_slice": _wide(grid.MODELS["strided_slice"]),
     "leaky_relu": _unary(hm.LEAKY_RELU, "LeakyRelu"),
@@ -526,3 +527,30 @@ def test_the_arithmetic_on_scales_is_that_of_double_precision() -> None:
     )
     value = np.array([[19898]], np.int16)
     assert Interpreter(model).run(value) == reference(model, value) == 31079
+
+
+def test_the_shape_of_a_transposed_convolution_may_be_an_input() -> None:
+    """Nobody reads it: the file says the output's shape."""
+    read = hm.build(
+        [
+            Tensor((1, 2, 2, 1), INT16, 0.001),
+            Tensor((4,), INT32, None),
+            Tensor((1, 1, 1, 1), scale=1.0, data=[[3]]),
+            Tensor((1, 2, 2, 1), INT16, 0.001),
+        ],
+        [
+            Op(
+                hm.TRANSPOSE_CONV,
+                [1, 2, 0],
+                [3],
+                "TransposeConv",
+                {"padding": 1, "strideH": 1, "strideW": 1},
+            )
+        ],
+        inputs=[0, 1],
+    )
+    interpreter = Interpreter(read)
+    assert interpreter.status == OK
+    assert interpreter.ends == (2, 1)
+    values = np.array([[[[[1], [2]], [[3], [-4]]]]], np.int16)
+    np.testing.assert_array_equal(interpreter.run(values), 3 * values)

@@ -211,7 +211,16 @@ def test_sums_of_pairs_are_kronecker_products() -> None:
     np.testing.assert_allclose(Pairs(rows).sum(blocks), wanted, atol=1e-12)
 
 
-@pytest.mark.parametrize("habits", [Habits(), Habits(label_smoothing=0.2, l2=0.1)])
+@pytest.mark.parametrize(
+    "habits",
+    [
+        Habits(),
+        Habits(label_smoothing=0.2, l2=0.1),
+        Habits(label_smoothing=0.1, confidence_penalty=0.7, base_pull=0.2),
+        Habits(focal_loss=2.5),
+        Habits(focal_loss=1.0, base_pull=0.1),
+    ],
+)
 def test_pulls_are_gradients_and_hessians(lab: GroupLab, habits: Habits) -> None:
     run = lab.run()
     candidates = lab.candidates(run, "p")
@@ -222,8 +231,11 @@ def test_pulls_are_gradients_and_hessians(lab: GroupLab, habits: Habits) -> None
     wanted = (1 - habits.label_smoothing) * wanted + habits.label_smoothing / lab.classes
 
     def loss(flat: Any) -> Any:
-        logs = np.log(softmax(readout.logits(flat.reshape(matrix.shape))))
-        return -(wanted * logs).sum(axis=1)
+        found = softmax(readout.logits(flat.reshape(matrix.shape)))
+        weight = (1 - found[np.arange(len(lab.y)), lab.y]) ** habits.focal_loss
+        entropy = -(found * np.log(found)).sum(axis=1)
+        crossed = -(wanted * np.log(found)).sum(axis=1)
+        return crossed * weight - habits.confidence_penalty * entropy
 
     def numeric(function: Any, at: Any, step: float = 1e-4) -> Any:
         ways = step * np.eye(at.size)
@@ -233,7 +245,8 @@ def test_pulls_are_gradients_and_hessians(lab: GroupLab, habits: Habits) -> None
     flat = matrix.ravel()
     np.testing.assert_allclose(pull.T, -numeric(loss, flat), atol=1e-6)
     curved = numeric(lambda at: numeric(lambda b: loss(b).mean(), at), flat, 1e-3)
-    np.testing.assert_allclose(hessian - habits.l2 * np.eye(len(hessian)), curved, atol=1e-4)
+    pulled = (habits.l2 + habits.base_pull) * np.eye(len(hessian))
+    np.testing.assert_allclose(hessian - pulled, curved, atol=1e-4)
 
 
 def test_clipping_bounds_pulls(lab: GroupLab) -> None:

@@ -35,6 +35,11 @@ def test_a_combination_has_one_spelling() -> None:
         ("clip+smoth", "no defence 'smoth'.*'smooth'"),
         ("", "no defence ''"),
         ("mixup+dp", "does not go together with 'mixup'"),
+        ("dp+relax", "RelaxLoss does not go together with 'dp'"),
+        ("relax+hamp", "RelaxLoss does not go together with 'hamp'"),
+        ("focal+mixup", "focal loss does not go together with 'mixup'"),
+        ("penalty+hamp", "HAMP.* does not go together with 'penalty'"),
+        ("round-weights+early-stop", "rounded weights does not go together with 'early-stop'"),
     ],
 )
 def test_combinations_that_cannot_be(combination: str, says: str) -> None:

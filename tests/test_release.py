@@ -20,6 +20,7 @@ from tinymia.device.build import build
 from tinymia.device.client import Board, BoardRefusedError, Trained
 from tinymia.device.connect import connect, image_for
 from tinymia.export.bundle import AnswerRule, Budget, Bundle
+from tinymia.export.update_rule import UpdateRule
 from tinymia.export.writeback import complete_bundle
 from tinymia.wire import protocol
 from tinymia.wire.protocol import Policy, SecretSource, Status
@@ -310,6 +311,56 @@ def test_it_needs_a_budget_and_keeps_it(owned: tuple[Array, Array, Array], relea
     board.begin(PRIVATE)
     board.train(0, 3)
     assert board.info(fresh=True).budget_left == 4000 - 3 * 4
+
+
+def test_it_gives_updates_by_the_bundles_rule_only(
+    owned: tuple[Array, Array, Array], release: Open
+) -> None:
+    start = np.asarray(BASE.layers.parameters[-455:], np.float32)
+    fair = (0.5, 4096, 0.25, 3)
+
+    def trained(board: Board) -> None:
+        board.begin(TrainSettings())
+        board.share(start)
+        board.train(0, 1)
+
+    def refused(board: Board, *terms: float, masked: bool = False) -> tuple[int, int]:
+        with pytest.raises(BoardRefusedError) as why:
+            board.update(*terms, masked=masked)  # type: ignore[arg-type]
+        return why.value.status, why.value.a
+
+    board = release(BUDGETED)  # without a rule
+    keep(board, owned)
+    board.begin(PRIVATE)
+    board.share(start)
+    board.train(0, 1)
+    assert refused(board, *fair) == (Status.UPDATE_FORBIDDEN, 0)
+
+    board = release(replace(BASE, updates=UpdateRule(0.5, 0.25, updates=2)))
+    keep(board, owned)
+    board.begin(TrainSettings())
+    with pytest.raises(BoardRefusedError, match="under a privacy budget only"):
+        board.train(0, 1)  # for itself
+    trained(board)
+    with pytest.raises(BoardRefusedError, match="what was trained for an update answers nobody"):
+        board.ask(owned[0][:1], Policy.LABEL)
+    assert refused(board, 0.6, 4096, 0.25, 3) == (Status.UPDATE_FORBIDDEN, 1)
+    assert refused(board, 0.5, 4096, 0.2, 3) == (Status.UPDATE_FORBIDDEN, 2)
+    first, said = board.update(*fair)
+    assert (said.norm, said.clipped, said.ticks) == (0, 0, 0)
+    trained(board)
+    second, _ = board.update(*fair)
+    assert not np.array_equal(first, second)  # its noise is the chip's
+    trained(board)
+    assert refused(board, *fair) == (Status.UPDATE_FORBIDDEN, 4)
+    board.share(start)
+    board.ask(owned[0][:1], Policy.LABEL)  # the shared tail answers again
+
+    board = release(replace(BASE, updates=UpdateRule(0.5, masked=True)))
+    keep(board, owned)
+    trained(board)
+    assert refused(board, *fair) == (Status.UPDATE_FORBIDDEN, 3)
+    assert refused(board, *fair, masked=True)[0] == Status.NO_MASKS
 
 
 def test_without_random_numbers_nothing_changes(

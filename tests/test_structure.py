@@ -34,6 +34,8 @@ MAY_USE: dict[str, set[str]] = {
     "statistics": set(),
     "experiments": {"attacks", "statistics", "evidence", "defenses", "wire"},
 }
+# Rounds of many devices, twins and boards.
+MAY_USE["federated"] = {"wire", "export", "device", "twin", "defenses", "evidence", "statistics"}
 MAY_USE["study"] = set(MAY_USE)
 # The page shows how a study came about (`study.results`), and who attacks.
 MAY_USE["report"] = {"attacks", "evidence", "experiments", "statistics", "study"}

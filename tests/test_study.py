@@ -397,7 +397,7 @@ def test_answers_on_the_host_are_those_of_a_board() -> None:
     with connect("twin:", bundle.to_bytes()) as opened:
         whole = opened.board.ask(person.windows[:60])[0]
         for policy in OutputPolicy:
-            for levels in (1, 100, 65535):
+            for levels in (1, 2, 7) if policy is OutputPolicy.TOPK else (1, 100, 65535):
                 said = opened.board.ask(person.windows[:60], POLICIES[policy], levels)[0]
                 ours = reveal(whole, AnswerSettings(policy, levels))
                 assert said.tobytes() == ours.tobytes() or (

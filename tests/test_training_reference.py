@@ -46,6 +46,39 @@ CASES = {
     "l2": (HEAD, 4, TrainSettings(l2=0.1, batch=1, seed=8)),
     "dropout": (HEAD, 3, TrainSettings(dropout=0.4, clip_norm=1.5, seed=9)),
     "mixup": (HEAD, 3, TrainSettings(mixup=0.5, label_smoothing=0.1, seed=10)),
+    "penalty": (HEAD, 4, TrainSettings(confidence_penalty=0.7, label_smoothing=0.2, seed=21)),
+    "penalty-mixup": (HEAD, 3, TrainSettings(confidence_penalty=0.3, mixup=0.5, seed=22)),
+    "focal": (HEAD, 5, TrainSettings(focal_loss=2.5, clip_norm=0.5, seed=23)),
+    "focal-one": (HEAD, 5, TrainSettings(focal_loss=1.0, batch=1, learning_rate=0.3, seed=24)),
+    "relax": (HEAD, 6, TrainSettings(relax_loss=0.35, batch=3, seed=25)),
+    "relax-clip": (
+        HEAD,
+        6,
+        TrainSettings(relax_loss=0.4, clip_norm=0.4, dropout=0.2, batch=4, seed=26),
+    ),
+    "relax-deep": (2, 3, TrainSettings(relax_loss=0.5, learning_rate=0.05, batch=6, seed=27)),
+    "pull": (HEAD, 5, TrainSettings(base_pull=0.3, seed=28)),
+    "pull-deep": (
+        1,
+        2,
+        TrainSettings(base_pull=0.2, optimizer=Optimizer.MOMENTUM, learning_rate=0.02, seed=29),
+    ),
+    "pull-biases": (HEAD, 4, TrainSettings(base_pull=0.5, trained=Parameters.BIASES, seed=30)),
+    "round": (HEAD, 4, TrainSettings(weight_bits=4, compress_after=4, seed=31)),
+    "round-deep": (0, 2, TrainSettings(weight_bits=6, learning_rate=0.02, seed=32)),
+    "prune": (HEAD, 5, TrainSettings(prune=0.6, compress_after=2, seed=33)),
+    "prune-deep": (
+        2,
+        3,
+        TrainSettings(
+            prune=0.3,
+            weight_bits=8,
+            compress_after=1,
+            optimizer=Optimizer.ADAM,
+            learning_rate=0.005,
+            seed=34,
+        ),
+    ),
     "early": (HEAD, 8, TrainSettings(holdout=30, patience=2, learning_rate=1.0, seed=11)),
     "biases": (HEAD, 3, TrainSettings(trained=Parameters.BIASES, clip_norm=0.3, seed=12)),
     "pool": (3, 2, TrainSettings(learning_rate=0.1, clip_norm=1.0, seed=13)),
@@ -128,6 +161,7 @@ def test_training_follows_its_definition(board: Connection, case: str) -> None:
             [t.held_out for t in trained[:ran]], expected.held_out, rtol=2e-4
         )
     assert sum(t.clipped for t in trained) == expected.clipped
+    assert not settings.relax_loss or expected.ways == {"down", "up", "flat"}
     assert [t.stopped for t in trained] == [i + 1 >= ran and ran < epochs for i in range(epochs)]
 
 

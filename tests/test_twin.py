@@ -58,6 +58,17 @@ def draw_settings(devices: int, seed: int, *, raw: bool) -> np.ndarray:
     s["mixup"] = np.where(quiet, some(rng.uniform(0.1, 2, devices)), 0)
     s["patience"] = np.where(quiet, some(rng.integers(1, 3, devices)), 0)
     s["holdout"] = np.where(s["patience"] > 0, rng.integers(5, 50, devices), 0)
+    own = rng.integers(0, 4, devices)  # an objective of its own, or such as go together
+    for name in ("label_smoothing", "mixup"):
+        s[name] = np.where(own < 2, s[name], 0)
+    s["confidence_penalty"] = np.where(own < 2, some(rng.uniform(0.1, 1, devices)), 0)
+    s["focal_loss"] = np.where(own == 2, rng.uniform(1, 3, devices), 0)
+    s["relax_loss"] = np.where((own == 3) & quiet, rng.uniform(0.5, 2, devices), 0)
+    s["base_pull"] = some(rng.uniform(0.01, 0.1, devices))
+    lasting = s["patience"] == 0
+    s["weight_bits"] = np.where(lasting, some(rng.integers(2, 9, devices)), 0)
+    s["prune"] = np.where(lasting, some(rng.uniform(0.1, 0.9, devices)), 0)
+    s["compress_after"] = rng.integers(0, 4, devices)
     if raw:
         s["jitter"] = some(rng.uniform(0, 0.2, devices))
         s["scaling"] = some(rng.uniform(0, 0.2, devices))
@@ -125,6 +136,10 @@ def test_lanes_give_the_bits_of_one_device(
         {"clip_norm": 1.0, "noise_multiplier": 0.7, "expected_members": 70},
         {"dropout": 0.3, "clip_norm": 0.5},
         {"mixup": 0.4},
+        {"confidence_penalty": 0.5, "mixup": 0.4},
+        {"focal_loss": 2.0, "clip_norm": 0.5},
+        {"relax_loss": 1.5, "clip_norm": 0.5, "dropout": 0.3},
+        {"base_pull": 0.1, "weight_bits": 4, "prune": 0.3},
         {"optimizer": 2, "l2": 0.01},
     ],
     ids=lambda change: "-".join(change) or "plain",

@@ -138,12 +138,13 @@ class Graph:
 
 @dataclass
 class Trained:
-    """theta after each epoch, and each epoch's mean loss."""
+    """theta after each epoch, and each epoch's mean loss; ``ways`` that RelaxLoss went."""
 
     theta: list[F64]
     losses: list[float]
     held_out: list[float]
     clipped: int
+    ways: set[str] = field(default_factory=set)
 
 
 def train(  # noqa: PLR0912
@@ -166,6 +167,8 @@ def train(  # noqa: PLR0912
         held, pool = pool[:n], pool[n:]
     out = Trained([], [], [], 0)
     updates, best, best_theta, worse, stopped = 0, np.inf, None, 0, False
+    base = [v.numpy() for v in graph.theta]
+    pruned = [np.zeros(v.shape, np.bool_) for v in graph.theta]
     for epoch in range(epochs):
         if stopped:
             out.theta.append(flat(graph))
@@ -181,6 +184,10 @@ def train(  # noqa: PLR0912
         for start in range(0, len(order), s.batch):
             chosen = order[start : start + s.batch]
             gradient = [np.zeros(v.shape) for v in graph.theta]
+            low = s.relax_loss and batch_loss(graph, features, labels, s, epoch, start, chosen) < (
+                float(np.float32(s.relax_loss))
+            )
+            out.ways.add(("up", "flat")[epoch % 2] if low else "down")
             for position, slot in enumerate(chosen, start):
                 x, target = features[slot], np.eye(classes)[labels[slot]]
                 if s.mixup:
@@ -193,7 +200,7 @@ def train(  # noqa: PLR0912
                     dropout = tf.constant(factors(s, epoch, position, graph.layers[-1]))
                 with tf.GradientTape() as tape:
                     log_p = tf.nn.log_softmax(graph.forward(tf.constant(x), dropout))
-                    loss = -tf.reduce_sum(smooth * log_p)
+                    loss = objective(log_p, smooth, s, int(labels[slot]), bool(low), epoch)
                 g = [np.asarray(v) for v in tape.gradient(loss, graph.theta)]
                 total -= float(np.sum(target * log_p.numpy()))
                 norm = np.sqrt(sum(float((v**2).sum()) for v in g))
@@ -205,6 +212,7 @@ def train(  # noqa: PLR0912
             for i, variable in enumerate(graph.theta):
                 w = variable.numpy()
                 mean = gradient[i] / len(chosen) + (s.l2 * w if weights[i] else 0.0)
+                mean = mean + s.base_pull * (w - base[i])
                 if s.optimizer == 1:
                     moment[i] = s.momentum * moment[i] + mean
                     step = moment[i]
@@ -216,7 +224,11 @@ def train(  # noqa: PLR0912
                     )
                 else:
                     step = mean
-                variable.assign(w - rate * step)
+                variable.assign(np.where(pruned[i], 0.0, w - rate * step))
+        if epoch + 1 >= s.compress_after:
+            for variable, is_weight, gone in zip(graph.theta, weights, pruned, strict=True):
+                if is_weight:
+                    variable.assign(compressed(variable.numpy(), gone, s))
         out.losses.append(total / len(order))
         if s.patience:
             losses = [
@@ -235,6 +247,65 @@ def train(  # noqa: PLR0912
                     variable.assign(value)
         out.theta.append(flat(graph))
     return out
+
+
+def objective(log_p: Any, target: F64, s: Any, label: int, low: bool, epoch: int) -> Any:
+    """An example's loss, of which TensorFlow takes the gradient.
+
+    Args:
+        log_p: (classes,), log-probabilities.
+        target: (classes,), with mixup and smoothing.
+        s: settings.
+        label: of the example, where it has one.
+        low: whether RelaxLoss' mini-batch is below its level.
+        epoch: counted from 0.
+    """
+    import tensorflow as tf
+
+    loss = -tf.reduce_sum(target * log_p)
+    p = tf.exp(log_p)
+    if s.focal_loss:
+        loss = loss * (1 - p[label]) ** s.focal_loss
+    if low and epoch % 2 == 0:
+        return -loss
+    if low:
+        own = float(p[label])
+        flat_target = np.full(len(target), (1 - own) / (len(target) - 1))
+        flat_target[label] = own
+        return -tf.reduce_sum(flat_target * log_p)
+    return loss + s.confidence_penalty * tf.reduce_sum(p * log_p)
+
+
+def batch_loss(
+    graph: Graph,
+    features: F64,
+    labels: NDArray[Any],
+    s: Any,
+    epoch: int,
+    start: int,
+    chosen: list[int],
+) -> float:
+    """Mean cross-entropy of a mini-batch."""
+    tf, losses = graph._tf, []
+    for position, slot in enumerate(chosen, start):
+        dropout = None
+        if s.dropout:
+            dropout = tf.constant(factors(s, epoch, position, graph.layers[-1]))
+        logits = graph.forward(tf.constant(features[slot]), dropout)
+        losses.append(-float(tf.nn.log_softmax(logits)[labels[slot]]))
+    return float(np.mean(losses))
+
+
+def compressed(w: F64, gone: NDArray[np.bool_], s: Any) -> F64:
+    """A layer's weights behind an epoch; ``gone``, those that are pruned, is brought up to date."""
+    if s.prune:
+        count = int(np.ceil(w.size * s.prune))
+        gone |= np.abs(w) <= np.sort(np.abs(w), axis=None)[count - 1]
+        w = np.where(gone, 0.0, w)
+    if s.weight_bits:
+        step = np.abs(w).max() / (2 ** (s.weight_bits - 1) - 1)
+        w = np.rint(w / step) * step
+    return w
 
 
 def flat(graph: Graph) -> F64:

@@ -127,7 +127,13 @@ class Setting:
     choice: str = ""
     only_with: str = ""
     needs: str = ""
-    not_with: str = ""
+    not_with: str | list[str] = ""
+
+    @property
+    def bars(self) -> tuple[str, ...]:
+        """What it is not with."""
+        listed = [self.not_with] if isinstance(self.not_with, str) else self.not_with
+        return tuple(name for name in listed if name)
 
     @property
     def is_float(self) -> bool:
@@ -162,6 +168,8 @@ class Setting:
         parts = [f"{x} >= {least}"] if least > 0 else []
         if self.max is not None and int(self.max) < 2 ** (8 * SCALARS[self.type][0]) - 1:
             parts.append(f"{x} <= {int(self.max)}")
+        if self.off and self.min > 1:
+            return f"{x} == 0 || ({' && '.join([f'{x} >= {int(self.min)}', *parts])})"
         return " && ".join(parts)
 
 
@@ -170,7 +178,7 @@ def settings(spec: dict[str, Any], kind: str, choices: str) -> list[Setting]:
     found = [Setting(**entry) for entry in spec[kind]]
     names = {s.name for s in found}
     for s in found:
-        others = {s.only_with, s.needs, *s.not_with.split()} - {""}
+        others = {s.only_with, s.needs, *s.bars} - {""}
         choice_known = not s.choice or s.choice in spec[choices]
         bounded = s.choice or s.max is not None or s.below is not None
         if s.type not in SCALARS or others - names or not choice_known or not bounded:

@@ -1,6 +1,8 @@
 // The firmware: serves frames and the text commands of MLPerf Tiny on one serial line, for ever. A
-// release build serves frames only: the commands give every probability.
+// release build serves frames only: the commands give every probability. So does an image for one
+// bundle: they would be a tenth of it.
 
+#include "chosen.h"
 #include "hal.h"
 #include "link.h"
 #include "mlperf.h"
@@ -13,10 +15,11 @@ tinymia::TextCommands* commands;
 tinymia::Link* line;
 
 constexpr uint8_t kDelimiter = 0;
+constexpr bool kText = tinymia::kTextCommands && !tinymia::kRelease;
 
 // A frame that follows text starts with a delimiter, so that the text is no part of it.
 void SendFrame(const uint8_t* bytes, uint32_t size) {
-  if (!tinymia::kRelease && commands->TakeSpoken()) tinymia::hal::Write(&kDelimiter, 1);
+  if (kText && commands->TakeSpoken()) tinymia::hal::Write(&kDelimiter, 1);
   tinymia::hal::Write(bytes, size);
 }
 
@@ -29,7 +32,7 @@ void SendFrame(const uint8_t* bytes, uint32_t size) {
   hal::Init();
   static Session session(hal::ArenaBase(), hal::ArenaSize());
   static Link link(&Session::Execute, &session, &SendFrame);
-  if constexpr (!tinymia::kRelease) {
+  if constexpr (kText) {
     static TextCommands text(&session);
     commands = &text;
   }
@@ -37,10 +40,10 @@ void SendFrame(const uint8_t* bytes, uint32_t size) {
   session.OnBusy([] { line->SayBusy(); });
   const hal::Region region = hal::BundleRegion();
   session.Load(region.data, region.size);
-  if constexpr (tinymia::kRelease) {
-    hal::Write(&kDelimiter, 1);  // it listens
-  } else {
+  if constexpr (kText) {
     commands->Greet();
+  } else {
+    hal::Write(&kDelimiter, 1);  // it listens
   }
 
   uint8_t bytes[64];
@@ -49,7 +52,7 @@ void SendFrame(const uint8_t* bytes, uint32_t size) {
     if (size == 0) hal::WaitForInput();
     for (uint32_t i = 0; i < size; ++i) {
       link.Feed(&bytes[i], 1);
-      if constexpr (!tinymia::kRelease) {
+      if constexpr (kText) {
         if (commands->Push(bytes[i], link.session())) link.Forget();
       }
     }

@@ -37,7 +37,9 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   answer_ = arena_.AllocArray<float>(answers());
   guard_scratch_ = nullptr;
   guard_ = kRelease ? bundle_.guard : GuardSettings();
-  if (bundle_.graph.count != 0) {
+  const Refusal guarded = CheckGuard(guard_);
+  if (guarded.status != Status::kOk) return guarded;
+  if (kGuards && bundle_.graph.count != 0) {
     guard_scratch_ = arena_.AllocArray<float>(answers() + GuardScratch(answers()));
   }
   arena_.Alloc(0, 8);
@@ -85,6 +87,11 @@ constexpr bool NeedsTail(Type type) {
          type != Type::kPart;
 }
 
+constexpr bool OfUpdates(Type type) {
+  return type == Type::kShare || type == Type::kUpdate || type == Type::kGive ||
+         type == Type::kMask || type == Type::kPeer || type == Type::kReveal;
+}
+
 }  // namespace
 
 uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply reply) {
@@ -95,13 +102,15 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
     return reply.Fail(Status::kNotInRelease, static_cast<uint32_t>(type));
   }
   if (NeedsTail(type) && !has_tail()) return reply.Fail(Status::kNoTail);
+  if (!kUpdates && OfUpdates(type)) return reply.Fail(Status::kUpdatesLeftOut);
 
-#define TINYMIA_SERVE(NAME, METHOD)                  \
-  case Type::k##NAME: {                              \
-    if (NeedsTail(Type::k##NAME) && !kTrains) break; \
-    NAME##Request request;                           \
-    if (!Parse(&request, payload, size)) break;      \
-    return METHOD(request, reply);                   \
+#define TINYMIA_SERVE(NAME, METHOD)                   \
+  case Type::k##NAME: {                               \
+    if (NeedsTail(Type::k##NAME) && !kTrains) break;  \
+    if (OfUpdates(Type::k##NAME) && !kUpdates) break; \
+    NAME##Request request;                            \
+    if (!Parse(&request, payload, size)) break;       \
+    return METHOD(request, reply);                    \
   }
   switch (type) {
     case Type::kHello: {
@@ -133,6 +142,12 @@ uint32_t Session::Dispatch(Type type, uint8_t* payload, uint32_t size, Reply rep
       TINYMIA_SERVE(Ask, Ask)
       TINYMIA_SERVE(Tail, ReadTail)
       TINYMIA_SERVE(Guard, Guard)
+      TINYMIA_SERVE(Share, Share)
+      TINYMIA_SERVE(Update, MakeUpdate)
+      TINYMIA_SERVE(Give, Give)
+      TINYMIA_SERVE(Mask, Mask)
+      TINYMIA_SERVE(Peer, Peer)
+      TINYMIA_SERVE(Reveal, Reveal)
     default:
       break;
   }
@@ -146,9 +161,9 @@ constexpr uint32_t kMostItems = 64;  // between two looks
 
 }  // namespace
 
-void Session::StartWork() {
+void Session::StartWork(uint32_t first_look) {
   said_busy_ = 0;
-  look_every_ = until_look_ = kFirstLook;
+  look_every_ = until_look_ = first_look;
   watch_.Start();
 }
 

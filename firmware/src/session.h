@@ -7,6 +7,8 @@
 #include "arena.h"
 #include "bundle.h"
 #include "cold.h"
+#include "federated/update.h"
+#include "masks.h"
 #include "messages.h"
 #include "model_engine.h"
 #include "stopwatch.h"
@@ -84,6 +86,12 @@ class Session {
   uint32_t Ask(AskRequest request, Reply reply);
   TINYMIA_COLD uint32_t Guard(GuardRequest request, Reply reply);
   TINYMIA_COLD uint32_t ReadTail(TailRequest request, Reply reply) const;
+  TINYMIA_COLD uint32_t Share(ShareRequest request, Reply reply);
+  TINYMIA_COLD uint32_t MakeUpdate(UpdateRequest request, Reply reply);
+  TINYMIA_COLD uint32_t Give(GiveRequest request, Reply reply) const;
+  TINYMIA_COLD uint32_t Mask(MaskRequest request, Reply reply);
+  TINYMIA_COLD uint32_t Peer(PeerRequest request, Reply reply);
+  TINYMIA_COLD uint32_t Reveal(RevealRequest request, Reply reply);
 
   uint32_t WindowSize() const { return static_cast<uint32_t>(engine_.input_info().bytes); }
   // The window that a request holds or, where it holds none, the one that came in parts before it,
@@ -94,7 +102,7 @@ class Session {
   static constexpr uint32_t kFirstLook = 16;
   // Work of many items (windows, answers, examples) is watched: its ticks are summed before the
   // counter turns, and the host hears that it goes on.
-  void StartWork();
+  void StartWork(uint32_t first_look = kFirstLook);
   uint32_t LookAtWork();  // after how many more items to look again
   void PassItem() {
     if (--until_look_ == 0) until_look_ = LookAtWork();
@@ -103,6 +111,12 @@ class Session {
   TINYMIA_COLD uint64_t SettingsHash() const;
   TINYMIA_COLD Refusal CheckBudget(const TrainSettings& settings) const;
   Refusal CheckPolicy(uint8_t policy, uint16_t levels) const;
+  Refusal CheckRule(const UpdateSettings& settings, bool masked) const;
+  // Nothing of a shared tail is there.
+  void ForgetShared() {
+    shared_came_ = update_width_ = 0;
+    masks_.Forget();
+  }
   uint32_t AnswerBytes(uint8_t policy, uint16_t levels) const;
   // What of the settings cannot be done with this bundle.
   Refusal CheckGuard(const GuardSettings& settings) const;
@@ -137,6 +151,13 @@ class Session {
   uint32_t workspace_ = 0;    // bytes at the arena's end
   uint32_t steps_spent_ = 0;  // of the privacy budget, since the board started
   bool has_key_ = false;      // of DP-SGD, for this training; drawn by its first TRAIN
+  Masks masks_;
+  float* shared_ = nullptr;  // [parameter_count], then the update; nullptr: no room was asked for
+  bool shares_ = false;      // whether there is room for it
+  uint32_t shared_came_ = 0;
+  uint8_t update_width_ = 0;  // bytes of each number of the update that was made; 0: none was
+  uint32_t updates_ = 0;      // made since the board started
+  bool bare_ = false;         // trained for an update without what the answers' privacy asks for
 };
 
 }  // namespace tinymia

@@ -27,9 +27,14 @@ bool Draws(const GuardSettings& guard) {
   return guard.noise_law != NoiseLaw::kNone || guard.classifier != 0 || guard.swap != 0;
 }
 
+bool Guards(const GuardSettings& guard) {
+  return Draws(guard) || guard.temperature > 0.0f || guard.answers != 0;
+}
+
 }  // namespace
 
 Refusal Session::CheckPolicy(uint8_t policy, uint16_t levels) const {
+  if (bare_) return {Status::kRoundOpen, 0, 0};
   const bool known = policy <= static_cast<uint8_t>(Policy::kTopk);
   const bool shows_more = policy == static_cast<uint8_t>(Policy::kTopk) && levels > answers();
   if (!known || (Counts(policy) && levels == 0) || shows_more) {
@@ -44,6 +49,7 @@ Refusal Session::CheckPolicy(uint8_t policy, uint16_t levels) const {
 Refusal Session::CheckGuard(const GuardSettings& settings) const {
   const GuardSetting wrong = tinymia::CheckGuard(settings);
   if (wrong != GuardSetting::kNone) return {Status::kBadGuard, static_cast<uint32_t>(wrong), 0};
+  if (!kGuards && Guards(settings)) return {Status::kGuardLeftOut, 0, 0};
   if (settings.classifier > bundle_.classifiers.count) {
     return {Status::kNoClassifier, settings.classifier, bundle_.classifiers.count};
   }
@@ -62,7 +68,7 @@ uint32_t Session::Guard(GuardRequest request, Reply reply) {
 }
 
 Refusal Session::StartAnswers(uint32_t count) {
-  if (bundle_.graph.count == 0) return {};
+  if (!kGuards || bundle_.graph.count == 0) return {};
   if (guard_.answers != 0) {
     const uint32_t left = guard_.answers > answered_ ? guard_.answers - answered_ : 0;
     if (count > left) return {Status::kAnswersSpent, count, left};
@@ -79,6 +85,7 @@ void Session::Answer(const int8_t* features) {
   trainer_.Answer(features, answer_);
   const uint32_t n = answers();
   for (uint32_t k = 0; k < n; ++k) answer_[k] = Canonical(answer_[k]);
+  if (!kGuards) return;
   const bool draws = Draws(guard_);
   if (!draws && !(guard_.temperature > 0.0f)) return;
   SecretKey query = {};
@@ -172,7 +179,7 @@ uint32_t Session::Query(QueryRequest request, Reply reply) {
   if (spent.status != Status::kOk) return reply.Fail(spent);
   QueryResponse response = {};
   response.answers_bytes = count * each;
-  StartWork();
+  StartWork(kGuards && Draws(guard_) ? 1 : kFirstLook);  // an answer may take long then
   for (uint32_t i = 0; i < count; ++i) {
     uint16_t slot;
     memcpy(&slot, request.slots + 2 * i, sizeof slot);

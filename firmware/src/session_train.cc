@@ -15,12 +15,13 @@ constexpr uint32_t kFewestSlots = 8;
 
 // Bytes of workspace for a store of `slots`.
 uint32_t WorkspaceFor(const BundleView& bundle, uint32_t first, const TrainSettings& settings,
-                      ExampleStore* store, uint32_t slots) {
+                      ExampleStore* store, uint32_t slots, bool shares) {
   Arena counter(nullptr, 0);
   Trainer<float> trainer;
   const Graph& graph = bundle.graph;
   trainer.Refer(bundle.references);
   trainer.Plan(graph, first, &settings, 1, store, slots, &counter);
+  if (shares) counter.AllocArray<float>(graph.TrainedCount(first, settings.trained));
   counter.Alloc(0, 8);
   return counter.used();
 }
@@ -31,9 +32,11 @@ TrainSettings Sizing(TrainSettings settings) {
   if (!kRelease) return settings;
   settings.trained = Trained::kWeights;
   settings.optimizer = Optimizer::kAdam;
-  settings.clip_norm = settings.noise_multiplier = 1.0f;
-  settings.dropout = 0.5f;
-  settings.jitter = 1.0f;
+  SetClipNorm(&settings, 1.0f);
+  SetNoiseMultiplier(&settings, 1.0f);
+  SetDropout(&settings, 0.5f);
+  SetJitter(&settings, 1.0f);
+  SetShaped(&settings, 1);
   return settings;
 }
 
@@ -75,7 +78,8 @@ Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
 Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   const uint32_t room = (arena_.size() - fixed_) / 8 * 8;
   // (64 bits: the layers of a hostile bundle may ask for more than there are addresses.)
-  const uint64_t least = WorkspaceFor(bundle_, first_layer_, Sizing(settings), &store_, 0);
+  const bool shares = shares_ || (kRelease && bundle_.updates != nullptr);
+  const uint64_t least = WorkspaceFor(bundle_, first_layer_, Sizing(settings), &store_, 0, shares);
   // A slot, its label, its place in the order and a bit; 32 bytes cover what alignment takes.
   uint32_t each = store_.slot_bytes() + 1 + 2;
   if (settings.heads != 0) each += 2;  // its part, and another bit
@@ -93,7 +97,7 @@ Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   if (keep && capacity < store_.stored()) {
     return {Status::kStoreTooLarge, store_.stored(), capacity};
   }
-  workspace_ = WorkspaceFor(bundle_, first_layer_, settings, &store_, capacity);
+  workspace_ = WorkspaceFor(bundle_, first_layer_, settings, &store_, capacity, shares);
   uint8_t* const base = arena_.base() + fixed_;
   if (keep) {
     store_.Resize(capacity);
@@ -103,6 +107,7 @@ Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   Arena workspace(base + room - workspace_, workspace_);
   trainer_.Refer(bundle_.references);
   trainer_.Plan(bundle_.graph, first_layer_, &settings, 1, &store_, capacity, &workspace);
+  shared_ = shares ? workspace.AllocArray<float>(trainer_.parameter_count()) : nullptr;
   settings_ = settings;
   BeginTraining();
   return {};
@@ -115,9 +120,12 @@ void Session::BeginTraining() {
   has_key_ = !settings_.is_private();
   has_guard_key_ = false;
   answered_ = 0;
+  bare_ = false;
+  ForgetShared();
 }
 
 uint32_t Session::Layout(LayoutRequest request, Reply reply) {
+  shares_ = false;  // until the next SHARE
   const Refusal refusal = PlanLayout(request.first_layer, request.raw != 0);
   if (refusal.status != Status::kOk) return reply.Fail(refusal);
   LayoutResponse response = {};
@@ -143,6 +151,10 @@ Refusal Session::CheckBudget(const TrainSettings& settings) const {
 }
 
 uint32_t Session::Begin(BeginRequest request, Reply reply) {
+  const Setting left_out = LeftOutOf(request);
+  if (left_out != Setting::kNone) {
+    return reply.Fail(Status::kSettingLeftOut, static_cast<uint32_t>(left_out));
+  }
   const TrainSettings settings = SettingsFrom(request);
   const Setting wrong = CheckSettings(settings);
   if (wrong != Setting::kNone) {
@@ -158,7 +170,12 @@ uint32_t Session::Begin(BeginRequest request, Reply reply) {
   if (settings.heads != 0 && first_layer_ + 1 != bundle_.graph.count) {
     return reply.Fail(Status::kOneLayerOnly, first_layer_, bundle_.graph.count);
   }
-  Refusal refusal = CheckBudget(settings);
+  if (settings.shaped != 0 && !bundle_.graph.CanShape(first_layer_, settings.trained)) {
+    return reply.Fail(Status::kNoShape, first_layer_, bundle_.graph.shape.count);
+  }
+  // Under a rule for updates TRAIN alone can tell whether it is for one.
+  const bool may_share = kRelease && bundle_.updates != nullptr;
+  Refusal refusal = may_share ? Refusal() : CheckBudget(settings);
   if (refusal.status == Status::kOk) refusal = PlanTraining(settings, true);
   if (refusal.status != Status::kOk) return reply.Fail(refusal);
   BeginResponse response = {};
@@ -171,15 +188,23 @@ uint32_t Session::Begin(BeginRequest request, Reply reply) {
 
 uint32_t Session::Train(TrainRequest request, Reply reply) {
   // Checked again: a board trains without BEGIN, too, as it was switched on.
+  // A release build may also train for an update under the bundle's rule; nobody is answered then.
+  const bool ready = shared_came_ == trainer_.parameter_count() && update_width_ == 0;
+  if (shared_came_ != 0 && !ready) {
+    return reply.Fail(Status::kNoShared, shared_came_, trainer_.parameter_count());
+  }
   const Refusal refusal = CheckBudget(settings_);
-  if (refusal.status != Status::kOk) return reply.Fail(refusal);
-  // (With DP-SGD a refusal would tell that there are none.)
-  if (store_.members() == 0 && !settings_.is_private()) return reply.Fail(Status::kNoMembers);
+  const bool for_update = kRelease && ready && bundle_.updates != nullptr;
+  if (refusal.status != Status::kOk && !for_update) return reply.Fail(refusal);
+  // (With DP-SGD, or in a release build, a refusal would tell that there are none.)
+  if (store_.members() == 0 && !settings_.is_private() && !for_update)
+    return reply.Fail(Status::kNoMembers);
   if (request.first_epoch != trainer_.epoch()) {
     return reply.Fail(Status::kStepMismatch, request.first_epoch, trainer_.epoch());
   }
   const uint64_t asked = static_cast<uint64_t>(request.epochs) * trainer_.steps_per_epoch(0);
-  if (bundle_.budget != nullptr) {
+  const bool spends = bundle_.budget != nullptr && refusal.status == Status::kOk;
+  if (spends) {
     const uint32_t left = bundle_.budget->steps - steps_spent_;
     if (asked > left) {
       const uint64_t shown = asked > UINT32_MAX ? UINT32_MAX : asked;
@@ -191,9 +216,11 @@ uint32_t Session::Train(TrainRequest request, Reply reply) {
     if (!DrawKey(settings_.seed, &key)) return reply.Fail(Status::kNoEntropy);
     const uint8_t* members = store_.bitmap();
     trainer_.Begin(&settings_, &key, &members);
+    if (ready) trainer_.Start(0, shared_);
     has_key_ = true;
   }
-  if (bundle_.budget != nullptr) steps_spent_ += static_cast<uint32_t>(asked);
+  if (spends) steps_spent_ += static_cast<uint32_t>(asked);
+  bare_ = bare_ || refusal.status != Status::kOk;
   trainer_.Watch(
       {[](void* self) { return static_cast<Session*>(self)->LookAtWork(); }, this, kFirstLook});
   StartWork();

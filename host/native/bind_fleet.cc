@@ -139,7 +139,7 @@ void RunEngine(twin::Engine* self, const Array<const uint8_t, 2>& settings,
                const Array<uint64_t, 2>& hashes, const Array<float, 2>& losses,
                const Array<float, 2>& held_out, const Array<uint32_t, 2>& steps,
                const Array<uint32_t, 2>& clipped, const Array<uint8_t, 1>& stopped,
-               const nb::object& progress) {
+               const Array<const float, 2>& start, const nb::object& progress) {
   twin::Fleet fleet = {};
   fleet.settings = AsSettings(settings);
   fleet.members = members.data();
@@ -147,6 +147,9 @@ void RunEngine(twin::Engine* self, const Array<const uint8_t, 2>& settings,
   fleet.checkpoints = checkpoints.data();
   fleet.checkpoint_count = static_cast<uint32_t>(checkpoints.size());
   fleet.parameter_stride = static_cast<uint32_t>(parameters.shape(1));
+  // One row: all start at the same.
+  fleet.starts = start.size() == 0 ? nullptr : start.data();
+  fleet.start_stride = start.shape(0) == 1 ? 0 : static_cast<uint32_t>(start.shape(1));
   fleet.parameters = parameters.size() == 0 ? nullptr : parameters.data();
   fleet.probabilities = probabilities.data();
   fleet.hashes = hashes.data();
@@ -185,5 +188,5 @@ void twin::BindFleet(nb::module_& m) {
       .def("run", &RunEngine, nb::arg("settings"), nb::arg("members"), nb::arg("checkpoints"),
            nb::arg("order"), nb::arg("starts"), nb::arg("parameters"), nb::arg("probabilities"),
            nb::arg("hashes"), nb::arg("losses"), nb::arg("held_out"), nb::arg("steps"),
-           nb::arg("clipped"), nb::arg("stopped"), nb::arg("progress").none());
+           nb::arg("clipped"), nb::arg("stopped"), nb::arg("start"), nb::arg("progress").none());
 }

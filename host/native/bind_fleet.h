@@ -6,5 +6,6 @@
 namespace twin {
 
 void BindFleet(nanobind::module_& m);
+void BindUpdates(nanobind::module_& m);
 
 }  // namespace twin

@@ -46,6 +46,8 @@ struct Fleet {
   uint32_t bitmap_bytes;
   const uint32_t* checkpoints;  // epochs, ascending
   uint32_t checkpoint_count;
+  const float* starts;    // where each starts, [start_stride]; nullptr: at the base network
+  uint32_t start_stride;  // 0: all at the same
   uint32_t parameter_stride;
   float* parameters;     // [parameter_stride], nullptr: not wanted
   float* probabilities;  // [checkpoint_count][query_count][classes]

@@ -57,6 +57,7 @@ NB_MODULE(_core, m) {
   m.attr("stamp") = twin::kStamp;
   twin::BindFleet(m);
   twin::BindAnswer(m);
+  twin::BindUpdates(m);
   nb::class_<twin::Board>(m, "Board")
       .def(
           "__init__",

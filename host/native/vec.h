@@ -59,6 +59,8 @@ struct VecInt {
   friend VecInt operator-(VecInt a, VecInt b) {
     return Of(reinterpret_cast<V>(reinterpret_cast<U>(a.v) - reinterpret_cast<U>(b.v)));
   }
+  friend VecInt operator^(VecInt a, VecInt b) { return Of(a.v ^ b.v); }
+  friend VecInt operator>>(VecInt a, VecInt bits) { return Of(a.v >> bits.v); }
 };
 
 template <uint32_t N>
@@ -131,6 +133,11 @@ inline VecUint<N> Select(VecMask<N> mask, VecUint<N> a, VecUint<N> b) {
   return VecUint<N>::Of(mask.v ? a.v : b.v);
 }
 
+template <int kBits, uint32_t N>
+inline VecUint<N> RotateLeft(VecUint<N> x) {
+  return x << kBits | x >> (32 - kBits);
+}
+
 template <uint32_t N>
 inline Vec<N> InRegister(Vec<N> x) {
 #if defined(__x86_64__)
@@ -193,6 +200,10 @@ inline Vec<N> IntToBits(VecInt<N> bits) {
 template <uint32_t N>
 inline Vec<N> ToFloat(VecInt<N> x) {
   return Vec<N>::Of(__builtin_convertvector(x.v, typename Registers<N>::Float));
+}
+template <uint32_t N>
+inline VecInt<N> Truncate(Vec<N> x) {
+  return VecInt<N>::Of(__builtin_convertvector(x.v, typename Registers<N>::Int));
 }
 
 template <uint32_t N>

@@ -169,6 +169,9 @@ class Worker {
     }
     if (!Plan(augments && problem_.windows != nullptr ? &windows_ : &features_)) return false;
     trainer_.Begin(settings_, keys_, members_);
+    for (uint32_t l = 0; l < kLanes && fleet.starts != nullptr; ++l) {
+      trainer_.Start(l, fleet.starts + static_cast<size_t>(device_[l]) * fleet.start_stride);
+    }
     const uint32_t epochs =
         fleet.checkpoint_count == 0 ? 0 : fleet.checkpoints[fleet.checkpoint_count - 1];
     uint32_t next = 0;

@@ -31,20 +31,6 @@ extern "C" void tinymia_words(const SecretKey* key, uint32_t use, uint32_t step,
   for (uint32_t i = 0; i < n; ++i) words[i] = stream.Next();
 }
 
-extern "C" void tinymia_bits(const SecretKey* key, uint32_t n, uint8_t* bits) {
-  SecretStream stream(*key, SecretUse::kNoise, 0);
-  for (uint32_t i = 0; i < n; ++i) bits[i] = stream.Bit() ? 1 : 0;
-}
-
-extern "C" uint32_t tinymia_noise_sigma(float noise_multiplier) {
-  return tinymia::NoiseSigma(noise_multiplier);
-}
-
-extern "C" void tinymia_gaussian(const SecretKey* key, uint32_t sigma, uint32_t n, int32_t* out) {
-  SecretStream stream(*key, SecretUse::kNoise, 7);
-  for (uint32_t i = 0; i < n; ++i) out[i] = tinymia::DiscreteGaussian(sigma, &stream);
-}
-
 // One epoch: held-out slots, and step by step its examples with the number of their step. `room` is
 // that of the arrays. Returns the number of examples.
 extern "C" uint32_t tinymia_epoch(const TrainSettings* settings, const SecretKey* key,

@@ -331,7 +331,7 @@ class UntrainedDecoder:
         head_only=True,
         calibrated=True,
         limits="It trains no shadow devices; it knows the recipe, and which windows were recorded "
-        "together.",
+        "together. RelaxLoss, pruning and rounding it takes for noise about plain training.",
     )
 
     def fit(self, lab: Lab, run: Run, person: str) -> Scorer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import numpy as np
@@ -20,20 +20,27 @@ _POWERS = (0.5, 1.0, 1.5)
 class Habits:
     """What of a device's training step bends gradients; all 0: nothing.
 
+    (RelaxLoss is not among it: it turns gradients round as the loss of each mini-batch says. It is
+    taken for plain training that ends where the device did. Nor is what pruning and rounding do to
+    the weights afterwards, which is noise to who has shadow devices.)
+
     Attributes:
-        clip_norm, label_smoothing, l2, dropout: as in ``TrainSettings``.
+        clip_norm, label_smoothing, l2, dropout, confidence_penalty, focal_loss, base_pull: as in
+            ``TrainSettings``.
     """
 
     clip_norm: float = 0.0
     label_smoothing: float = 0.0
     l2: float = 0.0
     dropout: float = 0.0
+    confidence_penalty: float = 0.0
+    focal_loss: float = 0.0
+    base_pull: float = 0.0
 
     @classmethod
     def of(cls, run: Run) -> Habits:
         """Of a run, for an adversary who knows its defences."""
-        training = run.training
-        return cls(training.clip_norm, training.label_smoothing, training.l2, training.dropout)
+        return cls(**{field.name: getattr(run.training, field.name) for field in fields(cls)})
 
 
 class Templates(Protocol):
@@ -77,6 +84,17 @@ def pulls(
     wanted = (1 - smooth) * np.eye(basis.shape[1])[labels] + smooth / basis.shape[1]
     error = wanted - found
     spread = spread_of(found, basis)
+    if habits.confidence_penalty > 0:
+        reward, curve = _penalised(readout.logits(matrix), found, basis)
+        error = error - habits.confidence_penalty * reward
+        spread = spread + habits.confidence_penalty * curve
+    if habits.focal_loss > 0:
+        own = found[np.arange(len(labels)), labels]
+        factor, slope = _focal(own, habits.focal_loss)
+        aside = error @ basis.T
+        outer = aside[:, :, None] * aside[:, None, :]
+        spread = spread * factor[:, None, None] - outer * (slope * own)[:, None, None]
+        error = error * factor[:, None]
     if habits.clip_norm > 0:
         norm = np.linalg.norm(error, axis=1) * np.linalg.norm(features, axis=1)
         kept = np.minimum(1.0, habits.clip_norm / np.maximum(norm, 1e-300))
@@ -88,9 +106,27 @@ def pulls(
         noise = spread.reshape(len(rows), -1).T @ squares * (habits.dropout / (1 - habits.dropout))
         turned = np.matmul(noise[:, None, :] * readout.axes.T, readout.axes)
         hessian += turned.reshape(k, k, q, q).transpose(0, 2, 1, 3).reshape(k * q, k * q)
-    hessian = hessian / len(rows) + habits.l2 * np.eye(k * q)
+    hessian = hessian / len(rows) + (habits.l2 + habits.base_pull) * np.eye(k * q)
     pull = (error @ basis.T)[:, :, None] * rows[:, None, :]
     return pull.reshape(len(rows), -1), hessian
+
+
+def _penalised(logits: Doubles, found: Doubles, basis: Doubles) -> tuple[Doubles, Doubles]:
+    """Gradient (n, C) and Hessian (n, k, k), in contrasts, of minus the entropy."""
+    away = logits - (found * logits).sum(axis=1, keepdims=True)
+    curve = -found[:, :, None] * found[:, None, :] * (away[:, :, None] + away[:, None, :] + 1)
+    each = np.arange(found.shape[1])
+    curve[:, each, each] += found * (away + 1)
+    return found * away, np.asarray(basis @ curve @ basis.T)
+
+
+def _focal(own: Doubles, gamma: float) -> tuple[Doubles, Doubles]:
+    """What focal loss multiplies gradients by, and its slope in the class's probability ``own``."""
+    rest, log = np.maximum(1 - own, 1e-12), np.log(np.maximum(own, 1e-300))
+    factor = rest**gamma - gamma * own * log * rest ** (gamma - 1)
+    slope = -gamma * rest ** (gamma - 1) * (2 + log)
+    slope += gamma * (gamma - 1) * own * log * rest ** (gamma - 2)
+    return factor, slope
 
 
 def sums_by(units: Integers, values: Doubles) -> Doubles:

@@ -90,7 +90,7 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         dear_shadows=asked["shadows"] if asked["whole"] else asked["dear_shadows"],
         every_attack=asked["whole"],
         training=options.training,
-        values=options.parameters,
+        values=options.parameters_of(asked["defences"]),
         seed=options["training"]["seed"],
     )
     job = study.Audit(

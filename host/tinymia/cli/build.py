@@ -16,6 +16,13 @@ from tinymia.cli.options import FilePath, bundle_option, load_bundle, only_optio
 )
 @only_option
 @click.option(
+    "--defence",
+    "defences",
+    metavar="NAME,...",
+    help="With --only: the defences that it trains with, none for none; what others need is left"
+    " out.  [default: all]",
+)
+@click.option(
     "--release",
     is_flag=True,
     help="A build for products: it tells no data and no weights, and trains under a privacy budget"
@@ -27,6 +34,7 @@ def command(
     bundle_path: Path | None,
     board: str,
     only: str | None,
+    defences: str | None,
     release: bool,
     out: Path | None,
     verbose: bool,
@@ -39,19 +47,23 @@ def command(
     Examples:
       tinymia build
       tinymia build --only head
+      tinymia build --only head --defence clip,smooth,dp
       tinymia build --board nucleo_f446re --bundle mine.bundle --out firmware.elf
       tinymia build --release --bundle private.bundle --only last:2
     """
     from tinymia.device.boards import board as board_file
     from tinymia.device.boards import release_of
     from tinymia.device.connect import image_for
-    from tinymia.study.needed import least, wanted
+    from tinymia.study.needed import EVERYTHING, NOTHING, least, wanted
 
     bundle = load_bundle(bundle_path)
     chosen_board = board_file(board)
     env = release_of(board) if release else chosen_board.env
-    only = only or (least(bundle) if release else "everything")
-    chosen = wanted(bundle, only)
+    only = only or (least(bundle) if release else EVERYTHING)
+    if defences is not None and only == EVERYTHING:
+        raise click.UsageError("--defence leaves out others only with --only, as head.")
+    names = None if defences is None else [n for n in defences.split(",") if n and n != NOTHING]
+    chosen = wanted(bundle, only, names)
     raw = bundle.to_bytes()
     image = image_for(raw, bundle.bundle_id, out, env=env, chosen=chosen, verbose=verbose)
     built = image.build

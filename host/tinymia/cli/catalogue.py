@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinymia.cli.config import DEFENCES, TRAINING, Chosen, Option, Type, choose
+from tinymia.cli.config import DEFENCES, GUARDS, TRAINING, Chosen, Option, Type, choose
 from tinymia.cli.options import DEFAULT_BUNDLE
 from tinymia.errors import StudyError
 from tinymia.study.settings import StudySettings
@@ -170,7 +170,8 @@ _PERSONALIZE = (
     ),
 )
 AUDIT = (*_AUDIT, *TRAINING, *DEFENCES)
-PERSONALIZE = (*_PERSONALIZE, *TRAINING, *DEFENCES)
+# Defences of answers are no part of a training.
+PERSONALIZE = (*_PERSONALIZE, *TRAINING, *(o for o in DEFENCES if o not in GUARDS))
 KNOWN = (*_AUDIT, *_PERSONALIZE, *TRAINING, *DEFENCES)
 
 

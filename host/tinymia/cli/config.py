@@ -258,6 +258,18 @@ class Chosen:
         """The parameters of every defence by its name."""
         return {kind.name: self.values.get(f"defences.{kind.name}", {}) for kind in KINDS}
 
+    def parameters_of(self, combinations: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The same; raises StudyError for a flag of a defence that no combination names."""
+        named = {name.strip() for combination in combinations for name in combination.split("+")}
+        for kind in KINDS:
+            for p in kind.parameters:
+                if kind.name not in named and (f"defences.{kind.name}", p.key) in self.flags:
+                    raise StudyError(
+                        f"{p.flag} is of {kind.short}, which no condition has.",
+                        f"Name it as well: --defence {kind.name}.",
+                    )
+        return self.parameters
+
 
 def flags_of(options: Sequence[Option]) -> Callable[[F], F]:
     """A decorator that adds the flags of options alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from tinymia.cli.options import FilePath, data_option, default_bundle, load_bund
 
 if TYPE_CHECKING:
     from tinymia.defenses.output_noise import OutputNoise
+    from tinymia.export.update_rule import UpdateRule
 
 
 @click.command()
@@ -78,6 +80,17 @@ if TYPE_CHECKING:
     " several joined by +; for memguard a classifier of members is trained on --data's public"
     " people.",
 )
+@click.option(
+    "--updates",
+    type=click.IntRange(1, 2**32 - 1),
+    help="Write into --bundle how many updates a release build gives in collaborative training."
+    "  [default there: none]",
+)
+@click.option("--update-clip", default=1.0, show_default=True, help="Of these: the largest norm.")
+@click.option(
+    "--update-noise", default=0.0, show_default=True, help="The least noise, in clip norms."
+)
+@click.option("--update-masked", is_flag=True, help="Behind masks alone (secure aggregation).")
 @flags_of(GUARDS)
 def command(
     personal_path: Path | None,
@@ -95,6 +108,10 @@ def command(
     answers: str | None,
     levels: int,
     guard: str | None,
+    updates: int | None,
+    update_clip: float,
+    update_noise: float,
+    update_masked: bool,
     **guards: Any,
 ) -> None:
     """Write what a device has trained back into a complete int8 .tflite file, or a privacy budget
@@ -109,13 +126,19 @@ def command(
       tinymia export --personalized personal.bundle --out personal.tflite
       tinymia export --personalized personal.bundle --image personal.elf
       tinymia export --budget-epsilon 4 --members 80 --batch 8 --epochs 20 --out private.bundle
+      tinymia export --updates 50 --update-clip 0.3 --update-masked --out shared.bundle
       tinymia export --answers rounded --levels 10 --bundle private.bundle --out private.bundle
       tinymia export --guard temperature+top-k --temperature 3 --bundle private.bundle
     """
-    provisions = budget_epsilon is not None or answers is not None or guard is not None
+    from tinymia.export.update_rule import UpdateRule
+
+    given = UpdateRule(update_clip, update_noise, update_masked, updates) if updates else None
+    asked = (budget_epsilon, answers, guard, given)
+    provisions = any(part is not None for part in asked)
     if (personal_path is None) != provisions:
         raise click.UsageError(
-            "Give either --personalized, or one or more of --budget-epsilon, --answers and --guard."
+            "Give either --personalized, or some of --budget-epsilon, --answers, --guard and"
+            " --updates."
         )
     values = values_of(GUARDS, guards)
     if values and guard is None:
@@ -125,7 +148,7 @@ def command(
         rule = None if answers is None else (answers, levels)
         kept = members, batch, epochs
         guarding = None if guard is None else (guard, values, dataset, kept)
-        _provision(bundle_path, out or Path("private.bundle"), spend, rule, guarding)
+        _provision(bundle_path, out or Path("private.bundle"), spend, rule, guarding, given)
     elif personal_path is not None:
         _write_back(personal_path, base, out or Path("personal.tflite"), dataset, person, image)
 
@@ -136,9 +159,10 @@ def _provision(
     spend: tuple[float, float, int, int, int] | None,
     rule: tuple[str, int] | None,
     guarding: tuple[str, Mapping[str, Mapping[str, Any]], str, tuple[int, int, int]] | None,
+    updates: UpdateRule | None,
 ) -> None:
     """(epsilon, delta, members, batch, epochs), (policy, levels) and (defences, their parameters,
-    data, (members, batch, epochs)) into a bundle."""
+    data, (members, batch, epochs)) and a rule for updates into a bundle."""
     from tinymia import data
     from tinymia.defenses.accounting import Neighbours
     from tinymia.defenses.output_noise import OutputNoise
@@ -153,7 +177,7 @@ def _provision(
 
     made = load_bundle(path)
     if spend is not None:
-        made = with_budget(made, budget_for(*spend))
+        made = with_budget(made, budget_for(*spend, len(made.layers.parameters)))
     if rule is not None:
         made = with_answers(made, answer_rule(*rule))
     if guarding is not None:
@@ -167,6 +191,8 @@ def _provision(
             batch=batch,
             epochs=epochs,
         )
+    if updates is not None:
+        made = replace(made, updates=updates)
     made.save(out)
     click.echo(f"bundle     {out} ({made.bundle_id})")
     if guarding is not None and made.answers is None:
@@ -187,6 +213,13 @@ def _provision(
     if made.answers is not None:
         levels = f", {made.answers.levels} levels" if made.answers.levels else ""
         click.echo(f"answers    {made.answers.policy.name.lower()}{levels}: of release builds")
+    if made.updates is not None:
+        given = made.updates
+        click.echo(
+            f"updates    {given.updates} since the board was switched on, of norm up to"
+            f" {given.clip_norm:g}, noise at least {given.noise:g}"
+            f"{', behind masks' if given.masked else ''}: of release builds"
+        )
 
 
 def _per_answer(defence: OutputNoise, classes: int) -> str:

@@ -122,8 +122,10 @@ def command(
     stem = model.stem or "model"
     where = out or Path(f"{stem}.bundle")
 
-    def examples_of(shape: tuple[int, ...]) -> NDArray[np.float32]:
-        return normalized(load_examples(str(representative), shape), mean, std)
+    def examples_of(inputs: tuple[int, ...]) -> NDArray[np.float32]:
+        # In the shape that --mean and --std speak of; whoever takes them, lays them out.
+        given = shape if math.prod(shape) == math.prod(inputs) else inputs
+        return normalized(load_examples(str(representative), given), mean, std)
 
     if is_keras(model):
         if representative is None:

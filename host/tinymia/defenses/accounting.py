@@ -8,16 +8,14 @@ Renyi differential privacy (Mironov 2017; Mironov, Talwar and Zhang 2019; for a 
 only) and privacy loss distributions (Koskela, Jalko and Honkela 2020; Doroshenko et al. 2022). The
 smaller holds.
 
-The device adds *discrete* Gaussian noise to gradients that are counted in units of
-clip / 65536 (``train/noise.h``). It is accounted as the continuous one:
+The device adds whole noise to gradients that are counted in whole units (``train/gaussian.h``):
 
-- RDP at whole orders, the only ones used here, is the same. Of an order it is a sum of moments
-  exp((k^2 - k) |shift|^2 / (2 sigma^2)), which hold for the discrete Gaussian too where the shift
-  is whole (Canonne, Kamath and Steinke, NeurIPS 2020, proposition 5), as sums of units are.
-- Delta at an epsilon differs by about 1 / sigma^2 of itself: 3e-6 at sigma = 655 units, which is a
-  noise multiplier of 0.01, the least there is. 0.1 % more noise outweighs that a hundred times.
-- The device adds 1 % more noise than stated. The rounding of gradients to whole units takes
-  sqrt(parameters) / 2 of the 655 units that this is; what is left covers the line above.
+- What it draws is nearly a normal variable that is rounded to the nearest unit. Added to a whole
+  sum, that is the Gaussian mechanism whose result is rounded, so it is as private. What the
+  sampler is off by is in every epsilon here, see :mod:`tinymia.defenses.noise_law`; it grows with
+  the number of draws, so with the number of trained parameters.
+- The deviation is the multiplier times all that an example can change the sum by: the clip norm,
+  1 % for what float32 is off by, and the rounding to whole units, sqrt(parameters) / 2 of them.
 
 Sampling rate, number of steps and divisor follow the public setting ``expected_members``, never how
 many members there are, so a window more or less changes none of them. The key must be secret: an
@@ -26,13 +24,17 @@ audit build draws everything from the run's seed, and whoever knows that has no 
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinymia.compat import StrEnum
+from tinymia.defenses.noise_law import cost
 from tinymia.errors import StudyError
 
 MIN_NOISE, MAX_NOISE = 0.01, 64.0
+PARAMETERS = 5000  # unless said otherwise: all layers of the watch model have fewer
 _ORDERS = (*range(2, 65), 80, 96, 128, 192, 256, 512, 1024)
 
 
@@ -77,6 +79,7 @@ def epsilon(
     steps: int,
     delta: float,
     neighbours: Neighbours = Neighbours.ADD_OR_REMOVE,
+    parameters: int = 0,
 ) -> Epsilon:
     """Epsilon of ``steps`` steps.
 
@@ -86,6 +89,11 @@ def epsilon(
         steps: updates in all: epochs times ceil(expected members / batch).
         delta: probability with which epsilon may be exceeded.
         neighbours: what it is to hold for.
+        parameters: how many numbers a device trains, or more; 0: of the Gaussian mechanism itself.
+
+    Returns:
+        Of a device infinite where what its noise is off by leaves no claim: for an epsilon above
+        about 15, or more than some millions of draws.
 
     Raises:
         StudyError: a value is out of range.
@@ -115,11 +123,37 @@ def epsilon(
         relation.REPLACE_ONE if replaces else relation.ADD_OR_REMOVE_ONE, grid
     )
     by_pld.compose(event)
-    found = float(by_pld.get_epsilon(delta))
-    return Epsilon(math.inf if replaces else bound, found, neighbours)
+    draws = steps * parameters
+    found = of_device(by_pld.get_epsilon, delta, draws)
+    bound = math.inf if replaces else of_device(by_rdp.get_epsilon, delta, draws)
+    return Epsilon(bound, found, neighbours)
 
 
-def noise_for(target: float, delta: float, rate: float, steps: int) -> float:
+def of_device(ideal: Callable[[float], float], delta: float, draws: int) -> float:
+    """The least epsilon at that delta of a device's own noise, from the Gaussian mechanism's."""
+    best = math.inf
+    about = float(ideal(delta))
+    if draws == 0:
+        return about
+    if about > 600:  # (exp() ends there)
+        return best
+    tries = itertools.product(
+        (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.2),
+        (0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 1e-3, 1e-4),
+    )
+    for slack, share in tries:
+        most = about + slack * (about + 5)
+        chance = share * delta / (1 + math.exp(most))
+        g = cost(draws, chance)
+        if about + g > most:
+            continue
+        epsilon_there = float(ideal((1 - share) * delta * math.exp(-g)))
+        if epsilon_there + g <= most:
+            best = min(best, epsilon_there + 2 * g)
+    return best
+
+
+def noise_for(target: float, delta: float, rate: float, steps: int, parameters: int = 0) -> float:
     """The least noise multiplier, to 0.1 %, with which ``steps`` steps keep epsilon ``target``.
 
     Raises:
@@ -128,7 +162,7 @@ def noise_for(target: float, delta: float, rate: float, steps: int) -> float:
     _check(0 < target < math.inf, f"an epsilon of {target}")
 
     def fits(noise: float) -> bool:
-        return epsilon(noise, rate, steps, delta).best <= target
+        return epsilon(noise, rate, steps, delta, parameters=parameters).best <= target
 
     low, high = MIN_NOISE, MAX_NOISE
     if not fits(high):

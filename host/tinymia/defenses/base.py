@@ -10,11 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.compat import StrEnum
-from tinymia.defenses.accounting import Account
+from tinymia.defenses.accounting import PARAMETERS, Account
 from tinymia.errors import StudyError
 from tinymia.wire.guard import GUARDS, GuardSettings
 from tinymia.wire.protocol import Policy
-from tinymia.wire.settings import Setting, TrainSettings, in_range, setting_called, span
+from tinymia.wire.settings import (
+    Parameters,
+    Setting,
+    TrainSettings,
+    in_range,
+    setting_called,
+    span,
+)
 
 
 class Site(StrEnum):
@@ -35,11 +42,15 @@ class TrainingSize:
         members: windows of a device.
         batch: examples in a mini-batch.
         epochs: of the whole training.
+        classes: of the model; 0: not known.
+        parameters: how many numbers are trained, or more.
     """
 
     members: int
     batch: int
     epochs: int
+    classes: int = 0
+    parameters: int = PARAMETERS
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,38 @@ def planned(settings: TrainSettings, defences: Sequence[Defense], size: Training
     for defence in defences:
         plan = defence.apply(plan)
     return plan
+
+
+def compressing(plan: Plan, what: str, retrain: int) -> Plan:
+    """The plan with weights made smaller before its last ``retrain`` epochs, and behind each.
+
+    Args:
+        plan: of the training.
+        what: is done to weights, for people ("Rounding").
+        retrain: epochs.
+
+    Raises:
+        StudyError: there are not so many epochs, no weights are trained, or another defence makes
+            them smaller at another time.
+    """
+    epochs = plan.size.epochs
+    if plan.settings.trained is Parameters.BIASES:
+        raise StudyError(
+            f"{what} weights does nothing where biases alone are trained.",
+            "Train weights, too (--train head), or leave it out.",
+        )
+    if not 0 <= retrain < max(1, epochs) or epochs - retrain > 65535:
+        raise StudyError(
+            f"{what} weights {retrain} epochs before the end of {epochs} is not possible.",
+            f"Give 0 to {max(0, epochs - 1)}.",
+        )
+    after = max(1, epochs - retrain)
+    if plan.settings.compress_after not in (0, after):
+        raise StudyError(
+            "Weights are pruned and rounded at one time.",
+            "Give --prune-retrain and --round-retrain the same number.",
+        )
+    return plan.training(compress_after=after)
 
 
 class Unproven:

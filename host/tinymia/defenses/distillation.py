@@ -8,6 +8,12 @@ from typing import ClassVar
 from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
 from tinymia.errors import StudyError
 
+UNTAUGHT = frozenset(
+    {"mixup", "augment", "early-stop", "dp", "dp-public", "penalty", "focal", "relax", "hamp"}
+    | {"prune", "round-weights"}
+)
+"""Kinds that a student cannot have: they change what it learns, or when training ends."""
+
 
 @dataclass(frozen=True)
 class Distillation(Unproven):
@@ -85,7 +91,7 @@ KIND = Distillation.kind = Kind(
         Parameter("share", "--teacher-share", "of the epochs, the teacher's"),
     ),
     style="s-dmp",
-    excludes=frozenset({"mixup", "augment", "early-stop", "dp"}),
+    excludes=UNTAUGHT,
     why="A student learns from what its teacher answers, as it is.",
     limits="For the head alone. What the student learns of members passed through the teacher.",
 )

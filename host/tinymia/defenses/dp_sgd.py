@@ -65,7 +65,7 @@ class DpSgd:
         steps = -(-size.members // size.batch) * size.epochs
         rate = min(1.0, size.batch / size.members)
         added, replaced = (
-            _epsilon(self.noise, rate, steps, self.delta, neighbours)
+            account_of(self.noise, rate, steps, self.delta, neighbours, size.parameters)
             for neighbours in (Neighbours.ADD_OR_REMOVE, Neighbours.REPLACE)
         )
         return Account(added, replaced, self.delta, rate, steps)
@@ -81,12 +81,15 @@ class DpSgd:
 
 
 @functools.cache
-def _epsilon(
-    noise: float, rate: float, steps: int, delta: float, neighbours: Neighbours
+def account_of(
+    noise: float, rate: float, steps: int, delta: float, neighbours: Neighbours, parameters: int
 ) -> Epsilon:
-    """Seconds of work, so it is done once; orders that do not converge are left out silently."""
+    """Epsilon of a device. Seconds of work, so it is done once.
+
+    Orders that do not converge are left out silently.
+    """
     logging.getLogger("absl").setLevel(logging.ERROR)
-    return epsilon(noise, rate, steps, delta, neighbours)
+    return epsilon(noise, rate, steps, delta, neighbours, parameters)
 
 
 KIND = DpSgd.kind = Kind(

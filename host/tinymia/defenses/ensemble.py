@@ -47,7 +47,7 @@ KIND = Ensemble.kind = Kind(
     make=Ensemble,
     parameters=(Parameter("heads", "--heads", "heads on disjoint parts of the members"),),
     style="s-heads",
-    excludes=frozenset({"early-stop", "dp", "selena"}),
+    excludes=frozenset({"early-stop", "dp", "dp-public", "prune", "round-weights", "selena"}),
     why="Each head sees a part of the members only.",
     limits="For the head alone, without momentum or Adam. RAM grows with the number of heads.",
 )

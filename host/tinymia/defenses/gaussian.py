@@ -12,7 +12,7 @@ from tinymia.wire.guard import NoiseLaw
 
 @dataclass(frozen=True)
 class Gaussian(OutputNoise):
-    """Noise of the discrete Gaussian law (Canonne, Kamath and Steinke, NeurIPS 2020)."""
+    """Gaussian noise (Dwork and Roth 2014, appendix A), drawn as DP-SGD's on the device is."""
 
     law: ClassVar[NoiseLaw] = NoiseLaw.GAUSSIAN
 

@@ -8,11 +8,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinymia.defenses.accounting import of_device
 from tinymia.defenses.base import Kind, Plan, Unproven, check_strength
+from tinymia.defenses.noise_law import SIGMA
 from tinymia.errors import StudyError
 from tinymia.wire.guard import NoiseLaw
 
-UNITS = {NoiseLaw.LAPLACE: 32, NoiseLaw.GAUSSIAN: 1024}
+UNITS = {NoiseLaw.LAPLACE: 32, NoiseLaw.GAUSSIAN: int(SIGMA)}
 """Whole units of the core's grid in the noise's scale (``answer/keyed.h``, ``answer/guard.cc``)."""
 LAPLACE_SLACK = 2.5e-5
 """What the constants of the core's Laplace law add to epsilon at most, a class: they are exact to
@@ -79,12 +81,19 @@ class OutputNoise(Unproven):
             classes: of an answer.
             answers: how many different questions are asked.
             delta: with which it holds; the Laplace law needs none.
+
+        Returns:
+            Of Gaussian noise infinite above about 15, where what the device's noise is off by
+            leaves no claim.
         """
         unit = np.float32(self.scale) / np.float32(UNITS[self.law])
         reach = int(np.float32(self.bound) / unit + np.float32(0.5)) / UNITS[self.law]
         if self.law is NoiseLaw.LAPLACE:
             return answers * classes * (reach + LAPLACE_SLACK)
-        # Zero-concentrated (Bun and Steinke, TCC 2016), which the discrete Gaussian law keeps as
-        # the continuous one does (Canonne, Kamath and Steinke, NeurIPS 2020, theorem 4).
+        # Zero-concentrated (Bun and Steinke, TCC 2016), since logits are rounded beforehand.
         rho = answers * classes * reach**2 / 2
-        return rho + 2 * math.sqrt(rho * math.log(1 / delta))
+
+        def ideal(chance: float) -> float:
+            return rho + 2 * math.sqrt(rho * math.log(1 / chance))
+
+        return of_device(ideal, delta, answers * classes)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
-from tinymia.defenses.distillation import teacher_epochs
+from tinymia.defenses.distillation import UNTAUGHT, teacher_epochs
 from tinymia.errors import StudyError
 
 
@@ -74,7 +74,7 @@ KIND = Selena.kind = Kind(
         Parameter("share", "--submodel-share", "of the epochs, the sub-models'"),
     ),
     style="s-selena",
-    excludes=frozenset({"ensemble", "dmp", "mixup", "augment", "early-stop", "dp"}),
+    excludes=UNTAUGHT | {"ensemble", "dmp"},
     why="The student learns what sub-models answer, as it is.",
     limits="For the head alone, without momentum or Adam. Each epoch trains all sub-models.",
 )

@@ -17,6 +17,7 @@ from pathlib import Path
 from tinymia.device.checkout import DEFAULT_ENV, firmware_dir, mirror, project, workspace
 from tinymia.device.chosen import CACHE_HINT, FOLDER, Chosen
 from tinymia.device.elf import ImageInfo, image_info
+from tinymia.device.monocypher import monocypher
 from tinymia.device.process import run_to_end, tell
 from tinymia.device.registry import provide
 from tinymia.errors import DeviceError
@@ -70,17 +71,18 @@ def build(
     folder = firmware if firmware is not None else firmware_dir()
     native = env.endswith("native")
     seconds = max(seconds, provide(env, folder))
+    extra = {"TINYMIA_MONOCYPHER": str(monocypher())} if env.startswith("secure") else {}
     if native:
         if shutil.which("g++") is None:
             raise DeviceError("g++ is not installed.", "Install it: `apt-get install g++`.")
     elif shutil.which("arm-none-eabi-g++") is None:
         raise DeviceError("The Cortex-M compiler arm-none-eabi-g++ is missing.", COMPILER_HINT)
-    extra_env, where = {}, workspace(folder)
+    where = workspace(folder)
     if chosen is not None:
         where = chosen.write(where.absolute())
-        extra_env = {FOLDER: str(where), "PLATFORMIO_BUILD_DIR": str(where / "build")}
+        extra |= {FOLDER: str(where), "PLATFORMIO_BUILD_DIR": str(where / "build")}
     code, output = run_pio(
-        ["run", "-e", env], folder, seconds=seconds, verbose=verbose, extra_env=extra_env
+        ["run", "-e", env], folder, seconds=seconds, verbose=verbose, extra_env=extra
     )
     if code != 0:
         raise DeviceError(*_explain(env, output))

@@ -28,19 +28,28 @@ class Chosen:
         wide: those of them that run on int16.
         kinds: of layers that can be trained, as a bundle numbers them; none: nothing can be
             trained, and there must be no float layers in the bundle.
+        without: names of training settings that stay off.
+        guards: whether it can guard answers.
+        updates: whether it can make updates for collaborative training.
     """
 
     operators: frozenset[int]
     wide: frozenset[int]
     kinds: frozenset[int]
+    without: frozenset[str] = frozenset()
+    guards: bool = False
+    updates: bool = False
 
     def header(self) -> str:
         """The header that the build includes."""
         mask = sum(1 << kind for kind in self.kinds)
-        return (
+        left_out = (f"#define TINYMIA_WITHOUT_{name.upper()}\n" for name in sorted(self.without))
+        return "".join(left_out) + (
             f"#define TINYMIA_OPERATORS {_listed(self.operators)}\n"
             f"#define TINYMIA_WIDE_OPERATORS {_listed(self.wide)}\n"
             f"#define TINYMIA_TRAINED_KINDS {mask}u\n"
+            f"#define TINYMIA_GUARDS {int(self.guards)}\n"
+            f"#define TINYMIA_UPDATES {int(self.updates)}\n"
         )
 
     @property

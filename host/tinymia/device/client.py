@@ -337,6 +337,97 @@ class Board:
         parts = [r.values for r in self._stream(requests, protocol.TailResponse)]
         return np.asarray(np.concatenate(parts), dtype=np.float32)
 
+    # --- collaborative training ---
+
+    def share(self, theta: NDArray[np.float32]) -> None:
+        """Hand over a shared tail, behind :meth:`begin`: training starts there.
+
+        Args:
+            theta: (trained,) float32, as :meth:`parameters` gives it.
+
+        Raises:
+            DataError: it is of another type or shape, or holds NaN or infinity.
+            BoardRefusedError: there is no room for it beside what is stored.
+        """
+        total = self.info(fresh=True).trained_parameters
+        shared = as_array(theta, "A shared tail")
+        if shared.dtype != np.float32 or shared.shape != (total,):
+            raise DataError(
+                f"A shared tail must be float32 ({total},), but is {shared.dtype} {shared.shape}.",
+                "Train the same layers on every device.",
+            )
+        if not np.isfinite(shared).all():
+            raise DataError("The shared tail holds NaN or infinite values.")
+        most = (self.link.max_payload - protocol.ShareRequest.FIXED.size) // 4
+        requests = (
+            protocol.ShareRequest(at, shared[at : at + most]) for at in range(0, total, most)
+        )
+        for _ in self._stream(requests, protocol.ShareResponse):
+            pass
+        self._info = None
+
+    def update(
+        self, clip_norm: float, units: int, noise: float, width: int, *, masked: bool = False
+    ) -> tuple[NDArray[np.int32], protocol.UpdateResponse]:
+        """What was learned since :meth:`share`; the shared tail is gone then.
+
+        Args:
+            clip_norm: bound of the update's norm.
+            units: whole numbers to the clip norm.
+            noise: standard deviation of the board's noise, in clip norms; 0: none.
+            width: bytes of each number on the line, 1 to 4.
+            masked: hidden behind the masks that were agreed on.
+
+        Returns:
+            (trained,) int32, and what the board says of it.
+
+        Raises:
+            BoardRefusedError: nothing was shared, a number does not fit, or the bundle's rule
+                forbids such an update.
+        """
+        self.info()  # says how many numbers there must be
+        request = protocol.UpdateRequest(clip_norm, units, noise, width, int(masked))
+        made = self._call(request, protocol.UpdateResponse, seconds=_SECONDS_TO_COMPUTE)
+        most = (self.link.max_payload - 1) // width
+        requests = (
+            protocol.GiveRequest(at, min(most, made.count - at))
+            for at in range(0, made.count, most)
+        )
+        parts = [r.values for r in self._stream(requests, protocol.GiveResponse)]
+        raw = np.concatenate(parts)
+        if len(raw) != width * made.count:
+            raise WrongResponseError("GIVE", f"{len(raw)} bytes of {width * made.count}")
+        raw = raw.reshape(-1, width)
+        whole = np.zeros((len(raw), 4), np.uint8)
+        whole[:, :width] = raw
+        # Two's complement: what is left out above is as the highest bit that came.
+        shift = 8 * (4 - width)
+        return (whole.view("<i4")[:, 0] << shift) >> shift, made
+
+    def mask(self, number: int, device: int, threshold: int) -> protocol.MaskResponse:
+        """The public keys of device ``device`` for the masks of round ``number``, behind
+        :meth:`share`; ``threshold`` shares of its secrets give them back.
+
+        Raises:
+            BoardRefusedError: the firmware was built without masks, or nothing was shared.
+        """
+        request = protocol.MaskRequest(number, device, threshold)
+        return self._call(request, protocol.MaskResponse, seconds=_SECONDS_TO_COMPUTE)
+
+    def peer(self, device: int, mask_key: bytes, share_key: bytes) -> protocol.PeerResponse:
+        """Announce a peer by its number and public keys; gives shares that are sealed for it."""
+        request = protocol.PeerRequest(device, mask_key, share_key)
+        return self._call(request, protocol.PeerResponse, seconds=_SECONDS_TO_COMPUTE)
+
+    def reveal(self, peer: int, lost: bool, sealed: bytes) -> bytes:
+        """One of the shares that the ``peer``-th of the peers, from 0, sealed for this device.
+
+        Raises:
+            BoardRefusedError: it is not what that peer sealed, or the other share was given.
+        """
+        request = protocol.RevealRequest(peer, int(lost), sealed)
+        return bytes(self._call(request, protocol.RevealResponse).share)
+
     # --- answers ---
 
     def guard(self, settings: GuardSettings) -> None:

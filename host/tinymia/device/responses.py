@@ -51,6 +51,8 @@ class BoardRefusedError(DeviceError):
             name = setting_name(a)
             text = f"the training setting {name} is out of range"
             hint = f"It may be {RANGES.get(name, 'something else')}."
+        if status == protocol.Status.SETTING_LEFT_OUT:
+            text = f"this image was built without the training setting {setting_name(a)}"
         super().__init__(f"The board refused: {text}.", hint)
         self.status = status
         self.a = a
@@ -210,9 +212,35 @@ def _tail(q: Any, r: protocol.TailResponse, __: object) -> str:
     return "" if len(r.values) == q.count else f"{len(r.values)} values instead of {q.count}"
 
 
+def _guard(q: Any, r: protocol.GuardResponse, __: object) -> str:
+    most = q.answers or 0xFFFFFFFF
+    right = r.answers_left <= most if q.answers else r.answers_left == most
+    return "" if right else f"{r.answers_left} answers are left of {most}"
+
+
+def _share(q: Any, r: protocol.ShareResponse, __: object) -> str:
+    came = q.first + len(q.values)
+    return "" if r.came == came else f"{r.came} parameters are there instead of {came}"
+
+
+def _update(_: Any, r: protocol.UpdateResponse, info: protocol.InfoResponse | None) -> str:
+    wanted = info.trained_parameters if info is not None else r.count
+    if r.count != wanted or not r.count:
+        return f"an update of {r.count} numbers instead of {wanted}"
+    if not (math.isfinite(r.norm) and r.norm >= 0):
+        return "its norm is no number"
+    return "a switch is neither on nor off" if r.clipped > 1 else ""
+
+
 def _infer(_: Any, r: protocol.InferResponse, info: protocol.InfoResponse | None) -> str:
     wanted = info.output_bytes if info is not None else len(r.output)
     return "" if len(r.output) == wanted else f"{len(r.output)} outputs instead of {wanted}"
+
+
+def _give(q: Any, r: protocol.GiveResponse, __: object) -> str:
+    fits = len(r.values) % q.count == 0 if q.count else not len(r.values)
+    most = 4 * q.count
+    return "" if fits and len(r.values) <= most else f"{len(r.values)} bytes for {q.count} numbers"
 
 
 def _echo(q: Any, r: protocol.EchoResponse, __: object) -> str:
@@ -229,6 +257,10 @@ _CHECKS: dict[Any, Callable[[Any, Any, protocol.InfoResponse | None], str]] = {
     protocol.BeginResponse: _begin,
     protocol.TrainResponse: _train,
     protocol.TailResponse: _tail,
+    protocol.ShareResponse: _share,
+    protocol.UpdateResponse: _update,
+    protocol.GiveResponse: _give,
     protocol.InferResponse: _infer,
     protocol.EchoResponse: _echo,
+    protocol.GuardResponse: _guard,
 }

@@ -38,7 +38,7 @@ class AnswerRule:
         if not (1 <= self.levels <= 0xFFFF if counts else self.levels == 0):
             raise BundleError(
                 f"The answer policy {self.policy.name.lower()} cannot have {self.levels} levels.",
-                "Rounding has 1 to 65535, as many as there are top classes; the others none.",
+                "Rounding has 1 to 65535 levels, topk as many as classes are shown; others none.",
             )
 
     def to_bytes(self) -> bytes:

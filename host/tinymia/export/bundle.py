@@ -10,7 +10,10 @@ The bytes on disk and in flash are the same. All integers are little endian::
 ``MODL`` is a .tflite file with int8 input and output: the backbone if ``LAYR`` is there, else a
 complete model. ``LAYR`` is the float network that a device can train: u32 layers, u32 parameters,
 u32 reserved[2] = 0, layers x 48-byte records (see ``layers.py``), f32 parameters. Its last layer,
-the tail, reads the backbone's output. ``BUDG``, if a privacy budget is set, is
+the tail, reads the backbone's output. ``SHAP``, behind it if it is there, is the public shape of
+the tail's inputs: u32 inputs, u32 rows, u32 reserved[2] = 0, f32 mean[inputs],
+f32 rows[rows][inputs].
+``BUDG``, if a privacy budget is set, is
 f32 noise_multiplier, f32 max_rate, u32 steps, u32 reserved = 0. ``POLI``, if it is there, is the
 only output policy of a release build, which else gives labels alone: u32 policy (as in the
 protocol), u32 levels (of rounding, or how many classes are shown; else 0), u32 reserved[2] = 0.
@@ -19,7 +22,9 @@ protocol), u32 levels (of rounding, or how many classes are shown; else 0), u32 
 units, u32 reserved = 0, and of each f32 weights [hidden][classes], bias [hidden], output weights
 [hidden], output bias. ``REFS`` are public windows from which a student learns in distillation, as
 what the first trained layer reads of them: u32 count, u32 width, u32 layer, u32 reserved = 0, then
-int8 codes [count][width]. ``META`` is UTF-8 JSON for the
+int8 codes [count][width]. ``SHAR``, if it is there, is what a release build gives of updates (see
+``update_rule.py``), which else gives none: f32 clip_norm, f32 noise, u32 masked, u32 updates.
+``META`` is UTF-8 JSON for the
 host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
 "complete"), labels, classes, input {scale, zero_point, shape (of one raw input, without the
 batch)}, normalization {mean, std} (one number, or one a channel) and, with a tail, embedding {dim,
@@ -50,6 +55,8 @@ from tinymia.export.answers import AnswerRule, classifiers_in, guard_in
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
 from tinymia.export.references import references_in
+from tinymia.export.shape import Shape
+from tinymia.export.update_rule import UpdateRule
 from tinymia.files import write_whole
 from tinymia.wire.guard import GuardSettings
 from tinymia.wire.protocol import Policy
@@ -60,7 +67,7 @@ META_FORMAT_VERSION = FORMAT_VERSION
 HEADER = struct.Struct("<8sHHII12s")
 ENTRY = struct.Struct("<4sIII")
 ALIGN = 16
-KINDS = ("MODL", "LAYR", "BUDG", "POLI", "GARD", "CLSF", "REFS", "META")
+KINDS = ("MODL", "LAYR", "SHAP", "BUDG", "POLI", "GARD", "CLSF", "SHAR", "REFS", "META")
 # A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
 MAX_SECTIONS = 16
 MAX_BYTES = 64 * 1024 * 1024
@@ -175,6 +182,8 @@ class Bundle:
         answers: how a release build answers; None: with labels alone.
         guard: what it does to an answer before; None: nothing.
         classifiers: body of the section of classifiers of members; empty: there are none.
+        shape: the embedding's public coordinates, for DP with ``shaped``; None: it has none.
+        updates: what a release build gives of updates; None: nothing.
         references: body of the section of references for distillation; empty: there are none.
 
     Raises:
@@ -190,6 +199,8 @@ class Bundle:
     answers: AnswerRule | None = None
     guard: GuardSettings | None = None
     classifiers: bytes = b""
+    shape: Shape | None = None
+    updates: UpdateRule | None = None
     references: bytes = b""
 
     def __post_init__(self) -> None:
@@ -379,6 +390,9 @@ def encode(bundle: Bundle) -> bytes:
         layers = bundle.layers
         layers.check()
         bodies.append(("LAYR", layers.to_bytes()))
+    if bundle.shape is not None:
+        check_shape(bundle.shape, bundle.tail)
+        bodies.append(("SHAP", bundle.shape.to_bytes()))
     if bundle.budget is not None:
         bodies.append(("BUDG", bundle.budget.to_bytes()))
     if bundle.answers is not None:
@@ -387,10 +401,18 @@ def encode(bundle: Bundle) -> bytes:
         bodies.append(("GARD", bundle.guard.pack()))
     if bundle.classifiers:
         bodies.append(("CLSF", bundle.classifiers))
+    if bundle.updates is not None:
+        bodies.append(("SHAR", bundle.updates.to_bytes()))
     if bundle.references:
         bodies.append(("REFS", bundle.references))
     bodies.append(("META", meta.encode()))
     return pack_sections(bodies)
+
+
+def check_shape(shape: Shape, tail: Tail | None) -> None:
+    """Raise BundleError unless it is one of the tail's inputs."""
+    if tail is None or len(shape.mean) != tail.dim:
+        raise BundleError("The bundle's public shape is not one of its tail's inputs.", _REBUILD)
 
 
 def pack_sections(bodies: list[tuple[str, bytes]], version: int = VERSION) -> bytes:
@@ -485,9 +507,22 @@ def decode(data: bytes) -> Bundle:
     answers = AnswerRule.from_bytes(sections["POLI"]) if "POLI" in sections else None
     guard = guard_in(sections["GARD"]) if "GARD" in sections else None
     classifiers = sections.get("CLSF", b"")
-    references = sections.get("REFS", b"")
+    shape = Shape.from_bytes(sections["SHAP"]) if "SHAP" in sections else None
+    if shape is not None:
+        check_shape(shape, tail)
+    updates = UpdateRule.from_bytes(sections["SHAR"]) if "SHAR" in sections else None
     bundle = Bundle(
-        sections["MODL"], tail, meta, front, budget, answers, guard, classifiers, references
+        sections["MODL"],
+        tail,
+        meta,
+        front,
+        budget,
+        answers,
+        guard,
+        classifiers,
+        shape,
+        updates,
+        sections.get("REFS", b""),
     )
     # Else it would be another bundle, of another id, once it is saved or flashed.
     if tail is not None and bundle.layers.to_bytes() != sections["LAYR"]:

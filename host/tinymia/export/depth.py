@@ -61,6 +61,12 @@ def resolve(bundle: Bundle, depth: str) -> tuple[int, Parameters]:
     return first, Parameters.BIASES if biases_only else Parameters.WEIGHTS
 
 
+def trained_count(bundle: Bundle, depth: str) -> int:
+    """How many numbers a depth trains; raises TinymiaError without such a boundary."""
+    found = layers.resolve(bundle.layers, depth)
+    return sum(part.stop - part.start for part in bundle.layers.trained_slices(*found))
+
+
 def canonical_depth(bundle: Bundle, depth: str) -> str:
     """The one name of what is trained, so that two names of it are one condition.
 

@@ -1,5 +1,6 @@
 """The networks of MLPerf Tiny's closed division, for measuring speed and memory: no model to use.
 
+Two of them are trained elsewhere (:mod:`tinymia.models.ds_cnn`, :mod:`tinymia.models.resnet_8`).
 The architectures are those of github.com/mlcommons/tiny (benchmark/training); the weights are
 drawn. What makes a layer quick or slow in a trained file is drawn with them: scales that differ
 from channel to channel by two orders of magnitude, and channels that training has switched off,
@@ -54,15 +55,17 @@ def _separable(k: Any, x: Any, filters: int, strides: int = 1) -> Any:
     return _norm_relu(k, _conv(k, _norm_relu(k, x), filters, 1))
 
 
-def _ds_cnn(k: Any, x: Any) -> Any:
+def ds_cnn(k: Any, x: Any, classes: int = 12) -> Any:
+    """Keyword spotting: (n, 49, 10, 1) to probabilities."""
     x = _norm_relu(k, _conv(k, x, 64, (10, 4), (2, 2)))
     for _ in range(4):
         x = _separable(k, x, 64)
     x = k.layers.Flatten()(k.layers.AveragePooling2D((25, 5))(x))
-    return k.layers.Dense(12, activation="softmax")(x)
+    return k.layers.Dense(classes, activation="softmax")(x)
 
 
-def _resnet_8(k: Any, x: Any) -> Any:
+def resnet_8(k: Any, x: Any, classes: int = 10) -> Any:
+    """Image classification: (n, 32, 32, 3) to probabilities."""
     x = _norm_relu(k, _conv(k, x, 16, 3))
     for filters, strides in ((16, 1), (32, 2), (64, 2)):
         y = _norm_relu(k, _conv(k, x, filters, 3, strides))
@@ -71,7 +74,7 @@ def _resnet_8(k: Any, x: Any) -> Any:
             x = _conv(k, x, filters, 1, strides)
         x = k.layers.ReLU()(k.layers.Add()([x, y]))
     x = k.layers.Flatten()(k.layers.AveragePooling2D(8)(x))
-    return k.layers.Dense(10, activation="softmax")(x)
+    return k.layers.Dense(classes, activation="softmax")(x)
 
 
 def _mobilenet(k: Any, x: Any) -> Any:
@@ -93,9 +96,26 @@ def _autoencoder(k: Any, x: Any) -> Any:
     return k.layers.Dense(640)(x)
 
 
+def trainable(network: Callable[..., Any], shape: tuple[int, ...], keras: Any, classes: int) -> Any:
+    """A network as a Keras model whose normalisation learns its statistics over many batches.
+
+    Args:
+        network: :func:`ds_cnn` or :func:`resnet_8`.
+        shape: of an input.
+        keras: the module.
+        classes: how many it tells apart.
+    """
+    given = keras.Input(shape)
+    model = keras.Model(given, network(keras, given, classes))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9
+    return model
+
+
 NETWORKS = (
-    Network("ds-cnn", "DS-CNN, keyword spotting", (49, 10, 1), _ds_cnn),
-    Network("resnet-8", "ResNet-8, 32x32 image", (32, 32, 3), _resnet_8),
+    Network("ds-cnn", "DS-CNN, keyword spotting", (49, 10, 1), ds_cnn),
+    Network("resnet-8", "ResNet-8, 32x32 image", (32, 32, 3), resnet_8),
     Network("mobilenet", "MobileNetV1 0.25, 96x96", (96, 96, 3), _mobilenet),
     Network("autoencoder", "dense autoencoder", (1, 1, 640), _autoencoder),
 )

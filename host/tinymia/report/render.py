@@ -68,7 +68,7 @@ def _write_csv(path: Path, table: Table) -> None:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
     """Where templates are and what they may call; everything is escaped."""
     import jinja2
     from markupsafe import Markup
@@ -100,7 +100,7 @@ def _page(results: Results) -> str:
     """The whole page."""
     from markupsafe import Markup
 
-    templates = _environment()
+    templates = environment()
     parts: list[Mapping[str, Any]] = []
     for name, section in all_sections():
         view = section.view(results)

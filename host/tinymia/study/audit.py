@@ -25,6 +25,7 @@ from tinymia.study.confirm import confirmation, jobs_to_confirm, shortened
 from tinymia.study.controls import Controlling
 from tinymia.study.devices import Device, load_device
 from tinymia.study.executors import Executor, Processes
+from tinymia.study.fitting import fitting
 from tinymia.study.fleet import Fleet
 from tinymia.study.lab import public_of
 from tinymia.study.lanes import Lanes, train_devices
@@ -46,6 +47,7 @@ from tinymia.study.results import (
 from tinymia.study.results import Device as DeviceRow
 from tinymia.study.scoring import Cell, Scoring
 from tinymia.study.settings import StudySettings, is_dear, training_seed
+from tinymia.study.shaping import with_shape
 from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store, locked
 from tinymia.study.user_level import owners
@@ -122,6 +124,7 @@ class _Study:
     classifiers: dict[tuple[str, int], int]
     people: list[Person] = field(default_factory=list)
     measured: costs.Measured | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def settings(self) -> StudySettings:
@@ -150,6 +153,8 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     dataset = data.load(settings.dataset)
     dataset.check_model(bundle.meta)
     names = people_to_audit(dataset, bundle, settings.people)
+    if any(run_.training.shaped for run_ in runs):
+        bundle = with_shape(bundle, dataset, names)
     # What cannot be drawn need not be compiled.
     plan(
         settings,
@@ -301,6 +306,11 @@ def _open_boards(study: _Study) -> None:
     if study.fleet is not None:
         study.say("Building the firmware")
         with study.fleet.first(1 + settings.seed) as c:
+            study.runs, study.left_out = fitting(
+                c.board, study.bundle, study.runs, settings.members
+            )
+            for text in study.left_out:
+                study.say(f"note: {text}")
             if audit.board_only:
                 slots = min(MAX_SLOTS, recipe.capacity(c.board, study.bundle, study.runs))
             study.people = _planned(study, slots)
@@ -327,6 +337,19 @@ def _open_boards(study: _Study) -> None:
                 costs.keep(study.store, key, study.measured)
     else:
         study.people = _planned(study, slots)
+    _check_limits(study)
+
+
+def _check_limits(study: _Study) -> None:
+    """Raise StudyError where a device would end giving answers before it was asked all."""
+    asked = max(len(person.windows) for person in study.people) * study.lanes.most_views
+    for run_ in study.runs:
+        limit = run_.answer.guard.answers
+        if 0 < limit < asked:
+            raise StudyError(
+                f"{run_.title} ends after {limit} answers, and an audit asks up to {asked}.",
+                "Give 0, no limit, to an audit; `tinymia export --guard` sets it for a release.",
+            )
 
 
 def _planned(study: _Study, slots: int) -> list[Person]:
@@ -496,11 +519,11 @@ def _context(
         audited_people=tuple(study.names),
         settings=describe.shown(settings),
         split=describe.split(settings, study.people),
-        notes=describe.notes(study.bundle, study.dataset, study.people),
+        notes=(*describe.notes(study.bundle, study.dataset, study.people), *study.left_out),
         versions=describe.versions(),
         device=_device(study),
         costs=describe.run_costs(study.runs, devices, study.measured),
-        privacy=describe.privacy(settings, study.runs),
+        privacy=describe.privacy(settings, study.runs, study.bundle),
         confirmation=confirmed,
         shadows=tuple(
             ShadowRow(c.name, counts[r.recipe, r.epochs], settings.shadows)

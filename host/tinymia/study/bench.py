@@ -36,6 +36,12 @@ _OPTIONS: tuple[tuple[str, str, TrainSettings], ...] = (
     ("L2", _HEAD, replace(_BASE, l2=0.01)),
     ("dropout", _HEAD, replace(_BASE, dropout=0.25)),
     ("mixup", _HEAD, replace(_BASE, mixup=0.4)),
+    ("confidence penalty", _HEAD, replace(_BASE, confidence_penalty=0.3)),
+    ("focal loss", _HEAD, replace(_BASE, focal_loss=2.0)),
+    ("RelaxLoss", _HEAD, replace(_BASE, relax_loss=0.3)),
+    ("pull to the base network", _HEAD, replace(_BASE, base_pull=0.1)),
+    ("rounding to 8 bits", _HEAD, replace(_BASE, weight_bits=8)),
+    ("pruning", _HEAD, replace(_BASE, prune=0.5)),
     ("early stopping", _HEAD, replace(_BASE, holdout=20, patience=5)),
     ("DP-SGD", _HEAD, replace(_BASE, clip_norm=1.0, noise_multiplier=1.0, expected_members=80)),
     (

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinymia.data.base import Dataset
 from tinymia.defenses import Defense, Site, TrainingSize
-from tinymia.defenses.accounting import noise_for
+from tinymia.defenses.accounting import PARAMETERS, noise_for
 from tinymia.defenses.base import planned
 from tinymia.errors import BundleError, StudyError
 from tinymia.evidence import Run
@@ -31,7 +31,14 @@ from tinymia.wire.settings import Parameters, TrainSettings
 _MOST_STEPS = 1_000_000  # an accountant takes half a minute then
 
 
-def budget_for(epsilon: float, delta: float, members: int, batch: int, epochs: int) -> Budget:
+def budget_for(
+    epsilon: float,
+    delta: float,
+    members: int,
+    batch: int,
+    epochs: int,
+    parameters: int = PARAMETERS,
+) -> Budget:
     """The budget under which all training of a device together keeps (epsilon, delta).
 
     Args:
@@ -42,6 +49,7 @@ def budget_for(epsilon: float, delta: float, members: int, batch: int, epochs: i
             holds whatever their true number is.
         batch: the largest it will use with so many.
         epochs: how many it may train in all.
+        parameters: how many numbers it may train, all layers together.
 
     Raises:
         BundleError: a number of members, examples, epochs or steps is not possible.
@@ -62,7 +70,9 @@ def budget_for(epsilon: float, delta: float, members: int, batch: int, epochs: i
     # noise that it asks for no less than what was found.
     rate = float(np.nextafter(np.float32(batch / members), np.float32(1)))
     with quiet():  # of orders that an accountant leaves out
-        noise = np.nextafter(np.float32(noise_for(epsilon, delta, rate, steps)), np.float32(64))
+        noise = np.nextafter(
+            np.float32(noise_for(epsilon, delta, rate, steps, parameters)), np.float32(64)
+        )
     return Budget(float(noise), rate, steps)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +16,7 @@ from tinymia.data.splits import assert_disjoint
 from tinymia.evidence import Run
 from tinymia.experiments.base import Condition
 from tinymia.export.bundle import Bundle
-from tinymia.export.depth import depth_title
+from tinymia.export.depth import depth_title, trained_count
 from tinymia.export.provenance import known_content, seen_people
 from tinymia.study.costs import Measured
 from tinymia.study.devices import Device
@@ -152,14 +154,21 @@ def run_costs(
     return tuple(found)
 
 
-def privacy(settings: StudySettings, runs: Sequence[Run]) -> tuple[Privacy, ...]:
-    """The account of each condition with a defence that proves something."""
+def _claimed(epsilon: float) -> float | None:
+    return epsilon if math.isfinite(epsilon) else None
+
+
+def privacy(settings: StudySettings, runs: Sequence[Run], bundle: Bundle) -> tuple[Privacy, ...]:
+    """The account of each condition with a defence that proves something.
+
+    One whose epsilon is infinite, for so little noise, is not among them.
+    """
     found = []
-    size = settings.size
     for run in runs:
+        size = replace(settings.size, parameters=trained_count(bundle, run.depth))
         for defence in run.defences:
             account = defence.account(size)
-            if account is None:
+            if account is None or math.isinf(account.added.best):
                 continue
             training = run.training
             found.append(
@@ -168,9 +177,9 @@ def privacy(settings: StudySettings, runs: Sequence[Run]) -> tuple[Privacy, ...]
                     epsilon=account.added.best,
                     delta=account.delta,
                     accountant=account.added.accountant,
-                    epsilon_rdp=account.added.rdp,
-                    epsilon_pld=account.added.pld,
-                    epsilon_replaced=account.replaced.best,
+                    epsilon_rdp=_claimed(account.added.rdp),
+                    epsilon_pld=_claimed(account.added.pld),
+                    epsilon_replaced=_claimed(account.replaced.best),
                     noise_multiplier=training.noise_multiplier,
                     clip=training.clip_norm,
                     rate=account.rate,

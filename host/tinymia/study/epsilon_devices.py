@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.defenses.accounting import Neighbours, epsilon
+from tinymia.defenses.accounting import PARAMETERS, Neighbours, epsilon
 from tinymia.experiments.epsilon import (
     Claim,
     Design,
@@ -136,7 +136,7 @@ def claims(settings: TrainSettings, epochs: int, delta: float) -> dict[Relation,
     size = settings.noise_multiplier, *training_size(settings, epochs)
     found = {}
     for neighbours in Neighbours:
-        account = epsilon(*size, delta, neighbours)
+        account = epsilon(*size, delta, neighbours, PARAMETERS)
         deltas = profile(*size, neighbours)
         found[neighbours] = Claim(account.best, delta, account.accountant, deltas)
     return {

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from tinymia.defenses.base import Plan, TrainingSize, planned
+from tinymia.defenses.registry import build as build_defence
 from tinymia.device.build import build
 from tinymia.device.checkout import DEFAULT_ENV
 from tinymia.device.chosen import Chosen
@@ -11,12 +15,18 @@ from tinymia.errors import BundleError
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import resolve
 from tinymia.export.tflite_file import builtin_code, open_graph, schema
+from tinymia.wire.guard import GuardSettings
+from tinymia.wire.settings import SETTINGS, TrainSettings
 
 EVERYTHING = "everything"
 """An image for any bundle."""
 
 NOTHING = "none"
 """An image for one bundle, which answers and does not train."""
+
+
+USUAL = ("clip", "smooth", "dp")
+"""Defences of a small image that still trains privately."""
 
 
 def chosen(tflite: bytes, kinds: frozenset[int] = frozenset()) -> Chosen:
@@ -43,33 +53,61 @@ def _tensors(operator: Any) -> list[int]:
     return [t for t in (*inputs, *map(operator.Outputs, range(operator.OutputsLength()))) if t >= 0]
 
 
-def wanted(bundle: Bundle, only: str | None) -> Chosen | None:
+def wanted(
+    bundle: Bundle, only: str | None, defences: Sequence[str] | None = None
+) -> Chosen | None:
     """As :func:`needed`; None, everything, for :data:`EVERYTHING` or where nothing is said."""
-    return None if only in (None, EVERYTHING) else needed(bundle, only)
+    return None if only in (None, EVERYTHING) else needed(bundle, only, defences)
 
 
-def needed(bundle: Bundle, only: str) -> Chosen:
+def needed(bundle: Bundle, only: str, defences: Sequence[str] | None = None) -> Chosen:
     """What an image for this bundle alone is built with.
 
     Args:
         bundle: that it will carry.
         only: how far it can train the bundle: a depth ("head", "last:2", "all", ...), or
             :data:`NOTHING`.
+        defences: names of those that it trains and answers with; None: with all that train, and
+            guards of answers if the bundle has one.
 
     Raises:
         BundleError: the bundle has nothing to train, cannot be trained from there, or needs what
             trains even to answer.
+        StudyError: there is no such defence.
     """
     if only != NOTHING:
         first, _ = resolve(bundle, only)
         kinds = frozenset(int(record.kind) for record in bundle.layers.records[first:])
-        return chosen(bundle.model, kinds)
+        guards, without = bundle.guard is not None, frozenset[str]()
+        if defences is not None:
+            plans = [_plan_of(name) for name in defences]
+            guards |= any(plan.guard != GuardSettings() for plan in plans)
+            without = frozenset(
+                name
+                for name in _SWITCHES
+                if not any(getattr(plan.settings, name) > 0 for plan in plans)
+            )
+        return replace(
+            chosen(bundle.model, kinds),
+            guards=guards,
+            updates=bundle.updates is not None,
+            without=without,
+        )
     if bundle.tail is not None:
         raise BundleError(
             "This bundle's last layer is a float one, which takes what trains it to answer, too.",
             "Give --only head, or make a complete model of it: `tinymia export --personalized`.",
         )
     return chosen(bundle.model)
+
+
+# What a defence can switch on; how the learning rate falls is none.
+_SWITCHES = frozenset(s.name for s in SETTINGS if s.off) - {"schedule_epochs"}
+
+
+def _plan_of(name: str) -> Plan:
+    """What one defence touches, at its default strength, in a training of usual size."""
+    return planned(TrainSettings(), build_defence(name, {})[0], TrainingSize(80, 8, 50, 7))
 
 
 def least(bundle: Bundle) -> str:
@@ -109,4 +147,8 @@ def flash_costs(bundle: Bundle, env: str = DEFAULT_ENV) -> list[tuple[str, int]]
             (f"{name} alone, training every layer", "all"),
             (f"{name} alone, training the head", "head"),
         ]
-    return [(title, build(env, chosen=wanted(bundle, only)).flash_bytes) for title, only in ways]
+    found = [(title, build(env, chosen=wanted(bundle, only)).flash_bytes) for title, only in ways]
+    if bundle.tail is not None:
+        few = build(env, chosen=needed(bundle, "head", USUAL)).flash_bytes
+        found.append((f"… with the defences {', '.join(USUAL)} alone", few))
+    return found

@@ -126,8 +126,8 @@ class Privacy:
     Attributes:
         condition: name.
         epsilon, delta, accountant: the claim; ``neighbours`` says for whom.
-        epsilon_rdp, epsilon_pld: of either accountant.
-        epsilon_replaced: for one window replaced by another.
+        epsilon_rdp, epsilon_pld: of either accountant; None: no claim.
+        epsilon_replaced: for one window replaced by another; None: no claim.
         noise_multiplier, clip, rate, steps: of the mechanism.
         neighbours: the relation: "one window added or removed".
     """
@@ -136,9 +136,9 @@ class Privacy:
     epsilon: float
     delta: float
     accountant: str
-    epsilon_rdp: float
-    epsilon_pld: float
-    epsilon_replaced: float
+    epsilon_rdp: float | None
+    epsilon_pld: float | None
+    epsilon_replaced: float | None
     noise_multiplier: float
     clip: float
     rate: float

@@ -208,7 +208,8 @@ class StudySettings:
         settings = self.training.settings(
             seed=0, epochs=self.epochs[-1], depth=depth, parameters=resolve(bundle, depth)[1]
         )
-        plan = planned(settings, defences, self.size)
+        size = replace(self.size, classes=len(bundle.labels))
+        plan = planned(settings, defences, size)
         if depth != HEAD and (plan.settings.references or plan.settings.heads):
             raise StudyError(
                 f"The defence {defences[-1].kind.short} is for the head, not for training"

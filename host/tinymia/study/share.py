@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -55,14 +57,16 @@ def files(paths: Iterable[Path]) -> list[Path]:
     """The .tflite files among paths and in folders, in order; what is named itself is always one.
 
     Raises:
-        OSError: a folder cannot be read.
+        OSError: a folder cannot be read, or what is named is not there.
     """
     found = list[Path]()
     for path in paths:
         if path.is_dir():
             found += sorted(p for p in path.rglob("*") if p.suffix in SUFFIXES and p.is_file())
-        else:
+        elif path.exists():
             found.append(path)
+        else:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     return found
 
 
@@ -80,7 +84,7 @@ def survey(paths: Sequence[Path]) -> Iterator[Surveyed]:
         try:
             data = path.read_bytes()
         except OSError as error:
-            yield Surveyed(path, Verdict.REFUSED, f"It cannot be read: {error.strerror}.", "")
+            yield Surveyed(path, Verdict.OTHER, f"cannot be read: {error.strerror}", "")
             continue
         digest = hashlib.sha256(data).digest()
         if digest in seen:

@@ -71,6 +71,7 @@ def throughput(
     threads: int | None = 1,
     devices: int = 8192,
     chunk: int = 512,
+    noise: float = 0.0,
 ) -> Throughput:
     """Time the fine-tuning of many devices, streamed.
 
@@ -79,6 +80,7 @@ def throughput(
         isa, threads: see :class:`Twin`.
         devices: how many; rounded up to whole chunks.
         chunk: devices at a time.
+        noise: multiplier of DP-SGD; 0: without.
     """
     twin = Twin(bundle, isa=isa, threads=threads)
     rng = np.random.default_rng(0)
@@ -88,7 +90,13 @@ def throughput(
     members = np.zeros((chunk, EXAMPLES), np.bool_)
     for row in members:
         row[rng.permutation(EXAMPLES)[:MEMBERS]] = True
-    settings = settings_array(TrainSettings(batch=BATCH, clip_norm=CLIP), chunk)
+    expected = MEMBERS if noise > 0 else 0
+    settings = settings_array(
+        TrainSettings(
+            batch=BATCH, clip_norm=CLIP, noise_multiplier=noise, expected_members=expected
+        ),
+        chunk,
+    )
 
     def chunks(count: int) -> Iterator[tuple[NDArray[np.bool_], NDArray[Any]]]:
         for number in range(count):

@@ -7,12 +7,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinymia.errors import BundleError, DataError, TwinError
-from tinymia.export.bundle import Bundle
+from tinymia.export.bundle import Bundle, split_sections
 from tinymia.twin.core import core
 from tinymia.twin.inputs import (
     augments,
@@ -20,6 +21,7 @@ from tinymia.twin.inputs import (
     check_members,
     check_phases,
     check_rows,
+    check_start,
     group_devices,
 )
 from tinymia.twin.settings import Settings, settings_array
@@ -171,6 +173,11 @@ class Twin:
         self.scale: float = shape["scale"]
         self.zero_point: int = shape["zero_point"]
 
+    @cached_property
+    def can_shape(self) -> bool:
+        """Whether noise can be shaped here: the bundle says how, and the last layer is trained."""
+        return self.first_layer + 1 == self.layers and "SHAP" in split_sections(self._bytes)
+
     def embed(self, windows: ArrayLike) -> NDArray[np.int8]:
         """What the frozen part of the network makes of windows.
 
@@ -210,6 +217,7 @@ class Twin:
         queries: ArrayLike | None = None,
         embedded: bool | None = None,
         parameters: bool = True,
+        start: ArrayLike | None = None,
         progress: Progress | None = None,
     ) -> FineTuned:
         """Fine-tune many devices, each on its own members of the same examples.
@@ -225,6 +233,8 @@ class Twin:
             embedded: whether windows and queries are embeddings; None: told by their width, and
                 windows where both are equal.
             parameters: whether the trained parameters are wanted.
+            start: (P,) or (devices, P) float32, where training starts, laid out as
+                ``FineTuned.parameters``; None: at the base network.
             progress: called with the number of devices done.
 
         Raises:
@@ -232,7 +242,7 @@ class Twin:
             TwinError: settings out of range, or not for these data; not enough memory.
         """
         run = _Run(self, windows, labels, queries, embedded)
-        return run(members, settings, epochs, parameters, progress)
+        return run(members, settings, epochs, parameters, progress, start=start)
 
     def stream(
         self,
@@ -345,6 +355,7 @@ class _Run:
         parameters: bool,
         progress: Progress | None,
         first: int = 0,
+        start: ArrayLike | None = None,
     ) -> FineTuned:
         twin = self.twin
         chosen = check_members(members, self.count)
@@ -358,11 +369,25 @@ class _Run:
                 "Make it with raw=True.",
             )
         check_phases(table, twin.references, twin.first_layer, twin.layers)
+        shaped = table["shaped"] > 0
+        if shaped.any() and not (twin.can_shape and not table["trained"][shaped].any()):
+            raise TwinError(
+                f"Device {int(np.argmax(shaped))} shapes its noise, which needs a bundle with a"
+                " public shape, and the weights of its last layer trained.",
+                "tinymia.export.shape makes one of public people's embeddings.",
+            )
         checkpoints = check_checkpoints(epochs)
         last = checkpoints[-1]
         order, starts = group_devices(table, chosen.sum(axis=1), available_isas()[twin.isa])
         biases = bool(devices) and bool((table["trained"] == 1).all())
-        width = (twin.biases if biases else twin.parameters) if parameters else 0
+        trained = twin.biases if biases else twin.parameters
+        width = trained if parameters else 0
+        if start is not None and not biases and (table["trained"] == 1).any():
+            raise TwinError(
+                "Some of the devices train biases alone, so one start does not fit all.",
+                "Train them apart.",
+            )
+        begin = check_start(start, devices, trained)
         answers = (devices, len(checkpoints), self.queries, twin.classes)
         out = FineTuned(
             first=first,
@@ -383,7 +408,7 @@ class _Run:
                 list(checkpoints),
                 *(order, starts, out.parameters, out.probabilities, out.hashes),
                 *(out.losses, out.held_out, out.steps, out.clipped),
-                *(out.stopped.view(np.uint8), progress),
+                *(out.stopped.view(np.uint8), begin, progress),
             )
         except RuntimeError as error:
             raise TwinError(f"The twin stopped: {error}.", "Use fewer threads.") from error

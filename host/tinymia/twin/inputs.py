@@ -77,6 +77,22 @@ def check_checkpoints(epochs: Sequence[int]) -> tuple[int, ...]:
     return checkpoints
 
 
+def check_start(start: ArrayLike | None, devices: int, width: int) -> NDArray[np.float32]:
+    """Where devices start: (1, P) or (devices, P), (0, P) for the base; raises DataError."""
+    if start is None:
+        return np.zeros((0, width), np.float32)
+    rows = np.atleast_2d(as_array(start, "Start"))
+    if rows.dtype != np.float32 or rows.shape not in ((1, width), (devices, width)):
+        raise DataError(
+            f"Where training starts must be float32 ({width},) or ({devices}, {width}), but is"
+            f" {rows.dtype} {rows.shape}.",
+            "FineTuned.parameters and Board.parameters give such rows.",
+        )
+    if not np.isfinite(rows).all():
+        raise DataError("Where training starts holds NaN or infinite values.")
+    return np.ascontiguousarray(rows)
+
+
 def augments(settings: NDArray[Any]) -> NDArray[np.bool_]:
     """Which devices change windows on the way: (devices,) bool."""
     changes = [settings[name] > 0 for name in ("jitter", "scaling", "rotation", "shift")]
@@ -92,7 +108,8 @@ def group_devices(
         order: (devices,) numbers of devices.
         starts: (groups + 1,) where a group begins in it.
     """
-    switches = [settings[name] > 0 for name in ("dropout", "mixup", "patience", "clip_norm")]
+    names = ("dropout", "mixup", "patience", "relax_loss", "clip_norm")
+    switches = [settings[name] > 0 for name in names]
     noise = settings["noise_multiplier"] > 0
     phases = settings["teacher_epochs"], settings["heads"]
     # The last key counts most; what is trained is the same in all lanes.

@@ -105,7 +105,14 @@ def _columns(settings: Settings, devices: int) -> dict[str, NDArray[Any]]:
         return {
             n: settings[n] if n in given else np.full(devices, getattr(default, n)) for n in names
         }
-    return {n: np.array([getattr(s, n) for s in settings]) for n in names}
+    return {n: _column([getattr(s, n) for s in settings]) for n in names}
+
+
+def _column(values: list[Any]) -> NDArray[Any]:
+    # NumPy makes floats of whole numbers on both sides of 2^63, which drops bits of seeds.
+    if all(isinstance(value, int) and 0 <= value < 2**64 for value in values):
+        return np.array(values, np.uint64)
+    return np.array(values)
 
 
 def _refuse(name: str, values: NDArray[Any], device: int) -> TwinError:

@@ -49,6 +49,13 @@ class TrainSettings:
         l2: adds l2 * w to the mean gradient of each weight (not of biases).
         dropout: share of the last layer's inputs that is dropped.
         mixup: alpha of Beta(alpha, alpha).
+        confidence_penalty: times the entropy of an example's probabilities, which is taken from its loss.
+        focal_loss: gamma of focal loss: an example's loss times (1 - probability of its class)^gamma.
+        relax_loss: alpha of RelaxLoss: a mini-batch with less mean loss is ascended in epochs 0, 2, ... and flattened in the others.
+        base_pull: adds base_pull * (w - w of the base network) to the mean gradient of each parameter.
+        weight_bits: weights of each trained layer are rounded to that many bits.
+        prune: share of each trained layer's weights, the smallest ones, that is set to 0 and stays there.
+        compress_after: epochs behind which weights are rounded and pruned, then behind each further one; 0: behind each.
         holdout: per cent of the members that are held out for early stopping.
         patience: epochs without a better held-out loss before training stops.
         heads: heads that are trained side by side, each on its part of the members; what is left is their mean.
@@ -62,6 +69,7 @@ class TrainSettings:
         shift: augmentation: most samples of shift in time.
         noise_multiplier: of DP-SGD: deviation of the noise, in clip norms; examples are then drawn by Poisson sampling.
         expected_members: of DP-SGD: public number of members that gives the sampling rate (batch / expected_members) and the steps of an epoch, whatever their true number is.
+        shaped: of DP-SGD on the last layer: gradients are clipped and noise is added in the coordinates of the bundle's public shape.
     """
 
     learning_rate: float = 0.2
@@ -78,6 +86,13 @@ class TrainSettings:
     l2: float = 0.0
     dropout: float = 0.0
     mixup: float = 0.0
+    confidence_penalty: float = 0.0
+    focal_loss: float = 0.0
+    relax_loss: float = 0.0
+    base_pull: float = 0.0
+    weight_bits: int = 0
+    prune: float = 0.0
+    compress_after: int = 0
     holdout: int = 0
     patience: int = 0
     heads: int = 0
@@ -91,6 +106,7 @@ class TrainSettings:
     shift: int = 0
     noise_multiplier: float = 0.0
     expected_members: int = 0
+    shaped: int = 0
 
     @property
     def is_private(self) -> bool:
@@ -114,7 +130,7 @@ class Setting:
         choices: its values by name, where they have names.
         only_with: it is on exactly when that one is.
         needs: it is on only when that one is.
-        not_with: it is off when one of these is on; names, a space between them.
+        not_with: it is off when one of these is on.
     """
 
     name: str
@@ -127,7 +143,7 @@ class Setting:
     choices: type[IntEnum] | None = None
     only_with: str = ""
     needs: str = ""
-    not_with: str = ""
+    not_with: tuple[str, ...] = ()
 
     @property
     def help(self) -> str:
@@ -249,7 +265,67 @@ SETTINGS = (
         least=1e-06,
         most=8.0,
         off=True,
-        not_with="noise_multiplier",
+        not_with=('noise_multiplier',),
+    ),
+    Setting(
+        name="confidence_penalty",
+        kind="f32",
+        doc="times the entropy of an example's probabilities, which is taken from its loss",
+        least=1e-06,
+        most=10.0,
+        off=True,
+    ),
+    Setting(
+        name="focal_loss",
+        kind="f32",
+        doc="gamma of focal loss: an example's loss times (1 - probability of its class)^gamma",
+        least=1.0,
+        most=8.0,
+        off=True,
+        not_with=('label_smoothing', 'confidence_penalty', 'mixup'),
+    ),
+    Setting(
+        name="relax_loss",
+        kind="f32",
+        doc='alpha of RelaxLoss: a mini-batch with less mean loss is ascended in epochs 0, 2, ... and flattened in the others',
+        least=1e-06,
+        most=10.0,
+        off=True,
+        not_with=('label_smoothing', 'confidence_penalty', 'focal_loss', 'mixup', 'noise_multiplier'),
+    ),
+    Setting(
+        name="base_pull",
+        kind="f32",
+        doc='adds base_pull * (w - w of the base network) to the mean gradient of each parameter',
+        least=1e-06,
+        most=1.0,
+        off=True,
+    ),
+    Setting(
+        name="weight_bits",
+        kind="u8",
+        doc='weights of each trained layer are rounded to that many bits',
+        least=2,
+        most=8,
+        off=True,
+        not_with=('patience',),
+    ),
+    Setting(
+        name="prune",
+        kind="f32",
+        doc="share of each trained layer's weights, the smallest ones, that is set to 0 and stays there",
+        least=0.01,
+        most=0.99,
+        off=True,
+        not_with=('patience',),
+    ),
+    Setting(
+        name="compress_after",
+        kind="u16",
+        doc='epochs behind which weights are rounded and pruned, then behind each further one; 0: behind each',
+        least=1,
+        most=65535,
+        off=True,
     ),
     Setting(
         name="holdout",
@@ -259,7 +335,7 @@ SETTINGS = (
         most=50,
         off=True,
         only_with="patience",
-        not_with="noise_multiplier",
+        not_with=('noise_multiplier',),
     ),
     Setting(
         name="patience",
@@ -276,7 +352,7 @@ SETTINGS = (
         least=2,
         most=32,
         off=True,
-        not_with="optimizer patience noise_multiplier",
+        not_with=('optimizer', 'weight_bits', 'prune', 'patience', 'noise_multiplier'),
     ),
     Setting(
         name="left_out",
@@ -294,7 +370,7 @@ SETTINGS = (
         least=1,
         most=65535,
         off=True,
-        not_with="mixup patience jitter scaling rotation shift noise_multiplier",
+        not_with=('mixup', 'confidence_penalty', 'focal_loss', 'relax_loss', 'weight_bits', 'prune', 'patience', 'jitter', 'scaling', 'rotation', 'shift', 'noise_multiplier'),
     ),
     Setting(
         name="teacher_temperature",
@@ -363,6 +439,16 @@ SETTINGS = (
         most=65535,
         off=True,
         only_with="noise_multiplier",
+    ),
+    Setting(
+        name="shaped",
+        kind="u8",
+        doc="of DP-SGD on the last layer: gradients are clipped and noise is added in the coordinates of the bundle's public shape",
+        least=1,
+        most=1,
+        off=True,
+        needs="noise_multiplier",
+        not_with=('dropout',),
     ),
 )
 """Every setting in the order in which a board numbers them, from 1."""

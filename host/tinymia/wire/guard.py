@@ -104,7 +104,7 @@ GUARDS = (
         least=1,
         most=16,
         off=True,
-        not_with="noise_law",
+        not_with=('noise_law',),
     ),
     Setting(
         name="distortion",
@@ -122,7 +122,7 @@ GUARDS = (
         least=1,
         most=1,
         off=True,
-        not_with="classifier",
+        not_with=('classifier',),
     ),
 )
 """Every setting in the order in which a board numbers them, from 1."""

@@ -69,6 +69,17 @@ class Status(IntEnum):
     POLICY_FORBIDDEN = 25
     BAD_PART = 26
     TRAINING_LEFT_OUT = 27
+    SETTING_LEFT_OUT = 30
+    GUARD_LEFT_OUT = 31
+    UPDATES_LEFT_OUT = 29
+    NO_SHARED = 51
+    UPDATE_TOO_LARGE = 52
+    UPDATE_FORBIDDEN = 53
+    BAD_UPDATE = 54
+    ROUND_OPEN = 55
+    NO_MASKS = 56
+    BAD_PEER = 57
+    BAD_SHARE = 58
     BUNDLE_TRUNCATED = 16
     BUNDLE_VERSION = 17
     BUNDLE_CHECKSUM = 18
@@ -83,6 +94,7 @@ class Status(IntEnum):
     MODEL_ENDS = 38
     MODEL_OP_LEFT_OUT = 40
     MODEL_BIAS_SCALE = 39
+    NO_SHAPE = 41
     NO_REFERENCES = 56
     ONE_LAYER_ONLY = 57
     BAD_GUARD = 48
@@ -98,7 +110,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BAD_SLOT: ('slot {a} is outside what the sample store holds ({b})', "Store the windows first; `tinymia info` shows the store's capacity."),
     Status.BAD_LABEL: ("label {a} is not one of the model's {b} classes", ''),
     Status.BAD_WINDOW: ('a window of {a} bytes was sent, the model takes {b}', ''),
-    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 holdout, 16 patience, 17 heads, 18 left_out, 19 teacher_epochs, 20 teacher_temperature, 21 references, 22 jitter, 23 scaling, 24 rotation, 25 shift, 26 noise_multiplier, 27 expected_members.'),
+    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 confidence_penalty, 16 focal_loss, 17 relax_loss, 18 base_pull, 19 weight_bits, 20 prune, 21 compress_after, 22 holdout, 23 patience, 24 heads, 25 left_out, 26 teacher_epochs, 27 teacher_temperature, 28 references, 29 jitter, 30 scaling, 31 rotation, 32 shift, 33 noise_multiplier, 34 expected_members, 35 shaped.'),
     Status.STEP_MISMATCH: ('training was asked to go on at epoch {a}, the board stands at {b}', 'Ask the board for its state and go on from there, or begin again.'),
     Status.NO_MEMBERS: ('no stored window is selected for training', ''),
     Status.BAD_POLICY: ('there is no output policy {a} with {b} levels', 'Rounding needs at least one level; the top classes are 1 to all.'),
@@ -114,6 +126,17 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.POLICY_FORBIDDEN: ("a release build answers under the bundle's output policy only: number {a}, with {b} levels", '`tinymia info` names it; `tinymia export --answers POLICY` writes another into a bundle.'),
     Status.BAD_PART: ('a part of a window was sent for byte {a}, byte {b} comes next', 'Send the parts of a window one behind the other, with no other request between them.'),
     Status.TRAINING_LEFT_OUT: ('this image was built without what trains layers from number {a} of {b} on', 'Build one that can: `tinymia build` with a larger --only (head, last:K, all), or without it.'),
+    Status.SETTING_LEFT_OUT: ('this image was built without training setting number {a}', 'Build one with its defence (`tinymia build --only DEPTH --defence NAME,...`), or without --defence.'),
+    Status.GUARD_LEFT_OUT: ('this image was built without what guards answers', 'Build one for a bundle with a guard (`tinymia export --guard`), or `tinymia build` without --only.'),
+    Status.UPDATES_LEFT_OUT: ('this image was built without what makes updates', 'Build one for a bundle with a rule for updates (`tinymia export --updates`), or `tinymia build` without --only.'),
+    Status.NO_SHARED: ('of the shared tail {a} of {b} parameters are there', 'Behind BEGIN, send the whole of it (SHARE), train, and then ask for the update.'),
+    Status.UPDATE_TOO_LARGE: ('the update does not fit: its parameter {a} needs more than {b} bytes', 'Ask for more bytes a value, or for fewer units to the clip norm.'),
+    Status.UPDATE_FORBIDDEN: ("the bundle's rule for updates forbids this one: term {a} of the rule (1 clip norm, 2 noise, 3 masks, 4 number of updates; 0: there is no rule)", '`tinymia info` shows the rule; `tinymia export --updates` writes one into a bundle.'),
+    Status.BAD_UPDATE: ('setting {a} of the update is out of range (1 clip norm, 2 units, 3 noise, 4 bytes a value; 5: a parameter of the shared tail is no number)', ''),
+    Status.ROUND_OPEN: ('what was trained for an update answers nobody', 'Take the update and send a shared tail (SHARE), or begin anew.'),
+    Status.NO_MASKS: ('this firmware was built without masks for updates', 'Build it with them: `tinymia build --env secure`, which needs the library Monocypher.'),
+    Status.BAD_PEER: ('peer {a} cannot be: there is room for {b}, each is announced once behind MASK, and none is the board itself', ''),
+    Status.BAD_SHARE: ('the share for peer {a} is refused (1 it is not what that peer sealed, 2 the other kind was given, 3 no masked update was given: reason {b})', 'A server may learn of a device either what hides its update or what hid it from its peers, never both.'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
     Status.BUNDLE_VERSION: ('the bundle on the board has format version {a}, the firmware reads {b}', 'Export it again with this version of tinymia.'),
     Status.BUNDLE_CHECKSUM: ('the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})', 'Bake it in again.'),
@@ -128,6 +151,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.MODEL_ENDS: ('the model has {a} inputs and {b} outputs, the firmware takes one of each', 'Convert a model with one input and one output.'),
     Status.MODEL_OP_LEFT_OUT: ('operator {a} of the model is number {b} of the .tflite schema, which this image was built without', 'It was built for another bundle alone: build one for this bundle, or `tinymia build` without --only.'),
     Status.MODEL_BIAS_SCALE: ('operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights', 'Convert it again: the file contradicts itself.'),
+    Status.NO_SHAPE: ('noise can be shaped where the last layer alone is trained, weights too, and the bundle holds a public shape ({b} rows), not from layer {a}', 'Train the head, with a bundle that holds one: `tinymia personalize` and `tinymia audit` add it where it is missing.'),
     Status.NO_REFERENCES: ('the student is to learn from {a} references at the layer where training starts, the bundle has {b}', "Distillation needs public people's windows in the bundle: `tinymia audit --defence dmp` puts them there, for the head."),
     Status.ONE_LAYER_ONLY: ('several heads were asked for, but training starts at layer {a} of {b}', 'The mean of several networks stands for them only where the last layer alone is trained: lay out with it.'),
     Status.BAD_GUARD: ('answer setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of GUARD: 1 temperature, 2 noise_law, 3 noise, 4 noise_bound, 5 answers, 6 classifier, 7 distortion, 8 swap.'),
@@ -154,6 +178,12 @@ class Type(IntEnum):
     ECHO = 13
     LAYOUT = 14
     PART = 15
+    SHARE = 16
+    UPDATE = 17
+    GIVE = 18
+    MASK = 19
+    PEER = 20
+    REVEAL = 21
     GUARD = 32
     BUSY = 125
     RESEND = 126
@@ -502,6 +532,13 @@ class BeginRequest:
     l2: float
     dropout: float
     mixup: float
+    confidence_penalty: float
+    focal_loss: float
+    relax_loss: float
+    base_pull: float
+    weight_bits: int
+    prune: float
+    compress_after: int
     holdout: int
     patience: int
     heads: int
@@ -515,12 +552,13 @@ class BeginRequest:
     shift: int
     noise_multiplier: float
     expected_members: int
+    shaped: int
     TYPE: ClassVar[int] = Type.BEGIN
-    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffBHBBHfHfffHfH")
+    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffffffBfHBHBBHfHfffHfHB")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.holdout, self.patience, self.heads, self.left_out, self.teacher_epochs, self.teacher_temperature, self.references, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members)
+        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.confidence_penalty, self.focal_loss, self.relax_loss, self.base_pull, self.weight_bits, self.prune, self.compress_after, self.holdout, self.patience, self.heads, self.left_out, self.teacher_epochs, self.teacher_temperature, self.references, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members, self.shaped)
         return fixed
 
     @classmethod
@@ -849,6 +887,256 @@ class PartResponse:
 
     @classmethod
     def unpack(cls, payload: bytes) -> "PartResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class ShareRequest:
+    """Takes the shared tail's parameters from `first` on, laid out as TAIL gives them, in order, behind BEGIN: training starts there instead of at the base network. `came`: parameters that are there."""
+
+    first: int
+    values: NDArray[Any]  # <f4
+    TYPE: ClassVar[int] = Type.SHARE
+    FIXED: ClassVar[Struct] = Struct("<I")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.first)
+        return fixed + np.asarray(self.values, dtype="<f4").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "ShareRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        array = np.frombuffer(rest, dtype="<f4")
+        return cls(*[*cls.FIXED.unpack(head), array])
+
+
+@dataclass(frozen=True)
+class ShareResponse:
+    """Response to SHARE."""
+
+    came: int
+    TYPE: ClassVar[int] = Type.SHARE
+    FIXED: ClassVar[Struct] = Struct("<I")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.came)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "ShareResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class UpdateRequest:
+    """Makes the update of what was trained since SHARE: the difference, clipped to `clip_norm`, in whole units of clip_norm / units, plus discrete Gaussian noise of `noise` clip norms. The shared tail is gone then. A release build tells no norm and no ticks."""
+
+    clip_norm: float
+    units: int
+    noise: float
+    width: int
+    masked: int
+    TYPE: ClassVar[int] = Type.UPDATE
+    FIXED: ClassVar[Struct] = Struct("<fIfBB")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.clip_norm, self.units, self.noise, self.width, self.masked)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "UpdateRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class UpdateResponse:
+    """Response to UPDATE."""
+
+    count: int
+    norm: float
+    clipped: int
+    ticks: int
+    TYPE: ClassVar[int] = Type.UPDATE
+    FIXED: ClassVar[Struct] = Struct("<IfBQ")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.count, self.norm, self.clipped, self.ticks)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "UpdateResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class GiveRequest:
+    """Reads the update that was made: of `count` values from `first` on the lowest `width` bytes each, two's complement."""
+
+    first: int
+    count: int
+    TYPE: ClassVar[int] = Type.GIVE
+    FIXED: ClassVar[Struct] = Struct("<IH")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.first, self.count)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "GiveRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class GiveResponse:
+    """Response to GIVE."""
+
+    values: NDArray[Any]  # <u1
+    TYPE: ClassVar[int] = Type.GIVE
+    FIXED: ClassVar[Struct] = Struct("<")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack()
+        return fixed + np.asarray(self.values, dtype="<u1").tobytes()
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "GiveResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        head, rest = payload[: cls.FIXED.size], payload[cls.FIXED.size :]
+        array = np.frombuffer(rest, dtype="<u1")
+        return cls(*[*cls.FIXED.unpack(head), array])
+
+
+@dataclass(frozen=True)
+class MaskRequest:
+    """Draws a device's keys for the masks of one update, behind BEGIN, and forgets its peers. `number`: its own among all devices; `threshold`: shares that give its secrets back. An audit build draws from the training's seed."""
+
+    round: int
+    number: int
+    threshold: int
+    TYPE: ClassVar[int] = Type.MASK
+    FIXED: ClassVar[Struct] = Struct("<IHB")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.round, self.number, self.threshold)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "MaskRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class MaskResponse:
+    """Response to MASK."""
+
+    mask_key: bytes
+    share_key: bytes
+    ticks: int
+    TYPE: ClassVar[int] = Type.MASK
+    FIXED: ClassVar[Struct] = Struct("<32s32sQ")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.mask_key, self.share_key, self.ticks)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "MaskResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class PeerRequest:
+    """Announces a peer, whose mask goes into the update, and seals shares of both secrets for it: that of the key behind the masks, then that of the device's own mask. The n-th peer's shares are those at n, counted from 1."""
+
+    number: int
+    mask_key: bytes
+    share_key: bytes
+    TYPE: ClassVar[int] = Type.PEER
+    FIXED: ClassVar[Struct] = Struct("<H32s32s")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.number, self.mask_key, self.share_key)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "PeerRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class PeerResponse:
+    """Response to PEER."""
+
+    sealed: bytes
+    ticks: int
+    TYPE: ClassVar[int] = Type.PEER
+    FIXED: ClassVar[Struct] = Struct("<80sQ")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.sealed, self.ticks)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "PeerResponse":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class RevealRequest:
+    """Opens what the peer announced as the `peer`-th, from 0, sealed for this device, and gives one of the two shares: of the key behind the masks (lost: 1), or of the peer's own mask (lost: 0)."""
+
+    peer: int
+    lost: int
+    sealed: bytes
+    TYPE: ClassVar[int] = Type.REVEAL
+    FIXED: ClassVar[Struct] = Struct("<BB80s")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.peer, self.lost, self.sealed)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "RevealRequest":
+        """From the payload; raises struct.error or ValueError on a wrong length."""
+        return cls(*cls.FIXED.unpack(payload))
+
+
+@dataclass(frozen=True)
+class RevealResponse:
+    """Response to REVEAL."""
+
+    share: bytes
+    TYPE: ClassVar[int] = Type.REVEAL
+    FIXED: ClassVar[Struct] = Struct("<32s")
+
+    def pack(self) -> bytes:
+        """The payload."""
+        fixed = self.FIXED.pack(self.share)
+        return fixed
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> "RevealResponse":
         """From the payload; raises struct.error or ValueError on a wrong length."""
         return cls(*cls.FIXED.unpack(payload))
 

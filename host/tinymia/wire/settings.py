@@ -67,7 +67,7 @@ def wrong_setting(s: object, declared: Sequence[Setting] = SETTINGS) -> str | No
             in_range(setting, getattr(s, name))
             and (not setting.only_with or on(name) == on(setting.only_with))
             and (not setting.needs or not on(name) or on(setting.needs))
-            and not (on(name) and any(on(other) for other in setting.not_with.split()))
+            and not (on(name) and any(on(other) for other in setting.not_with))
         )
         if not right:
             return name
@@ -110,7 +110,7 @@ def described(s: Setting) -> str:
     if s.needs:
         text += f", above 0 beside {s.needs} only"
     if s.not_with:
-        text += f", 0 beside {' and '.join(s.not_with.split())}"
+        text += f", 0 beside {' or '.join(s.not_with)}"
     return text
 
 

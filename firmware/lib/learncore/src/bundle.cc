@@ -133,7 +133,27 @@ TINYMIA_AT_LOAD bool ParseLayers(const uint8_t* data, uint32_t size, BundleView*
   for (uint32_t i = 0; i < parameters; ++i) {
     if ((U32(floats + 4 * i) & 0x7F800000u) == 0x7F800000u) return false;  // NaN or infinite
   }
-  view->graph = {layers, count, reinterpret_cast<const float*>(floats)};
+  view->graph = {layers, count, reinterpret_cast<const float*>(floats), {}};
+  return true;
+}
+
+// Behind the layers: u32 inputs, u32 rows, u32 reserved[2] = 0, f32 mean[inputs],
+// f32 rows[rows][inputs].
+bool ParseShape(const uint8_t* data, uint32_t size, BundleView* view) {
+  Graph& graph = view->graph;
+  if (graph.count == 0 || graph.shape.count != 0 || size < kLayersHeaderBytes) return false;
+  const uint32_t inputs = U32(data);
+  const uint32_t rows = U32(data + 4);
+  if (inputs != graph.layers[graph.count - 1].inputs() || rows == 0 || rows > inputs) return false;
+  if (U32(data + 8) != 0 || U32(data + 12) != 0) return false;
+  const uint64_t values = static_cast<uint64_t>(inputs) * (rows + 1);
+  if (size != kLayersHeaderBytes + 4 * values) return false;
+  const uint8_t* floats = data + kLayersHeaderBytes;
+  for (uint32_t i = 0; i < values; ++i) {
+    if ((U32(floats + 4 * i) & 0x7F800000u) == 0x7F800000u) return false;  // NaN or infinite
+  }
+  const auto* mean = reinterpret_cast<const float*>(floats);
+  graph.shape = {mean, mean + inputs, rows};
   return true;
 }
 
@@ -179,6 +199,16 @@ bool Agree(const BundleView& view) {
          (classifiers.count == 0 || classifiers.first.classes == classes);
 }
 
+bool ParseUpdates(const uint8_t* data, uint32_t size, BundleView* view) {
+  if (size != sizeof(UpdateRule) || view->updates != nullptr) return false;
+  const auto* rule = reinterpret_cast<const UpdateRule*>(data);
+  // Written so that NaN fails.
+  if (!(rule->clip_norm >= 1e-6f && rule->clip_norm <= 1e6f)) return false;
+  if (!(rule->noise >= 0.0f && rule->noise <= 64.0f) || rule->masked > 1) return false;
+  view->updates = rule;
+  return true;
+}
+
 }  // namespace
 
 TINYMIA_AT_LOAD Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleView* view) {
@@ -212,8 +242,12 @@ TINYMIA_AT_LOAD Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleVi
       view->model_size = bytes;
     } else if (memcmp(row, "LAYR", 4) == 0) {
       if (!ParseLayers(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
+    } else if (memcmp(row, "SHAP", 4) == 0) {
+      if (!ParseShape(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
     } else if (memcmp(row, "BUDG", 4) == 0) {
       if (!ParseBudget(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
+    } else if (memcmp(row, "SHAR", 4) == 0) {
+      if (!ParseUpdates(data + offset, bytes, view)) return {Status::kBundleMalformed, i, 0};
     } else if (memcmp(row, "POLI", 4) == 0) {
       if (has_answers || !ParseAnswers(data + offset, bytes, view)) {
         return {Status::kBundleMalformed, i, 0};

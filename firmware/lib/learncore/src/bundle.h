@@ -35,11 +35,22 @@ constexpr uint32_t kRoundedAnswers = 2;
 constexpr uint32_t kLabelAnswers = 3;  // tells least; what holds where nothing is said
 constexpr uint32_t kTopKAnswers = 4;
 
+// What a release build gives of what it learned: updates clipped to at most this norm, with at
+// least this noise (in clip norms), behind masks where they are asked for, and no more of them.
+struct UpdateRule {
+  float clip_norm;
+  float noise;
+  uint32_t masked;  // 0 or 1
+  uint32_t updates;
+};
+static_assert(sizeof(UpdateRule) == 16, "the bundle's layout");
+
 struct BundleView {
   const uint8_t* model = nullptr;  // .tflite, 16-byte aligned
   uint32_t model_size = 0;
-  Graph graph;                     // count 0: nothing can be trained
-  const Budget* budget = nullptr;  // nullptr: none is set
+  Graph graph;                          // count 0: nothing can be trained
+  const Budget* budget = nullptr;       // nullptr: none is set
+  const UpdateRule* updates = nullptr;  // nullptr: a release build gives none
   AnswerRule answers = {kLabelAnswers, 0, {0, 0}};
   GuardSettings guard;  // of a release build
   Classifiers classifiers;

@@ -17,7 +17,8 @@ Interpreter::TensorInfo Describe(const Tensor& tensor) {
 
 }  // namespace
 
-TINYMIA_AT_LOAD Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena, bool /*cuts*/) {
+TINYMIA_AT_LOAD Status Interpreter::Load(const uint8_t* data, uint32_t size, Arena* arena,
+                                         bool /*cuts*/) {
   *this = Interpreter();
   LoadedGraph graph;
   Loader loader(data, size, arena);
@@ -91,6 +92,7 @@ TINYMIA_AT_LOAD Status Interpreter::FindCut(uint32_t operators, Cut* cut) const 
       status = model.ReadTensor(output, &tensor);
       if (status != Status::kOk) return status;
       if (tensor.type != TensorType::kInt8) return Status::kModelUnsupportedType;
+      if (tensor.rank > 4) return Status::kModelUnsupportedShape;
       cut->info = Describe(tensor);
       sought = output;
     }

@@ -51,8 +51,11 @@ TINYMIA_AT_LOAD Status Loader::ReadEnds(LoadedGraph* graph) {
     const bool known = tensor->type == TensorType::kInt8 || tensor->type == TensorType::kInt16 ||
                        tensor->type == TensorType::kInt32;
     if (!known) return Status::kModelUnsupportedType;
+    if (tensor->rank > 4) return Status::kModelUnsupportedShape;
     if (tensor->type != TensorType::kInt8) graph->odd_end = static_cast<uint32_t>(index);
-    if (tensor->constant() || !(tensor->scale > 0)) return Status::kModelMalformed;
+    // (int32 numbers may be a shape.)
+    const bool scaled = tensor->scale > 0 || tensor->type == TensorType::kInt32;
+    if (tensor->constant() || !scaled) return Status::kModelMalformed;
   }
   return Status::kOk;
 }

@@ -30,6 +30,17 @@ enum class Status : uint8_t {
   kPolicyForbidden = 25,  // a release build answers under the bundle's output policy only: number {a}, with {b} levels
   kBadPart = 26,  // a part of a window was sent for byte {a}, byte {b} comes next
   kTrainingLeftOut = 27,  // this image was built without what trains layers from number {a} of {b} on
+  kSettingLeftOut = 30,  // this image was built without training setting number {a}
+  kGuardLeftOut = 31,  // this image was built without what guards answers
+  kUpdatesLeftOut = 29,  // this image was built without what makes updates
+  kNoShared = 51,  // of the shared tail {a} of {b} parameters are there
+  kUpdateTooLarge = 52,  // the update does not fit: its parameter {a} needs more than {b} bytes
+  kUpdateForbidden = 53,  // the bundle's rule for updates forbids this one: term {a} of the rule (1 clip norm, 2 noise, 3 masks, 4 number of updates; 0: there is no rule)
+  kBadUpdate = 54,  // setting {a} of the update is out of range (1 clip norm, 2 units, 3 noise, 4 bytes a value; 5: a parameter of the shared tail is no number)
+  kRoundOpen = 55,  // what was trained for an update answers nobody
+  kNoMasks = 56,  // this firmware was built without masks for updates
+  kBadPeer = 57,  // peer {a} cannot be: there is room for {b}, each is announced once behind MASK, and none is the board itself
+  kBadShare = 58,  // the share for peer {a} is refused (1 it is not what that peer sealed, 2 the other kind was given, 3 no masked update was given: reason {b})
   kBundleTruncated = 16,  // the bundle on the board is truncated: it says {a} bytes, {b} are there
   kBundleVersion = 17,  // the bundle on the board has format version {a}, the firmware reads {b}
   kBundleChecksum = 18,  // the bundle on the board is damaged (checksum {a:#010x} instead of {b:#010x})
@@ -44,6 +55,7 @@ enum class Status : uint8_t {
   kModelEnds = 38,  // the model has {a} inputs and {b} outputs, the firmware takes one of each
   kModelOpLeftOut = 40,  // operator {a} of the model is number {b} of the .tflite schema, which this image was built without
   kModelBiasScale = 39,  // operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights
+  kNoShape = 41,  // noise can be shaped where the last layer alone is trained, weights too, and the bundle holds a public shape ({b} rows), not from layer {a}
   kNoReferences = 56,  // the student is to learn from {a} references at the layer where training starts, the bundle has {b}
   kOneLayerOnly = 57,  // several heads were asked for, but training starts at layer {a} of {b}
   kBadGuard = 48,  // answer setting number {a} is out of range, by itself or beside the others

@@ -135,7 +135,7 @@ TINYMIA_AT_LOAD bool TfliteModel::Wide(const Operator& op) {
 TINYMIA_AT_LOAD Status TfliteModel::ReadShape(const FbTable& table, Tensor* tensor) {
   const FbVector shape = table.Vector(0, 4);
   if (!buffer_.ok()) return status();
-  if (shape.count > 4) return buffer_.Fail(Status::kModelUnsupportedShape);
+  if (shape.count > kMaxRank) return buffer_.Fail(Status::kModelUnsupportedShape);
   tensor->rank = static_cast<int32_t>(shape.count);
   uint64_t elements = 1;
   for (uint32_t i = 0; i < shape.count; ++i) {

@@ -103,8 +103,10 @@ enum class OptionsType : uint8_t {
   kVarHandle = 111,
 };
 
+constexpr int32_t kMaxRank = 5;  // few kernels take more than 4
+
 struct Tensor {
-  int32_t dims[4] = {1, 1, 1, 1};
+  int32_t dims[kMaxRank] = {1, 1, 1, 1, 1};
   int32_t rank = 0;
   TensorType type = TensorType::kFloat32;
   uint32_t elements = 0;

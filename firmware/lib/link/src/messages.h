@@ -51,6 +51,12 @@ enum class Type : uint8_t {
   kEcho = 13,
   kLayout = 14,
   kPart = 15,
+  kShare = 16,
+  kUpdate = 17,
+  kGive = 18,
+  kMask = 19,
+  kPeer = 20,
+  kReveal = 21,
   kGuard = 32,
   kBusy = 125,
   kResend = 126,
@@ -388,6 +394,13 @@ struct BeginRequest {
   float l2;
   float dropout;
   float mixup;
+  float confidence_penalty;
+  float focal_loss;
+  float relax_loss;
+  float base_pull;
+  uint8_t weight_bits;
+  float prune;
+  uint16_t compress_after;
   uint8_t holdout;
   uint16_t patience;
   uint8_t heads;
@@ -401,7 +414,8 @@ struct BeginRequest {
   uint16_t shift;
   float noise_multiplier;
   uint16_t expected_members;
-  static constexpr uint32_t kFixed = 80;
+  uint8_t shaped;
+  static constexpr uint32_t kFixed = 104;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&learning_rate, payload + 0, 4);
@@ -418,19 +432,27 @@ struct BeginRequest {
     memcpy(&l2, payload + 35, 4);
     memcpy(&dropout, payload + 39, 4);
     memcpy(&mixup, payload + 43, 4);
-    memcpy(&holdout, payload + 47, 1);
-    memcpy(&patience, payload + 48, 2);
-    memcpy(&heads, payload + 50, 1);
-    memcpy(&left_out, payload + 51, 1);
-    memcpy(&teacher_epochs, payload + 52, 2);
-    memcpy(&teacher_temperature, payload + 54, 4);
-    memcpy(&references, payload + 58, 2);
-    memcpy(&jitter, payload + 60, 4);
-    memcpy(&scaling, payload + 64, 4);
-    memcpy(&rotation, payload + 68, 4);
-    memcpy(&shift, payload + 72, 2);
-    memcpy(&noise_multiplier, payload + 74, 4);
-    memcpy(&expected_members, payload + 78, 2);
+    memcpy(&confidence_penalty, payload + 47, 4);
+    memcpy(&focal_loss, payload + 51, 4);
+    memcpy(&relax_loss, payload + 55, 4);
+    memcpy(&base_pull, payload + 59, 4);
+    memcpy(&weight_bits, payload + 63, 1);
+    memcpy(&prune, payload + 64, 4);
+    memcpy(&compress_after, payload + 68, 2);
+    memcpy(&holdout, payload + 70, 1);
+    memcpy(&patience, payload + 71, 2);
+    memcpy(&heads, payload + 73, 1);
+    memcpy(&left_out, payload + 74, 1);
+    memcpy(&teacher_epochs, payload + 75, 2);
+    memcpy(&teacher_temperature, payload + 77, 4);
+    memcpy(&references, payload + 81, 2);
+    memcpy(&jitter, payload + 83, 4);
+    memcpy(&scaling, payload + 87, 4);
+    memcpy(&rotation, payload + 91, 4);
+    memcpy(&shift, payload + 95, 2);
+    memcpy(&noise_multiplier, payload + 97, 4);
+    memcpy(&expected_members, payload + 101, 2);
+    memcpy(&shaped, payload + 103, 1);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -448,19 +470,27 @@ struct BeginRequest {
     memcpy(payload + 35, &l2, 4);
     memcpy(payload + 39, &dropout, 4);
     memcpy(payload + 43, &mixup, 4);
-    memcpy(payload + 47, &holdout, 1);
-    memcpy(payload + 48, &patience, 2);
-    memcpy(payload + 50, &heads, 1);
-    memcpy(payload + 51, &left_out, 1);
-    memcpy(payload + 52, &teacher_epochs, 2);
-    memcpy(payload + 54, &teacher_temperature, 4);
-    memcpy(payload + 58, &references, 2);
-    memcpy(payload + 60, &jitter, 4);
-    memcpy(payload + 64, &scaling, 4);
-    memcpy(payload + 68, &rotation, 4);
-    memcpy(payload + 72, &shift, 2);
-    memcpy(payload + 74, &noise_multiplier, 4);
-    memcpy(payload + 78, &expected_members, 2);
+    memcpy(payload + 47, &confidence_penalty, 4);
+    memcpy(payload + 51, &focal_loss, 4);
+    memcpy(payload + 55, &relax_loss, 4);
+    memcpy(payload + 59, &base_pull, 4);
+    memcpy(payload + 63, &weight_bits, 1);
+    memcpy(payload + 64, &prune, 4);
+    memcpy(payload + 68, &compress_after, 2);
+    memcpy(payload + 70, &holdout, 1);
+    memcpy(payload + 71, &patience, 2);
+    memcpy(payload + 73, &heads, 1);
+    memcpy(payload + 74, &left_out, 1);
+    memcpy(payload + 75, &teacher_epochs, 2);
+    memcpy(payload + 77, &teacher_temperature, 4);
+    memcpy(payload + 81, &references, 2);
+    memcpy(payload + 83, &jitter, 4);
+    memcpy(payload + 87, &scaling, 4);
+    memcpy(payload + 91, &rotation, 4);
+    memcpy(payload + 95, &shift, 2);
+    memcpy(payload + 97, &noise_multiplier, 4);
+    memcpy(payload + 101, &expected_members, 2);
+    memcpy(payload + 103, &shaped, 1);
     return kFixed;
   }
 };
@@ -753,6 +783,231 @@ struct PartResponse {
   }
   uint32_t Write(uint8_t* payload) const {
     memcpy(payload + 0, &came, 4);
+    return kFixed;
+  }
+};
+
+// Takes the shared tail's parameters from `first` on, laid out as TAIL gives them, in order, behind BEGIN: training starts there instead of at the base network. `came`: parameters that are there.
+struct ShareRequest {
+  uint32_t first;
+  uint8_t* values;  // f32[], unaligned, inside the frame
+  uint32_t values_bytes;
+  static constexpr uint32_t kFixed = 4;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size < kFixed || (size - kFixed) % 4 != 0) return false;
+    memcpy(&first, payload + 0, 4);
+    values = payload + kFixed;
+    values_bytes = size - kFixed;
+    return true;
+  }
+  // The open array is filled in place by the caller, behind the fixed fields.
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &first, 4);
+    return kFixed + values_bytes;
+  }
+};
+struct ShareResponse {
+  uint32_t came;
+  static constexpr uint32_t kFixed = 4;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&came, payload + 0, 4);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &came, 4);
+    return kFixed;
+  }
+};
+
+// Makes the update of what was trained since SHARE: the difference, clipped to `clip_norm`, in whole units of clip_norm / units, plus discrete Gaussian noise of `noise` clip norms. The shared tail is gone then. A release build tells no norm and no ticks.
+struct UpdateRequest {
+  float clip_norm;
+  uint32_t units;
+  float noise;
+  uint8_t width;
+  uint8_t masked;
+  static constexpr uint32_t kFixed = 14;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&clip_norm, payload + 0, 4);
+    memcpy(&units, payload + 4, 4);
+    memcpy(&noise, payload + 8, 4);
+    memcpy(&width, payload + 12, 1);
+    memcpy(&masked, payload + 13, 1);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &clip_norm, 4);
+    memcpy(payload + 4, &units, 4);
+    memcpy(payload + 8, &noise, 4);
+    memcpy(payload + 12, &width, 1);
+    memcpy(payload + 13, &masked, 1);
+    return kFixed;
+  }
+};
+struct UpdateResponse {
+  uint32_t count;
+  float norm;
+  uint8_t clipped;
+  uint64_t ticks;
+  static constexpr uint32_t kFixed = 17;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&count, payload + 0, 4);
+    memcpy(&norm, payload + 4, 4);
+    memcpy(&clipped, payload + 8, 1);
+    memcpy(&ticks, payload + 9, 8);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &count, 4);
+    memcpy(payload + 4, &norm, 4);
+    memcpy(payload + 8, &clipped, 1);
+    memcpy(payload + 9, &ticks, 8);
+    return kFixed;
+  }
+};
+
+// Reads the update that was made: of `count` values from `first` on the lowest `width` bytes each, two's complement.
+struct GiveRequest {
+  uint32_t first;
+  uint16_t count;
+  static constexpr uint32_t kFixed = 6;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&first, payload + 0, 4);
+    memcpy(&count, payload + 4, 2);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &first, 4);
+    memcpy(payload + 4, &count, 2);
+    return kFixed;
+  }
+};
+struct GiveResponse {
+  uint8_t* values;  // u8[], unaligned, inside the frame
+  uint32_t values_bytes;
+  static constexpr uint32_t kFixed = 0;
+  bool Read(uint8_t* payload, uint32_t size) {
+    values = payload + kFixed;
+    values_bytes = size - kFixed;
+    return true;
+  }
+  // The open array is filled in place by the caller, behind the fixed fields.
+  uint32_t Write(uint8_t* /*payload*/) const {
+    return kFixed + values_bytes;
+  }
+};
+
+// Draws a device's keys for the masks of one update, behind BEGIN, and forgets its peers. `number`: its own among all devices; `threshold`: shares that give its secrets back. An audit build draws from the training's seed.
+struct MaskRequest {
+  uint32_t round;
+  uint16_t number;
+  uint8_t threshold;
+  static constexpr uint32_t kFixed = 7;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&round, payload + 0, 4);
+    memcpy(&number, payload + 4, 2);
+    memcpy(&threshold, payload + 6, 1);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &round, 4);
+    memcpy(payload + 4, &number, 2);
+    memcpy(payload + 6, &threshold, 1);
+    return kFixed;
+  }
+};
+struct MaskResponse {
+  char mask_key[32];
+  char share_key[32];
+  uint64_t ticks;
+  static constexpr uint32_t kFixed = 72;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(mask_key, payload + 0, 32);
+    memcpy(share_key, payload + 32, 32);
+    memcpy(&ticks, payload + 64, 8);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, mask_key, 32);
+    memcpy(payload + 32, share_key, 32);
+    memcpy(payload + 64, &ticks, 8);
+    return kFixed;
+  }
+};
+
+// Announces a peer, whose mask goes into the update, and seals shares of both secrets for it: that of the key behind the masks, then that of the device's own mask. The n-th peer's shares are those at n, counted from 1.
+struct PeerRequest {
+  uint16_t number;
+  char mask_key[32];
+  char share_key[32];
+  static constexpr uint32_t kFixed = 66;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&number, payload + 0, 2);
+    memcpy(mask_key, payload + 2, 32);
+    memcpy(share_key, payload + 34, 32);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &number, 2);
+    memcpy(payload + 2, mask_key, 32);
+    memcpy(payload + 34, share_key, 32);
+    return kFixed;
+  }
+};
+struct PeerResponse {
+  char sealed[80];
+  uint64_t ticks;
+  static constexpr uint32_t kFixed = 88;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(sealed, payload + 0, 80);
+    memcpy(&ticks, payload + 80, 8);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, sealed, 80);
+    memcpy(payload + 80, &ticks, 8);
+    return kFixed;
+  }
+};
+
+// Opens what the peer announced as the `peer`-th, from 0, sealed for this device, and gives one of the two shares: of the key behind the masks (lost: 1), or of the peer's own mask (lost: 0).
+struct RevealRequest {
+  uint8_t peer;
+  uint8_t lost;
+  char sealed[80];
+  static constexpr uint32_t kFixed = 82;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(&peer, payload + 0, 1);
+    memcpy(&lost, payload + 1, 1);
+    memcpy(sealed, payload + 2, 80);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, &peer, 1);
+    memcpy(payload + 1, &lost, 1);
+    memcpy(payload + 2, sealed, 80);
+    return kFixed;
+  }
+};
+struct RevealResponse {
+  char share[32];
+  static constexpr uint32_t kFixed = 32;
+  bool Read(uint8_t* payload, uint32_t size) {
+    if (size != kFixed) return false;
+    memcpy(share, payload + 0, 32);
+    return true;
+  }
+  uint32_t Write(uint8_t* payload) const {
+    memcpy(payload + 0, share, 32);
     return kFixed;
   }
 };

@@ -3,25 +3,29 @@
 #include "../fmath.h"
 #include "../policy.h"
 #include "../rng.h"
+#include "../train/gaussian.h"
 #include "memguard.h"
 #include "steps.h"
 
 namespace tinymia {
 namespace {
 
-constexpr uint32_t kGaussianUnits = 1024;
+int32_t DrawGaussian(SecretStream* stream) {
+  const uint32_t first = stream->Next();
+  return Gaussian<float>(first, stream->Next());
+}
 
 // Noise on a grid of whole units, so that no floating-point artefact tells what was added. The
-// exact discrete Gaussian; or the discrete Laplace law, see keyed.h.
+// Gaussian of training, see gaussian.h; or the discrete Laplace law, see keyed.h.
 void AddNoise(const GuardSettings& s, const SecretKey& query, float* logits, uint32_t n) {
   const bool gaussian = s.noise_law == NoiseLaw::kGaussian;
-  const float unit = s.noise / static_cast<float>(gaussian ? kGaussianUnits : kLaplaceScale);
+  const float unit = s.noise / (gaussian ? kNoiseGrid : static_cast<float>(kLaplaceScale));
   SecretStream stream(query, kAnswerNoise, 0);
   for (uint32_t k = 0; k < n; ++k) {
     const float behind = -logits[k] < s.noise_bound ? -logits[k] : s.noise_bound;
-    const auto units = static_cast<int32_t>(behind / unit + 0.5f);
-    const int32_t drawn =
-        gaussian ? DiscreteGaussian(kGaussianUnits, &stream) : DiscreteLaplace32(&stream);
+    const float nearest = behind / unit + 0.5f;
+    const auto units = static_cast<int32_t>(nearest);
+    const int32_t drawn = gaussian ? DrawGaussian(&stream) : DiscreteLaplace32(&stream);
     logits[k] = static_cast<float>(drawn - units) * unit;
   }
 }

@@ -41,14 +41,38 @@ constexpr uint64_t kDigits[] = {
     0x0015FA3DD7D2F7A6u, 0x000001E355B81E5Cu, 0x000000000003908Du,
 };
 
-int32_t Geometric(SecretStream* stream) {
-  int32_t value = 0;
-  for (uint32_t i = 0; i < sizeof kDigits / sizeof kDigits[0]; ++i) {
-    const uint64_t high = stream->Next();
-    const uint64_t drawn = high << 32 | stream->Next();
-    value |= static_cast<int32_t>(drawn < kDigits[i] ? 1u : 0u) << i;
+// Half words of a stream.
+class Halves {
+ public:
+  explicit Halves(SecretStream* stream) : stream_(stream) {}
+  uint32_t Next() {
+    has_ = !has_;
+    if (!has_) return word_ & 0xFFFFu;
+    word_ = stream_->Next();
+    return word_ >> 16;
   }
-  return value;
+
+ private:
+  SecretStream* stream_;
+  uint32_t word_ = 0;
+  bool has_ = false;
+};
+
+// Whether a uniform number of 64 bits is below `chance`, 16 bits at a time until they differ.
+bool IsBelow(uint64_t chance, Halves* halves) {
+  for (uint32_t shift = 48;; shift -= 16) {
+    const uint32_t wanted = static_cast<uint32_t>(chance >> shift) & 0xFFFFu;
+    const uint32_t drawn = halves->Next();
+    if (drawn != wanted || shift == 0) return drawn < wanted;
+  }
+}
+
+int32_t Geometric(Halves* halves) {
+  uint32_t value = 0;
+  for (uint32_t i = 0; i < sizeof kDigits / sizeof kDigits[0]; ++i) {
+    value |= (IsBelow(kDigits[i], halves) ? 1u : 0u) << i;
+  }
+  return static_cast<int32_t>(value);
 }
 
 }  // namespace
@@ -69,8 +93,9 @@ SecretKey QueryKey(const SecretKey& device, uint32_t epoch, const int8_t* featur
 }
 
 int32_t DiscreteLaplace32(SecretStream* stream) {
-  const int32_t up = Geometric(stream);
-  return up - Geometric(stream);
+  Halves halves(stream);
+  const int32_t up = Geometric(&halves);
+  return up - Geometric(&halves);
 }
 
 }  // namespace tinymia

@@ -21,8 +21,9 @@ constexpr SecretUse kAnswerSpare = static_cast<SecretUse>(18);
 
 // The discrete Laplace law on the integers, P(x) ~ exp(-|x| / 32), as the difference of two
 // geometric numbers. A geometric number's binary digits are independent, so each is one comparison
-// with a constant and the time taken tells nothing. Digits from 2^11 on, of chance 2e-28 together,
-// are left out; the constants are exact to 4e-6 of themselves.
+// with a constant; the time taken tells no digit (one comparison in 65,536 takes longer, whichever
+// way it ends). Digits from 2^11 on, of chance 2e-28 together, are left out; the constants are
+// exact to 4e-6 of themselves.
 constexpr uint32_t kLaplaceScale = 32;
 int32_t DiscreteLaplace32(SecretStream* stream);
 

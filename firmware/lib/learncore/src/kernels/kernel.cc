@@ -10,12 +10,12 @@ TINYMIA_AT_LOAD bool ToFixed(double value, FixedMultiplier* multiplier) {
 
 TINYMIA_AT_LOAD Status PrepareContext::ReadInput(uint32_t i, Tensor* tensor) {
   if (i >= op_->inputs.count) return Status::kModelMalformed;
-  return model_->ReadTensor(model_->Int32At(op_->inputs, i), tensor);
+  return CheckRank(model_->ReadTensor(model_->Int32At(op_->inputs, i), tensor), *tensor);
 }
 
 TINYMIA_AT_LOAD Status PrepareContext::ReadOutput(Tensor* tensor, uint32_t i) {
   if (i >= op_->outputs.count) return Status::kModelUnsupportedShape;
-  return model_->ReadTensor(model_->Int32At(op_->outputs, i), tensor);
+  return CheckRank(model_->ReadTensor(model_->Int32At(op_->outputs, i), tensor), *tensor);
 }
 
 TINYMIA_AT_LOAD Status PrepareContext::CheckData(const Tensor& tensor, TensorType type) const {
@@ -68,7 +68,7 @@ TINYMIA_AT_LOAD Status PrepareContext::ListOutput(uint32_t i, Tensor* tensor) {
 
 TINYMIA_AT_LOAD Status PrepareContext::ReadState(uint32_t i, Tensor* tensor) {
   if (i >= op_->inputs.count) return Status::kModelMalformed;
-  return model_->ReadVariable(model_->Int32At(op_->inputs, i), tensor);
+  return CheckRank(model_->ReadVariable(model_->Int32At(op_->inputs, i), tensor), *tensor);
 }
 
 TINYMIA_AT_LOAD Status PrepareContext::ReadInt32(uint32_t i, Tensor* tensor) {

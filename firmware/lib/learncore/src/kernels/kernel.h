@@ -84,6 +84,9 @@ class PrepareContext {
   uint32_t outputs_used() const { return outputs_used_; }
   uint32_t scratch_bytes() const { return scratch_bytes_; }
 
+  // To be called by a kernel that takes tensors of rank 5.
+  void TakeAnyRank() { most_rank_ = kMaxRank; }
+
   // Operand i; an optional one that is absent reads as false from HasInput.
   bool HasInput(uint32_t i) {
     return i < op_->inputs.count && model_->Int32At(op_->inputs, i) >= 0;
@@ -131,6 +134,10 @@ class PrepareContext {
   static const uint8_t* Bytes(const void* memory) { return static_cast<const uint8_t*>(memory); }
 
   Status CheckData(const Tensor& tensor, TensorType type) const;
+  Status CheckRank(Status status, const Tensor& tensor) const {
+    return status == Status::kOk && tensor.rank > most_rank_ ? Status::kModelUnsupportedShape
+                                                             : status;
+  }
 
   Loader* loader_;
   uint32_t index_;
@@ -140,6 +147,7 @@ class PrepareContext {
   Arena* arena_;
   const uint8_t* arena_base_;
   Node* node_;
+  int32_t most_rank_ = 4;
   Ref* operands_ = nullptr;
   uint32_t scratch_bytes_ = 0;
   uint32_t outputs_used_ = 0;
@@ -161,7 +169,7 @@ const Kernel* KernelAt(uint32_t index);
 // kNoKernel when the operator is not supported, or not on what it is to take.
 constexpr uint32_t kNoKernel = 0xffffffffu;
 uint32_t FindKernel(BuiltinOp code, Takes takes);
-// Whether it is supported, but not in this image.
+// Whether such a kernel is there, but not in this image.
 bool LeftOut(BuiltinOp code, Takes takes);
 
 // The same bytes under two shapes?

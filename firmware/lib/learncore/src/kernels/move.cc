@@ -7,9 +7,10 @@ namespace {
 
 // Walks the output in order, right-aligned to four dimensions.
 struct MoveParams {
-  int32_t dims[4] = {1, 1, 1, 1};     // of the output
-  int32_t strides[4] = {0, 0, 0, 0};  // in the input
-  int32_t start = 0;                  // in the input
+  int32_t dims[4] = {1, 1, 1, 1};       // of the output
+  int32_t strides[4] = {0, 0, 0, 0};    // in the input
+  int32_t start = 0;                    // in the input
+  int32_t outer = 1, outer_stride = 0;  // a fifth, around them
 };
 
 TINYMIA_AT_LOAD Status UseBoth(PrepareContext* context, Tensor* input, Tensor* output) {
@@ -33,23 +34,47 @@ TINYMIA_AT_LOAD Status ReadList(PrepareContext* context, uint32_t operand, int32
                                                         : Status::kModelUnsupportedShape;
 }
 
+// Puts axes of the output, with their strides in the input, into as few as do.
+void Merge(const int32_t* dims, const int32_t* strides, int32_t count, MoveParams* p) {
+  int32_t at = 4;
+  int32_t next = 0;  // stride of an axis that would lie around the one before
+  for (int32_t i = Min(count, kMaxRank) - 1; i >= 0; --i) {
+    if (dims[i] == 1) continue;
+    if (at < 4 && strides[i] == next) {
+      p->dims[at] *= dims[i];
+    } else {
+      if (at == 0) {  // there are five at most, so this is the last
+        p->outer = dims[i];
+        p->outer_stride = strides[i];
+        return;
+      }
+      --at;
+      p->dims[at] = dims[i];
+      p->strides[at] = strides[i];
+    }
+    next = p->dims[at] * p->strides[at];
+  }
+}
+
 TINYMIA_AT_LOAD Status PrepareTranspose(PrepareContext* context) {
   Tensor input, output, order;
+  context->TakeAnyRank();
   Status status = UseBoth(context, &input, &output);
   if (status == Status::kOk) status = ReadList(context, 1, input.rank, &order);
   if (status != Status::kOk) return status;
   if (output.rank != input.rank) return Status::kModelUnsupportedShape;
-  MoveParams p;
+  int32_t strides[kMaxRank] = {};
   uint32_t seen = 0;
   for (int32_t i = 0; i < input.rank; ++i) {
     const int32_t from = context->model()->Int32At(order, static_cast<uint32_t>(i));
     if (from < 0 || from >= input.rank) return Status::kModelMalformed;
     if (output.dims[i] != input.dims[from]) return Status::kModelUnsupportedShape;
     seen |= 1u << from;
-    p.dims[4 - input.rank + i] = output.dims[i];
-    p.strides[4 - input.rank + i] = StrideOf(input, from);
+    strides[i] = StrideOf(input, from);
   }
   if (seen != (1u << input.rank) - 1) return Status::kModelMalformed;
+  MoveParams p;
+  Merge(output.dims, strides, input.rank, &p);
   context->SaveParams(p);
   return Status::kOk;
 }
@@ -186,10 +211,7 @@ TINYMIA_AT_LOAD Status PrepareSpaceToDepth(PrepareContext* context) {
 }
 
 template <typename T>
-void Eval(const EvalContext& context, const Node& node) {
-  const MoveParams& p = context.Params<MoveParams>(node);
-  const T* input = context.Const<T>(node.inputs[0]) + p.start;
-  T* output = context.Mutable<T>(node.output);
+T* Copy(const MoveParams& p, const T* input, T* output) {
   for (int32_t i = 0; i < p.dims[0]; ++i) {
     for (int32_t j = 0; j < p.dims[1]; ++j) {
       for (int32_t k = 0; k < p.dims[2]; ++k) {
@@ -203,6 +225,15 @@ void Eval(const EvalContext& context, const Node& node) {
       }
     }
   }
+  return output;
+}
+
+template <typename T>
+void Eval(const EvalContext& context, const Node& node) {
+  const MoveParams& p = context.Params<MoveParams>(node);
+  const T* input = context.Const<T>(node.inputs[0]) + p.start;
+  T* output = context.Mutable<T>(node.output);
+  for (int32_t o = 0; o < p.outer; ++o) output = Copy(p, input + o * p.outer_stride, output);
 }
 
 }  // namespace

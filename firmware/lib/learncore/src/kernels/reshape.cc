@@ -7,6 +7,7 @@ namespace {
 
 Status Prepare(PrepareContext* context) {
   Tensor input, output;
+  context->TakeAnyRank();
   Status status = context->UseInput(0, 0, &input);
   if (status == Status::kOk) status = context->UseOutput(&output);
   if (status != Status::kOk) return status;

@@ -36,35 +36,31 @@ TINYMIA_AT_LOAD Status Finish(PrepareContext* context, OptionsType own, const Te
   return status;
 }
 
-// ADD computes its scales in double precision, SUB in single.
-template <typename Real>
 TINYMIA_AT_LOAD Status PrepareSum(PrepareContext* context, OptionsType own) {
   Tensor inputs[2], output;
   WideBinaryParams p;
   const Status status = UseAll(context, inputs, &output, &p);
   if (status != Status::kOk) return status;
-  const Real common = 2 * static_cast<Real>(Max(inputs[0].scale, inputs[1].scale));
-  const Real scale = common / ((1 << kInputShift) * static_cast<Real>(output.scale));
+  const double common = 2 * static_cast<double>(Max(inputs[0].scale, inputs[1].scale));
+  const double scale = common / ((1 << kInputShift) * static_cast<double>(output.scale));
   for (int32_t i = 0; i < 2; ++i) {
-    const Real ratio = static_cast<Real>(inputs[i].scale) / common;
-    if (!(ratio > 0) || !ToFixed(static_cast<double>(ratio), &p.inputs[i])) {
+    if (!ToFixed(static_cast<double>(inputs[i].scale) / common, &p.inputs[i])) {
       return Status::kModelMalformed;
     }
   }
   // The reference stops at an output that is this much finer than the inputs.
-  if (!(scale > 0 && scale < 1) || !ToFixed(static_cast<double>(scale), &p.output) ||
-      p.output.shift > 0) {
+  if (!(scale < 1.0) || !ToFixed(scale, &p.output) || p.output.shift > 0) {
     return Status::kModelUnsupportedType;
   }
   return Finish(context, own, inputs, output, &p);
 }
 
 TINYMIA_AT_LOAD Status PrepareAdd(PrepareContext* context) {
-  return PrepareSum<double>(context, OptionsType::kAdd);
+  return PrepareSum(context, OptionsType::kAdd);
 }
 
 TINYMIA_AT_LOAD Status PrepareSub(PrepareContext* context) {
-  return PrepareSum<double>(context, OptionsType::kSub);
+  return PrepareSum(context, OptionsType::kSub);
 }
 
 TINYMIA_AT_LOAD Status PrepareMul(PrepareContext* context) {

@@ -55,9 +55,7 @@ void Batches::Begin(const TrainSettings* settings, const SecretKey& key, const u
   slots_ = slots;
   order_ = order;
   for (uint32_t first = 0; first < slots; first += 8) {
-    uint32_t left = members[first / 8];
-    if (slots - first < 8) left &= (1u << (slots - first)) - 1;
-    for (; left != 0; left &= left - 1) ++members_;
+    members_ += static_cast<uint32_t>(__builtin_popcount(MembersFrom(first)));
   }
   held_out_ = members_ * settings->holdout / 100;
   if (held_out_ == 0 && settings->holdout > 0 && members_ >= 2) held_out_ = 1;
@@ -84,10 +82,7 @@ ShuffleDraw Batches::StartUnshuffled(uint32_t epoch, const uint16_t* again) {
   }
   uint32_t n = 0;
   for (uint32_t first = 0; first < slots_; first += 8) {
-    // Few of what is stored are members: whole bytes are passed over.
-    uint32_t left = bitmap_[first / 8];
-    if (slots_ - first < 8) left &= (1u << (slots_ - first)) - 1;
-    for (; left != 0; left &= left - 1) {
+    for (uint32_t left = MembersFrom(first); left != 0; left &= left - 1) {
       order_[n++] = static_cast<uint16_t>(first + static_cast<uint32_t>(__builtin_ctz(left)));
     }
   }
@@ -104,16 +99,33 @@ uint32_t Batches::StartStep(uint32_t step) {
     drawn_ = left < batch ? left : batch;
     return drawn_;
   }
+  SecretStream stream(key_, SecretUse::kPoisson, StreamOf(step));
+  return StartPoisson(step, [&stream] { return stream.Next(); });
+}
+
+uint32_t Batches::StartDrawn(uint32_t step, const uint32_t* words, uint32_t stride) {
+  return StartPoisson(step, [&words, stride] {
+    const uint32_t word = *words;
+    words += stride;
+    return word;
+  });
+}
+
+template <typename Draw>
+uint32_t Batches::StartPoisson(uint32_t step, Draw draw) {
   first_ = drawn_ = 0;
   position_ = step << 16;
+  const uint32_t batch = settings_->batch;
   const uint32_t expected = settings_->expected_members;
+  // (Divided by no 0, which is what it is in an image without.)
+  const uint64_t rate = (static_cast<uint64_t>(batch) << 32) / (expected | (expected == 0));
   const bool all = batch >= expected;
-  const uint32_t below =
-      all ? 0 : static_cast<uint32_t>((static_cast<uint64_t>(batch) << 32) / expected);
-  SecretStream stream(key_, SecretUse::kPoisson, epoch_ * steps() + step);
-  for (uint32_t i = 0; i < slots_; ++i) {
-    if (IsMember(i) && (all || stream.Next() < below)) {
-      order_[drawn_++] = static_cast<uint16_t>(i);
+  const uint32_t below = all ? 0 : static_cast<uint32_t>(rate);
+  for (uint32_t first = 0; first < slots_; first += 8) {
+    for (uint32_t left = MembersFrom(first); left != 0; left &= left - 1) {
+      // (Written first and counted then: whether it takes part is no branch.)
+      order_[drawn_] = static_cast<uint16_t>(first + static_cast<uint32_t>(__builtin_ctz(left)));
+      drawn_ += all || draw() < below ? 1 : 0;
     }
   }
   return drawn_;

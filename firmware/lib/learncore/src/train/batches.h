@@ -46,6 +46,9 @@ class Batches {
   // step of all (epoch * steps + step) for each in the slots' order; all are if the batch is as
   // large as what is expected. So neither rate nor steps follow the number of members.
   uint32_t StartStep(uint32_t step);
+  // The same with the words of that stream, drawn before, `stride` apart; Poisson sampling only.
+  uint32_t StartDrawn(uint32_t step, const uint32_t* words, uint32_t stride);
+  uint32_t StreamOf(uint32_t step) const { return epoch_ * steps() + step; }
   const uint16_t* order() const { return order_; }
   // Slots of the step's examples.
   const uint16_t* InStep() const { return order_ + first_; }
@@ -58,7 +61,14 @@ class Batches {
 
  private:
   Example Mixed(uint16_t slot, uint32_t position) const;
-  bool IsMember(uint32_t i) const { return (bitmap_[i / 8] >> (i % 8) & 1) != 0; }
+  template <typename Draw>
+  uint32_t StartPoisson(uint32_t step, Draw draw);
+  // Bit i: whether slot first + i is a member, for the eight from there on. (Few of what is stored
+  // are: whole bytes are passed over.)
+  uint32_t MembersFrom(uint32_t first) const {
+    const uint32_t all = bitmap_[first / 8];
+    return slots_ - first < 8 ? all & ((1u << (slots_ - first)) - 1) : all;
+  }
 
   const TrainSettings* settings_ = nullptr;
   SecretKey key_ = {};

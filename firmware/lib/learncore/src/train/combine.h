@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
+#include "gaussian.h"
 #include "lanes.h"
-#include "noise.h"
 
 namespace tinymia {
 

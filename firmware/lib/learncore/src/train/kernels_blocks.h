@@ -28,20 +28,20 @@ inline void ForBlocks(uint32_t n, Body body) {
 
 // y[k] = from[k] + the sum of w[k][j] * x[j], j < n, not zero; rows of w are `stride` apart. `from`
 // may be y.
-template <typename F>
-void AddProducts(const F* x, uint32_t n, const F* w, uint32_t stride, uint32_t outputs,
+template <typename F, typename W>
+void AddProducts(const F* x, uint32_t n, const W* w, uint32_t stride, uint32_t outputs,
                  const F* from, F* y) {
   ForBlocks(n, [=](auto block, uint32_t i) mutable {
     constexpr uint32_t kSize = decltype(block)::kSize;
     F held[kSize];
     HoldBlock(block, x + i, held);
-    const F* row = w + i;
+    const W* row = w + i;
     for (uint32_t k = 0; k < outputs; ++k, row += stride) {
-      F factors[kSize];
+      W factors[kSize];
       LoadBlock(block, row, factors);
       F sum = from[k];
 #pragma GCC unroll 8
-      for (uint32_t j = 0; j < kSize; ++j) sum = sum + factors[j] * held[j];
+      for (uint32_t j = 0; j < kSize; ++j) sum = sum + F(factors[j]) * held[j];
       y[k] = sum;
     }
     from = y;
@@ -49,19 +49,19 @@ void AddProducts(const F* x, uint32_t n, const F* w, uint32_t stride, uint32_t o
 }
 
 // dx[j] += the sum of dy[k] * w[k][j], j < n: the way back.
-template <typename F>
-void AddTransposed(const F* dy, uint32_t outputs, const F* w, uint32_t stride, uint32_t n, F* dx) {
+template <typename F, typename W>
+void AddTransposed(const F* dy, uint32_t outputs, const W* w, uint32_t stride, uint32_t n, F* dx) {
   ForBlocks(n, [=](auto block, uint32_t i) {
     constexpr uint32_t kSize = decltype(block)::kSize;
     F sums[kSize];
     HoldBlockHigh(block, dx + i, sums);
-    const F* row = w + i;
+    const W* row = w + i;
     for (uint32_t k = 0; k < outputs; ++k, row += stride) {
-      F factors[kSize];
+      W factors[kSize];
       LoadBlock(block, row, factors);
       const F d = dy[k];
 #pragma GCC unroll 8
-      for (uint32_t j = 0; j < kSize; ++j) sums[j] = sums[j] + d * factors[j];
+      for (uint32_t j = 0; j < kSize; ++j) sums[j] = sums[j] + d * F(factors[j]);
     }
     StoreBlock(block, sums, dx + i);
   });

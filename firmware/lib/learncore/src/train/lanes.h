@@ -51,7 +51,13 @@ inline uint32_t FloatToBits(float value) {
 }
 inline int32_t BitsToInt(float value) { return static_cast<int32_t>(FloatToBits(value)); }
 inline float IntToBits(int32_t value) { return BitsToFloat(static_cast<uint32_t>(value)); }
-inline float ToFloat(int32_t value) { return static_cast<float>(value); }  // to nearest even
+inline float ToFloat(int32_t value) { return static_cast<float>(value); }     // to nearest even
+inline int32_t Truncate(float value) { return static_cast<int32_t>(value); }  // |value| < 2^31
+
+template <int kBits>
+inline uint32_t RotateLeft(uint32_t x) {
+  return x << kBits | x >> (32 - kBits);
+}
 
 // The larger one; `b` where they are equal or one is no number.
 template <typename F>

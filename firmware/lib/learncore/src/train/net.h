@@ -30,6 +30,11 @@ struct Needs {
   bool teaching = false;  // a student's soft targets
   bool own = false;       // of members, not of references
   uint32_t references = 0;
+  bool objective = false;   // another than the cross-entropy
+  bool bent = false;        // or another target than one label, evenly smoothed
+  bool batch_loss = false;  // which needs to know the mini-batch's loss beforehand
+  bool compression = false;
+  bool shape = false;
 
   void Add(const TrainSettings& settings);
 };
@@ -75,6 +80,11 @@ class Net {
   F* gradient() { return gradient_; }
   F* moment(uint32_t which) { return moments_ + which * count_; }
   F* best() { return best_; }
+  // The last layer's inputs of this turn as its gradient sees them: in lanes of `mask` they become
+  // those in the public shape, of which those behind its rows are 0.
+  void Shape(MaskOf<F> mask, bool dropped);
+  // The gradient in lanes of `mask` from there back to the layer's own inputs.
+  void Unshape(MaskOf<F> mask);
   // Factors on the last layer's inputs: [dropout_size()], 0 or 1 / (1 - rate).
   F* dropout() { return dropout_; }
   uint32_t dropout_size() const { return last().inputs(); }
@@ -103,7 +113,8 @@ class Net {
   template <typename Combine>
   void Accumulate(F* to, Combine combine);
 
-  // Calls visit(first, count, is_weights) for each run of weights or biases in parameters().
+  // Calls visit(first, count, is_weights, base) for each run of weights or biases in parameters();
+  // `base`: the base network's.
   template <typename Visit>
   void ForEachRun(Visit visit) const;
 
@@ -144,6 +155,7 @@ class Net {
   F* best_ = nullptr;
   F* dropout_ = nullptr;
   F* dropped_ = nullptr;  // the last layer's inputs behind dropout
+  F* shaped_ = nullptr;   // room for them in the public shape
 };
 
 // Parameters that are not trained are read where they are; lanes share nothing, so each has a copy.
@@ -182,6 +194,7 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   input_ = arena->AllocArray<F>(stride_ * examples);
   dropout_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
   dropped_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
+  shaped_ = needs.shape ? arena->AllocArray<F>(2 * last().inputs()) : nullptr;
   uint32_t theta = 0;
   for (uint32_t i = first; i < graph.count; ++i) {
     const Layer& layer = graph.layers[i];
@@ -213,8 +226,9 @@ void Net<F>::ForEachRun(Visit visit) const {
     if (!layer.parametric()) continue;
     const uint32_t at = work_[i].theta;
     const uint32_t weights = biases_only() ? 0 : layer.weight_count;
-    if (weights != 0) visit(at, weights, true);
-    visit(at + weights, layer.bias_count, false);
+    const float* base = graph_.parameters + layer.weights;
+    if (weights != 0) visit(at, weights, true, base);
+    visit(at + weights, layer.bias_count, false, base + layer.weight_count);
   }
 }
 
@@ -310,6 +324,38 @@ void Net<F>::Accumulate(F* to, Combine combine) {
     const bool dropped = dropped_ != nullptr && i + 1 == graph_.count;
     const F* x = dropped ? dropped_ : Input(layer.input);
     LayerGradient(layer, x, work.dy, biases_only(), to + work.theta, combine);
+  }
+}
+
+template <typename F>
+void Net<F>::Shape(MaskOf<F> mask, bool dropped) {
+  const PublicShape& shape = graph_.shape;
+  F* x = dropped ? dropped_ : input();
+  const uint32_t n = last().inputs();
+  F* z = shaped_ + n;
+  for (uint32_t j = 0; j < n; ++j) {
+    shaped_[j] = x[j] - F(shape.mean[j]);
+    z[j] = F(0.0f);
+  }
+  AddProducts(shaped_, n, shape.rows, n, shape.count, z, z);
+  for (uint32_t j = 0; j < n; ++j) x[j] = Select(mask, z[j], x[j]);
+}
+
+template <typename F>
+void Net<F>::Unshape(MaskOf<F> mask) {
+  const PublicShape& shape = graph_.shape;
+  const uint32_t n = last().inputs();
+  F* bias = gradient_ + last().weight_count;
+  for (uint32_t k = 0; k < classes(); ++k) {
+    F* g = gradient_ + k * n;
+    F moved = F(0.0f);
+    for (uint32_t j = 0; j < n; ++j) shaped_[j] = F(0.0f);
+    AddTransposed(g, shape.count, shape.rows, n, n, shaped_);
+    for (uint32_t j = 0; j < n; ++j) {
+      moved = moved + shaped_[j] * F(shape.mean[j]);
+      g[j] = Select(mask, shaped_[j], g[j]);
+    }
+    bias[k] = Select(mask, bias[k] - moved, bias[k]);
   }
 }
 

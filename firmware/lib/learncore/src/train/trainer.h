@@ -7,7 +7,9 @@
 
 #include "../arena.h"
 #include "batches.h"
+#include "gaussian.h"
 #include "net.h"
+#include "objective.h"
 #include "references.h"
 #include "settings.h"
 #include "store.h"
@@ -40,6 +42,8 @@ class Trainer {
   // Back to the base network, epoch 0. One entry a lane: settings, keys, and bitmaps of the members
   // (bit i: slot i). Settings and bitmaps stay where they are until the next Begin.
   void Begin(const TrainSettings* settings, const SecretKey* keys, const uint8_t* const* members);
+  // Behind Begin: this lane starts at these parameters, [parameter_count()], not at the base.
+  void Start(uint32_t lane, const float* parameters);
   // See Watcher. Results: one a lane, over these epochs.
   void Watch(const Watcher& watcher) { net_.Watch(watcher); }
   void Train(uint32_t epochs, TrainResult* results);
@@ -63,7 +67,6 @@ class Trainer {
   struct Lane {
     Batches batches;
     const TrainSettings* settings;
-    SecretKey key;
     uint32_t updates;  // since Begin
     uint32_t steps;    // of this epoch; 0 once stopped
     uint32_t in_step;  // examples of this step
@@ -100,6 +103,8 @@ class Trainer {
   }
   ShuffleDraw StartLane(uint32_t lane);
   void RunStep(uint32_t step, TrainResult* results);
+  // Draws the words of that step's Poisson sampling for all lanes, in vectors.
+  void DrawSampling(uint32_t step);
   void LoadExamples(uint32_t i);
   void LoadAlike(const int8_t* features);  // the same for all lanes
   void LoadInput(const Example* examples, bool partners, F* to);
@@ -112,28 +117,39 @@ class Trainer {
   // From the logits to their gradient.
   template <typename M>
   void Judge(M mask, const F* logits);
+  // From probabilities to the gradient of the logits under the lanes' objectives; returns the
+  // target's own logit. log_total: log(sum(exp(logits))).
+  F Shape(const F* logits, F log_total, F* delta) const;
+  // Tells the objective of the step that comes, of up to `most` examples, what their loss is.
+  void LookAhead(uint32_t most);
+  F OwnLogit(const F* logits) const;
+  void Compress();  // the weights behind an epoch
   // Clips every layer's delta, by the squared norm of the gradient.
   template <typename M>
   void Bound(M mask, F norm2);
   // From probabilities to the gradient of the logits; returns the target's own logit.
   F Subtract(const F* logits, F* delta) const;
+  float SubtractOne(const float* logits, float* delta) const;  // the same for one device's label
   // `to` becomes exp(logits - top), where `top` is the largest of them; returns the sum.
   F Exponentials(const F* logits, F* to, F* top) const;
   void Divide(F* values, F sum) const;
   // `to` becomes the class probabilities; returns log(sum(exp(logits))).
   F Softmax(const F* logits, F* to) const;
+  void SetUnits(uint32_t lane, const TrainSettings& settings);
   void AddNoise(uint32_t step);  // and back from whole units to floats
   void CheckHeldOut(TrainResult* results);
   void CopyLane(const F* from, uint32_t lane, F* to);
 
   Net<F> net_;
   Update<F> update_;
+  Objective<F> objective_;
   Needs needs_;
   ExampleStore* store_ = nullptr;
   Lane* lanes_ = nullptr;
   const int8_t** rows_ = nullptr;   // [kLanes] what the trained layers read
   uint16_t* order_ = nullptr;       // [kLanes][slots]
   uint16_t* unshuffled_ = nullptr;  // the same as it starts in each epoch, in vectors
+  UintOf<F>* sampling_ = nullptr;   // words of a step's Poisson sampling, in vectors
   Targets* held_ = nullptr;         // of examples that are taken together, in vectors
   F* mixed_ = nullptr;              // features of the partners, with mixup
   References references_;
@@ -153,7 +169,9 @@ class Trainer {
 
   F rate_{};  // of the epoch
   F clip_{}, on_{}, off_{}, to_units_{}, from_units_{};
-  MaskOf<F> has_clip_{}, is_private_{}, has_heads_{}, is_student_{};
+  IntOf<F> noise_half_{}, noise_shift_{};  // see NoiseUnits
+  SecretState<UintOf<F>> secret_;
+  MaskOf<F> has_clip_{}, is_private_{}, is_shaped_{}, has_heads_{}, is_student_{};
   F softening_{};  // 1 / the teacher's temperature
   Targets targets_;
   F loss_{};  // summed over the epoch

@@ -3,8 +3,8 @@
 
 #include "../crc32.h"
 #include "../fmath.h"
+#include "compress.h"
 #include "dropout.h"
-#include "pair.h"
 #include "rows.h"
 #include "trainer.h"
 
@@ -24,6 +24,11 @@ inline void Needs::Add(const TrainSettings& s) {
   teaching = teaching || s.teacher_epochs > 0;
   own = own || (s.teacher_epochs > 0 && s.references == 0);
   references = s.references > references ? s.references : references;
+  objective = objective || IsReshaped(s);
+  bent = bent || s.mixup > 0 || s.teacher_epochs > 0 || IsReshaped(s);
+  batch_loss = batch_loss || s.relax_loss > 0;
+  compression = compression || s.weight_bits > 0 || s.prune > 0;
+  shape = shape || s.shaped > 0;
 }
 
 template <typename F>
@@ -33,12 +38,15 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   slots_ = slots;
   needs_ = Needs();
   for (uint32_t i = 0; i < count; ++i) needs_.Add(settings[i]);
+  needs_.shape = needs_.shape && graph.CanShape(first, settings[0].trained);
   lanes_ = arena->AllocArray<Lane>(kLanes);
   rows_ = arena->AllocArray<const int8_t*>(kLanes);
   order_room_ = slots > needs_.references ? slots : needs_.references;
   order_ = arena->AllocArray<uint16_t>(kLanes * order_room_);
   unshuffled_ = kLanes == 1 ? nullptr : arena->AllocArray<uint16_t>(kLanes * slots);
   net_.Plan(graph, first, settings[0].trained, needs_, arena);
+  // (Blocks are of 16 words.)
+  sampling_ = kLanes > 1 && needs_.privacy ? arena->AllocArray<UintOf<F>>(slots + 15) : nullptr;
   held_ = net_.together() == 0 ? nullptr : arena->AllocArray<Targets>(net_.together());
   mixed_ = needs_.mixup ? arena->AllocArray<F>(net_.inputs()) : nullptr;
   PlanPhases(arena);
@@ -63,7 +71,6 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
     Lane& lane = lanes_[l];
     lane = Lane();
     lane.settings = &s;
-    lane.key = keys[l];
     lane.batches.Begin(&s, keys[l], members[l], store_->stored(), order_ + l * order_room_);
     lane.rounds = 1;
     lane.members = members[l];
@@ -77,15 +84,24 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
     SetLane(&clip_, l, s.clip_norm);
     SetLane(&has_clip_, l, s.clip_norm > 0);
     SetLane(&is_private_, l, s.is_private());
-    SetLane(&to_units_, l, s.is_private() ? kNoiseGrid / s.clip_norm : 0.0f);
-    SetLane(&from_units_, l, s.clip_norm / kNoiseGrid);
+    SetLane(&is_shaped_, l, s.shaped > 0);
+    secret_.SetKey(l, keys[l]);
+    SetUnits(l, s);
   }
   targets_.label = targets_.partner = F(0.0f);
   targets_.mix = F(1.0f);
   for (uint32_t j = 0; j < net_.inputs(); ++j) net_.input()[j] = F(0.0f);
   update_.Begin(settings);
+  objective_.Begin(settings);
   net_.Reset();
   if (needs_.heads != 0 || needs_.teaching) BeginPhases();
+}
+
+template <typename F>
+void Trainer<F>::Start(uint32_t lane, const float* parameters) {
+  F* to = net_.parameters();
+  for (uint32_t i = 0; i < net_.parameter_count(); ++i) SetLane(&to[i], lane, parameters[i]);
+  for (uint32_t i = 0; i < needs_.heads; ++i) PutHead(i);
 }
 
 template <typename F>
@@ -111,8 +127,9 @@ void Trainer<F>::RunEpoch(TrainResult* results) {
   for (uint32_t round = needs_.heads; round > 1;) RunRound(--round, results);
   RunRound(0, results);
   if (needs_.heads != 0) MixHeads();
+  if (needs_.compression) Compress();
   for (uint32_t l = 0; l < kLanes; ++l) {
-    if (lanes_[l].stopped) continue;
+    if (lanes_[l].steps == 0) continue;
     const uint32_t n = results[l].steps - before[l];
     results[l].loss = n == 0 ? 0.0f : GetLane(loss_, l) / static_cast<float>(n);
   }
@@ -128,13 +145,39 @@ void Trainer<F>::RunRound(uint32_t round, TrainResult* results) {
     Lane& lane = lanes_[l];
     const TrainSettings& s = *lane.settings;
     SetLane(&rate_, l, s.learning_rate * RateFactor(s, epoch_));
-    lane.steps = lane.stopped || round >= lane.rounds ? 0 : lane.batches.steps();
+    // With noise, behind its schedule nothing moves any more: it has ended.
+    const bool ended = lane.stopped || (s.is_private() && !(GetLane(rate_, l) > 0.0f));
+    lane.steps = ended || round >= lane.rounds ? 0 : lane.batches.steps();
     if (lane.steps != 0) draws[l] = StartLane(l);
     most = lane.steps > most ? lane.steps : most;
   }
   ShuffleLanes(draws, epoch_, F());
   for (uint32_t step = 0; step < most; ++step) RunStep(step, results);
   if (needs_.heads != 0) PutHead(round);
+}
+
+template <typename F>
+void Trainer<F>::Compress() {
+  MaskOf<F> prunes{}, rounds{};
+  F share{}, levels{};
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const TrainSettings& s = *lanes_[l].settings;
+    const bool begun = epoch_ >= s.compress_after - 1u;
+    SetLane(&prunes, l, begun && s.prune > 0);
+    SetLane(&share, l, s.prune);
+    SetLane(&rounds, l, begun && s.weight_bits > 0);
+    SetLane(&levels, l,
+            s.weight_bits > 0 ? static_cast<float>((1u << (s.weight_bits - 1)) - 1) : 1);
+  }
+  if (!Any(prunes | rounds)) return;
+  net_.ForEachRun([&](uint32_t first, uint32_t n, bool weights, const float*) {
+    if (!weights) return;
+    F* w = net_.parameters() + first;
+    if (Any(prunes)) PruneWeights(prunes, share, w, n);
+    if (Any(rounds)) RoundWeights(rounds, levels, w, n);
+    net_.Pass();
+  });
+  update_.KeepPruned(prunes);
 }
 
 template <typename F>
@@ -159,10 +202,16 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
   MaskOf<F> updates{};
   F count{};
   bool all_update = true;
+  if (sampling_ != nullptr) DrawSampling(step);
   for (uint32_t l = 0; l < kLanes; ++l) {
     Lane& lane = lanes_[l];
     const bool takes_part = step < lane.steps;
-    lane.in_step = takes_part ? lane.batches.StartStep(step) : 0;
+    if (takes_part && sampling_ != nullptr && lane.settings->is_private()) {
+      const void* words = sampling_;
+      lane.in_step = lane.batches.StartDrawn(step, static_cast<const uint32_t*>(words) + l, kLanes);
+    } else {
+      lane.in_step = takes_part ? lane.batches.StartStep(step) : 0;
+    }
     most = lane.in_step > most ? lane.in_step : most;
     fewest = lane.in_step < fewest ? lane.in_step : fewest;
     results[l].steps += lane.in_step;
@@ -179,6 +228,7 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
       sum[i] = Select(updates & is_private_, F(0.0f), sum[i]);
     }
   }
+  if (needs_.batch_loss) LookAhead(most);
   uint32_t i = 0;
   bool updated = false;
   if constexpr (kLanes > 1) {
@@ -211,6 +261,7 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
   net_.Pass();
   if (all_direct_) return;
   if (needs_.privacy) AddNoise(step);
+  if (needs_.shape) net_.Unshape(updates & is_shaped_);
   for (uint32_t l = 0; l < kLanes; ++l) lanes_[l].updates += step < lanes_[l].steps ? 1 : 0;
   if constexpr (kLanes > 1) {
     if (updated) return;
@@ -278,39 +329,10 @@ void Trainer<F>::LoadExamples(uint32_t i) {
 }
 
 template <typename F>
-inline F Trainer<F>::Exponentials(const F* logits, F* to, F* top) const {
-  const uint32_t n = net_.classes();
-  F most = logits[0];
-  for (uint32_t k = 1; k < n; ++k) most = Larger(logits[k], most);
-  F sum = F(0.0f);
-  ForTiles<kLanes == 1 ? 1 : 4>(n, [&](auto block, uint32_t k) {
-    const auto shifted = Neighbours(block, logits + k);
-    Store(ExpOfNegative(shifted - decltype(shifted)(most)), to + k);
-    for (uint32_t j = 0; j < decltype(block)::kSize; ++j) sum = sum + to[k + j];
-  });
-  *top = most;
-  return sum;
-}
-
-template <typename F>
-inline void Trainer<F>::Divide(F* values, F sum) const {
-  const uint32_t n = net_.classes();
-#pragma GCC unroll 4
-  for (uint32_t k = 0; k < n; ++k) values[k] = values[k] / sum;
-}
-
-template <typename F>
-F Trainer<F>::Softmax(const F* logits, F* to) const {
-  F top;
-  const F sum = Exponentials(logits, to, &top);
-  Divide(to, sum);
-  return Log(sum) + top;
-}
-
-template <typename F>
 template <typename M>
 void Trainer<F>::Learn(M mask, bool first) {
   Judge(mask, net_.Forward(needs_.dropout));
+  if (needs_.shape) net_.Shape(is_shaped_, needs_.dropout);
   Bound(mask, net_.Backward(needs_.clipping, needs_.dropout));
   if (all_direct_) {
     net_.Accumulate(net_.parameters(), Descend<F, M>{mask});
@@ -331,58 +353,6 @@ void Trainer<F>::Learn(M mask, bool first) {
 }
 
 template <typename F>
-F Trainer<F>::Subtract(const F* logits, F* delta) const {
-  const Targets& t = targets_;
-  const F here = on_ + off_;
-  if constexpr (kLanes == 1) {
-    if (!needs_.mixup && !needs_.teaching) {
-      const uint32_t label = static_cast<uint32_t>(t.label);
-      const F at_label = delta[label] - here;
-      const uint32_t n = net_.classes();
-      const F off = off_;
-#pragma GCC unroll 4
-      for (uint32_t k = 0; k < n; ++k) delta[k] = delta[k] - off;
-      delta[label] = at_label;
-      return logits[label];
-    }
-  }
-  F at_label = F(0.0f);
-  F at_partner = F(0.0f);
-  F at_soft = F(0.0f);
-  for (uint32_t k = 0; k < net_.classes(); ++k) {
-    const MaskOf<F> is_label = t.label == F(static_cast<float>(k));
-    at_label = Select(is_label, logits[k], at_label);
-    F target = Select(is_label, here, off_);
-    if (needs_.mixup) {
-      const MaskOf<F> is_partner = t.partner == F(static_cast<float>(k));
-      at_partner = Select(is_partner, logits[k], at_partner);
-      const F share =
-          Select(is_label, t.mix, F(0.0f)) + Select(is_partner, F(1.0f) - t.mix, F(0.0f));
-      target = share * on_ + off_;
-    }
-    if (needs_.teaching) {
-      target = Select(is_student_, t.soft[k], target);
-      at_soft = at_soft + t.soft[k] * logits[k];
-    }
-    delta[k] = delta[k] - target;
-  }
-  if (needs_.mixup) {
-    const F both = t.mix * at_label + (F(1.0f) - t.mix) * at_partner;
-    at_label = Select(t.mix < F(1.0f), both, at_label);
-  }
-  return needs_.teaching ? Select(is_student_, at_soft, at_label) : at_label;
-}
-
-template <typename F>
-template <typename M>
-void Trainer<F>::Judge(M mask, const F* logits) {
-  F* delta = net_.delta();
-  const F log_total = Softmax(logits, delta);
-  const F loss = log_total - Subtract(logits, delta);
-  loss_ = Select(mask, loss_ + loss, loss_);
-}
-
-template <typename F>
 template <typename M>
 void Trainer<F>::Bound(M mask, F norm2) {
   F factor = F(1.0f);
@@ -400,18 +370,60 @@ void Trainer<F>::Bound(M mask, F norm2) {
 }
 
 template <typename F>
-void Trainer<F>::AddNoise(uint32_t step) {
-  F* gradient = net_.gradient();
+void Trainer<F>::DrawSampling(uint32_t step) {
+  UintOf<F> streams{};
+  uint32_t most = 0;
   for (uint32_t l = 0; l < kLanes; ++l) {
     const Lane& lane = lanes_[l];
-    if (!lane.settings->is_private() || step >= lane.steps) continue;
-    const uint32_t sigma = NoiseSigma(lane.settings->noise_multiplier);
-    const float unit = GetLane(from_units_, l);
-    SecretStream stream(lane.key, SecretUse::kNoise, lane.updates);
-    for (uint32_t i = 0; i < net_.parameter_count(); ++i) {
-      const int32_t sum = GetLane(BitsToInt(gradient[i]), l) + DiscreteGaussian(sigma, &stream);
-      SetLane(&gradient[i], l, static_cast<float>(sum) * unit);
+    const TrainSettings& s = *lane.settings;
+    SetLane(&streams, l, lane.batches.StreamOf(step));
+    const bool draws = s.is_private() && step < lane.steps && s.batch < s.expected_members;
+    if (draws && lane.batches.members() > most) most = lane.batches.members();
+  }
+  secret_.Start(SecretUse::kPoisson, streams);
+  for (uint32_t i = 0; i < most; i += 16) secret_.Next(sampling_ + i);
+}
+
+template <typename F>
+void Trainer<F>::SetUnits(uint32_t l, const TrainSettings& s) {
+  float to = 0.0f, from = 0.0f;
+  int32_t shift = 0;
+  if (s.is_private()) {
+    const NoiseUnits units = UnitsOfNoise(s.noise_multiplier, net_.parameter_count());
+    shift = units.shift;
+    to = units.clip / s.clip_norm;
+    from =
+        units.clip > 0 ? s.clip_norm / units.clip : s.clip_norm * s.noise_multiplier / units.sigma;
+  }
+  SetLane(&to_units_, l, to);
+  SetLane(&from_units_, l, from);
+  SetLane(&noise_shift_, l, shift);
+  SetLane(&noise_half_, l, (1 << shift) / 2);
+}
+
+template <typename F>
+void Trainer<F>::AddNoise(uint32_t step) {
+  MaskOf<F> mask{};
+  UintOf<F> update{};
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const Lane& lane = lanes_[l];
+    SetLane(&mask, l, lane.settings->is_private() && step < lane.steps);
+    SetLane(&update, l, lane.updates);
+  }
+  secret_.Start(SecretUse::kNoise, update);
+  F* gradient = net_.gradient();
+  const IntOf<F> half = noise_half_, shift = noise_shift_;
+  const F unit = from_units_;
+  for (uint32_t left = net_.parameter_count(); left != 0;) {
+    UintOf<F> words[16];
+    secret_.Next(words);
+    const uint32_t n = left < 8 ? left : 8;
+    for (uint32_t i = 0; i < n; ++i) {
+      const IntOf<F> noise = (Gaussian<F>(words[2 * i], words[2 * i + 1]) + half) >> shift;
+      gradient[i] = Select(mask, ToFloat(BitsToInt(gradient[i]) + noise) * unit, gradient[i]);
     }
+    gradient += n;
+    left -= n;
   }
 }
 
@@ -437,11 +449,7 @@ void Trainer<F>::CheckHeldOut(TrainResult* results) {
     }
     LoadInput(examples, true, net_.input());
     const F* logits = net_.Forward();
-    F at_label = F(0.0f);
-    for (uint32_t k = 0; k < net_.classes(); ++k) {
-      at_label = Select(targets_.label == F(static_cast<float>(k)), logits[k], at_label);
-    }
-    const F loss = Softmax(logits, net_.delta()) - at_label;
+    const F loss = Softmax(logits, net_.delta()) - OwnLogit(logits);
     total = Select(mask, total + loss, total);
     net_.Pass();
   }
@@ -495,6 +503,7 @@ uint64_t Trainer<F>::Hash(uint32_t lane) const {
 
 }  // namespace tinymia
 
+#include "trainer_loss.h"
 #include "trainer_phases.h"
 #include "trainer_together.h"
 

@@ -76,7 +76,7 @@ void Trainer<F>::TakeHead(uint32_t head) {
       if (part_[l * slots_ + i] == kNoMember || LeavesOut(l, head, i)) continue;
       members[i / 8] = static_cast<uint8_t>(members[i / 8] | 1u << i % 8);
     }
-    lane.batches.Begin(&s, lane.key, members, store_->stored(), order_ + l * order_room_);
+    lane.batches.Begin(&s, SecretKey(), members, store_->stored(), order_ + l * order_room_);
   }
   if (!Any(takes)) return;
   const F* from = heads_ + head * net_.parameter_count();
@@ -145,7 +145,7 @@ void Trainer<F>::StartStudents() {
     SetLane(&is_student_, l, true);
     lane.rounds = 1;
     lane.rows = s.references > 0 ? references_.rows : nullptr;
-    lane.batches.Begin(&s, lane.key, s.references > 0 ? all_ : lane.members,
+    lane.batches.Begin(&s, SecretKey(), s.references > 0 ? all_ : lane.members,
                        s.references > 0 ? s.references : store_->stored(),
                        order_ + l * order_room_);
   }

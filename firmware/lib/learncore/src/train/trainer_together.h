@@ -56,7 +56,8 @@ void Trainer<F>::LearnTogether(uint32_t i, uint32_t n, const F* step) {
       net_.Turn(b);
       targets_ = held_[b];
       Divide(net_.delta(), sums[b]);
-      own[b] = Subtract(net_.logits(), net_.delta());
+      own[b] = needs_.objective ? Shape(net_.logits(), Log(sums[b]) + tops[b], net_.delta())
+                                : Subtract(net_.logits(), net_.delta());
     }
     ForTiles<4>(n, [&](auto block, uint32_t b) {
       F logs[decltype(block)::kSize];
@@ -66,6 +67,10 @@ void Trainer<F>::LearnTogether(uint32_t i, uint32_t n, const F* step) {
         ++b;
       }
     });
+    for (uint32_t b = 0; needs_.shape && b < n; ++b) {
+      net_.Turn(b);
+      net_.Shape(is_shaped_, false);
+    }
     if (needs_.clipping) {
       F norms[kMostTogether];
       net_.NormsTogether(n, norms);

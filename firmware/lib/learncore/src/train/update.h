@@ -1,5 +1,5 @@
 // The update at the end of a batch: SGD, heavy-ball momentum or Adam (Kingma and Ba, ICLR 2015,
-// algorithm 1), with L2.
+// algorithm 1), with L2 and a pull to the base network (L2-SP, Li et al., ICML 2018).
 #pragma once
 
 #include <stdint.h>
@@ -12,7 +12,7 @@ namespace tinymia {
 
 // Whether all there is to do is w -= (rate / count) * gradient.
 inline bool IsPlain(const TrainSettings& s) {
-  return s.optimizer == Optimizer::kSgd && !(s.l2 > 0);
+  return s.optimizer == Optimizer::kSgd && !(s.l2 > 0 || s.base_pull > 0 || s.prune > 0);
 }
 
 template <typename F>
@@ -20,6 +20,7 @@ class Update {
  public:
   void Begin(const TrainSettings* settings) {
     plain_only_ = true;
+    pulls_ = prunes_ = false;
     for (uint32_t l = 0; l < Lanes<F>::kCount; ++l) {
       const TrainSettings& s = settings[l];
       SetLane(&plain_, l, IsPlain(s));
@@ -29,15 +30,23 @@ class Update {
       SetLane(&decay_, l, s.optimizer == Optimizer::kSgd ? 0.0f : s.momentum);
       SetLane(&decay2_, l, s.beta2);
       SetLane(&l2_, l, s.l2);
+      SetLane(&has_pull_, l, s.base_pull > 0);
+      SetLane(&pull_, l, s.base_pull);
+      pulls_ = pulls_ || s.base_pull > 0;
+      prunes_ = prunes_ || s.prune > 0;
       plain_only_ = plain_only_ && IsPlain(s);
     }
     power_ = F(1.0f);
     power2_ = F(1.0f);
+    pruned_ = has_pull_ & !has_pull_;
   }
   void Restart(MaskOf<F> mask) {
     power_ = Select(mask, F(1.0f), power_);
     power2_ = Select(mask, F(1.0f), power2_);
   }
+
+  // Lanes whose weights have been pruned: those that are 0 stay there.
+  void KeepPruned(MaskOf<F> pruned) { pruned_ = pruned; }
 
   // Whether parameters[i] -= (rate / count) * gradient[i] is all that Apply does.
   bool plain_only() const { return plain_only_; }
@@ -48,6 +57,8 @@ class Update {
     if (plain_only_) {
       Plain(mask, rate / count, net);
     } else {
+      if (pulls_) Pull(count, net);
+      if (prunes_) HoldPruned(net);
       General(mask, rate, count, net);
     }
   }
@@ -71,6 +82,34 @@ class Update {
     });
   }
 
+  // To the sum of gradients: `count` times the pull to the base network.
+  void Pull(F count, Net<F>* net) const {
+    const F strength = pull_ * count;
+    const F* w = net->parameters();
+    F* gradient = net->gradient();
+    net->ForEachRun([=](uint32_t first, uint32_t n, bool, const float* base) {
+      for (uint32_t i = 0; i < n; ++i) {
+        const F sum = gradient[first + i];
+        const F away = w[first + i] - F(base[i]);
+        gradient[first + i] = Select(has_pull_, sum + strength * away, sum);
+      }
+    });
+  }
+
+  // Nothing moves a weight that was pruned.
+  void HoldPruned(Net<F>* net) const {
+    const F* w = net->parameters();
+    F* gradient = net->gradient();
+    F* v = All(bare_) ? gradient : net->moment(0);
+    net->ForEachRun([=](uint32_t first, uint32_t n, bool weights, const float*) {
+      for (uint32_t i = first; weights && i < first + n; ++i) {
+        const MaskOf<F> held = pruned_ & (w[i] == F(0.0f));
+        gradient[i] = Select(held, F(0.0f), gradient[i]);
+        v[i] = Select(held, F(0.0f), v[i]);
+      }
+    });
+  }
+
   template <typename M>
   void General(M mask, F rate, F count, Net<F>* net) {
     const F step = rate / count;
@@ -85,7 +124,7 @@ class Update {
     const F* gradient = net->gradient();
     F* v = moments ? net->moment(0) : nullptr;
     F* v2 = any_adam ? net->moment(1) : nullptr;
-    net->ForEachRun([&](uint32_t first, uint32_t n, bool weights) {
+    net->ForEachRun([&](uint32_t first, uint32_t n, bool weights, const float*) {
       const MaskOf<F> decays = weights ? has_l2_ : has_l2_ & !has_l2_;
       for (uint32_t i = first; i < first + n; ++i) {
         const F old = w[i];
@@ -113,8 +152,10 @@ class Update {
   }
 
   bool plain_only_ = true;
-  MaskOf<F> plain_{}, adam_{}, bare_{}, has_l2_{};  // bare: without a moment
-  F decay_{}, decay2_{}, l2_{};
+  bool pulls_ = false, prunes_ = false;  // any lane
+  MaskOf<F> plain_{}, adam_{}, bare_{}, has_l2_{}, has_pull_{},
+      pruned_{};  // bare: without a moment
+  F decay_{}, decay2_{}, l2_{}, pull_{};
   F power_{}, power2_{};
 };
 

@@ -1,0 +1,340 @@
+"""`tinymia federate`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tinymia.cli.options import (
+    FilePath,
+    bundle_option,
+    data_option,
+    load_bundle,
+    progress,
+    show,
+    table,
+    thousands,
+)
+from tinymia.errors import StudyError
+
+if TYPE_CHECKING:
+    from tinymia.data import Dataset
+    from tinymia.export.bundle import Bundle
+    from tinymia.study.federate import Federation
+    from tinymia.study.federated_leakage import Leak
+    from tinymia.study.federation import FederationSettings
+
+
+@click.command()
+@bundle_option
+@data_option
+@click.option(
+    "--devices", default=200, show_default=True, type=click.IntRange(2, 10_000), help="How many."
+)
+@click.option("--rounds", default=50, show_default=True, type=click.IntRange(1, 10_000))
+@click.option(
+    "--strategy",
+    default="fedavg",
+    show_default=True,
+    help="fedavg, fedavgm, fedadam, fedyogi, fedadagrad, median, trimmed-mean, krum, multi-krum.",
+)
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Of the strategy: eta and tau of fedadam and its like; server_learning_rate and"
+    " server_momentum of fedavgm; beta of trimmed-mean; malicious (a share) of krum.",
+)
+@click.option("--share", default=1.0, show_default=True, help="Of the devices, in each round.")
+@click.option(
+    "--windows", default=16, show_default=True, type=click.IntRange(1), help="Of each device."
+)
+@click.option(
+    "--epochs", default=1, show_default=True, type=click.IntRange(1, 1000), help="In a round."
+)
+@click.option("--learning-rate", default=0.2, show_default=True, help="Of a device.")
+@click.option("--batch", default=8, show_default=True, type=click.IntRange(1, 65535))
+@click.option("--clip", default=1.0, show_default=True, help="Bound of an update's norm.")
+@click.option("--units", default=16384, show_default=True, help="Whole numbers to the clip norm.")
+@click.option(
+    "--width", default=4, show_default=True, type=click.IntRange(1, 4), help="Bytes a number."
+)
+@click.option(
+    "--noise",
+    default=0.0,
+    show_default=True,
+    help="DP-FedAvg: noise on the sum of updates, in clip norms.",
+)
+@click.option(
+    "--noise-by",
+    type=click.Choice(["server", "devices"]),
+    default="server",
+    show_default=True,
+    help="Who adds it: the server, or each device its part (which wants --secure).",
+)
+@click.option(
+    "--secure", is_flag=True, help="Secure aggregation: the server learns the sum of updates alone."
+)
+@click.option("--peers", default=8, show_default=True, help="Of each device, for its masks; even.")
+@click.option("--delta", default=1e-3, show_default=True, help="At which epsilon is said.")
+@click.option(
+    "--drop", default=0.0, show_default=True, help="Chance of a device to go away in a round."
+)
+@click.option(
+    "--board",
+    "boards",
+    multiple=True,
+    metavar="TARGET",
+    help="A board in the place of a twin: qemu:netduinoplus2, serial:/dev/ttyACM0. Can be given"
+    " again. Each update is made by the twin, too, and must be the same in every bit.",
+)
+@click.option(
+    "--leakage",
+    is_flag=True,
+    help="Also measure what the server, a curious device and the final model give away of one"
+    " device's windows, on 20 of the devices and 10 rounds.",
+)
+@click.option(
+    "--homomorphic",
+    is_flag=True,
+    help="Also add a round's updates under CKKS and measure it (`tinymia[homomorphic]`).",
+)
+@click.option(
+    "--listen",
+    default="",
+    metavar="HOST:PORT",
+    help="Wait here for all devices, which come over Flower's gRPC.",
+)
+@click.option(
+    "--join",
+    "joined",
+    default="",
+    metavar="HOST:PORT",
+    help="Be one device of the federation that waits there; the other options as its own.",
+)
+@click.option("--device", type=click.IntRange(0), help="Which, with --join; --board says where.")
+@click.option("--person", "people", multiple=True, help="Whose devices. Can be given again.")
+@click.option("--seed", default=1, show_default=True, type=click.IntRange(0, 2**31 - 1))
+@click.option("--threads", type=click.IntRange(1, 1024), help="[default: one a core]")
+@click.option("--force", is_flag=True, help="Go on where data are plainly in other units.")
+@click.option(
+    "--out",
+    default="federation",
+    show_default=True,
+    type=FilePath(file_okay=False),
+    help="Folder of the results and of the bundle with the shared tail.",
+)
+def command(
+    bundle_path: Path | None,
+    dataset: str,
+    options: tuple[str, ...],
+    clip: float,
+    units: int,
+    width: int,
+    threads: int | None,
+    force: bool,
+    out: Path,
+    boards: tuple[str, ...],
+    leakage: bool,
+    homomorphic: bool,
+    listen: str,
+    joined: str,
+    device: int | None,
+    people: tuple[str, ...],
+    devices: int,
+    rounds: int,
+    strategy: str,
+    share: float,
+    windows: int,
+    epochs: int,
+    learning_rate: float,
+    batch: int,
+    noise: float,
+    noise_by: str,
+    secure: bool,
+    peers: int,
+    delta: float,
+    drop: float,
+    seed: int,
+) -> None:
+    """Fine-tune one shared tail on many devices, in rounds, through Flower.
+
+    Each round, devices take the tail, train it on their own windows and give an update: the
+    difference of weights, clipped and rounded to whole units on the device. Devices are twins; any
+    may be a board. Needs `pip install 'tinymia[federated]'`.
+
+    \b
+    Examples:
+      tinymia federate
+      tinymia federate --board qemu:netduinoplus2 --board qemu:netduinoplus2
+      tinymia federate --strategy fedadam --option eta=0.03 --share 0.25
+      tinymia federate --strategy krum --option malicious=0.1
+      tinymia federate --noise 1 --clip 0.3
+      tinymia federate --secure --noise 1 --noise-by devices --clip 0.3
+      tinymia federate --secure --board qemu:netduinoplus2 --rounds 5
+      tinymia federate --secure --leakage
+      tinymia federate --devices 2 --listen 127.0.0.1:8080
+      tinymia federate --devices 2 --join 127.0.0.1:8080 --device 0 --board qemu:netduinoplus2
+      tinymia federate --drop 0.1 --devices 50 --rounds 10
+    """
+    from tinymia import data
+    from tinymia.federated.terms import UpdateTerms
+    from tinymia.report.federation import render_federation
+    from tinymia.study.federate import RESULTS, Look, load, run
+    from tinymia.study.federation import FederationSettings
+
+    by_server = noise_by == "server"
+    if not by_server and not secure:
+        raise StudyError(
+            "Devices' own noise hides a sum, and the server would see each update.",
+            "Give --secure, too.",
+        )
+    # The parts of all that are chosen add up to it.
+    part = 0.0 if by_server else noise / math.sqrt(max(1, int(devices * share)))
+    settings = FederationSettings(
+        devices=devices,
+        rounds=rounds,
+        strategy=strategy,
+        options=_options(options),
+        share=share,
+        windows=windows,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch=batch,
+        terms=UpdateTerms(clip, units, part, width, secure),
+        noise=noise if by_server else 0.0,
+        peers=peers,
+        delta=delta,
+        drop=drop,
+        seed=seed,
+        people=people,
+        boards=boards,
+    )
+    bundle = load_bundle(bundle_path)
+    loaded = data.load(dataset)
+    if joined:
+        _join(settings, bundle, loaded, joined, device, threads)
+        return
+    with progress("Rounds", rounds) as advance:
+        found = run(
+            settings,
+            bundle,
+            loaded,
+            out,
+            threads=threads,
+            force=force,
+            warn=lambda text: click.echo(text, err=True),
+            progress=advance,
+            look=Look(leakage, homomorphic),
+            listen=listen,
+        )
+    _show(found)
+    _show_looks(found)
+    show(f"Results: {out / RESULTS}, page: {render_federation(load(out), out)}")
+
+
+def _join(
+    settings: FederationSettings,
+    bundle: Bundle,
+    dataset: Dataset,
+    address: str,
+    device: int | None,
+    threads: int | None,
+) -> None:
+    from tinymia.federated.network import join
+    from tinymia.study.federation import alone
+
+    if device is None:
+        raise StudyError("Nobody knows which device this is.", "Give its number with --device.")
+    devices = alone(settings, bundle, dataset, device, threads=threads)
+    try:
+        join(address, devices, device)
+    finally:
+        devices.close()
+
+
+def _options(given: tuple[str, ...]) -> dict[str, float]:
+    found = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise StudyError(
+                f"--option {text[:40]!r} sets nothing.", "Write NAME=NUMBER, as in eta=0.03."
+            ) from None
+    return found
+
+
+def _show(found: Federation) -> None:
+    settings, last = found.settings, found.rounds[-1]
+    listed = table(f"{settings.strategy}, {settings.devices} devices", ("", "held-out accuracy"))
+    listed.add_row("base model", f"{100 * found.rounds[0].accuracy:.1f} %")
+    listed.add_row(f"shared tail after {last.number} rounds", f"{100 * last.accuracy:.1f} %")
+    listed.add_row("… on each device's own person", f"{100 * found.person:.1f} %")
+    listed.add_row("devices that train alone as long", f"{100 * found.alone:.1f} %")
+    show(listed)
+    replied = sum(r.replied for r in found.rounds)
+    gone = sum(sum(r.gone.values()) for r in found.rounds)
+    show(
+        f"{thousands(replied)} updates in {found.seconds:.1f} s, {thousands(gone)} devices gone;"
+        f" {found.bytes_down:,} bytes down and {found.bytes_up:,} up for each."
+    )
+    for why, count in _reasons(found):
+        show(f"  {count} times: {why}")
+    for board in found.boards:
+        show(
+            f"{board['target']}: an update takes {board['ticks']:,} {board['unit']},"
+            f" a round {board['bytes']:,} bytes on the line."
+        )
+        if board["mask_ticks"]:
+            keys, peer = board["mask_ticks"]
+            show(f"  its keys take {keys:,}, each of {settings.peers} peers {peer:,}.")
+    if found.boards:
+        show(f"{found.confirmed} updates of boards confirmed by the twin in every bit.")
+    if found.claim is not None:
+        show(
+            f"For one device more or less: epsilon {found.claim.epsilon:.2f} at delta"
+            f" {found.claim.delta:g} over {found.claim.rounds} rounds ({found.claim.accountant})."
+        )
+
+
+def _show_looks(found: Federation) -> None:
+    if found.leaks:
+        listed = table(
+            "Leakage of one device's windows: AUC (0.5 is guessing), 95 % interval over people",
+            ("who sees what", "attack", "others unknown", "knows all others"),
+        )
+        worst = {leak.who: leak for leak in found.leaks if leak.knows_others}
+        for leak in found.leaks:
+            if not leak.knows_others:
+                listed.add_row(leak.who, leak.attack, _auc(leak), _auc(worst[leak.who]))
+        show(listed)
+    if (h := found.homomorphic) is not None:
+        show(
+            f"CKKS: an update is {h.bytes_up:,} bytes in place of {h.bytes_plain:,} as float32;"
+            f" encrypting takes {h.encrypt_ms:.1f} ms, adding {h.add_ms:.2f}, reading the sum of"
+            f" {h.devices} {h.decrypt_ms:.1f} ms here; largest error {h.worst_error:.1g} of the"
+            " largest number."
+        )
+        show(
+            f"On a Cortex-M4, reckoned from SEAL-Embedded's published figures and not measured:"
+            f" {h.m4_ms:,.0f} ms and {h.m4_ram:,} bytes of RAM; the STM32F405 has"
+            f" {h.m4_arena:,}: {'it fits' if h.fits_m4 else 'it does not fit'}."
+        )
+
+
+def _auc(leak: Leak) -> str:
+    return f"{leak.auc:.3f} [{leak.low:.3f}, {leak.high:.3f}]"
+
+
+def _reasons(found: Federation) -> list[tuple[str, int]]:
+    reasons: dict[str, int] = {}
+    for done in found.rounds:
+        for why, count in done.gone.items():
+            reasons[why] = reasons.get(why, 0) + count
+    return sorted(reasons.items(), key=lambda item: -item[1])[:5]

@@ -1,0 +1,101 @@
+"""DP in the public shape of a bundle: full batches, few steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinymia.defenses.accounting import Account, Neighbours
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, TrainingSize, check_strength
+from tinymia.defenses.dp_sgd import account_of
+from tinymia.errors import StudyError
+from tinymia.wire.settings import Schedule
+
+
+@dataclass(frozen=True)
+class DpPublic:
+    """Gradient descent on all members at once, with clipping and noise in the public shape.
+
+    Public people's embeddings say where embeddings lie and in which directions they differ (the
+    bundle's ``SHAP`` section, :mod:`tinymia.export.shape`); a gradient is clipped and noise is
+    added in these coordinates. The rate falls in a straight line over the steps, which weighs them
+    like a mean over the second half of the iterates and needs no memory; behind the last one
+    nothing moves, however many epochs follow. All members take part in each step, so it is the
+    Gaussian mechanism, composed. What is claimed, of whom and while what is secret: see
+    :class:`~tinymia.defenses.dp_sgd.DpSgd`. The defaults were chosen on public people, each with a
+    base model that had not seen them.
+
+    Attributes:
+        noise: standard deviation of the noise on the sum of gradients, in clip norms.
+        clip: the clip norm, in the shape's coordinates.
+        steps: how many are taken, one an epoch.
+        delta: at which epsilon is stated; well below 1 / members.
+        pace: the learning rate is that of the model times this, divided by the noise.
+
+    Raises:
+        StudyError: a number is out of range.
+    """
+
+    noise: float = 2.615
+    clip: float = 3.37
+    steps: int = 10
+    delta: float = 1e-3
+    pace: float = 5.7
+    kind: ClassVar[Kind]
+
+    def __post_init__(self) -> None:
+        check_strength("noise_multiplier", self.noise, "A noise multiplier")
+        why = "Without a bound on a gradient no noise hides it."
+        check_strength("clip_norm", self.clip, "A clip norm", why)
+        if int(self.steps) != self.steps or not 1 <= self.steps <= 65535:
+            raise StudyError(f"{self.steps} steps are not possible.", "Give 1 to 65535.")
+        if not 0 < self.delta < 1:
+            raise StudyError(f"A delta of {self.delta} is not possible.", "Give 0 < delta < 1.")
+        if not 0 < self.pace <= 1000:
+            raise StudyError(f"A pace of {self.pace} is not possible.", "Give 0 < x <= 1000.")
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"DP in the public shape, {self.steps:g} steps with noise {self.noise:g}"
+
+    def account(self, size: TrainingSize) -> Account:
+        """What it claims of a training of that size."""
+        steps = min(int(self.steps), size.epochs)
+        added, replaced = (
+            account_of(self.noise, 1.0, steps, self.delta, neighbours, size.parameters)
+            for neighbours in (Neighbours.ADD_OR_REMOVE, Neighbours.REPLACE)
+        )
+        return Account(added, replaced, self.delta, 1.0, steps)
+
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with all that on."""
+        return plan.training(
+            batch=plan.size.members,
+            expected_members=plan.size.members,
+            clip_norm=self.clip,
+            noise_multiplier=self.noise,
+            shaped=1,
+            schedule=Schedule.LINEAR,
+            schedule_epochs=int(self.steps),
+            learning_rate=plan.settings.learning_rate * self.pace / self.noise,
+        )
+
+
+KIND = DpPublic.kind = Kind(
+    name="dp-public",
+    short="DP in the public shape",
+    site=Site.GRADIENT,
+    make=DpPublic,
+    parameters=(
+        Parameter("noise", "--public-noise", "noise multipliers", several=True),
+        Parameter("clip", "--public-clip", "clip norm"),
+        Parameter("steps", "--public-steps", "steps, one an epoch"),
+        Parameter("delta", "--public-delta", "at which epsilon is stated"),
+        Parameter("pace", "--public-pace", "learning rate, times the noise, over the model's"),
+    ),
+    style="s-dp",
+    spread=(1.525, 2.615, 4.6),
+    excludes=frozenset({"clip", "dp", "mixup", "early-stop", "dropout"}),
+    why="It clips and adds noise by itself, to all members at once.",
+)

@@ -1,0 +1,1 @@
+"""Collaborative training: many devices fine-tune one shared tail in rounds."""

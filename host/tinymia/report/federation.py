@@ -1,0 +1,161 @@
+"""The page of a federation, from its ``federation.json``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from tinymia.errors import ReportError
+from tinymia.files import write_whole
+from tinymia.report.render import environment
+
+PAGE = "federation.html"
+_ROUNDS = 12
+"""Rows of the table of rounds, about."""
+
+
+def render_federation(results: Mapping[str, Any], folder: Path) -> Path:
+    """Write ``federation.html``.
+
+    Args:
+        results: what :func:`tinymia.study.federate.load` gives.
+        folder: of the results.
+
+    Returns:
+        Path of the page.
+
+    Raises:
+        ReportError: the results lack something, or the page cannot be written.
+    """
+    from markupsafe import Markup
+
+    style = resources.files("tinymia.report") / "templates" / "style.css"
+    try:
+        view = _view(results)
+    except (KeyError, TypeError, IndexError, ValueError) as error:
+        raise ReportError(
+            f"The results in {folder} lack something: {error}.", "Run `tinymia federate` again."
+        ) from error
+    page = (
+        environment()
+        .get_template("federation.html.j2")
+        .render(css=Markup(style.read_text(encoding="utf-8")), **view)
+    )
+    text = re.sub(r"(?<=\d) (?=%)", "\u00a0", page)
+    return write_whole(folder / PAGE, text.encode(), "the page", ReportError)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _view(results: Mapping[str, Any]) -> dict[str, Any]:
+    found = results["federation"]
+    settings, rounds = found["settings"], found["rounds"]
+    base, last = rounds[0], rounds[-1]
+    step = max(1, (len(rounds) - 1) // _ROUNDS)
+    shown = [r for r in rounds if r["number"] % step == 0 or r is last]
+    unfinished = "" if found["finished"] else f" It ended early, after {last['number']} rounds."
+    gone: dict[str, int] = {}
+    for one in rounds:
+        for why, count in one["gone"].items():
+            gone[why] = gone.get(why, 0) + count
+    return {
+        "subtitle": f"{settings['strategy']}, {settings['devices']} devices,"
+        f" {last['number']} rounds",
+        "answer": f"A tail that {settings['devices']} devices trained together answers"
+        f" {_percent(last['accuracy'])} of held-out windows right, the base model"
+        f" {_percent(base['accuracy'])}; devices that train alone as long"
+        f" {_percent(found['alone'])} of their own person's, the shared tail"
+        f" {_percent(found['person'])} of these.{unfinished}",
+        "accuracy": [
+            ("Base model", _percent(base["accuracy"])),
+            ("Shared tail", _percent(last["accuracy"])),
+            ("Shared tail, each device's own person", _percent(found["person"])),
+            ("Trained alone, own person", _percent(found["alone"])),
+        ],
+        "rounds": [
+            (
+                r["number"],
+                _percent(r["accuracy"]),
+                r["replied"],
+                sum(r["gone"].values()),
+                f"{r['norm']:.3g}",
+                _percent(r["clipped"]),
+            )
+            for r in shown
+        ],
+        "gone": [(f"{count} times", why) for why, count in gone.items()],
+        "cost": _cost(found),
+        "claim": _claim(found),
+        "leaks": _leaks(found["leaks"]),
+        "homomorphic": _homomorphic(found["homomorphic"]),
+        "settings": [(name, str(value)) for name, value in settings.items()],
+    }
+
+
+def _cost(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = [
+        ("Down: the shared tail, keys", f"{found['bytes_down']:,} bytes"),
+        ("Up: the update, keys, shares", f"{found['bytes_up']:,} bytes"),
+    ]
+    for board in found["boards"]:
+        text = (
+            f"an update takes {board['ticks']:,} {board['unit']}, a round moves"
+            f" {board['bytes']:,} bytes on its line"
+        )
+        if board["mask_ticks"]:
+            keys, peer = board["mask_ticks"]
+            text += f"; keys of its masks take {keys:,}, each peer {peer:,}"
+        rows.append((f"{board['target']} (device {board['device']})", text))
+    if found["boards"]:
+        rows.append(
+            ("Confirmed", f"{found['confirmed']:,} updates of boards equal the twin's in every bit")
+        )
+    return rows
+
+
+def _claim(found: Mapping[str, Any]) -> str:
+    claim = found["claim"]
+    if claim is None:
+        return "No noise is added to updates or to their sum, so no epsilon is claimed."
+    by = "each device, in part" if found["settings"]["terms"]["noise"] else "the server"
+    return (
+        f"For one device more or less: epsilon {claim['epsilon']:.2f} at delta {claim['delta']:g}"
+        f" over {claim['rounds']} rounds ({claim['accountant']}); noise is added by {by}, at least"
+        f" {claim['multiplier']:.3g} times what one device can move."
+    )
+
+
+def _leaks(rows: list[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
+    def text(leak: Mapping[str, Any]) -> str:
+        return f"{leak['auc']:.3f} [{leak['low']:.3f}, {leak['high']:.3f}]"
+
+    worst = {leak["who"]: leak for leak in rows if leak["knows_others"]}
+    return [
+        (leak["who"], leak["attack"], text(leak), text(worst[leak["who"]]))
+        for leak in rows
+        if not leak["knows_others"]
+    ]
+
+
+def _homomorphic(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if found is None:
+        return []
+    fits = "fits" if found["m4_ram"] <= found["m4_arena"] else "does not fit"
+    return [
+        ("An update", f"{found['bytes_up']:,} bytes, {found['bytes_plain']:,} as float32"),
+        ("Encrypting one, here", f"{found['encrypt_ms']:.2f} ms"),
+        ("Adding one, at the server", f"{found['add_ms']:.2f} ms"),
+        (f"Reading the sum of {found['devices']}", f"{found['decrypt_ms']:.2f} ms"),
+        ("Largest error", f"{found['worst_error']:.1g} of the sum's largest number"),
+        (
+            "On a Cortex-M4, reckoned from SEAL-Embedded's published figures (nRF52840), not"
+            " measured",
+            f"{found['m4_ms']:,.0f} ms and {found['m4_ram']:,} bytes of RAM, which {fits} in the"
+            f" STM32F405's {found['m4_arena']:,}",
+        ),
+    ]

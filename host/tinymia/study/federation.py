@@ -1,0 +1,207 @@
+"""What a federation is made of: its settings, its devices and the way to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.data.base import Dataset
+from tinymia.errors import StudyError
+from tinymia.export.bundle import Bundle
+from tinymia.export.depth import resolve
+from tinymia.export.provenance import people_to_audit
+from tinymia.federated.boards import BoardDevice, MixedDevices
+from tinymia.federated.devices import LocalTraining, round_seed
+from tinymia.federated.flower import Exchange, summed_openly
+from tinymia.federated.secure import SecureDevices
+from tinymia.federated.strategies import check_options, strategy_called
+from tinymia.federated.terms import UpdateTerms
+from tinymia.federated.twins import TwinDevices
+from tinymia.study.cohort import Split, deal
+from tinymia.wire.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class FederationSettings:
+    """How a federation runs.
+
+    Attributes:
+        devices, rounds: how many.
+        strategy: a name of :data:`tinymia.federated.strategies.STRATEGIES`.
+        options: of the strategy.
+        share: of the devices that are chosen for each round.
+        windows: that each device learns from.
+        epochs, learning_rate, batch: of a device's training in a round.
+        terms: of the updates; their noise is that of distributed DP-FedAvg.
+        noise: central DP-FedAvg's, in clip norms; 0: none.
+        delta: at which client-level epsilon is said.
+        drop: chance of a device to go away in the middle of a round.
+        seed: of everything that is drawn.
+        people: whose devices; empty: those whom the bundle names for audits.
+        boards: targets of the first devices; the others are twins.
+        peers: with whom each device shares masks, where the terms say that updates are masked.
+
+    Raises:
+        StudyError: they contradict each other.
+    """
+
+    devices: int = 200
+    rounds: int = 50
+    strategy: str = "fedavg"
+    options: Mapping[str, float] = field(default_factory=dict)
+    share: float = 1.0
+    windows: int = 16
+    epochs: int = 1
+    learning_rate: float = 0.2
+    batch: int = 8
+    terms: UpdateTerms = field(default_factory=UpdateTerms)
+    noise: float = 0.0
+    delta: float = 1e-3
+    drop: float = 0.0
+    seed: int = 1
+    people: tuple[str, ...] = ()
+    boards: tuple[str, ...] = ()
+    peers: int = 8
+
+    def __post_init__(self) -> None:
+        kind = strategy_called(self.strategy)
+        check_options(self.strategy, self.options)
+        noisy = self.noise > 0 or self.terms.noise > 0
+        wrong = {
+            f"{kind.title} looks at single updates, which are hidden in this federation.": (
+                kind.single and (noisy or self.terms.masked)
+            ),
+            f"The server's noise is made for a plain mean, which {kind.title} does not give.": (
+                self.noise > 0 and self.strategy != "fedavg"
+            ),
+            "Noise is added by the server or by the devices, not by both.": (
+                self.noise > 0 and self.terms.noise > 0
+            ),
+            "Devices' own noise is accounted for their sum, which nobody forms here.": (
+                self.terms.noise > 0 and not self.terms.masked
+            ),
+            "There must be two devices or more, and a round.": self.devices < 2 or self.rounds < 1,
+            "There are more boards than devices.": len(self.boards) > self.devices,
+            "The share of devices must be above 0 and at most 1.": not 0 < self.share <= 1,
+            "The chance to go away must be 0 or more, and below 1.": not 0 <= self.drop < 1,
+            "The server's noise must be 0 or more.": not 0 <= self.noise < 1e3,
+        }
+        hint = "`tinymia federate --help` says what goes together."
+        for text, is_so in wrong.items():
+            if is_so:
+                raise StudyError(text, hint)
+
+
+@dataclass
+class Lab:
+    """What a federation is made of; see :func:`prepare`."""
+
+    settings: FederationSettings
+    bundle: Bundle
+    people: list[str]
+    split: Split
+    local: LocalTraining
+    twins: TwinDevices
+    devices: MixedDevices
+    exchange: Exchange
+    start: NDArray[np.float32]
+    secure: SecureDevices | None = None
+
+    def accuracy(self, theta: NDArray[np.float32]) -> float:
+        """Of a tail on all held-out windows."""
+        held = self.split.held_out
+        answers = self.twins.answers(theta, self.twins.features[held])[0]
+        return float((answers.argmax(axis=1) == self.split.cohort.labels[held]).mean())
+
+
+def prepare(
+    settings: FederationSettings,
+    bundle: Bundle,
+    dataset: Dataset,
+    *,
+    threads: int | None = None,
+    force: bool = False,
+    warn: Callable[[str], object] = lambda _: None,
+) -> Lab:
+    """Deal the data and make the devices; nothing that can be refused is left for the rounds.
+
+    Raises:
+        TinymiaError: data, bundle and settings do not go together.
+    """
+    people = people_to_audit(dataset, bundle, settings.people)
+    split = deal(
+        dataset,
+        people,
+        bundle,
+        settings.devices,
+        settings.windows,
+        settings.seed,
+        force=force,
+        warn=warn,
+    )
+    first, _ = resolve(bundle, "head")
+    training = TrainSettings(learning_rate=settings.learning_rate, batch=settings.batch)
+    local = LocalTraining(training, settings.epochs, settings.seed, settings.terms)
+    twins = TwinDevices(bundle, split.cohort, local, first_layer=first, threads=threads)
+    boards = [
+        BoardDevice(spec, number, bundle, split.cohort, local)
+        for number, spec in enumerate(settings.boards)
+    ]
+    devices = MixedDevices(twins, boards)
+    exchange = Exchange(
+        devices,
+        settings.terms,
+        _weights(settings, split),
+        summed_openly(settings.terms) if settings.noise else None,
+        _losses(settings),
+    )
+    secure = None
+    if settings.terms.masked:
+        settings.terms.check_sum(settings.devices, twins.twin.parameters)
+        secure = SecureDevices(devices, settings.peers, settings.seed)
+        exchange.devices, exchange.summing = secure, secure.total
+    start = np.asarray(bundle.layers.parameters[-twins.twin.parameters :], np.float32)
+    return Lab(settings, bundle, people, split, local, twins, devices, exchange, start, secure)
+
+
+def alone(
+    settings: FederationSettings,
+    bundle: Bundle,
+    dataset: Dataset,
+    device: int,
+    *,
+    threads: int | None = None,
+) -> MixedDevices:
+    """One device, for whoever is its gateway: a twin, or the board that the settings name.
+
+    Raises:
+        StudyError: there is no such device, or more than one board.
+    """
+    if device >= settings.devices or len(settings.boards) > 1:
+        raise StudyError(
+            f"Device {device} is not one of {settings.devices}, or has more than one board.",
+            "Give the same --devices as the server, and at most one --board.",
+        )
+    lab = prepare(replace(settings, boards=()), bundle, dataset, threads=threads)
+    boards = [
+        BoardDevice(spec, device, bundle, lab.split.cohort, lab.local) for spec in settings.boards
+    ]
+    return MixedDevices(lab.twins, boards)
+
+
+def _losses(settings: FederationSettings) -> Callable[[int, int], bool] | None:
+    if not settings.drop:
+        return None
+    return lambda number, device: (
+        round_seed(settings.seed ^ 0xD409, device, number) < settings.drop * 2**64
+    )
+
+
+def _weights(settings: FederationSettings, split: Split) -> list[int]:
+    # A bound on what one device moves holds where all count alike.
+    if settings.noise or settings.terms.masked:
+        return [1] * settings.devices
+    return [int(n) for n in split.cohort.members.sum(axis=1)]

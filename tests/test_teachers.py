@@ -300,19 +300,21 @@ def study(**more: object) -> StudySettings:
 
 def test_a_study_puts_public_windows_into_the_bundle() -> None:
     runs: tuple[Run, ...] = study(values={"dmp": {"references": 9}}).runs(BASE)
+    wanted = max(run.training.references for run in runs)
+    assert wanted == 9
     windows = RNG.integers(-100, 100, (20, *BASE.input_shape)).astype(np.int8)
     public = Public(windows, np.zeros(20, np.int64), np.arange(20))
-    made = references_for(BASE, runs, public, 1)
+    made = references_for(BASE, wanted, public, 1)
     assert references_in(made) == (HEAD, WIDTH)
     rows = np.frombuffer(made, np.int8, offset=16).reshape(9, WIDTH)
     everyone = {row.tobytes() for row in Twin(BASE, threads=1).embed(windows)}
     assert {row.tobytes() for row in rows} <= everyone
-    assert references_for(BASE, runs, public, 2) != made
-    assert references_for(BASE, runs[:2], public, 1) == b""
-    assert references_for(BUNDLE, runs, public, 1) == SECTION
+    assert references_for(BASE, wanted, public, 2) != made
+    assert references_for(BASE, 0, public, 1) == b""
+    assert references_for(BUNDLE, wanted, public, 1) == SECTION
     few = Public(windows[:5], np.zeros(5, np.int64), np.arange(5))
     with pytest.raises(StudyError, match="needs 9 windows of public people"):
-        references_for(BASE, runs, few, 1)
+        references_for(BASE, wanted, few, 1)
 
 
 def test_deeper_training_is_refused() -> None:

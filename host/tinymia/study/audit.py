@@ -170,7 +170,9 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
         interruption = replace(audit.interruption, say=say)
         views = 1 if audit.board_only else VIEWS
         public = public_of(dataset, bundle, names)
-        references = references_for(bundle, runs, public, settings.seed)
+        references = references_for(
+            bundle, max(r.training.references for r in runs), public, settings.seed
+        )
         lanes = Lanes(
             bundle,
             most_views=views,

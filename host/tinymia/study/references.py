@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from tinymia.errors import StudyError
-from tinymia.evidence import Run
 from tinymia.export.bundle import Bundle
 from tinymia.export.references import pack_references
 from tinymia.study.showing import Public
 from tinymia.twin import Twin
 
 
-def references_for(bundle: Bundle, runs: Sequence[Run], public: Public, seed: int) -> bytes:
-    """The body of the bundle's section of references that runs need; empty: none does.
+def references_for(bundle: Bundle, wanted: int, public: Public, seed: int) -> bytes:
+    """The body of the bundle's section of references that trainings need; empty: none does.
 
     Args:
         bundle: its own references are taken where it has some.
-        runs: of a study.
+        wanted: how many.
         public: windows of people who are not audited.
         seed: of which of them are taken.
 
     Raises:
         StudyError: there are too few.
     """
-    wanted = max((run.training.references for run in runs), default=0)
     if wanted == 0 or bundle.references:
         return bundle.references
     if len(public) < wanted:

@@ -97,16 +97,26 @@ class Trainer {
   TINYMIA_COLD void MixHeads();
   bool LeavesOut(uint32_t lane, uint32_t head, uint32_t slot) const;  // of a member
   void LoadSoft(const Example* examples);
+  template <bool kTaught>
   const int8_t* RowOf(uint32_t lane, uint32_t slot) {
-    const int8_t* rows = lanes_[lane].rows;
+    const int8_t* rows = kTaught ? lanes_[lane].rows : nullptr;
     return rows == nullptr ? store_->Features(slot) : rows + slot * net_.inputs();
   }
   ShuffleDraw StartLane(uint32_t lane);
   void RunStep(uint32_t step, TrainResult* results);
   // Draws the words of that step's Poisson sampling for all lanes, in vectors.
   void DrawSampling(uint32_t step);
-  void LoadExamples(uint32_t i);
+  void LoadExamples(uint32_t i) {
+    if (needs_.teaching) {
+      LoadExamplesOf<true>(i);
+    } else {
+      LoadExamplesOf<false>(i);
+    }
+  }
+  template <bool kTaught>
+  void LoadExamplesOf(uint32_t i);
   void LoadAlike(const int8_t* features);  // the same for all lanes
+  template <bool kTaught>
   void LoadInput(const Example* examples, bool partners, F* to);
   template <typename M>
   void Learn(M mask, bool first);

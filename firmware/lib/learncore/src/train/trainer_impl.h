@@ -274,12 +274,13 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
 }
 
 template <typename F>
+template <bool kTaught>
 void Trainer<F>::LoadInput(const Example* examples, bool partners, F* to) {
   const Interpreter::TensorInfo& info = store_->cut().info;
   const uint32_t n = net_.inputs();
   if (!store_->raw() && !needs_.augmentation) {
     for (uint32_t l = 0; l < kLanes; ++l) {
-      rows_[l] = RowOf(l, partners ? examples[l].partner : examples[l].slot);
+      rows_[l] = RowOf<kTaught>(l, partners ? examples[l].partner : examples[l].slot);
     }
     LoadRows(rows_, n, info.scale, info.zero_point, to);
     return;
@@ -292,21 +293,22 @@ void Trainer<F>::LoadInput(const Example* examples, bool partners, F* to) {
     if (!partners && s.augments()) {
       row = store_->Augmented(s, e.slot, epoch_, e.position);
     } else {
-      row = RowOf(l, partners ? e.partner : e.slot);
+      row = RowOf<kTaught>(l, partners ? e.partner : e.slot);
     }
     LoadLane(row, n, info.scale, info.zero_point, l, to);
   }
 }
 
 template <typename F>
-void Trainer<F>::LoadExamples(uint32_t i) {
+template <bool kTaught>
+void Trainer<F>::LoadExamplesOf(uint32_t i) {
   Example examples[kLanes];
   DropoutDraw draws[kLanes];
   for (uint32_t l = 0; l < kLanes; ++l) {
     const Lane& lane = lanes_[l];
     // A lane without an example goes over the first window; nothing comes of it.
     examples[l] = i < lane.in_step ? lane.batches.Get(i) : Example{0, 0, 1.0f, 0};
-    const bool labelled = lane.rows == nullptr;
+    const bool labelled = !kTaught || lane.rows == nullptr;
     SetLane(&targets_.label, l,
             labelled ? static_cast<float>(store_->label(examples[l].slot)) : 0.0f);
     if (needs_.dropout) {
@@ -314,14 +316,14 @@ void Trainer<F>::LoadExamples(uint32_t i) {
     }
   }
   if (needs_.dropout) DrawDropout(draws, epoch_, net_.dropout_size(), net_.dropout());
-  LoadInput(examples, false, net_.input());
-  if (needs_.teaching) LoadSoft(examples);
+  LoadInput<kTaught>(examples, false, net_.input());
+  if constexpr (kTaught) LoadSoft(examples);
   if (!needs_.mixup) return;
   for (uint32_t l = 0; l < kLanes; ++l) {
     SetLane(&targets_.partner, l, static_cast<float>(store_->label(examples[l].partner)));
     SetLane(&targets_.mix, l, examples[l].mix);
   }
-  LoadInput(examples, true, mixed_);
+  LoadInput<kTaught>(examples, true, mixed_);
   F* x = net_.input();
   const F mix = targets_.mix;
   const F rest = F(1.0f) - mix;
@@ -447,7 +449,7 @@ void Trainer<F>::CheckHeldOut(TrainResult* results) {
       SetLane(&mask, l, has);
       SetLane(&targets_.label, l, static_cast<float>(store_->label(slot)));
     }
-    LoadInput(examples, true, net_.input());
+    LoadInput<false>(examples, true, net_.input());
     const F* logits = net_.Forward();
     const F loss = Softmax(logits, net_.delta()) - OwnLogit(logits);
     total = Select(mask, total + loss, total);

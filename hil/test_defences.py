@@ -17,6 +17,7 @@ from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import Connection, connect, needs_image, supply, takes_bundle
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
+from tinymia.export.references import pack_references
 from tinymia.study.shaping import with_shape
 from tinymia.wire.guard import GuardSettings
 from tinymia.wire.settings import TrainSettings
@@ -71,17 +72,22 @@ def test_every_defence_gives_the_twins_bits(
         assert again == answers
         return trained.tail_hash, trained.loss, trained.clipped, answers
 
-    if plan.guard.classifier:
-        with pytest.raises(BoardRefusedError, match=r"classifier 1, the bundle has 0"):
-            connection.board.guard(plan.guard)
-        bundle = with_classifier(bundle)
+    needs = bool(plan.guard.classifier or settings.references)
+    if needs:
+        if plan.guard.classifier:
+            with pytest.raises(BoardRefusedError, match=r"classifier 1, the bundle has 0"):
+                connection.board.guard(plan.guard)
+        else:
+            with pytest.raises(BoardRefusedError, match=r"references .* the bundle has 0"):
+                connection.board.begin(settings)
+        bundle = with_all(bundle)
         if not (needs_image(target) or takes_bundle(target)):
-            pytest.skip("this board's bundle has no classifier of members: give a simulated one")
+            pytest.skip("this board's bundle lacks what the defence needs: give a simulated one")
     if settings.shaped:
         if not needs_image(target):
             pytest.skip("this board carries a bundle without a public shape")
         bundle = with_shape(bundle, data.load("watch"), ("p07",))
-    own = plan.guard.classifier or settings.shaped
+    own = needs or settings.shaped
     carried = supply(target, bundle.to_bytes(), bundle.bundle_id) if own else None
     with connect("twin:", bundle.to_bytes()) as twin:
         expected = run(twin.board, settings, plan)
@@ -99,10 +105,16 @@ def test_every_defence_gives_the_twins_bits(
             assert run(opened.board, settings, plan) == expected
 
 
-def with_classifier(bundle: Bundle) -> Bundle:
-    """The bundle with a classifier of members that nobody trained."""
+def with_all(bundle: Bundle) -> Bundle:
+    """The bundle with a classifier of members that nobody trained, and references of nobody."""
     rng = np.random.default_rng(5)
     classifier = Classifier()
     answers = rng.dirichlet(np.full(len(bundle.labels), 0.3), 400).astype(np.float32)
     made = classifier.fit(answers, answers.max(axis=1) > rng.uniform(0.3, 1, 400), 1)
-    return replace(bundle, classifiers=classifier.pack([made], len(bundle.labels)))
+    layer = len(bundle.layers) - 1
+    codes = rng.integers(-128, 128, (200, bundle.layers.records[layer].inputs)).astype(np.int8)
+    return replace(
+        bundle,
+        classifiers=classifier.pack([made], len(bundle.labels)),
+        references=pack_references(codes, layer),
+    )

@@ -14,10 +14,12 @@ constexpr uint32_t kMaxSlots = 4096;
 constexpr uint32_t kFewestSlots = 8;
 
 // Bytes of workspace for a store of `slots`.
-uint32_t WorkspaceFor(const Graph& graph, uint32_t first, const TrainSettings& settings,
+uint32_t WorkspaceFor(const BundleView& bundle, uint32_t first, const TrainSettings& settings,
                       ExampleStore* store, uint32_t slots, bool shares) {
   Arena counter(nullptr, 0);
   Trainer<float> trainer;
+  const Graph& graph = bundle.graph;
+  trainer.Refer(bundle.references);
   trainer.Plan(graph, first, &settings, 1, store, slots, &counter);
   if (shares) counter.AllocArray<float>(graph.TrainedCount(first, settings.trained));
   counter.Alloc(0, 8);
@@ -77,10 +79,13 @@ Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   const uint32_t room = (arena_.size() - fixed_) / 8 * 8;
   // (64 bits: the layers of a hostile bundle may ask for more than there are addresses.)
   const bool shares = shares_ || (kRelease && bundle_.updates != nullptr);
-  const uint64_t least =
-      WorkspaceFor(bundle_.graph, first_layer_, Sizing(settings), &store_, 0, shares);
+  const uint64_t least = WorkspaceFor(bundle_, first_layer_, Sizing(settings), &store_, 0, shares);
   // A slot, its label, its place in the order and a bit; 32 bytes cover what alignment takes.
-  const uint32_t each = store_.slot_bytes() + 1 + 2;
+  uint32_t each = store_.slot_bytes() + 1 + 2;
+  if (settings.heads != 0) each += 2;  // its part, and another bit
+  if (settings.teacher_epochs != 0 && settings.references == 0) {
+    each += bundle_.graph.classes() * static_cast<uint32_t>(sizeof(float));
+  }
   const uint64_t left = room > least + 32 ? room - least - 32 : 0;
   uint32_t capacity = static_cast<uint32_t>(left * 8 / (each * 8 + 1));
   capacity = (capacity < kMaxSlots ? capacity : kMaxSlots) / 8 * 8;
@@ -92,7 +97,7 @@ Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   if (keep && capacity < store_.stored()) {
     return {Status::kStoreTooLarge, store_.stored(), capacity};
   }
-  workspace_ = WorkspaceFor(bundle_.graph, first_layer_, settings, &store_, capacity, shares);
+  workspace_ = WorkspaceFor(bundle_, first_layer_, settings, &store_, capacity, shares);
   uint8_t* const base = arena_.base() + fixed_;
   if (keep) {
     store_.Resize(capacity);
@@ -100,6 +105,7 @@ Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
     store_.Place(base, capacity);
   }
   Arena workspace(base + room - workspace_, workspace_);
+  trainer_.Refer(bundle_.references);
   trainer_.Plan(bundle_.graph, first_layer_, &settings, 1, &store_, capacity, &workspace);
   shared_ = shares ? workspace.AllocArray<float>(trainer_.parameter_count()) : nullptr;
   settings_ = settings;
@@ -156,6 +162,13 @@ uint32_t Session::Begin(BeginRequest request, Reply reply) {
   }
   if (settings.augments() && !store_.raw() && store_.cut().nodes != 0) {
     return reply.Fail(Status::kWholeWindowsNeeded, first_layer_);
+  }
+  const uint32_t references = bundle_.references.At(first_layer_);
+  if (settings.references > references) {
+    return reply.Fail(Status::kNoReferences, settings.references, references);
+  }
+  if (settings.heads != 0 && first_layer_ + 1 != bundle_.graph.count) {
+    return reply.Fail(Status::kOneLayerOnly, first_layer_, bundle_.graph.count);
   }
   if (settings.shaped != 0 && !bundle_.graph.CanShape(first_layer_, settings.trained)) {
     return reply.Fail(Status::kNoShape, first_layer_, bundle_.graph.shape.count);

@@ -91,6 +91,7 @@ nb::dict Describe(const nb::bytes& bundle, uint32_t first_layer) {
   out["biases"] = shape.biases;
   out["first_layer"] = shape.first_layer;
   out["cut"] = shape.cut;
+  out["references"] = shape.references;
   out["scale"] = shape.scale;
   out["zero_point"] = shape.zero_point;
   nb::list boundaries;

@@ -99,6 +99,7 @@ struct Backbone {
     }
     shape.first_layer = first_layer;
     shape.cut = graph.layers[first_layer].cut;
+    shape.references = bundle.references.At(first_layer);
     shape.scale = cut.info.scale;
     shape.zero_point = cut.info.zero_point;
     return shape;
@@ -161,6 +162,11 @@ class Worker {
       augments = augments || settings_[l].augments();
     }
     used_ = count;
+    // (Who calls checks this.)
+    const uint32_t known = backbone_.bundle.references.At(backbone_.first_layer);
+    for (const TrainSettings& s : settings_) {
+      if (s.references > known) return false;
+    }
     if (!Plan(augments && problem_.windows != nullptr ? &windows_ : &features_)) return false;
     trainer_.Begin(settings_, keys_, members_);
     for (uint32_t l = 0; l < kLanes && fleet.starts != nullptr; ++l) {
@@ -194,6 +200,7 @@ class Worker {
   }
 
   bool Plan(ExampleStore* store) {
+    trainer_.Refer(backbone_.bundle.references);
     for (;;) {
       Arena arena(work_.data(), work_.size());
       if (trainer_.Plan(backbone_.bundle.graph, backbone_.first_layer, settings_, kLanes, store,

@@ -218,9 +218,17 @@ def _say(trained: Checkpoint, unit: str) -> None:
 
 def _for(bundle: Bundle, dataset: Dataset, settings: TrainSettings, person: str) -> Bundle:
     """The bundle with what these settings need of other people; checks that the data fit it."""
+    from dataclasses import replace
+
+    from tinymia.study.lab import public_of
+    from tinymia.study.references import references_for
     from tinymia.study.shaping import with_shape
 
     dataset.check_model(bundle.meta)
+    if settings.references:
+        public = public_of(dataset, bundle, (person,))
+        made = references_for(bundle, settings.references, public, settings.seed)
+        bundle = replace(bundle, references=made)
     return with_shape(bundle, dataset, (person,)) if settings.shaped else bundle
 
 

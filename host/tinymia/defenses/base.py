@@ -215,7 +215,6 @@ class Kind:
         site: where it acts.
         make: its class.
         parameters: what can be set.
-        style: not read: charts give looks by place in the study.
         spread: default of the parameter that takes several values.
         excludes: names of kinds with which it does not go together; ``why`` says why not.
         limits: a sentence for the page.
@@ -231,7 +230,6 @@ class Kind:
     site: Site
     make: Callable[..., Defense]
     parameters: tuple[Parameter, ...]
-    style: str = ""
     spread: tuple[float, ...] = ()
     excludes: frozenset[str] = frozenset()
     why: str = ""

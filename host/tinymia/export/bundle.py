@@ -20,7 +20,9 @@ protocol), u32 levels (of rounding, or how many classes are shown; else 0), u32 
 ``GARD`` is how a release build guards its answers before: the fields of GUARD in the protocol.
 ``CLSF`` are classifiers of members, which MemGuard needs: u32 classifiers, u32 classes, u32 hidden
 units, u32 reserved = 0, and of each f32 weights [hidden][classes], bias [hidden], output weights
-[hidden], output bias. ``SHAR``, if it is there, is what a release build gives of updates (see
+[hidden], output bias. ``REFS`` are public windows from which a student learns in distillation, as
+what the first trained layer reads of them: u32 count, u32 width, u32 layer, u32 reserved = 0, then
+int8 codes [count][width]. ``SHAR``, if it is there, is what a release build gives of updates (see
 ``update_rule.py``), which else gives none: f32 clip_norm, f32 noise, u32 masked, u32 updates.
 ``META`` is UTF-8 JSON for the
 host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
@@ -52,6 +54,7 @@ from tinymia.export.answers import REBUILD as _REBUILD
 from tinymia.export.answers import AnswerRule, classifiers_in, guard_in
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
+from tinymia.export.references import references_in
 from tinymia.export.shape import Shape
 from tinymia.export.update_rule import UpdateRule
 from tinymia.files import write_whole
@@ -64,7 +67,7 @@ META_FORMAT_VERSION = FORMAT_VERSION
 HEADER = struct.Struct("<8sHHII12s")
 ENTRY = struct.Struct("<4sIII")
 ALIGN = 16
-KINDS = ("MODL", "LAYR", "SHAP", "BUDG", "POLI", "GARD", "CLSF", "SHAR", "META")
+KINDS = ("MODL", "LAYR", "SHAP", "BUDG", "POLI", "GARD", "CLSF", "SHAR", "REFS", "META")
 # A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
 MAX_SECTIONS = 16
 MAX_BYTES = 64 * 1024 * 1024
@@ -181,6 +184,7 @@ class Bundle:
         classifiers: body of the section of classifiers of members; empty: there are none.
         shape: the embedding's public coordinates, for DP with ``shaped``; None: it has none.
         updates: what a release build gives of updates; None: nothing.
+        references: body of the section of references for distillation; empty: there are none.
 
     Raises:
         BundleError: the guard needs a classifier that is not there, or an answer shows more classes
@@ -197,11 +201,17 @@ class Bundle:
     classifiers: bytes = b""
     shape: Shape | None = None
     updates: UpdateRule | None = None
+    references: bytes = b""
 
     def __post_init__(self) -> None:
         number, classes = classifiers_in(self.classifiers)
         if self.classifiers and (self.tail is None or classes != self.tail.classes):
             raise BundleError("The bundle's classifiers of members are of another model.", _REBUILD)
+        if self.references:
+            layer, width = references_in(self.references)
+            records = () if self.tail is None else self.layers.records
+            if layer >= len(records) or records[layer].inputs != width:
+                raise BundleError("The bundle's references are of another model.", _REBUILD)
         wanted = 0 if self.guard is None else self.guard.classifier
         if wanted > number:
             raise BundleError(
@@ -393,6 +403,8 @@ def encode(bundle: Bundle) -> bytes:
         bodies.append(("CLSF", bundle.classifiers))
     if bundle.updates is not None:
         bodies.append(("SHAR", bundle.updates.to_bytes()))
+    if bundle.references:
+        bodies.append(("REFS", bundle.references))
     bodies.append(("META", meta.encode()))
     return pack_sections(bodies)
 
@@ -500,7 +512,17 @@ def decode(data: bytes) -> Bundle:
         check_shape(shape, tail)
     updates = UpdateRule.from_bytes(sections["SHAR"]) if "SHAR" in sections else None
     bundle = Bundle(
-        sections["MODL"], tail, meta, front, budget, answers, guard, classifiers, shape, updates
+        sections["MODL"],
+        tail,
+        meta,
+        front,
+        budget,
+        answers,
+        guard,
+        classifiers,
+        shape,
+        updates,
+        sections.get("REFS", b""),
     )
     # Else it would be another bundle, of another id, once it is saved or flashed.
     if tail is not None and bundle.layers.to_bytes() != sections["LAYR"]:

@@ -33,6 +33,7 @@ from tinymia.study.lanes import Lanes, train_devices
 from tinymia.study.membership import analyse
 from tinymia.study.peers import installed, peers_finding
 from tinymia.study.people import Person, plan
+from tinymia.study.references import references_for
 from tinymia.study.results import (
     FORMAT,
     RESULTS,
@@ -188,14 +189,26 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
         runs = settings.runs(bundle)
         interruption = replace(audit.interruption, say=say)
         views = 1 if audit.board_only else VIEWS
-        lanes = Lanes(bundle, most_views=views, spare=any(r.answer.guard.swap for r in runs))
+        references = references_for(
+            bundle, max(r.training.references for r in runs), public, settings.seed
+        )
+        lanes = Lanes(
+            bundle,
+            most_views=views,
+            spare=any(r.answer.guard.swap for r in runs),
+            references=references,
+        )
         showing = Showing(lanes, Classifiers(settings, public, store))
         # Shorter runs than the study's, which boards confirm, have classifiers of their own.
         shorter = [shortened(r, settings) for r in runs]
         if any(r.answer.guard.classifier for r in runs):
             say("Training classifiers of members")
         section, numbers = showing.carried([*runs, *shorter])
-        carried = replace(bundle, classifiers=section) if section else bundle
+        carried = replace(
+            bundle,
+            classifiers=section or bundle.classifiers,
+            references=references or bundle.references,
+        )
         fleet = None
         if audit.confirming:
             fleet = Fleet(audit.confirming, carried, interruption=interruption)
@@ -274,6 +287,7 @@ def _finish(study: _Study, started: float) -> Results:
         study.lanes.most_views,
         whole=not audit.board_only,
         spare=study.lanes.spare,
+        references=study.lanes.references,
     )
     cells = [
         Cell(run, person, tuple(keys[run.name][person]))

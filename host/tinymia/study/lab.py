@@ -26,7 +26,7 @@ from tinymia.evidence import (
     digest,
 )
 from tinymia.export.bundle import Bundle
-from tinymia.study.lanes import Lanes, Trained, twin_identity
+from tinymia.study.lanes import Lanes, Trained
 from tinymia.study.people import Person, drawn
 from tinymia.study.settings import StudySettings, is_dear, training_seed
 from tinymia.study.showing import Classifiers, Public, Showing
@@ -230,7 +230,7 @@ class TwinLab:
                 "knowledge": knowledge,
                 "count": count,
                 "of": shadow_key(self.settings, self.public.digest),
-                "twin": twin_identity(self.lanes.bundle, spare=self.lanes.spare),
+                "twin": self.lanes.identity(run),
                 "views": self.lanes.views(run),
             }
         )

@@ -57,24 +57,35 @@ class Lanes:
         threads: of each call; None: one a processor.
         most_views: answers to each window.
         spare: whether devices are asked about the random windows of HAMP, too.
+        references: body of the bundle's section from which students learn.
     """
 
     bundle: Bundle
     threads: int | None = None
     most_views: int = VIEWS
     spare: bool = False
-    _twins: dict[tuple[int, bool], Twin] = field(default_factory=dict)
+    references: bytes = b""
+    _twins: dict[tuple[int, bool, bool], Twin] = field(default_factory=dict)
     _features: dict[tuple[int, str], NDArray[np.int8]] = field(default_factory=dict)
 
     def twin(self, run: Run) -> Twin:
         """The twin whose boundary the run's training has."""
         first = resolve(self.bundle, run.depth)[0]
-        at = first, run.training.augments
+        teaches = run.training.references > 0
+        at = first, run.training.augments, teaches
         if at not in self._twins:
             self._twins[at] = Twin(
-                self.bundle, first_layer=first, raw=run.training.augments, threads=self.threads
+                replace(self.bundle, references=self.references) if teaches else self.bundle,
+                first_layer=first,
+                raw=run.training.augments,
+                threads=self.threads,
             )
         return self._twins[at]
+
+    def identity(self, run: Run) -> str:
+        """Digest of the twin's code, what a run needs of the bundle and what devices are asked."""
+        references = self.references if run.training.references else b""
+        return twin_identity(self.bundle, spare=self.spare, references=references)
 
     def views(self, run: Run) -> int:
         """Answers to each window: deep training runs float32 layers for each, so one."""
@@ -189,10 +200,12 @@ class Lanes:
         return self.train(untrained, windows, labels, one, [0], windows)
 
 
-def twin_identity(bundle: Bundle, *, spare: bool = False) -> str:
+def twin_identity(bundle: Bundle, *, spare: bool = False, references: bytes = b"") -> str:
     """Digest of the twin's code, the bundle and what devices are asked."""
-    asked = {"spare": True} if spare else {}
-    return digest({"stamp": core().stamp, "bundle": bundle.bundle_id, "views": VIEWS, **asked})
+    more: dict[str, object] = {"spare": True} if spare else {}
+    if references:
+        more["references"] = hashlib.sha256(references).hexdigest()
+    return digest({"stamp": core().stamp, "bundle": bundle.bundle_id, "views": VIEWS, **more})
 
 
 def train_devices(
@@ -211,7 +224,7 @@ def train_devices(
         (key, device) of each repetition.
     """
     run = run.whole  # what it makes of answers is made from whole ones
-    where = twin_identity(lanes.bundle, spare=lanes.spare)
+    where = lanes.identity(run)
     seeds = [training_seed(seed, person.pool.person_index, r) for r in range(len(person.draws))]
     keys = [device_key(run, person, r, seeds[r], where) for r in range(len(person.draws))]
     missing = [r for r, key in enumerate(keys) if not store.has("devices", key)]

@@ -61,6 +61,7 @@ class Scoring:
         views: answers to each window that attacked devices gave.
         whole: whether their answers are whole, as the twin's are; boards guard and cut them.
         spare: whether devices were asked about the random windows of HAMP.
+        references: body of the bundle's section from which students learn.
     """
 
     settings: StudySettings
@@ -73,6 +74,7 @@ class Scoring:
     views: int
     whole: bool = True
     spare: bool = False
+    references: bytes = b""
 
     def __call__(self, cell: Cell) -> Cell:
         """Score what the store does not have yet; returns the cell."""
@@ -86,7 +88,13 @@ class Scoring:
     def lab(self) -> TwinLab:
         """Shadow devices, in the process that asks first."""
         bundle = Bundle.from_bytes(self.bundle)
-        lanes = Lanes(bundle, threads=1, most_views=self.views, spare=self.spare)
+        lanes = Lanes(
+            bundle,
+            threads=1,
+            most_views=self.views,
+            spare=self.spare,
+            references=self.references,
+        )
         return TwinLab(
             self.settings, lanes, self.people, self.public, self.counts, Store(self.folder)
         )

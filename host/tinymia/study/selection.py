@@ -47,6 +47,9 @@ def _obstacle(settings: StudySettings, combination: str, bundle: Bundle, public:
     shaped = bundle.shape is None and any(run.training.shaped for run in runs)
     # Windows of public people, or devices of theirs.
     learns = shaped or any(kind.auxiliary for kind in kinds)
+    wanted = 0 if bundle.references else max(run.training.references for run in runs)
+    if wanted > len(public):
+        return f"it takes {wanted} windows of public people, and there are {len(public)}"
     if learns and len(np.unique(public.group)) < 2:
         return "there are no people beside the audited ones to learn from"
     return ""

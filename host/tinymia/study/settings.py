@@ -212,6 +212,12 @@ class StudySettings:
         )
         size = replace(self.size, classes=len(bundle.labels))
         plan = planned(settings, defences, size)
+        if depth != HEAD and (plan.settings.references or plan.settings.heads):
+            raise StudyError(
+                f"The defence {defences[-1].kind.short} is for the head, not for training"
+                f" {depth_title(depth)}.",
+                "Train the head, or leave the defence out.",
+            )
         policy = OutputPolicy(plan.policy.name.lower())
         own = AnswerSettings(policy, plan.levels or self.levels, plan.guard)
         answer = own.under(self.answers[0])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinymia.defenses.base import Auxiliary
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, Run, digest, reveal
-from tinymia.study.lanes import Lanes, twin_identity
+from tinymia.study.lanes import Lanes
 from tinymia.study.settings import StudySettings
 from tinymia.study.store import Store
 from tinymia.study.views import views_of
@@ -85,7 +85,7 @@ class Classifiers:
                 "public": self.public.digest,
                 "members": self.settings.members,
                 "seed": self.settings.seed,
-                "twin": twin_identity(lanes.bundle),
+                "twin": replace(lanes, spare=False).identity(run),
             }
         )
         if key not in self._made:

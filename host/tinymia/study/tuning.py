@@ -42,6 +42,7 @@ from tinymia.study.executors import Executor
 from tinymia.study.lab import TwinLab, shadow_key
 from tinymia.study.lanes import Lanes, train_devices, twin_identity
 from tinymia.study.people import Person, plan
+from tinymia.study.references import references_for
 from tinymia.study.scoring import code_of, lab_digest
 from tinymia.study.settings import StudySettings, is_dear, is_deep, training_seed
 from tinymia.study.showing import Public
@@ -115,6 +116,7 @@ class Trying:
         counts: shadow devices by (recipe, epochs) of a run.
         folder: of the study's store.
         spare: whether devices are asked about the random windows of HAMP.
+        references: body of the bundle's section from which students learn.
     """
 
     settings: StudySettings
@@ -124,11 +126,18 @@ class Trying:
     counts: Mapping[tuple[str, int], int]
     folder: Path
     spare: bool
+    references: bytes = b""
 
     @functools.cached_property
     def lab(self) -> TwinLab:
         """Shadow devices, in the process that asks first."""
-        lanes = Lanes(Bundle.from_bytes(self.bundle), threads=1, most_views=1, spare=self.spare)
+        lanes = Lanes(
+            Bundle.from_bytes(self.bundle),
+            threads=1,
+            most_views=1,
+            spare=self.spare,
+            references=self.references,
+        )
         return TwinLab(
             self.settings, lanes, self.people, self.public, self.counts, Store(self.folder)
         )
@@ -137,7 +146,9 @@ class Trying:
     def identity(self) -> dict[str, str]:
         """What every cell hangs on."""
         return {
-            "twin": twin_identity(Bundle.from_bytes(self.bundle), spare=self.spare),
+            "twin": twin_identity(
+                Bundle.from_bytes(self.bundle), spare=self.spare, references=self.references
+            ),
             "shadows": shadow_key(self.settings, self.public.digest),
             "lab": lab_digest(),
         }
@@ -313,6 +324,7 @@ def tuned(
         counts,
         folder,
         spare,
+        references_for(bundle, max(run.training.references for run in runs), public, settings.seed),
     )
     cells = [Cell(run, person.name) for run in runs for person in people]
     todo = [cell for cell in cells if trying.stored(cell) is None]

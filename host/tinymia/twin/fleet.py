@@ -19,6 +19,7 @@ from tinymia.twin.inputs import (
     augments,
     check_checkpoints,
     check_members,
+    check_phases,
     check_rows,
     check_start,
     group_devices,
@@ -121,6 +122,7 @@ class Twin:
         cut: operators of the int8 model in front of the boundary.
         boundaries: layers at which training can start.
         parameters: numbers that are trained, biases among them; ``biases``: those alone.
+        references: of the bundle, for a student at this boundary.
         scale, zero_point: quantisation at the boundary.
 
     Raises:
@@ -167,6 +169,7 @@ class Twin:
         self.boundaries: list[int] = shape["boundaries"]
         self.parameters: int = shape["weights"]
         self.biases: int = shape["biases"]
+        self.references: int = shape["references"]
         self.scale: float = shape["scale"]
         self.zero_point: int = shape["zero_point"]
 
@@ -365,6 +368,7 @@ class _Run:
                 " embeddings only.",
                 "Make it with raw=True.",
             )
+        check_phases(table, twin.references, twin.first_layer, twin.layers)
         shaped = table["shaped"] > 0
         if shaped.any() and not (twin.can_shape and not table["trained"][shaped].any()):
             raise TwinError(

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from tinymia.errors import DataError, TwinError
 from tinymia.wire.arrays import as_array
+from tinymia.wire.protocol import Status
+from tinymia.wire.refusals import explain
 
 _MOST_EPOCHS = 65_535
 
@@ -43,6 +45,21 @@ def check_members(members: ArrayLike, count: int) -> NDArray[np.bool_]:
             f"Device {int(np.argmax(empty))} has no members.", "Choose at least one for each."
         )
     return chosen
+
+
+def check_phases(settings: NDArray[Any], references: int, first_layer: int, layers: int) -> None:
+    """Raise TwinError where a student lacks references, or several heads are not of one layer.
+
+    Args:
+        settings: (devices,) structured.
+        references: that the bundle has at this boundary.
+        first_layer, layers: where training starts, of how many.
+    """
+    wanted = int(settings["references"].max(initial=0))
+    if wanted > references:
+        raise TwinError(*explain(Status.NO_REFERENCES, wanted, references))
+    if (settings["heads"] > 0).any() and first_layer + 1 != layers:
+        raise TwinError(*explain(Status.ONE_LAYER_ONLY, first_layer, layers))
 
 
 def check_checkpoints(epochs: Sequence[int]) -> tuple[int, ...]:
@@ -94,8 +111,10 @@ def group_devices(
     names = ("dropout", "mixup", "patience", "relax_loss", "clip_norm")
     switches = [settings[name] > 0 for name in names]
     noise = settings["noise_multiplier"] > 0
+    phases = settings["teacher_epochs"], settings["heads"]
     # The last key counts most; what is trained is the same in all lanes.
     keys = (members, settings["batch"], *switches, settings["optimizer"], noise, augments(settings))
+    keys = (*keys, *phases)
     order = np.lexsort((*keys, settings["trained"])).astype(np.uint32)
     trained = settings["trained"][order]
     breaks = [0, *(np.flatnonzero(np.diff(trained.astype(int))) + 1), len(order)]

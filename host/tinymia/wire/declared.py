@@ -58,6 +58,11 @@ class TrainSettings:
         compress_after: epochs behind which weights are rounded and pruned, then behind each further one; 0: behind each.
         holdout: per cent of the members that are held out for early stopping.
         patience: epochs without a better held-out loss before training stops.
+        heads: heads that are trained side by side, each on its part of the members; what is left is their mean.
+        left_out: how many of the heads each member is left out of; one fewer than heads: parts are disjoint.
+        teacher_epochs: epochs behind which what is trained becomes the teacher of a student that starts from the base network.
+        teacher_temperature: what a teacher's logits are divided by.
+        references: how many of the bundle's references the student learns from; 0: from the members, of which each is taught by the heads that left it out.
         jitter: augmentation: noise on each value, in deviations of the normalised signal.
         scaling: augmentation: deviation of each channel's factor.
         rotation: augmentation: deviation of the rotation of each sensor's axes, radians.
@@ -90,6 +95,11 @@ class TrainSettings:
     compress_after: int = 0
     holdout: int = 0
     patience: int = 0
+    heads: int = 0
+    left_out: int = 0
+    teacher_epochs: int = 0
+    teacher_temperature: float = 0.0
+    references: int = 0
     jitter: float = 0.0
     scaling: float = 0.0
     rotation: float = 0.0
@@ -334,6 +344,51 @@ SETTINGS = (
         least=1,
         most=65535,
         off=True,
+    ),
+    Setting(
+        name="heads",
+        kind="u8",
+        doc='heads that are trained side by side, each on its part of the members; what is left is their mean',
+        least=2,
+        most=32,
+        off=True,
+        not_with=('optimizer', 'weight_bits', 'prune', 'patience', 'noise_multiplier'),
+    ),
+    Setting(
+        name="left_out",
+        kind="u8",
+        doc='how many of the heads each member is left out of; one fewer than heads: parts are disjoint',
+        least=1,
+        most=31,
+        off=True,
+        only_with="heads",
+    ),
+    Setting(
+        name="teacher_epochs",
+        kind="u16",
+        doc='epochs behind which what is trained becomes the teacher of a student that starts from the base network',
+        least=1,
+        most=65535,
+        off=True,
+        not_with=('mixup', 'confidence_penalty', 'focal_loss', 'relax_loss', 'weight_bits', 'prune', 'patience', 'jitter', 'scaling', 'rotation', 'shift', 'noise_multiplier'),
+    ),
+    Setting(
+        name="teacher_temperature",
+        kind="f32",
+        doc="what a teacher's logits are divided by",
+        least=1.0,
+        most=100.0,
+        off=True,
+        only_with="teacher_epochs",
+    ),
+    Setting(
+        name="references",
+        kind="u16",
+        doc="how many of the bundle's references the student learns from; 0: from the members, of which each is taught by the heads that left it out",
+        least=1,
+        most=4096,
+        off=True,
+        needs="teacher_epochs",
     ),
     Setting(
         name="jitter",

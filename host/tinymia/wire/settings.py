@@ -71,7 +71,8 @@ def wrong_setting(s: object, declared: Sequence[Setting] = SETTINGS) -> str | No
         )
         if not right:
             return name
-    return None
+    left_out: int = getattr(s, "left_out", 0)
+    return "left_out" if left_out and left_out >= getattr(s, "heads", 0) else None
 
 
 def check_settings(settings: TrainSettings) -> None:

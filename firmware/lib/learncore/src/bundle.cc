@@ -188,6 +188,11 @@ bool ParseGuard(const uint8_t* data, uint32_t size, BundleView* view) {
 bool Agree(const BundleView& view) {
   const uint32_t classes = view.graph.count == 0 ? 0 : view.graph.classes();
   const Classifiers& classifiers = view.classifiers;
+  const References& references = view.references;
+  if (references.count != 0 && (!view.graph.CanStartAt(references.layer) ||
+                                view.graph.layers[references.layer].inputs() != references.width)) {
+    return false;
+  }
   const AnswerRule& rule = view.answers;
   const bool shown = rule.policy != kTopKAnswers || classes == 0 || rule.levels <= classes;
   return shown && view.guard.classifier <= classifiers.count &&
@@ -255,6 +260,10 @@ TINYMIA_AT_LOAD Refusal ParseBundle(const uint8_t* data, uint32_t room, BundleVi
       has_guard = true;
     } else if (memcmp(row, "CLSF", 4) == 0) {
       if (!ParseClassifiers(data + offset, bytes, &view->classifiers)) {
+        return {Status::kBundleMalformed, i, 0};
+      }
+    } else if (memcmp(row, "REFS", 4) == 0) {
+      if (!ParseReferences(data + offset, bytes, &view->references)) {
         return {Status::kBundleMalformed, i, 0};
       }
     }

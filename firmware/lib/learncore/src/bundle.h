@@ -1,6 +1,6 @@
 // A bundle in flash: the int8 model, its float layers if it can be personalised, a privacy
-// budget if one is set, a release build's output policy and guard of answers, and classifiers of
-// members where an answer's guard needs them. Layout: see
+// budget if one is set, a release build's output policy and guard of answers, classifiers of
+// members where an answer's guard needs them, and references for distillation. Layout: see
 // host/tinymia/export/bundle.py, which writes it.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include "answer/declared.h"
 #include "refusal.h"
 #include "train/graph.h"
+#include "train/references.h"
 
 namespace tinymia {
 
@@ -53,6 +54,7 @@ struct BundleView {
   AnswerRule answers = {kLabelAnswers, 0, {0, 0}};
   GuardSettings guard;  // of a release build
   Classifiers classifiers;
+  References references;
   uint32_t size = 0;
   uint32_t crc = 0;
 };

@@ -34,6 +34,7 @@ enum class Purpose : uint32_t {
   kMixup = 3,
   kDropout = 4,
   kAugment = 5,
+  kParts = 16,
 };
 
 // The words of one (key, epoch, position, purpose), one after the other. `block` is the first

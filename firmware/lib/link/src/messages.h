@@ -403,6 +403,11 @@ struct BeginRequest {
   uint16_t compress_after;
   uint8_t holdout;
   uint16_t patience;
+  uint8_t heads;
+  uint8_t left_out;
+  uint16_t teacher_epochs;
+  float teacher_temperature;
+  uint16_t references;
   float jitter;
   float scaling;
   float rotation;
@@ -410,7 +415,7 @@ struct BeginRequest {
   float noise_multiplier;
   uint16_t expected_members;
   uint8_t shaped;
-  static constexpr uint32_t kFixed = 94;
+  static constexpr uint32_t kFixed = 104;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&learning_rate, payload + 0, 4);
@@ -436,13 +441,18 @@ struct BeginRequest {
     memcpy(&compress_after, payload + 68, 2);
     memcpy(&holdout, payload + 70, 1);
     memcpy(&patience, payload + 71, 2);
-    memcpy(&jitter, payload + 73, 4);
-    memcpy(&scaling, payload + 77, 4);
-    memcpy(&rotation, payload + 81, 4);
-    memcpy(&shift, payload + 85, 2);
-    memcpy(&noise_multiplier, payload + 87, 4);
-    memcpy(&expected_members, payload + 91, 2);
-    memcpy(&shaped, payload + 93, 1);
+    memcpy(&heads, payload + 73, 1);
+    memcpy(&left_out, payload + 74, 1);
+    memcpy(&teacher_epochs, payload + 75, 2);
+    memcpy(&teacher_temperature, payload + 77, 4);
+    memcpy(&references, payload + 81, 2);
+    memcpy(&jitter, payload + 83, 4);
+    memcpy(&scaling, payload + 87, 4);
+    memcpy(&rotation, payload + 91, 4);
+    memcpy(&shift, payload + 95, 2);
+    memcpy(&noise_multiplier, payload + 97, 4);
+    memcpy(&expected_members, payload + 101, 2);
+    memcpy(&shaped, payload + 103, 1);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -469,13 +479,18 @@ struct BeginRequest {
     memcpy(payload + 68, &compress_after, 2);
     memcpy(payload + 70, &holdout, 1);
     memcpy(payload + 71, &patience, 2);
-    memcpy(payload + 73, &jitter, 4);
-    memcpy(payload + 77, &scaling, 4);
-    memcpy(payload + 81, &rotation, 4);
-    memcpy(payload + 85, &shift, 2);
-    memcpy(payload + 87, &noise_multiplier, 4);
-    memcpy(payload + 91, &expected_members, 2);
-    memcpy(payload + 93, &shaped, 1);
+    memcpy(payload + 73, &heads, 1);
+    memcpy(payload + 74, &left_out, 1);
+    memcpy(payload + 75, &teacher_epochs, 2);
+    memcpy(payload + 77, &teacher_temperature, 4);
+    memcpy(payload + 81, &references, 2);
+    memcpy(payload + 83, &jitter, 4);
+    memcpy(payload + 87, &scaling, 4);
+    memcpy(payload + 91, &rotation, 4);
+    memcpy(payload + 95, &shift, 2);
+    memcpy(payload + 97, &noise_multiplier, 4);
+    memcpy(payload + 101, &expected_members, 2);
+    memcpy(payload + 103, &shaped, 1);
     return kFixed;
   }
 };

@@ -116,6 +116,31 @@ struct TrainSettings {
 #else
   uint16_t patience = 0;  // epochs without a better held-out loss before training stops
 #endif
+#ifdef TINYMIA_WITHOUT_HEADS
+  static constexpr uint8_t heads = 0;
+#else
+  uint8_t heads = 0;  // heads that are trained side by side, each on its part of the members; what is left is their mean
+#endif
+#ifdef TINYMIA_WITHOUT_LEFT_OUT
+  static constexpr uint8_t left_out = 0;
+#else
+  uint8_t left_out = 0;  // how many of the heads each member is left out of; one fewer than heads: parts are disjoint
+#endif
+#ifdef TINYMIA_WITHOUT_TEACHER_EPOCHS
+  static constexpr uint16_t teacher_epochs = 0;
+#else
+  uint16_t teacher_epochs = 0;  // epochs behind which what is trained becomes the teacher of a student that starts from the base network
+#endif
+#ifdef TINYMIA_WITHOUT_TEACHER_TEMPERATURE
+  static constexpr float teacher_temperature = 0;
+#else
+  float teacher_temperature = 0.0f;  // what a teacher's logits are divided by
+#endif
+#ifdef TINYMIA_WITHOUT_REFERENCES
+  static constexpr uint16_t references = 0;
+#else
+  uint16_t references = 0;  // how many of the bundle's references the student learns from; 0: from the members, of which each is taught by the heads that left it out
+#endif
 #ifdef TINYMIA_WITHOUT_JITTER
   static constexpr float jitter = 0;
 #else
@@ -232,6 +257,31 @@ inline void SetPatience(TrainSettings*, uint16_t) {}
 #else
 inline void SetPatience(TrainSettings* s, uint16_t value) { s->patience = value; }
 #endif
+#ifdef TINYMIA_WITHOUT_HEADS
+inline void SetHeads(TrainSettings*, uint8_t) {}
+#else
+inline void SetHeads(TrainSettings* s, uint8_t value) { s->heads = value; }
+#endif
+#ifdef TINYMIA_WITHOUT_LEFT_OUT
+inline void SetLeftOut(TrainSettings*, uint8_t) {}
+#else
+inline void SetLeftOut(TrainSettings* s, uint8_t value) { s->left_out = value; }
+#endif
+#ifdef TINYMIA_WITHOUT_TEACHER_EPOCHS
+inline void SetTeacherEpochs(TrainSettings*, uint16_t) {}
+#else
+inline void SetTeacherEpochs(TrainSettings* s, uint16_t value) { s->teacher_epochs = value; }
+#endif
+#ifdef TINYMIA_WITHOUT_TEACHER_TEMPERATURE
+inline void SetTeacherTemperature(TrainSettings*, float) {}
+#else
+inline void SetTeacherTemperature(TrainSettings* s, float value) { s->teacher_temperature = value; }
+#endif
+#ifdef TINYMIA_WITHOUT_REFERENCES
+inline void SetReferences(TrainSettings*, uint16_t) {}
+#else
+inline void SetReferences(TrainSettings* s, uint16_t value) { s->references = value; }
+#endif
 #ifdef TINYMIA_WITHOUT_JITTER
 inline void SetJitter(TrainSettings*, float) {}
 #else
@@ -294,13 +344,18 @@ enum class Setting : uint8_t {
   kCompressAfter = 21,
   kHoldout = 22,
   kPatience = 23,
-  kJitter = 24,
-  kScaling = 25,
-  kRotation = 26,
-  kShift = 27,
-  kNoiseMultiplier = 28,
-  kExpectedMembers = 29,
-  kShaped = 30,
+  kHeads = 24,
+  kLeftOut = 25,
+  kTeacherEpochs = 26,
+  kTeacherTemperature = 27,
+  kReferences = 28,
+  kJitter = 29,
+  kScaling = 30,
+  kRotation = 31,
+  kShift = 32,
+  kNoiseMultiplier = 33,
+  kExpectedMembers = 34,
+  kShaped = 35,
 };
 
 // The first setting that is out of range by itself or beside the others (NaN is, too).
@@ -338,6 +393,30 @@ TINYMIA_COLD inline Setting CheckDeclared(const TrainSettings& s) {
   if (!(s.holdout <= 50)) return Setting::kHoldout;
   if ((s.holdout > 0) != (s.patience > 0)) return Setting::kHoldout;
   if (s.holdout > 0 && s.noise_multiplier > 0) return Setting::kHoldout;
+  if (!(s.heads == 0 || (s.heads >= 2 && s.heads <= 32))) return Setting::kHeads;
+  if (s.heads > 0 && static_cast<uint8_t>(s.optimizer) != 0) return Setting::kHeads;
+  if (s.heads > 0 && s.weight_bits > 0) return Setting::kHeads;
+  if (s.heads > 0 && s.prune > 0) return Setting::kHeads;
+  if (s.heads > 0 && s.patience > 0) return Setting::kHeads;
+  if (s.heads > 0 && s.noise_multiplier > 0) return Setting::kHeads;
+  if (!(s.left_out <= 31)) return Setting::kLeftOut;
+  if ((s.left_out > 0) != (s.heads > 0)) return Setting::kLeftOut;
+  if (s.teacher_epochs > 0 && s.mixup > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.confidence_penalty > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.focal_loss > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.relax_loss > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.weight_bits > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.prune > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.patience > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.jitter > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.scaling > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.rotation > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.shift > 0) return Setting::kTeacherEpochs;
+  if (s.teacher_epochs > 0 && s.noise_multiplier > 0) return Setting::kTeacherEpochs;
+  if (!(s.teacher_temperature == 0.0f || (s.teacher_temperature >= 1.0f && s.teacher_temperature <= 100.0f))) return Setting::kTeacherTemperature;
+  if ((s.teacher_temperature > 0) != (s.teacher_epochs > 0)) return Setting::kTeacherTemperature;
+  if (!(s.references <= 4096)) return Setting::kReferences;
+  if (s.references > 0 && !(s.teacher_epochs > 0)) return Setting::kReferences;
   if (!(s.jitter == 0.0f || (s.jitter >= 1e-06f && s.jitter <= 10.0f))) return Setting::kJitter;
   if (!(s.scaling == 0.0f || (s.scaling >= 1e-06f && s.scaling <= 2.0f))) return Setting::kScaling;
   if (!(s.rotation == 0.0f || (s.rotation >= 1e-06f && s.rotation <= 4.0f))) return Setting::kRotation;
@@ -378,6 +457,11 @@ TrainSettings SettingsFrom(const Request& request) {
   SetCompressAfter(&s, request.compress_after);
   SetHoldout(&s, request.holdout);
   SetPatience(&s, request.patience);
+  SetHeads(&s, request.heads);
+  SetLeftOut(&s, request.left_out);
+  SetTeacherEpochs(&s, request.teacher_epochs);
+  SetTeacherTemperature(&s, request.teacher_temperature);
+  SetReferences(&s, request.references);
   SetJitter(&s, request.jitter);
   SetScaling(&s, request.scaling);
   SetRotation(&s, request.rotation);
@@ -437,6 +521,21 @@ Setting LeftOutOf(const Request& request) {
 #ifdef TINYMIA_WITHOUT_PATIENCE
   if (request.patience > 0) return Setting::kPatience;
 #endif
+#ifdef TINYMIA_WITHOUT_HEADS
+  if (request.heads > 0) return Setting::kHeads;
+#endif
+#ifdef TINYMIA_WITHOUT_LEFT_OUT
+  if (request.left_out > 0) return Setting::kLeftOut;
+#endif
+#ifdef TINYMIA_WITHOUT_TEACHER_EPOCHS
+  if (request.teacher_epochs > 0) return Setting::kTeacherEpochs;
+#endif
+#ifdef TINYMIA_WITHOUT_TEACHER_TEMPERATURE
+  if (request.teacher_temperature > 0) return Setting::kTeacherTemperature;
+#endif
+#ifdef TINYMIA_WITHOUT_REFERENCES
+  if (request.references > 0) return Setting::kReferences;
+#endif
 #ifdef TINYMIA_WITHOUT_JITTER
   if (request.jitter > 0) return Setting::kJitter;
 #endif
@@ -487,6 +586,11 @@ void EachSetting(const TrainSettings& s, Visit visit) {
   visit(s.compress_after);
   visit(s.holdout);
   visit(s.patience);
+  visit(s.heads);
+  visit(s.left_out);
+  visit(s.teacher_epochs);
+  visit(s.teacher_temperature);
+  visit(s.references);
   visit(s.jitter);
   visit(s.scaling);
   visit(s.rotation);
@@ -527,6 +631,11 @@ constexpr SettingField kSettingFields[] = {
     {"compress_after", "<u2", offsetof(TrainSettings, compress_after)},
     {"holdout", "<u1", offsetof(TrainSettings, holdout)},
     {"patience", "<u2", offsetof(TrainSettings, patience)},
+    {"heads", "<u1", offsetof(TrainSettings, heads)},
+    {"left_out", "<u1", offsetof(TrainSettings, left_out)},
+    {"teacher_epochs", "<u2", offsetof(TrainSettings, teacher_epochs)},
+    {"teacher_temperature", "<f4", offsetof(TrainSettings, teacher_temperature)},
+    {"references", "<u2", offsetof(TrainSettings, references)},
     {"jitter", "<f4", offsetof(TrainSettings, jitter)},
     {"scaling", "<f4", offsetof(TrainSettings, scaling)},
     {"rotation", "<f4", offsetof(TrainSettings, rotation)},

@@ -26,6 +26,10 @@ struct Needs {
   bool clipping = false;
   bool privacy = false;
   bool augmentation = false;
+  uint32_t heads = 0;
+  bool teaching = false;  // a student's soft targets
+  bool own = false;       // of members, not of references
+  uint32_t references = 0;
   bool objective = false;   // another than the cross-entropy
   bool bent = false;        // or another target than one label, evenly smoothed
   bool batch_loss = false;  // which needs to know the mini-batch's loss beforehand
@@ -59,7 +63,8 @@ class Net {
  public:
   TINYMIA_COLD void Plan(const Graph& graph, uint32_t first, Trained trained, const Needs& needs,
                          Arena* arena);
-  void Reset();  // back to the base network
+  template <typename M = Always>
+  void Reset(M mask = M());  // back to the base network
 
   void Watch(const Watcher& watcher) { watcher_ = watcher; }
   void Pass() {
@@ -92,6 +97,7 @@ class Net {
   // example `turn`, below together(). 0: one example after the other.
   uint32_t together() const { return together_; }
   void Turn(uint32_t turn) { turn_ = turn; }
+  uint32_t turn() const { return Lanes<F>::kCount == 1 ? 0 : turn_; }
   void ForwardTogether(uint32_t n);
   const F* logits() const { return work_[graph_.count - 1].y + turn() * classes(); }
   // Squared norms of the gradients of n examples.
@@ -121,7 +127,6 @@ class Net {
     uint32_t theta;  // first of its trained parameters
   };
 
-  uint32_t turn() const { return Lanes<F>::kCount == 1 ? 0 : turn_; }
   const Layer& last() const { return graph_.layers[graph_.count - 1]; }
   bool biases_only() const { return trained_ == Trained::kBiases; }
   // What input number `number` is, and where its gradient goes (nullptr: nowhere).
@@ -228,7 +233,8 @@ void Net<F>::ForEachRun(Visit visit) const {
 }
 
 template <typename F>
-void Net<F>::Reset() {
+template <typename M>
+void Net<F>::Reset(M mask) {
   for (uint32_t i = first_; i < graph_.count; ++i) {
     const Layer& layer = graph_.layers[i];
     if (!layer.parametric()) continue;
@@ -236,9 +242,11 @@ void Net<F>::Reset() {
     const float* base = graph_.parameters + layer.weights + frozen;
     F* to = theta_ + work_[i].theta;
     const uint32_t n = layer.weight_count + layer.bias_count - frozen;
-    for (uint32_t j = 0; j < n; ++j) to[j] = F(base[j]);
+    for (uint32_t j = 0; j < n; ++j) to[j] = Select(mask, F(base[j]), to[j]);
   }
-  for (uint32_t j = 0; j < count_ * moments_count_; ++j) moments_[j] = F(0.0f);
+  for (uint32_t j = 0; j < count_ * moments_count_; ++j) {
+    moments_[j] = Select(mask, F(0.0f), moments_[j]);
+  }
 }
 
 template <typename F>

@@ -18,7 +18,11 @@ float CosPi(float u) {
 
 }  // namespace
 
-Setting CheckSettings(const TrainSettings& settings) { return CheckDeclared(settings); }
+Setting CheckSettings(const TrainSettings& settings) {
+  const Setting wrong = CheckDeclared(settings);
+  if (wrong != Setting::kNone) return wrong;
+  return settings.left_out != 0 && settings.left_out >= settings.heads ? Setting::kLeftOut : wrong;
+}
 
 float RateFactor(const TrainSettings& settings, uint32_t epoch) {
   if (settings.schedule == RateSchedule::kConstant) return 1.0f;

@@ -10,6 +10,7 @@
 #include "gaussian.h"
 #include "net.h"
 #include "objective.h"
+#include "references.h"
 #include "settings.h"
 #include "store.h"
 #include "update.h"
@@ -34,6 +35,9 @@ class Trainer {
   // arena->used() is then what is needed.
   TINYMIA_COLD bool Plan(const Graph& graph, uint32_t first, const TrainSettings* settings,
                          uint32_t count, ExampleStore* store, uint32_t slots, Arena* arena);
+
+  // Before Plan: what students of the bundle's references learn from.
+  void Refer(const References& references) { references_ = references; }
 
   // Back to the base network, epoch 0. One entry a lane: settings, keys, and bitmaps of the members
   // (bit i: slot i). Settings and bitmaps stay where they are until the next Begin.
@@ -70,19 +74,49 @@ class Trainer {
     float best_loss;
     float held_out;
     bool stopped;
+    uint32_t rounds;     // of an epoch: its heads, or one
+    const int8_t* rows;  // a student's references; nullptr: it reads the store
+    const uint8_t* members;
   };
   // What is drawn in a step for every lane; lanes without an example keep their last.
   struct Targets {
     F label{}, partner{}, mix{};
+    const F* soft = nullptr;  // [classes], of students
   };
 
   void RunEpoch(TrainResult* results);
+  void RunRound(uint32_t round, TrainResult* results);
+  // Several heads, and teachers with their students: see trainer_phases.h.
+  TINYMIA_COLD void PlanPhases(Arena* arena);
+  TINYMIA_COLD void BeginPhases();
+  TINYMIA_COLD void StartStudents();  // whose teachers are ready
+  TINYMIA_COLD void Teach(MaskOf<F> starting);
+  TINYMIA_COLD void AnswerSoftly(const int8_t* features);  // into the logits' gradient
+  TINYMIA_COLD void TakeHead(uint32_t head);
+  TINYMIA_COLD void PutHead(uint32_t head);
+  TINYMIA_COLD void MixHeads();
+  bool LeavesOut(uint32_t lane, uint32_t head, uint32_t slot) const;  // of a member
+  void LoadSoft(const Example* examples);
+  template <bool kTaught>
+  const int8_t* RowOf(uint32_t lane, uint32_t slot) {
+    const int8_t* rows = kTaught ? lanes_[lane].rows : nullptr;
+    return rows == nullptr ? store_->Features(slot) : rows + slot * net_.inputs();
+  }
   ShuffleDraw StartLane(uint32_t lane);
   void RunStep(uint32_t step, TrainResult* results);
   // Draws the words of that step's Poisson sampling for all lanes, in vectors.
   void DrawSampling(uint32_t step);
-  void LoadExamples(uint32_t i);
+  void LoadExamples(uint32_t i) {
+    if (needs_.teaching) {
+      LoadExamplesOf<true>(i);
+    } else {
+      LoadExamplesOf<false>(i);
+    }
+  }
+  template <bool kTaught>
+  void LoadExamplesOf(uint32_t i);
   void LoadAlike(const int8_t* features);  // the same for all lanes
+  template <bool kTaught>
   void LoadInput(const Example* examples, bool partners, F* to);
   template <typename M>
   void Learn(M mask, bool first);
@@ -128,7 +162,15 @@ class Trainer {
   UintOf<F>* sampling_ = nullptr;   // words of a step's Poisson sampling, in vectors
   Targets* held_ = nullptr;         // of examples that are taken together, in vectors
   F* mixed_ = nullptr;              // features of the partners, with mixup
+  References references_;
+  uint8_t* all_ = nullptr;     // a bitmap of all references
+  F* soft_ = nullptr;          // [references or slots][classes], of teachers
+  F* targets_soft_ = nullptr;  // [examples that are taken together][classes]
+  F* heads_ = nullptr;         // [heads][parameters]
+  uint8_t* part_ = nullptr;    // [kLanes][slots] of members
+  uint8_t* others_ = nullptr;  // [kLanes][bitmap] members of the head that is trained
   uint32_t slots_ = 0;
+  uint32_t order_room_ = 0;
   uint32_t epoch_ = 0;
   // A plain step behind each example goes straight into the parameters: no gradient is kept.
   MaskOf<F> direct_{};
@@ -139,7 +181,8 @@ class Trainer {
   F clip_{}, on_{}, off_{}, to_units_{}, from_units_{};
   IntOf<F> noise_half_{}, noise_shift_{};  // see NoiseUnits
   SecretState<UintOf<F>> secret_;
-  MaskOf<F> has_clip_{}, is_private_{}, is_shaped_{};
+  MaskOf<F> has_clip_{}, is_private_{}, is_shaped_{}, has_heads_{}, is_student_{};
+  F softening_{};  // 1 / the teacher's temperature
   Targets targets_;
   F loss_{};  // summed over the epoch
   IntOf<F> clipped_{};

@@ -20,8 +20,12 @@ inline void Needs::Add(const TrainSettings& s) {
   clipping = clipping || s.clip_norm > 0;
   privacy = privacy || s.is_private();
   augmentation = augmentation || s.augments();
+  heads = s.heads > heads ? s.heads : heads;
+  teaching = teaching || s.teacher_epochs > 0;
+  own = own || (s.teacher_epochs > 0 && s.references == 0);
+  references = s.references > references ? s.references : references;
   objective = objective || IsReshaped(s);
-  bent = bent || s.mixup > 0 || IsReshaped(s);
+  bent = bent || s.mixup > 0 || s.teacher_epochs > 0 || IsReshaped(s);
   batch_loss = batch_loss || s.relax_loss > 0;
   compression = compression || s.weight_bits > 0 || s.prune > 0;
   shape = shape || s.shaped > 0;
@@ -37,13 +41,15 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   needs_.shape = needs_.shape && graph.CanShape(first, settings[0].trained);
   lanes_ = arena->AllocArray<Lane>(kLanes);
   rows_ = arena->AllocArray<const int8_t*>(kLanes);
-  order_ = arena->AllocArray<uint16_t>(kLanes * slots);
+  order_room_ = slots > needs_.references ? slots : needs_.references;
+  order_ = arena->AllocArray<uint16_t>(kLanes * order_room_);
   unshuffled_ = kLanes == 1 ? nullptr : arena->AllocArray<uint16_t>(kLanes * slots);
   net_.Plan(graph, first, settings[0].trained, needs_, arena);
   // (Blocks are of 16 words.)
   sampling_ = kLanes > 1 && needs_.privacy ? arena->AllocArray<UintOf<F>>(slots + 15) : nullptr;
   held_ = net_.together() == 0 ? nullptr : arena->AllocArray<Targets>(net_.together());
   mixed_ = needs_.mixup ? arena->AllocArray<F>(net_.inputs()) : nullptr;
+  PlanPhases(arena);
   if (arena->used() > arena->size()) return false;
   for (uint32_t l = 0; l < kLanes; ++l) {
     lanes_[l] = Lane();
@@ -65,7 +71,9 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
     Lane& lane = lanes_[l];
     lane = Lane();
     lane.settings = &s;
-    lane.batches.Begin(&s, keys[l], members[l], store_->stored(), order_ + l * slots_);
+    lane.batches.Begin(&s, keys[l], members[l], store_->stored(), order_ + l * order_room_);
+    lane.rounds = 1;
+    lane.members = members[l];
     const bool direct = s.batch == 1 && IsPlain(s) && !s.is_private();
     SetLane(&direct_, l, direct);
     any_direct_ = any_direct_ || direct;
@@ -86,12 +94,14 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
   update_.Begin(settings);
   objective_.Begin(settings);
   net_.Reset();
+  if (needs_.heads != 0 || needs_.teaching) BeginPhases();
 }
 
 template <typename F>
 void Trainer<F>::Start(uint32_t lane, const float* parameters) {
   F* to = net_.parameters();
   for (uint32_t i = 0; i < net_.parameter_count(); ++i) SetLane(&to[i], lane, parameters[i]);
+  for (uint32_t i = 0; i < needs_.heads; ++i) PutHead(i);
 }
 
 template <typename F>
@@ -109,6 +119,26 @@ void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
 
 template <typename F>
 void Trainer<F>::RunEpoch(TrainResult* results) {
+  if (needs_.teaching) StartStudents();
+  loss_ = F(0.0f);
+  uint32_t before[kLanes];
+  for (uint32_t l = 0; l < kLanes; ++l) before[l] = results[l].steps;
+  // (Lanes without heads train in the last round, number 0.)
+  for (uint32_t round = needs_.heads; round > 1;) RunRound(--round, results);
+  RunRound(0, results);
+  if (needs_.heads != 0) MixHeads();
+  if (needs_.compression) Compress();
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    if (lanes_[l].steps == 0) continue;
+    const uint32_t n = results[l].steps - before[l];
+    results[l].loss = n == 0 ? 0.0f : GetLane(loss_, l) / static_cast<float>(n);
+  }
+  if (needs_.best) CheckHeldOut(results);
+}
+
+template <typename F>
+void Trainer<F>::RunRound(uint32_t round, TrainResult* results) {
+  if (needs_.heads != 0) TakeHead(round);
   uint32_t most = 0;
   ShuffleDraw draws[kLanes] = {};
   for (uint32_t l = 0; l < kLanes; ++l) {
@@ -117,22 +147,13 @@ void Trainer<F>::RunEpoch(TrainResult* results) {
     SetLane(&rate_, l, s.learning_rate * RateFactor(s, epoch_));
     // With noise, behind its schedule nothing moves any more: it has ended.
     const bool ended = lane.stopped || (s.is_private() && !(GetLane(rate_, l) > 0.0f));
-    lane.steps = ended ? 0 : lane.batches.steps();
+    lane.steps = ended || round >= lane.rounds ? 0 : lane.batches.steps();
     if (lane.steps != 0) draws[l] = StartLane(l);
     most = lane.steps > most ? lane.steps : most;
   }
   ShuffleLanes(draws, epoch_, F());
-  loss_ = F(0.0f);
-  uint32_t before[kLanes];
-  for (uint32_t l = 0; l < kLanes; ++l) before[l] = results[l].steps;
   for (uint32_t step = 0; step < most; ++step) RunStep(step, results);
-  for (uint32_t l = 0; l < kLanes; ++l) {
-    if (lanes_[l].steps == 0) continue;
-    const uint32_t n = results[l].steps - before[l];
-    results[l].loss = n == 0 ? 0.0f : GetLane(loss_, l) / static_cast<float>(n);
-  }
-  if (needs_.compression) Compress();
-  if (needs_.best) CheckHeldOut(results);
+  if (needs_.heads != 0) PutHead(round);
 }
 
 template <typename F>
@@ -165,6 +186,8 @@ ShuffleDraw Trainer<F>::StartLane(uint32_t l) {
   if constexpr (kLanes == 1) {
     return batches.StartUnshuffled(epoch_);
   } else {
+    const TrainSettings& s = *lanes_[l].settings;
+    if (s.heads != 0 || s.teacher_epochs != 0) return batches.StartUnshuffled(epoch_);
     uint16_t* unshuffled = unshuffled_ + l * slots_;
     const ShuffleDraw draw = batches.StartUnshuffled(epoch_, epoch_ == 0 ? nullptr : unshuffled);
     if (epoch_ == 0) memcpy(unshuffled, batches.order(), batches.members() * sizeof *unshuffled);
@@ -251,12 +274,13 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
 }
 
 template <typename F>
+template <bool kTaught>
 void Trainer<F>::LoadInput(const Example* examples, bool partners, F* to) {
   const Interpreter::TensorInfo& info = store_->cut().info;
   const uint32_t n = net_.inputs();
   if (!store_->raw() && !needs_.augmentation) {
     for (uint32_t l = 0; l < kLanes; ++l) {
-      rows_[l] = store_->Features(partners ? examples[l].partner : examples[l].slot);
+      rows_[l] = RowOf<kTaught>(l, partners ? examples[l].partner : examples[l].slot);
     }
     LoadRows(rows_, n, info.scale, info.zero_point, to);
     return;
@@ -266,38 +290,40 @@ void Trainer<F>::LoadInput(const Example* examples, bool partners, F* to) {
     const TrainSettings& s = *lanes_[l].settings;
     const Example& e = examples[l];
     const int8_t* row;
-    if (partners) {
-      row = store_->Features(e.partner);
-    } else if (s.augments()) {
+    if (!partners && s.augments()) {
       row = store_->Augmented(s, e.slot, epoch_, e.position);
     } else {
-      row = store_->Features(e.slot);
+      row = RowOf<kTaught>(l, partners ? e.partner : e.slot);
     }
     LoadLane(row, n, info.scale, info.zero_point, l, to);
   }
 }
 
 template <typename F>
-void Trainer<F>::LoadExamples(uint32_t i) {
+template <bool kTaught>
+void Trainer<F>::LoadExamplesOf(uint32_t i) {
   Example examples[kLanes];
   DropoutDraw draws[kLanes];
   for (uint32_t l = 0; l < kLanes; ++l) {
     const Lane& lane = lanes_[l];
     // A lane without an example goes over the first window; nothing comes of it.
     examples[l] = i < lane.in_step ? lane.batches.Get(i) : Example{0, 0, 1.0f, 0};
-    SetLane(&targets_.label, l, static_cast<float>(store_->label(examples[l].slot)));
+    const bool labelled = !kTaught || lane.rows == nullptr;
+    SetLane(&targets_.label, l,
+            labelled ? static_cast<float>(store_->label(examples[l].slot)) : 0.0f);
     if (needs_.dropout) {
       draws[l] = {lane.settings->seed, lane.settings->dropout, examples[l].position};
     }
   }
   if (needs_.dropout) DrawDropout(draws, epoch_, net_.dropout_size(), net_.dropout());
-  LoadInput(examples, false, net_.input());
+  LoadInput<kTaught>(examples, false, net_.input());
+  if constexpr (kTaught) LoadSoft(examples);
   if (!needs_.mixup) return;
   for (uint32_t l = 0; l < kLanes; ++l) {
     SetLane(&targets_.partner, l, static_cast<float>(store_->label(examples[l].partner)));
     SetLane(&targets_.mix, l, examples[l].mix);
   }
-  LoadInput(examples, true, mixed_);
+  LoadInput<kTaught>(examples, true, mixed_);
   F* x = net_.input();
   const F mix = targets_.mix;
   const F rest = F(1.0f) - mix;
@@ -423,7 +449,7 @@ void Trainer<F>::CheckHeldOut(TrainResult* results) {
       SetLane(&mask, l, has);
       SetLane(&targets_.label, l, static_cast<float>(store_->label(slot)));
     }
-    LoadInput(examples, true, net_.input());
+    LoadInput<false>(examples, true, net_.input());
     const F* logits = net_.Forward();
     const F loss = Softmax(logits, net_.delta()) - OwnLogit(logits);
     total = Select(mask, total + loss, total);
@@ -480,6 +506,7 @@ uint64_t Trainer<F>::Hash(uint32_t lane) const {
 }  // namespace tinymia
 
 #include "trainer_loss.h"
+#include "trainer_phases.h"
 #include "trainer_together.h"
 
 namespace tinymia {

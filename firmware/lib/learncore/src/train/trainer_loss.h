@@ -52,12 +52,13 @@ inline float Trainer<F>::SubtractOne(const float* logits, float* delta) const {
 template <typename F>
 F Trainer<F>::Subtract(const F* logits, F* delta) const {
   if constexpr (kLanes == 1) {
-    if (!needs_.mixup) return SubtractOne(logits, delta);
+    if (!needs_.mixup && !needs_.teaching) return SubtractOne(logits, delta);
   }
   const Targets& t = targets_;
   const F here = on_ + off_;
   F at_label = F(0.0f);
   F at_partner = F(0.0f);
+  F at_soft = F(0.0f);
   for (uint32_t k = 0; k < net_.classes(); ++k) {
     const MaskOf<F> is_label = t.label == F(static_cast<float>(k));
     at_label = Select(is_label, logits[k], at_label);
@@ -69,10 +70,17 @@ F Trainer<F>::Subtract(const F* logits, F* delta) const {
           Select(is_label, t.mix, F(0.0f)) + Select(is_partner, F(1.0f) - t.mix, F(0.0f));
       target = share * on_ + off_;
     }
+    if (needs_.teaching) {
+      target = Select(is_student_, t.soft[k], target);
+      at_soft = at_soft + t.soft[k] * logits[k];
+    }
     delta[k] = delta[k] - target;
   }
-  if (!needs_.mixup) return at_label;
-  return Select(t.mix < F(1.0f), t.mix * at_label + (F(1.0f) - t.mix) * at_partner, at_label);
+  if (needs_.mixup) {
+    const F both = t.mix * at_label + (F(1.0f) - t.mix) * at_partner;
+    at_label = Select(t.mix < F(1.0f), both, at_label);
+  }
+  return needs_.teaching ? Select(is_student_, at_soft, at_label) : at_label;
 }
 
 template <typename F>

@@ -11,7 +11,7 @@ namespace tinymia {
 
 template <typename F>
 void Trainer<F>::LoadTogether(uint32_t i, uint32_t n) {
-  if (store_->raw() || needs_.augmentation || needs_.mixup || needs_.dropout) {
+  if (store_->raw() || needs_.augmentation || needs_.mixup || needs_.dropout || needs_.teaching) {
     for (uint32_t b = 0; b < n; ++b) {
       net_.Turn(b);
       LoadExamples(i + b);

@@ -40,6 +40,10 @@ class Update {
     power2_ = F(1.0f);
     pruned_ = has_pull_ & !has_pull_;
   }
+  void Restart(MaskOf<F> mask) {
+    power_ = Select(mask, F(1.0f), power_);
+    power2_ = Select(mask, F(1.0f), power2_);
+  }
 
   // Lanes whose weights have been pruned: those that are 0 stay there.
   void KeepPruned(MaskOf<F> pruned) { pruned_ = pruned; }

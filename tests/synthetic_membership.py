@@ -9,7 +9,7 @@ from dataclasses import replace
 from tinymia.attacks.base import Adversary
 from tinymia.evidence import Knowledge, OutputPolicy, Reveals
 from tinymia.evidence.answers import REVEALED
-from tinymia.experiments.base import Comparison, Condition, Figure, Measure, Verdict
+from tinymia.experiments.base import Comparison, Condition, Figure, Measure, Verdict, look
 from tinymia.experiments.membership.types import (
     Accuracy,
     AdversaryRow,
@@ -86,6 +86,15 @@ CONDITIONS = (
     deep("biases@50", "training biases alone", "biases", "biases alone", "triangle"),
     deep("last2@50", "training the last two layers", "last:2", "the last two layers", "square"),
     deep("all@50", "training every layer", "all", "every layer", "diamond"),
+)
+
+
+_numbers = iter(range(len(CONDITIONS)))
+CONDITIONS = tuple(
+    c
+    if c.style == "s-plain"
+    else replace(c, **dict(zip(("style", "shape"), look(next(_numbers)), strict=True)))
+    for c in CONDITIONS
 )
 
 

@@ -6,13 +6,17 @@ import shlex
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
 from tinymia.cli.options import default_bundle, load_bundle
+
+if TYPE_CHECKING:
+    from tinymia.cli.config import Chosen
+    from tinymia.study.tuning import Tuning
 
 
 @click.command(cls=Grouped)
@@ -37,6 +41,8 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
       tinymia audit --target twin: --repetitions 20 --out twin
       tinymia audit --person p07 --defence clip,dropout --dropout 0.3 --out quick
       tinymia audit --defence dp --noise 0.5,1,2 --depth last:2,all --out dp
+      tinymia audit --defence clip --clip 0.5,1,2 --out norms
+      tinymia audit --defence all --tune --out all
       tinymia audit --whole --shadows 1024 --out whole
       tinymia audit --with art,tensorflow-privacy --out beside
       tinymia audit --target serial:/dev/ttyACM0 --board-only
@@ -54,6 +60,7 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
       [defences.dp]
       noise = [0.5, 1.0, 2.0]
     """
+    from tinymia.defenses.registry import ALL
     from tinymia.report.render import OUTPUTS, render
     from tinymia.report.terminal import print_results
     from tinymia.study import audit as study
@@ -105,6 +112,8 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         outputs=OUTPUTS,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
         interruption=interruption(asked, lambda _: None),
+        tune=_tuning(options),
+        leave_out=ALL in asked["defences"],
     )
     with _Bars() as bars:
         results = study.run(job, bars, bars.say)
@@ -113,6 +122,27 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
     print_results(results)
     click.echo(f"report     {report}")
     click.echo(f"results    {job.out / 'results.json'}")
+
+
+def _tuning(options: Chosen) -> Tuning | None:
+    """How strengths are tried; one that was given is kept.
+
+    In a file the default counts as not given: the shipped one names every option.
+    """
+    from tinymia.defenses.registry import KINDS
+    from tinymia.study.tuning import Tuning
+
+    asked = options["audit"]
+    if not asked["tune"]:
+        return None
+    kept = set()
+    for kind in KINDS:
+        if kind.tuned is not None:
+            at = f"defences.{kind.name}", kind.tuned.key
+            other = options[at[0]][at[1]] != kind.default(kind.tuned)
+            if at in options.flags or (at in options.given and other):
+                kept.add(kind.name)
+    return Tuning(most_lost=asked["tune_points"] / 100, kept=frozenset(kept))
 
 
 class _Bars:

@@ -18,7 +18,7 @@ _STUDY = StudySettings()
 _BUNDLE = f"bundle to run; else the shipped {DEFAULT_BUNDLE}"
 _DATA = "watch (shipped), another name, or a path of your own: see `tinymia data --sources`"
 _FORCE = "go on with data that are plainly in other units than the model's"
-_COMBINATIONS = "defences to compare; + joins some that act together"
+_COMBINATIONS = "defences to compare; + joins some that act together, all names every one"
 
 
 def _interruption(section: str) -> tuple[Option, Option]:
@@ -80,6 +80,20 @@ _AUDIT = (
     ),
     Option("audit", "epochs", Type.WHOLES, _STUDY.epochs, "where to query"),
     Option("audit", "defences", Type.TEXTS, _STUDY.defences, _COMBINATIONS, "--defence"),
+    Option(
+        "audit",
+        "tune",
+        Type.SWITCH,
+        False,
+        "choose each defence's strength on public people; one that is given is kept",
+    ),
+    Option(
+        "audit",
+        "tune_points",
+        Type.NUMBER,
+        2.0,
+        "points of accuracy that a strength may lose there against no defence",
+    ),
     Option("audit", "depths", Type.TEXTS, _STUDY.depths, "what else to train", "--depth"),
     Option(
         "audit",

@@ -13,7 +13,7 @@ import click
 
 from tinymia.cli.options import FilePath, not_a_path
 from tinymia.defenses import Site
-from tinymia.defenses.registry import KINDS
+from tinymia.defenses.registry import KINDS, spelt_out
 from tinymia.errors import StudyError
 from tinymia.study.training import TrainingOptions
 from tinymia.wire.settings import SETTINGS
@@ -57,6 +57,7 @@ class Option:
         help: one phrase.
         flag: on the command line; by default made from the key.
         low, high: bounds of a whole number, inclusive.
+        one: of a list: a single value is no list.
     """
 
     section: str
@@ -67,6 +68,7 @@ class Option:
     flag: str = ""
     low: int | None = None
     high: int | None = None
+    one: bool = False
 
     @property
     def name(self) -> str:
@@ -105,7 +107,7 @@ class Option:
         if self.type in (Type.NUMBERS, Type.WHOLES):
             number = float if self.type is Type.NUMBERS else int
             try:
-                return tuple(number(part) for part in str(value).split(","))
+                return self._made(tuple(number(part) for part in str(value).split(",")))
             except ValueError:
                 what = f"{self.flag or '--' + self.key}: {_short(value)} is not {self.type.value}."
                 raise StudyError(what, "Separate them by commas, as in 1,5,20,50.") from None
@@ -129,7 +131,10 @@ class Option:
         items = value if isinstance(value, list) else [value]
         if not all(_is(kind, item) for item in items):
             raise StudyError(f"{where} must be {self.type.value}, not {_short(value)}.")
-        return tuple(self._single(kind, item, where) for item in items)
+        return self._made(tuple(self._single(kind, item, where) for item in items))
+
+    def _made(self, items: tuple[Any, ...]) -> Any:
+        return items[0] if self.one and len(items) == 1 else items
 
     def _single(self, kind: Type, value: Any, where: str) -> Any:
         if not _is(kind, value):
@@ -202,11 +207,11 @@ def _defences() -> tuple[Option, ...]:
     for kind in KINDS:
         for p in kind.parameters:
             default = kind.default(p)
-            type_ = Type.WHOLE if isinstance(default, int) else Type.NUMBER
-            if p.several:
-                type_ = Type.NUMBERS
+            # An audit makes a condition of each of several values.
+            type_ = Type.WHOLES if isinstance(default, int) else Type.NUMBERS
             text = f"{kind.short}: {p.help}"
-            made.append(Option(f"defences.{kind.name}", p.key, type_, default, text, p.flag))
+            section = f"defences.{kind.name}"
+            made.append(Option(section, p.key, type_, default, text, p.flag, one=not p.several))
     return tuple(made)
 
 
@@ -260,7 +265,8 @@ class Chosen:
 
     def parameters_of(self, combinations: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The same; raises StudyError for a flag of a defence that no combination names."""
-        named = {name.strip() for combination in combinations for name in combination.split("+")}
+        whole = spelt_out(combinations)
+        named = {name.strip() for combination in whole for name in combination.split("+")}
         for kind in KINDS:
             for p in kind.parameters:
                 if kind.name not in named and (f"defences.{kind.name}", p.key) in self.flags:

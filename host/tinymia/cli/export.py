@@ -182,7 +182,13 @@ def _provision(
         made = with_answers(made, answer_rule(*rule))
     if guarding is not None:
         combination, values, dataset, (members, batch, epochs) = guarding
-        guards = build(combination, values)[0]
+        from tinymia.errors import StudyError
+
+        guards, *more = build(combination, values)
+        if more:
+            raise StudyError(
+                "A bundle's guard has one value of each number.", "Give each flag a single number."
+            )
         made = with_guard(
             made,
             guards,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -248,11 +249,11 @@ def say_defences(defences: tuple[Defense, ...], size: TrainingSize, seed: int, s
         account = defence.account(size)
         if account is None:
             continue
-        click.echo(
-            f"epsilon    {account.added.best:.2f} for {account.added.neighbours.value},"
-            f" {account.replaced.best:.2f} for {account.replaced.neighbours.value}, at delta"
-            f" {account.delta:g}"
+        claims = (
+            f"{f'{e.best:.2f}' if math.isfinite(e.best) else 'no claim'} for {e.neighbours.value}"
+            for e in (account.added, account.replaced)
         )
+        click.echo(f"epsilon    {', '.join(claims)}, at delta {account.delta:g}")
         if source == SecretSource.SEED:
             _note(
                 f"the noise of this audit build is keyed by the seed ({seed}); whoever knows it"
@@ -280,7 +281,9 @@ def _defences(options: Chosen) -> tuple[Defense, ...]:
         for kind in KINDS:
             for p in kind.parameters:
                 at = f"defences.{kind.name}", p.key
-                if p.several and at in options.flags and len(options[at[0]][p.key]) > 1:
+                value = options[at[0]][p.key]
+                asked_for = at in options.flags or not p.several
+                if asked_for and isinstance(value, tuple) and len(value) > 1:
                     raise StudyError(
                         f"One run has one value of {p.flag}.", f"Give {p.flag} a single number."
                     )

@@ -74,5 +74,4 @@ KIND = Augmentation.kind = Kind(
         Parameter("rotation", "--rotation", "deviation of the axes' rotation, radians"),
         Parameter("shift", "--shift", "most samples of shift in time"),
     ),
-    style="s-augment",
 )

@@ -215,11 +215,15 @@ class Kind:
         site: where it acts.
         make: its class.
         parameters: what can be set.
-        style: colour class in charts.
+        style: not read: charts give looks by place in the study.
         spread: default of the parameter that takes several values.
         excludes: names of kinds with which it does not go together; ``why`` says why not.
         limits: a sentence for the page.
         auxiliary: a model that it needs in the bundle, or None.
+        strength: key of the parameter that says how strong it is; "": the first.
+        sweep: values of that to try, see :meth:`to_try`.
+        promise: what a defence of this kind proves beside its account, in a few words, from it and
+            the number of classes; None: nothing.
     """
 
     name: str
@@ -227,12 +231,42 @@ class Kind:
     site: Site
     make: Callable[..., Defense]
     parameters: tuple[Parameter, ...]
-    style: str
+    style: str = ""
     spread: tuple[float, ...] = ()
     excludes: frozenset[str] = frozenset()
     why: str = ""
     limits: str = ""
     auxiliary: Auxiliary | None = None
+    strength: str = ""
+    sweep: tuple[float, ...] = ()
+    promise: Callable[[Any, int], str] | None = None
+
+    @property
+    def tuned(self) -> Parameter | None:
+        """The parameter that is its strength; None where there is nothing to set."""
+        named = [p for p in self.parameters if p.key == self.strength]
+        return next(iter(named or self.parameters), None)
+
+    def to_try(self) -> tuple[float, ...]:
+        """Strengths that it takes: what is declared, else a quarter of the default to four times.
+
+        Numbers stay whole where the default is, and what the kind refuses is left out.
+        """
+        parameter = self.tuned
+        if parameter is None:
+            return ()
+        default = self.default(parameter)
+        first = default[0] if isinstance(default, Sequence) else default
+        given = self.sweep or tuple(first * factor for factor in (0.25, 0.5, 1, 2, 4))
+        found: list[float] = []
+        whole = isinstance(first, int)
+        for value in (max(1, round(v)) if whole else v for v in given):
+            try:
+                self.make(**{parameter.key: value})
+            except StudyError:
+                continue
+            found += [] if value in found else [value]
+        return tuple(found)
 
     def default(self, parameter: Parameter) -> Any:
         """A parameter's default: a number, or a tuple where it takes several."""

@@ -44,7 +44,7 @@ KIND = BasePull.kind = Kind(
     site=Site.WEIGHTS,
     make=BasePull,
     parameters=(Parameter("strength", "--l2-sp", "pull of each parameter towards the base's"),),
-    style="s-l2-sp",
     excludes=frozenset({"l2"}),
     why="One pulls weights to 0, the other to the base network.",
+    sweep=(0.03, 0.1, 0.3, 1.0),
 )

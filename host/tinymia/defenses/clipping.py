@@ -44,5 +44,5 @@ KIND = Clipping.kind = Kind(
     site=Site.GRADIENT,
     make=Clipping,
     parameters=(Parameter("norm", "--clip", "clip norm"),),
-    style="s-clip",
+    sweep=(4.0, 2.0, 1.0, 0.5, 0.25, 0.1),
 )

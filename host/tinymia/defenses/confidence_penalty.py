@@ -47,5 +47,5 @@ KIND = ConfidencePenalty.kind = Kind(
     parameters=(
         Parameter("strength", "--confidence-penalty", "what the answers' entropy is multiplied by"),
     ),
-    style="s-penalty",
+    sweep=(0.1, 0.3, 1.0, 3.0),
 )

@@ -94,8 +94,8 @@ KIND = DpPublic.kind = Kind(
         Parameter("delta", "--public-delta", "at which epsilon is stated"),
         Parameter("pace", "--public-pace", "learning rate, times the noise, over the model's"),
     ),
-    style="s-dp",
     spread=(1.525, 2.615, 4.6),
     excludes=frozenset({"clip", "dp", "mixup", "early-stop", "dropout"}),
     why="It clips and adds noise by itself, to all members at once.",
+    sweep=(1.2, 1.525, 2.615, 4.6, 8.0),
 )

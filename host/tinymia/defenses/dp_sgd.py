@@ -103,8 +103,8 @@ KIND = DpSgd.kind = Kind(
         Parameter("delta", "--delta", "at which epsilon is stated"),
         Parameter("slowdown", "--dp-slowdown", "factor of the learning rate"),
     ),
-    style="s-dp",
     spread=(1.3, 3.0),
     excludes=frozenset({"clip", "mixup", "early-stop"}),
     why="It clips by itself, and its account holds for neither mixup nor held-out members.",
+    sweep=(0.7, 1.3, 2.0, 3.0, 5.0),
 )

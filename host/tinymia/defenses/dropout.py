@@ -46,5 +46,5 @@ KIND = Dropout.kind = Kind(
     parameters=(
         Parameter("rate", "--dropout", "share of the last layer's inputs that is dropped"),
     ),
-    style="s-dropout",
+    sweep=(0.25, 0.5, 0.75, 0.9),
 )

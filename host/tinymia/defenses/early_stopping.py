@@ -58,5 +58,6 @@ KIND = EarlyStopping.kind = Kind(
         Parameter("holdout", "--holdout", "per cent of the members that are held out"),
         Parameter("patience", "--patience", "epochs without a better held-out loss"),
     ),
-    style="s-early",
+    strength="patience",
+    sweep=(1, 3, 10, 20),
 )

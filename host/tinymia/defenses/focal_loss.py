@@ -44,7 +44,7 @@ KIND = FocalLoss.kind = Kind(
     site=Site.LOSS,
     make=FocalLoss,
     parameters=(Parameter("gamma", "--focal", "exponent of an example's weight, 1 to 8"),),
-    style="s-focal",
     excludes=frozenset({"smooth", "penalty", "hamp", "mixup"}),
     why="It weighs an example by the probability of its one class; they give it other targets.",
+    sweep=(1.0, 2.0, 4.0, 8.0),
 )

@@ -89,7 +89,7 @@ KIND = Hamp.kind = Kind(
         Parameter("entropy", "--hamp-entropy", "entropy of soft labels, of the greatest possible"),
         Parameter("penalty", "--hamp-penalty", "what the answers' entropy is multiplied by"),
     ),
-    style="s-hamp",
     excludes=frozenset({"smooth", "penalty"}),
     why="It sets both itself.",
+    sweep=(0.3, 0.5, 0.7, 0.9),
 )

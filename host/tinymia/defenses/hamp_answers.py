@@ -36,7 +36,6 @@ KIND = HampAnswers.kind = Kind(
     site=Site.OUTPUT,
     make=HampAnswers,
     parameters=(),
-    style="s-hamp-answers",
     excludes=frozenset({"memguard"}),
     why="Either of the two makes up an answer's probabilities.",
     limits="Labels stay, and with them what they tell.",

@@ -44,5 +44,5 @@ KIND = L2.kind = Kind(
     site=Site.WEIGHTS,
     make=L2,
     parameters=(Parameter("strength", "--l2", "pull of each weight towards 0"),),
-    style="s-l2",
+    sweep=(0.003, 0.01, 0.03, 0.1, 0.3),
 )

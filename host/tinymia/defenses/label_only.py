@@ -34,7 +34,6 @@ KIND = LabelOnly.kind = Kind(
     site=Site.OUTPUT,
     make=LabelOnly,
     parameters=(),
-    style="s-label",
     excludes=frozenset({"round", "top-k", "top-1"}),
     why="An answer has one form.",
 )

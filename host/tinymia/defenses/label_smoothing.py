@@ -44,5 +44,5 @@ KIND = LabelSmoothing.kind = Kind(
     site=Site.LOSS,
     make=LabelSmoothing,
     parameters=(Parameter("mass", "--smooth", "mass that is spread over all classes"),),
-    style="s-smooth",
+    sweep=(0.05, 0.1, 0.2, 0.4, 0.6),
 )

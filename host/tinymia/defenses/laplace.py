@@ -27,8 +27,9 @@ KIND = Laplace.kind = Kind(
         Parameter("bound", "--laplace-bound", "most by which a logit falls behind the largest"),
         Parameter("answers", "--laplace-answers", "most answers of one training; 0: no limit"),
     ),
-    style="s-laplace",
     excludes=frozenset({"gaussian", "memguard"}),
     why="An answer has noise of one kind.",
     limits="Its epsilon is for one answer and grows with each different question.",
+    sweep=(0.3, 1.0, 3.0, 10.0),
+    promise=OutputNoise.promise,
 )

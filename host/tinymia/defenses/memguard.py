@@ -139,9 +139,9 @@ KIND = MemGuard.kind = Kind(
     parameters=(
         Parameter("distortion", "--memguard", "expected distance of an answer from the true one"),
     ),
-    style="s-memguard",
     excludes=frozenset({"laplace", "gaussian", "hamp-answers"}),
     why="Each of them makes up an answer's probabilities.",
     limits="Labels stay, and with them what they tell.",
     auxiliary=Classifier(),
+    sweep=(0.1, 0.3, 0.5, 1.0, 2.0),
 )

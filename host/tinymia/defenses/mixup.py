@@ -45,5 +45,5 @@ KIND = Mixup.kind = Kind(
     site=Site.DATA,
     make=Mixup,
     parameters=(Parameter("alpha", "--mixup", "alpha of Beta(alpha, alpha)"),),
-    style="s-mixup",
+    sweep=(0.1, 0.4, 1.0, 4.0),
 )

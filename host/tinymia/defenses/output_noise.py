@@ -74,6 +74,10 @@ class OutputNoise(Unproven):
             answers=int(self.answers),
         )
 
+    def promise(self, classes: int) -> str:
+        """What is proven of one answer."""
+        return f"\u03b5 = {self.epsilon(classes, 1):.3g} an answer"
+
     def epsilon(self, classes: int, answers: int, delta: float = 1e-3) -> float:
         """Epsilon of so many different answers together, whatever changes in the training data.
 

@@ -59,7 +59,7 @@ KIND = Pruning.kind = Kind(
         Parameter("share", "--prune", "share of each layer's weights that is set to 0"),
         Parameter("retrain", "--prune-retrain", "epochs trained behind that"),
     ),
-    style="s-prune",
     excludes=frozenset({"early-stop"}),
     why="Weights are pruned at a fixed epoch, which early stopping does not know beforehand.",
+    sweep=(0.3, 0.5, 0.7, 0.9),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import itertools
 import pkgutil
 from collections.abc import Mapping, Sequence
 from numbers import Real
@@ -55,12 +56,25 @@ def canonical(combination: str) -> str:
     return "+".join(sorted(names, key=list(BY_NAME).index))
 
 
+ALL = "all"
+"""In place of combinations: every defence, one by one."""
+
+
+def spelt_out(combinations: Sequence[str]) -> tuple[str, ...]:
+    """Combinations with every defence in place of "all", none twice, in the order given."""
+    found: dict[str, None] = {}
+    for combination in combinations:
+        found |= dict.fromkeys(BY_NAME if combination == ALL else (combination,))
+    return tuple(found)
+
+
 def build(combination: str, values: Values) -> list[tuple[Defense, ...]]:
     """What a combination such as "clip+smooth" stands for.
 
     Args:
         combination: names joined by "+", in any order.
-        values: parameters; one with several values makes an entry of each.
+        values: parameters; one with several values makes an entry of each, several such ones an
+            entry of each combination.
 
     Returns:
         The sets of defences that act together, one each but for several values; in the order of
@@ -103,8 +117,8 @@ def check_values(values: Values) -> None:
                     f"{kind.short} has no parameter {key!r}.",
                     f"Did you mean {close[0]!r}?" if close else f"It has: {', '.join(parameters)}.",
                 )
-            several = parameters[key].several and isinstance(value, Sequence)
-            for number in value if several and not isinstance(value, str) else (value,):
+            several = isinstance(value, Sequence) and not isinstance(value, str)
+            for number in value if several else (value,):
                 if not isinstance(number, Real) or isinstance(number, bool):
                     raise StudyError(
                         f"The parameter {key!r} of {kind.short} must be a number, not {number!r}."
@@ -113,14 +127,19 @@ def check_values(values: Values) -> None:
 
 def _variants(kind: Kind, values: Values) -> list[Defense]:
     chosen = {p.key: kind.default(p) for p in kind.parameters} | dict(values.get(kind.name, {}))
-    several = [p.key for p in kind.parameters if p.several]
-    if not several:
-        return [kind.make(**chosen)]
-    listed = chosen.pop(several[0])
-    listed = listed if isinstance(listed, Sequence) else (listed,)
-    if not listed or len(set(listed)) < len(listed):
-        raise StudyError(
-            f"{kind.short} needs one or more different values of {several[0]!r}.",
-            f"Default: {', '.join(f'{v:g}' for v in kind.spread)}.",
-        )
-    return [kind.make(**{several[0]: value}, **chosen) for value in listed]
+    listed = {
+        key: tuple(value) if isinstance(value, Sequence) else (value,)
+        for key, value in chosen.items()
+    }
+    for key, several in listed.items():
+        if not several or len(set(several)) < len(several):
+            default = kind.default(next(p for p in kind.parameters if p.key == key))
+            usual = default if isinstance(default, Sequence) else (default,)
+            raise StudyError(
+                f"{kind.short} needs one or more different values of {key!r}.",
+                f"Default: {', '.join(f'{v:g}' for v in usual)}.",
+            )
+    return [
+        kind.make(**dict(zip(listed, each, strict=True)))
+        for each in itertools.product(*listed.values())
+    ]

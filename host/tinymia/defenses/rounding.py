@@ -48,7 +48,7 @@ KIND = Rounding.kind = Kind(
     site=Site.OUTPUT,
     make=Rounding,
     parameters=(Parameter("steps", "--round", "steps of an answer's probability"),),
-    style="s-round",
     excludes=frozenset({"top-k", "top-1", "label"}),
     why="An answer has one form.",
+    sweep=(100, 20, 10, 5, 2),
 )

@@ -46,6 +46,6 @@ KIND = Temperature.kind = Kind(
     site=Site.OUTPUT,
     make=Temperature,
     parameters=(Parameter("degree", "--temperature", "what answers' logits are divided by"),),
-    style="s-temperature",
     limits="Whoever knows the temperature undoes it.",
+    sweep=(2.0, 4.0, 8.0, 16.0),
 )

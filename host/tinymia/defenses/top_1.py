@@ -31,7 +31,6 @@ KIND = Top1.kind = Kind(
     site=Site.OUTPUT,
     make=Top1,
     parameters=(),
-    style="s-top1",
     excludes=frozenset({"round", "top-k", "label"}),
     why="An answer has one form.",
 )

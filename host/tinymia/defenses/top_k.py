@@ -47,7 +47,7 @@ KIND = TopK.kind = Kind(
     site=Site.OUTPUT,
     make=TopK,
     parameters=(Parameter("count", "--top-k", "how many classes an answer shows"),),
-    style="s-topk",
     excludes=frozenset({"round", "top-1", "label"}),
     why="An answer has one form.",
+    sweep=(5, 3, 2),
 )

@@ -54,8 +54,8 @@ KIND = WeightRounding.kind = Kind(
         Parameter("bits", "--round-bits", "bits of a weight, 2 to 8", several=True),
         Parameter("retrain", "--round-retrain", "epochs trained behind the first rounding"),
     ),
-    style="s-round-weights",
     spread=(8, 4),
     excludes=frozenset({"early-stop"}),
     why="Weights are rounded behind the last epoch, which early stopping does not know beforehand.",
+    sweep=(8, 6, 4, 3, 2),
 )

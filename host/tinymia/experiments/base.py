@@ -48,6 +48,30 @@ class Measure(StrEnum):
     HELD_OUT = "held-out accuracy"
 
 
+COLOURS = 9
+"""How many colour classes ``style.css`` has for conditions: s-c0, s-c1, ..."""
+DASHES = 4
+"""Dash patterns of lines there: none, d1, d2, d3."""
+SHAPES = (
+    *("square", "triangle", "diamond", "plus", "fall", "star"),
+    *("open-circle", "open-square", "open-triangle", "open-diamond", "open-fall"),
+)
+"""Markers of conditions; the full circle is plain fine-tuning's."""
+PLAIN = ("s-plain", "circle")
+
+
+def look(number: int) -> tuple[str, str]:
+    """Colour class and marker of the condition of that number beside plain fine-tuning.
+
+    Colours and markers go round side by side, so the first 99 are all different, and the first 11
+    by their markers alone, in grey and to whoever does not see colours. Lines, which have no
+    markers, are dashed in each further round of colours.
+    """
+    dash = number // COLOURS % DASHES
+    colour = f"s-c{number % COLOURS}" + (f" d{dash}" if dash else "")
+    return colour, SHAPES[number % len(SHAPES)]
+
+
 @dataclass(frozen=True)
 class Condition:
     """A run as findings and pages name it.
@@ -65,6 +89,7 @@ class Condition:
         reference: name of the condition that it is compared with; "" for none.
         style, shape: its look in charts: a colour class and a marker.
         shadows: shadow devices that attacks had for each person; 0 for none.
+        promise: what its defences prove beside an account, "ε = 42 an answer"; "" for nothing.
     """
 
     name: str
@@ -80,6 +105,7 @@ class Condition:
     style: str
     shape: str
     shadows: int = 0
+    promise: str = ""
 
     @property
     def is_base(self) -> bool:

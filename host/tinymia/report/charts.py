@@ -17,7 +17,6 @@ Look = tuple[str, str]
 """A colour class of ``style.css`` and a marker's shape."""
 
 _SHAPES = ("circle", "square", "triangle", "diamond")
-PLAIN: Look = ("s-plain", "circle")
 HELD_OUT: Look = ("s-heldout", "circle")
 MEMBERS: Look = ("s-members", "square")
 

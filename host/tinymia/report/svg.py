@@ -16,7 +16,18 @@ _CORNERS: dict[str, tuple[tuple[float, float], ...]] = {
     "square": ((-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)),
     "diamond": ((0, -6.5), (6.5, 0), (0, 6.5), (-6.5, 0)),
     "triangle": ((0, -6), (6, 5), (-6, 5)),
+    "fall": ((0, 6), (6, -5), (-6, -5)),
+    "plus": (
+        *((-2, -6), (2, -6), (2, -2), (6, -2), (6, 2), (2, 2)),
+        *((2, 6), (-2, 6), (-2, 2), (-6, 2), (-6, -2), (-2, -2)),
+    ),
+    "star": (
+        *((0, -7), (1.8, -2.2), (6.7, -2.2), (2.8, 0.9), (4.1, 5.7)),
+        *((0, 2.8), (-4.1, 5.7), (-2.8, 0.9), (-6.7, -2.2), (-1.8, -2.2)),
+    ),
 }
+OPEN = "open-"
+"""Before a shape's name: its outline alone."""
 
 
 def _c(value: float) -> str:
@@ -167,8 +178,10 @@ class Chart:
 
 
 def marker(x: float, y: float, css: str, shape: str = "circle", hint: str = "") -> str:
-    """A marker at pixel coordinates: square, diamond, triangle or circle, which is the default."""
+    """A marker at pixel coordinates, of a shape named above, a circle by default."""
     css = escape(css)
+    if shape.startswith(OPEN):
+        css, shape = f"open {css}", shape.removeprefix(OPEN)
     inside = f"<title>{escape(hint)}</title>" if hint else ""
     corners = _CORNERS.get(shape)
     if corners is None:

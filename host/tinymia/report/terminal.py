@@ -9,7 +9,10 @@ from tinymia.experiments.base import Figure, Verdict
 from tinymia.experiments.membership.types import AttackRow
 from tinymia.report.answer import compose
 from tinymia.report.facts import Facts, rate
+from tinymia.report.recommend import rows as rows_of
+from tinymia.report.recommend import sentences as budgets
 from tinymia.report.sections.peers import verdict
+from tinymia.report.sections.tuning import is_chosen, value_of
 from tinymia.report.words import above_guessing, decided, number, plain, share
 from tinymia.study.results import Results
 
@@ -106,6 +109,34 @@ def peers(results: Results) -> list[Listing]:
     return listings
 
 
+def strengths(results: Results) -> Listing | None:
+    """What was chosen on people who are not audited."""
+    finding = results.findings.tuning
+    if finding is None:
+        return None
+    rows = []
+    for row in (finding.plain, *finding.tried):
+        if row.parameter and not is_chosen(finding, row):
+            continue
+        lost = number(100 * (row.heldout - finding.plain.heldout), 1, signed=True)
+        rows.append(
+            (row.short, value_of(row), _value(row.leakage), f"{100 * row.heldout:.1f}%", lost)
+        )
+    title = (
+        f"Strengths chosen on {len(finding.people)} people who are not audited: greatest AUC,\n"
+        f"accuracy, and its change in points (at most {100 * finding.most_lost:g} may be lost)"
+    )
+    return Listing(title, ("defence", "strength", "AUC", "acc.", "change"), tuple(rows))
+
+
+def recommendations(results: Results) -> list[str]:
+    """A sentence for each budget."""
+    facts = Facts.of(results)
+    if facts is None or not (facts.defended or facts.other_depths):
+        return []
+    return [text for _, _, text in budgets(facts, rows_of(facts))]
+
+
 def _cell(facts: Facts, condition: str, attack: AttackRow) -> str:
     leak = facts.leak(condition, attack.name)
     if leak is None:
@@ -152,11 +183,17 @@ def print_results(results: Results, console: Console | None = None) -> None:
         console = Console(markup=False)
         if not console.is_terminal:
             console = Console(width=_WIDTH, markup=False)
-    for listing in (adversaries(results), conditions(results), *peers(results)):
+    tables = strengths(results), adversaries(results), conditions(results), *peers(results)
+    for listing in tables:
         if listing is not None:
             console.print(listing.title, highlight=False)
             console.print(_table(listing))
             console.print()
+    if advice := recommendations(results):
+        console.print("What to choose, by the rule on the page:", highlight=False)
+        for text in advice:
+            console.print(f"  - {text}".replace("\u00a0", " "), highlight=False)
+        console.print()
     for sentence in sentences(results):
         console.print(sentence.replace("\u00a0", " "), highlight=False)
         console.print()

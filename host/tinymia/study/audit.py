@@ -16,6 +16,7 @@ from tinymia.evidence import Run, digest
 from tinymia.experiments.base import Condition
 from tinymia.experiments.epsilon import Finding as EpsilonFinding
 from tinymia.experiments.peers.types import PeersFinding
+from tinymia.experiments.tuning import TuningFinding
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import people_to_audit
 from tinymia.study import costs, describe, recipe
@@ -46,10 +47,12 @@ from tinymia.study.results import (
 )
 from tinymia.study.results import Device as DeviceRow
 from tinymia.study.scoring import Cell, Scoring
+from tinymia.study.selection import possible
 from tinymia.study.settings import StudySettings, is_dear, training_seed
 from tinymia.study.shaping import with_shape
 from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store, locked
+from tinymia.study.tuning import Tuning, tuned
 from tinymia.study.user_level import owners
 from tinymia.study.views import VIEWS
 from tinymia.twin.core import core
@@ -76,6 +79,8 @@ class Audit:
         command: as the user typed it, for the report.
         interruption: what to do when a board is lost in the middle of a run.
         executor: attacks; None: processes, as many as ``boards``.
+        tune: how defences' strengths are chosen on public people; None: they are as given.
+        leave_out: go on without defences that cannot run on this model and these data.
 
     Raises:
         StudyError: fewer than no boards, or no board where there must be one.
@@ -93,6 +98,8 @@ class Audit:
     command: str = "tinymia audit"
     interruption: Interruption = RESUME
     executor: Executor | None = None
+    tune: Tuning | None = None
+    leave_out: bool = False
 
     def __post_init__(self) -> None:
         if self.boards < 0:
@@ -125,6 +132,7 @@ class _Study:
     people: list[Person] = field(default_factory=list)
     measured: costs.Measured | None = None
     left_out: tuple[str, ...] = ()
+    tuning: TuningFinding | None = None
 
     @property
     def settings(self) -> StudySettings:
@@ -149,11 +157,16 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     for target in audit.targets:
         check_spec(target)
     installed(settings.peers)  # what is not there is said before hours of work, not behind them
-    runs = settings.runs(bundle)
+    if not audit.leave_out:
+        settings.runs(bundle)  # what cannot be is said first
     dataset = data.load(settings.dataset)
     dataset.check_model(bundle.meta)
     names = people_to_audit(dataset, bundle, settings.people)
-    if any(run_.training.shaped for run_ in runs):
+    public = public_of(dataset, bundle, names)
+    if audit.leave_out:
+        settings = possible(settings, bundle, public, say)
+        audit = replace(audit, settings=settings)
+    if any(run_.training.shaped for run_ in settings.runs(bundle)):
         bundle = with_shape(bundle, dataset, names)
     # What cannot be drawn need not be compiled.
     plan(
@@ -167,9 +180,15 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     with locked(audit.out) as store:
         if audit.fresh:
             _clear(audit, store)
+        tuning = None
+        if audit.tune is not None:
+            settings, tuning = _tuned(
+                audit, audit.tune, bundle, dataset, names, public, reporter, say
+            )
+            audit = replace(audit, settings=settings)
+        runs = settings.runs(bundle)
         interruption = replace(audit.interruption, say=say)
         views = 1 if audit.board_only else VIEWS
-        public = public_of(dataset, bundle, names)
         references = references_for(
             bundle, max(r.training.references for r in runs), public, settings.seed
         )
@@ -206,8 +225,35 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
             showing,
             fleet,
             numbers,
+            tuning=tuning,
         )
         return _finish(study, started)
+
+
+def _tuned(
+    audit: Audit,
+    how: Tuning,
+    bundle: Bundle,
+    dataset: Dataset,
+    names: Sequence[str],
+    public: Public,
+    reporter: Reporter,
+    say: Callable[[str], None],
+) -> tuple[StudySettings, TuningFinding]:
+    """The settings with strengths chosen on people who are not audited."""
+    return tuned(
+        audit.settings,
+        how,
+        bundle,
+        dataset,
+        names,
+        public,
+        audit.out,
+        audit.executor or Processes(audit.boards),
+        say,
+        lambda total: reporter.begin(total, "Trying strengths"),
+        reporter.advance,
+    )
 
 
 def _finish(study: _Study, started: float) -> Results:
@@ -252,7 +298,7 @@ def _finish(study: _Study, started: float) -> Results:
     controlling = _control(study, scoring)
     epsilon = _claim(study)
     scored_at = time.monotonic()
-    conditions = describe.conditions(settings, study.runs, counts)
+    conditions = describe.conditions(settings, study.runs, counts, len(study.bundle.labels))
     study.say("Putting intervals on the figures")
     finding = analyse(
         settings, study.people, devices, conditions, scoring, cells, controlling, study.lanes
@@ -265,6 +311,7 @@ def _finish(study: _Study, started: float) -> Results:
             membership=finding,
             epsilon=epsilon,
             peers=peers,
+            tuning=study.tuning,
             user_level=owners(
                 controlling.run,
                 study.people,

@@ -14,7 +14,7 @@ from tinymia import __version__
 from tinymia.data.base import Dataset
 from tinymia.data.splits import assert_disjoint
 from tinymia.evidence import Run
-from tinymia.experiments.base import Condition
+from tinymia.experiments.base import PLAIN, Condition, look
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import depth_title, trained_count
 from tinymia.export.provenance import known_content, seen_people
@@ -38,8 +38,6 @@ _NOTES = {
     "cross-arm": "Members are blocks of {block} windows of one arm, non-members all windows of the"
     " other arm: they differ in more than membership, and an attack can gain from that too.",
 }
-_SHAPES = ("circle", "square", "triangle", "diamond")
-_TOGETHER = ("s-both", "s-e", "s-f", "s-g", "s-h")
 
 
 def splits(people: Sequence[Person]) -> dict[str, Any]:
@@ -73,7 +71,10 @@ def split(settings: StudySettings, people: Sequence[Person]) -> Split:
 
 
 def conditions(
-    settings: StudySettings, runs: Sequence[Run], counts: Mapping[tuple[str, int], int]
+    settings: StudySettings,
+    runs: Sequence[Run],
+    counts: Mapping[tuple[str, int], int],
+    classes: int,
 ) -> tuple[Condition, ...]:
     """The runs as findings and pages name them, each with a look of its own.
 
@@ -81,23 +82,16 @@ def conditions(
         settings: of the study.
         runs: all of them.
         counts: shadow devices by (recipe, epochs).
+        classes: of the model.
     """
     found = []
-    used: dict[str, int] = {}
+    others = 0
     for run in runs:
         main = run.depth == settings.training.train
-        if not main:
-            style = "s-depth"
-        elif not run.defences:
-            style = "s-plain"
-        elif len(run.defences) == 1:
-            style = run.defences[0].kind.style
-        else:
-            style = _TOGETHER[used.get("together", 0) % len(_TOGETHER)]
-            used["together"] = used.get("together", 0) + 1
-        number = used.get(style, 0)
-        used[style] = number + 1
-        shape = "circle" if style == "s-plain" else _SHAPES[number % len(_SHAPES)]
+        style, shape = PLAIN
+        if run.defences or not main:
+            style, shape = look(others)
+            others += 1
         found.append(
             Condition(
                 name=run.name,
@@ -113,9 +107,16 @@ def conditions(
                 style=style,
                 shape=shape,
                 shadows=0 if run.is_base else counts[run.recipe, run.epochs],
+                promise=_promise(run, classes),
             )
         )
     return tuple(found)
+
+
+def _promise(run: Run, classes: int) -> str:
+    """What the defences of a run prove beside an account."""
+    made = [d.kind.promise(d, classes) for d in run.defences if d.kind.promise is not None]
+    return "; ".join(made)
 
 
 def run_costs(

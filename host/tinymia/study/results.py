@@ -11,9 +11,10 @@ from tinymia.errors import ReportError, StudyError
 from tinymia.experiments.epsilon import Finding as EpsilonFinding
 from tinymia.experiments.membership.types import MembershipFinding
 from tinymia.experiments.peers.types import PeersFinding
+from tinymia.experiments.tuning import TuningFinding
 from tinymia.experiments.user_level import UserLevelFinding
 
-FORMAT = 3
+FORMAT = 4
 RESULTS = "results.json"
 
 
@@ -216,6 +217,7 @@ class Findings:
     epsilon: EpsilonFinding | None = None
     user_level: UserLevelFinding | None = None
     peers: PeersFinding | None = None
+    tuning: TuningFinding | None = None
 
 
 @dataclass(frozen=True)

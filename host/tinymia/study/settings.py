@@ -50,7 +50,8 @@ class StudySettings:
         split: "same-distribution" or "cross-arm".
         epochs: where the undefended device is queried; the last is where defences are compared.
         training: what all runs share.
-        defences: combinations of names of :mod:`tinymia.defenses.registry`, one condition each.
+        defences: combinations of names of :mod:`tinymia.defenses.registry`, one condition each;
+            "all" stands for every defence.
         values: parameters of the defences.
         depths: what is trained in further runs without a defence.
         policy: what the device's answers reveal: "full", "rounded", "top1" or "label".
@@ -145,6 +146,7 @@ class StudySettings:
             "What a board confirms cannot be less than nothing, and takes an epoch at least.",
         )
         check_peers(self.peers)
+        object.__setattr__(self, "defences", defenses.spelt_out(self.defences))
         object.__setattr__(self, "depths", tuple(check_depth(depth) for depth in self.depths))
         defenses.check_values(self.values)
         object.__setattr__(self, "values", _whole(self.values, self.defences))
@@ -255,12 +257,23 @@ def names(variants: Sequence[tuple[Defense, ...]]) -> list[tuple[str, str]]:
         words, titles = [], []
         for at, defence in enumerate(made):
             told = _apart([other[at] for other in alike])
-            values = " ".join(f"{getattr(defence, key):g}" for key in told)
-            phrases = ", ".join(f"{key} {getattr(defence, key):g}" for key in told)
-            words.append(f"{defence.kind.name}-{values}".replace(" ", "-") if told else of[at])
+            shown = {key: _shortest(defence, key, [other[at] for other in alike]) for key in told}
+            phrases = ", ".join(f"{key} {value}" for key, value in shown.items())
+            words.append("-".join((of[at], *shown.values())))
             titles.append(f"{defence.kind.short}, {phrases}" if told else defence.kind.short)
         found.append(("+".join(words), " + ".join(titles)))
     return found
+
+
+def _shortest(defence: Defense, key: str, alike: Sequence[Defense]) -> str:
+    """A parameter's value with so many digits that no other defence's looks the same."""
+    value = getattr(defence, key)
+    others = {float(getattr(other, key)) for other in alike} - {float(value)}
+    for digits in range(6, 17):
+        text = f"{value:.{digits}g}"
+        if all(f"{other:.{digits}g}" != text for other in others):
+            return text
+    return repr(float(value))
 
 
 def _apart(alike: Sequence[Defense]) -> list[str]:

@@ -8,10 +8,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tinymia.experiments.base import Comparison, Condition, Measure
+from tinymia.experiments.base import PLAIN, Comparison, Condition, Measure
 from tinymia.experiments.membership.types import AdversaryRow, AttackRow
 from tinymia.report.cells import auc_words, change, matrix_row, named, size, tpr_text
-from tinymia.report.charts import PLAIN, bounds, ends, tick_points, tick_signed
+from tinymia.report.charts import bounds, ends, tick_points, tick_signed
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, Table, View
 from tinymia.report.svg import Chart, linear_axis

@@ -7,9 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tinymia.experiments.base import Condition
+from tinymia.experiments.base import PLAIN, Condition
 from tinymia.experiments.membership.types import AdversaryRow, AttackRow, Curve
-from tinymia.report.charts import PLAIN, Look, adversary_look
+from tinymia.report.charts import Look, adversary_look
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, Table, View
 from tinymia.report.svg import Axis, Chart

@@ -162,7 +162,7 @@ void Trainer<F>::Compress() {
   F share{}, levels{};
   for (uint32_t l = 0; l < kLanes; ++l) {
     const TrainSettings& s = *lanes_[l].settings;
-    const bool begun = epoch_ >= s.compress_after - 1u;
+    const bool begun = static_cast<int32_t>(epoch_ + 1) >= static_cast<int32_t>(s.compress_after);
     SetLane(&prunes, l, begun && s.prune > 0);
     SetLane(&share, l, s.prune);
     SetLane(&rounds, l, begun && s.weight_bits > 0);

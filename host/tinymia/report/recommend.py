@@ -1,0 +1,250 @@
+"""Every way of fine-tuning as a row, the front of them, and what is recommended for a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinymia.attacks.base import Adversary
+from tinymia.evidence import Knowledge
+from tinymia.experiments.base import Condition, Figure, Verdict
+from tinymia.experiments.membership.types import AttackRow
+from tinymia.report.facts import Facts
+from tinymia.report.words import decided, number, ratio_text
+
+_LESS = {Knowledge.UNDEFENDED.value, Knowledge.MISMATCHED.value, Knowledge.HALF.value}
+"""Of attackers who know less than they could: none of them is the worst one on purpose."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A way of fine-tuning.
+
+    Attributes:
+        condition: what it is.
+        guarantee: "none", "empirical", or what is proven.
+        strongest: AUC of the strongest attack stated beforehand; None where it does not run.
+        worst: the greatest AUC of all attacks on what the device answers, by who knows the defence.
+        worst_attack: which attack that is; "" for none.
+        heldout: accuracy.
+        lost: share of accuracy against no defence; None where either is not measured.
+        extra: of a training step and of an answer, what the dearer of them takes more than without
+            a defence (0.1: a tenth); None where it was not measured.
+        step, answer: in the device's unit.
+        ram: bytes of model and training.
+        lowers: whether the strongest attack's AUC is lower than without a defence, by the verdict
+            that is corrected for how many were compared.
+    """
+
+    condition: Condition
+    guarantee: str
+    strongest: Figure | None
+    worst: Figure | None
+    worst_attack: str
+    heldout: Figure | None
+    lost: float | None
+    extra: float | None
+    step: float | None
+    answer: float | None
+    ram: int | None
+    lowers: bool
+
+    @property
+    def accuracy(self) -> float | None:
+        """On held-out windows."""
+        return self.heldout.value if self.heldout else None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a defence may take.
+
+    Attributes:
+        extra: share more in instructions, of a step and of an answer; None: whatever it takes.
+        points: of accuracy.
+    """
+
+    extra: float | None
+    points: float
+
+    @property
+    def text(self) -> str:
+        """ "under 10 % more instructions and 1 point of accuracy"."""
+        lost = f"{self.points:g} point{'s' if self.points != 1 else ''} of accuracy"
+        if self.extra is None:
+            return lost
+        return f"{100 * self.extra:g} % more {{unit}} and {lost}"
+
+
+BUDGETS = (
+    *(Budget(0.1, 1), Budget(0.1, 3), Budget(1.0, 3)),
+    *(Budget(None, 1), Budget(None, 3), Budget(None, 6)),
+)
+
+
+def rule(unit: str) -> str:
+    """How a row is chosen; ``unit`` is that of costs, "" where nothing was measured."""
+    cheap = f"whose training step and answer take at most so many more {unit} and " if unit else ""
+    return (
+        f"Of all ways of fine-tuning {cheap}whose held-out accuracy is at most so many points lower"
+        " than without a defence, that one is named whose AUC is lowest under the attack that is"
+        " worst for it, to a hundredth; of equals the more accurate. It must lower the AUC of the"
+        " strongest attack beyond doubt, corrected for how many were compared; otherwise nothing is"
+        " named. Values count, not the ends of intervals."
+    )
+
+
+def rows(facts: Facts) -> list[Row]:
+    """Plain fine-tuning, every defence and every other depth."""
+    shown = [c for c in (facts.main, *facts.defended, *facts.other_depths) if c is not None]
+    return [_row(facts, condition) for condition in shown]
+
+
+def _row(facts: Facts, condition: Condition) -> Row:
+    name = condition.name
+    worst = worst_of(facts, name)
+    leak = facts.leak(name, facts.strongest[1].name) if facts.strongest else None
+    change = facts.change(name, facts.strongest[1].name) if facts.strongest else None
+    lowers = change is not None and decided(change) is Verdict.LOWERS
+    accuracy, cost, device = facts.accuracy.get(name), facts.costs.get(name), None
+    device = facts.results.context.device
+    before = facts.accuracy.get(facts.finding.main)
+    lost = None
+    if accuracy and before and None not in (accuracy.heldout.value, before.heldout.value):
+        lost = (before.heldout.value or 0.0) - (accuracy.heldout.value or 0.0)
+    step = cost.step if cost else None
+    answer = (cost.answer if cost else None) or (device.query if step else None)
+    extra = None
+    if cost is not None and step:
+        dearer = [cost.ratio or 1.0]
+        if cost.answer and device.query:
+            dearer.append(cost.answer / device.query)
+        extra = max(dearer) - 1
+    ram = None
+    if cost is not None and cost.workspace is not None and device.arena_model is not None:
+        ram = device.arena_model + cost.workspace
+    return Row(
+        condition,
+        guarantee(facts, condition, lowers),
+        leak.auc if leak else None,
+        worst[1] if worst else None,
+        worst[0].title if worst else "",
+        accuracy.heldout if accuracy else None,
+        lost,
+        extra,
+        step,
+        answer,
+        ram,
+        lowers,
+    )
+
+
+def guarantee(facts: Facts, condition: Condition, lowers: bool) -> str:
+    """What is proven, else whether a reduction was measured."""
+    account = facts.privacy.get(condition.name)
+    if account is not None:
+        return f"({account.epsilon:.2f}, {account.delta:g})-DP"
+    if condition.promise:
+        return condition.promise
+    return "empirical" if lowers else "none"
+
+
+def worst_of(facts: Facts, condition: str) -> tuple[AttackRow, Figure] | None:
+    """The attack with the greatest AUC on what a condition's devices answer."""
+    found = [
+        (attack, leak.auc)
+        for attack in facts.finding.attacks
+        if attack.adversary is not Adversary.FLASH and attack.knowledge not in _LESS
+        if (leak := facts.leak(condition, attack.name)) is not None and leak.auc.value is not None
+    ]
+    return max(found, key=lambda pair: pair[1].value or 0.0, default=None)
+
+
+def front(made: Sequence[Row], worst: bool = False) -> list[Row]:
+    """Rows that no other beats in leakage without losing in accuracy, by leakage.
+
+    Args:
+        made: all.
+        worst: by the worst attack instead of the strongest one.
+    """
+    known = [row for row in made if _leakage(row, worst) is not None and row.accuracy is not None]
+    known.sort(key=lambda row: (_leakage(row, worst), -(row.accuracy or 0.0)))
+    found: list[Row] = []
+    for row in known:
+        if not found or (row.accuracy or 0.0) > (found[-1].accuracy or 0.0):
+            found.append(row)
+    return found
+
+
+def _leakage(row: Row, worst: bool) -> float | None:
+    figure = row.worst if worst else row.strongest
+    return figure.value if figure else None
+
+
+def within(row: Row, budget: Budget) -> bool:
+    """Whether a row keeps to a budget; what was not measured does not."""
+    cheap = budget.extra is None or (row.extra is not None and row.extra <= budget.extra)
+    # Rounded: accuracies are counts over counts.
+    return cheap and row.lost is not None and round(100 * row.lost, 6) <= budget.points
+
+
+def recommend(made: Sequence[Row], budget: Budget, *, shown: bool = True) -> Row | None:
+    """What is recommended by the rule above; None for nothing.
+
+    Args:
+        made: all rows.
+        budget: what it may take.
+        shown: only what lowers leakage beyond doubt.
+    """
+    allowed = [
+        row
+        for row in made
+        if (row.lowers or not shown) and within(row, budget) and row.worst and row.worst.value
+    ]
+    return min(
+        allowed,
+        key=lambda row: (
+            round((row.worst.value if row.worst else 0.0) or 0.0, 2),
+            -(row.accuracy or 0.0),
+        ),
+        default=None,
+    )
+
+
+def sentences(facts: Facts, made: Sequence[Row]) -> list[tuple[Budget, Row | None, str]]:
+    """A sentence for each budget that the study can judge."""
+    measured = any(row.extra is not None for row in made)
+    plain = next((row for row in made if row.condition.name == facts.finding.main), None)
+    found = []
+    for budget in BUDGETS:
+        if budget.extra is not None and not measured:
+            continue
+        row = recommend(made, budget)
+        head = f"Under {budget.text.format(unit=facts.unit)}: "
+        text = _named(row, plain) if row else _nothing(recommend(made, budget, shown=False), plain)
+        found.append((budget, row, head + text))
+    return found
+
+
+def _nothing(least: Row | None, plain: Row | None) -> str:
+    """No row is shown to help; what was measured lowest all the same."""
+    text = "nothing; no row within it is shown to lower the AUC of the strongest attack"
+    if least is None or least is plain:
+        return f"{text}."
+    auc = number(least.worst.value if least.worst else None)
+    return f"{text} (lowest measured: {least.condition.title}, worst attack {auc})."
+
+
+def _named(row: Row, plain: Row | None) -> str:
+    parts = []
+    if plain and plain.strongest and row.strongest:
+        parts.append(
+            f"strongest attack AUC {number(plain.strongest.value)} to {number(row.strongest.value)}"
+        )
+    parts.append(f"worst {number(row.worst.value if row.worst else None)} ({row.worst_attack})")
+    if row.lost is not None:
+        parts.append(f"accuracy {number(-100 * row.lost, 1, signed=True)} points")
+    if row.extra is not None:
+        parts.append(f"cost {ratio_text(1 + row.extra)}")
+    proven = "" if row.guarantee in ("none", "empirical") else f", {row.guarantee}"
+    return f"{row.condition.title}{proven}: {'; '.join(parts)}."

@@ -90,6 +90,8 @@ KIND = Distillation.kind = Kind(
         Parameter("temperature", "--teacher-temperature", "of a teacher's answers"),
         Parameter("share", "--teacher-share", "of the epochs, the teacher's"),
     ),
+    strength="temperature",
+    sweep=(1.0, 2.0, 4.0),
     excludes=UNTAUGHT,
     why="A student learns from what its teacher answers, as it is.",
     limits="For the head alone. What the student learns of members passed through the teacher.",

@@ -46,6 +46,8 @@ KIND = Ensemble.kind = Kind(
     site=Site.DATA,
     make=Ensemble,
     parameters=(Parameter("heads", "--heads", "heads on disjoint parts of the members"),),
+    strength="heads",
+    sweep=(2, 4, 8, 16),
     excludes=frozenset({"early-stop", "dp", "dp-public", "prune", "round-weights", "selena"}),
     why="Each head sees a part of the members only.",
     limits="For the head alone, without momentum or Adam. RAM grows with the number of heads.",

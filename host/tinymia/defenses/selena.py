@@ -73,6 +73,8 @@ KIND = Selena.kind = Kind(
         Parameter("unseen", "--unseen", "of these, how many have not seen a member"),
         Parameter("share", "--submodel-share", "of the epochs, the sub-models'"),
     ),
+    strength="unseen",
+    sweep=(1, 2, 3),
     excludes=UNTAUGHT | {"ensemble", "dmp"},
     why="The student learns what sub-models answer, as it is.",
     limits="For the head alone, without momentum or Adam. Each epoch trains all sub-models.",

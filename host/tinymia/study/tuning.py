@@ -324,7 +324,7 @@ def tuned(
         counts,
         folder,
         spare,
-        references_for(bundle, max(run.training.references for run in runs), public, settings.seed),
+        references_for(bundle, max(r.training.references for r in runs), public, settings.seed),
     )
     cells = [Cell(run, person.name) for run in runs for person in people]
     todo = [cell for cell in cells if trying.stored(cell) is None]

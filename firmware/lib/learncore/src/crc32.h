@@ -5,12 +5,13 @@
 
 namespace tinymia {
 
+// By half bytes: a table of whole ones would take 1 KB of flash and save four instructions a byte.
 struct Crc32Table {
-  uint32_t entry[256];
+  uint32_t entry[16];
   constexpr Crc32Table() : entry() {
-    for (uint32_t i = 0; i < 256; ++i) {
+    for (uint32_t i = 0; i < 16; ++i) {
       uint32_t c = i;
-      for (int bit = 0; bit < 8; ++bit) c = (c & 1u) != 0 ? 0xEDB88320u ^ (c >> 1) : c >> 1;
+      for (int bit = 0; bit < 4; ++bit) c = (c & 1u) != 0 ? 0xEDB88320u ^ (c >> 1) : c >> 1;
       entry[i] = c;
     }
   }
@@ -20,7 +21,11 @@ inline constexpr Crc32Table kCrc32Table;
 
 inline uint32_t Crc32(const uint8_t* data, uint32_t size, uint32_t previous = 0) {
   uint32_t c = ~previous;
-  for (uint32_t i = 0; i < size; ++i) c = kCrc32Table.entry[(c ^ data[i]) & 0xFF] ^ (c >> 8);
+  for (uint32_t i = 0; i < size; ++i) {
+    c = c ^ data[i];
+    c = kCrc32Table.entry[c & 0xF] ^ (c >> 4);
+    c = kCrc32Table.entry[c & 0xF] ^ (c >> 4);
+  }
   return ~c;
 }
 

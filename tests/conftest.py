@@ -13,6 +13,9 @@ import pytest
 # Whoever runs the tests may have been told to ignore a hang-up (nohup), which children inherit.
 with contextlib.suppress(ValueError):  # not in the main thread
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # So has a shell script that runs them in the background told them of Ctrl-C.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -376,7 +376,10 @@ def test_interrupted_at_any_time(seconds: float, tmp_path: Path) -> None:
     assert process.stdout.readline() == b"begins\n"
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()  # it would go on beside other tests
     assert process.returncode == 130, err
     assert b"interrupted" in err
     assert b"Traceback" not in err

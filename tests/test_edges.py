@@ -273,6 +273,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(folder)
+    # What takes these by name must have them before they are hidden, or it keeps what hides them.
+    import tinymia.study.cycles
+    import tinymia.study.needed  # noqa: F401
+
     # Neither a compiler nor a programmer: nothing may be built before it is known to be needed.
     monkeypatch.setattr("tinymia.device.connect.image_for", never)
     monkeypatch.setattr("tinymia.device.build.build", never)

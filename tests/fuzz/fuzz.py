@@ -48,7 +48,13 @@ def sources() -> list[Path]:
     """The core, the link, the session, the text commands, and a board layer of the fuzzers' own."""
     firmware = ROOT / "firmware"
     own = [firmware / "lib/link/src/link.cc", *firmware.glob("src/session*.cc")]
-    return [*core_sources(), *own, firmware / "src/mlperf.cc", *HERE.glob("*.cc")]
+    return [
+        *core_sources(),
+        *own,
+        firmware / "src/mlperf.cc",
+        firmware / "src/masks.cc",
+        *HERE.glob("*.cc"),
+    ]
 
 
 def replay() -> Path:

@@ -30,9 +30,10 @@ struct Needs {
   bool teaching = false;  // a student's soft targets
   bool own = false;       // of members, not of references
   uint32_t references = 0;
-  bool objective = false;   // another than the cross-entropy
-  bool bent = false;        // or another target than one label, evenly smoothed
-  bool batch_loss = false;  // which needs to know the mini-batch's loss beforehand
+  bool objective = false;    // another than the cross-entropy
+  bool bent = false;         // or another target than one label, evenly smoothed
+  bool batch_loss = false;   // which needs to know the mini-batch's loss beforehand
+  bool preparation = false;  // something is done before the examples of a step
   bool compression = false;
   bool shape = false;
 

@@ -27,6 +27,7 @@ inline void Needs::Add(const TrainSettings& s) {
   objective = objective || IsReshaped(s);
   bent = bent || s.mixup > 0 || s.teacher_epochs > 0 || IsReshaped(s);
   batch_loss = batch_loss || s.relax_loss > 0;
+  preparation = batch_loss || privacy;
   compression = compression || s.weight_bits > 0 || s.prune > 0;
   shape = shape || s.shaped > 0;
 }
@@ -202,11 +203,13 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
   MaskOf<F> updates{};
   F count{};
   bool all_update = true;
-  if (sampling_ != nullptr) DrawSampling(step);
+  // (Words for lanes alone: one device draws its own.)
+  const bool sampled = kLanes > 1 && sampling_ != nullptr;
+  if (sampled) DrawSampling(step);
   for (uint32_t l = 0; l < kLanes; ++l) {
     Lane& lane = lanes_[l];
     const bool takes_part = step < lane.steps;
-    if (takes_part && sampling_ != nullptr && lane.settings->is_private()) {
+    if (takes_part && sampled && lane.settings->is_private()) {
       const void* words = sampling_;
       lane.in_step = lane.batches.StartDrawn(step, static_cast<const uint32_t*>(words) + l, kLanes);
     } else {
@@ -222,13 +225,13 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
     // DP-SGD divides by the batch that is expected (Abadi et al., CCS 2016, algorithm 1).
     SetLane(&count, l, static_cast<float>(s.is_private() || !takes_part ? s.batch : lane.in_step));
   }
-  if (needs_.privacy) {
+  if (needs_.preparation) {
     F* sum = net_.gradient();
-    for (uint32_t i = 0; i < net_.parameter_count(); ++i) {
+    for (uint32_t i = 0; needs_.privacy && i < net_.parameter_count(); ++i) {
       sum[i] = Select(updates & is_private_, F(0.0f), sum[i]);
     }
+    if (needs_.batch_loss) LookAhead(most);
   }
-  if (needs_.batch_loss) LookAhead(most);
   uint32_t i = 0;
   bool updated = false;
   if constexpr (kLanes > 1) {
@@ -260,8 +263,10 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
   }
   net_.Pass();
   if (all_direct_) return;
-  if (needs_.privacy) AddNoise(step);
-  if (needs_.shape) net_.Unshape(updates & is_shaped_);
+  if (needs_.privacy) {
+    AddNoise(step);
+    if (needs_.shape) net_.Unshape(updates & is_shaped_);  // (which needs noise)
+  }
   for (uint32_t l = 0; l < kLanes; ++l) lanes_[l].updates += step < lanes_[l].steps ? 1 : 0;
   if constexpr (kLanes > 1) {
     if (updated) return;
@@ -304,6 +309,7 @@ template <bool kTaught>
 void Trainer<F>::LoadExamplesOf(uint32_t i) {
   Example examples[kLanes];
   DropoutDraw draws[kLanes];
+  const bool dropout = needs_.dropout;
   for (uint32_t l = 0; l < kLanes; ++l) {
     const Lane& lane = lanes_[l];
     // A lane without an example goes over the first window; nothing comes of it.
@@ -311,11 +317,11 @@ void Trainer<F>::LoadExamplesOf(uint32_t i) {
     const bool labelled = !kTaught || lane.rows == nullptr;
     SetLane(&targets_.label, l,
             labelled ? static_cast<float>(store_->label(examples[l].slot)) : 0.0f);
-    if (needs_.dropout) {
+    if (dropout) {
       draws[l] = {lane.settings->seed, lane.settings->dropout, examples[l].position};
     }
   }
-  if (needs_.dropout) DrawDropout(draws, epoch_, net_.dropout_size(), net_.dropout());
+  if (dropout) DrawDropout(draws, epoch_, net_.dropout_size(), net_.dropout());
   LoadInput<kTaught>(examples, false, net_.input());
   if constexpr (kTaught) LoadSoft(examples);
   if (!needs_.mixup) return;
@@ -333,9 +339,11 @@ void Trainer<F>::LoadExamplesOf(uint32_t i) {
 template <typename F>
 template <typename M>
 void Trainer<F>::Learn(M mask, bool first) {
-  Judge(mask, net_.Forward(needs_.dropout));
-  if (needs_.shape) net_.Shape(is_shaped_, needs_.dropout);
-  Bound(mask, net_.Backward(needs_.clipping, needs_.dropout));
+  const bool dropout = needs_.dropout;
+  Judge(mask, net_.Forward(dropout));
+  // (What is shaped is private.)
+  if (needs_.preparation && needs_.shape) net_.Shape(is_shaped_, dropout);
+  Bound(mask, net_.Backward(needs_.clipping, dropout));
   if (all_direct_) {
     net_.Accumulate(net_.parameters(), Descend<F, M>{mask});
     return;
@@ -367,7 +375,9 @@ void Trainer<F>::Bound(M mask, F norm2) {
     broken = has_clip_ & !(norm2 < F(3e38f));
     clipped_ = Select(mask, Select(over, clipped_ + IntOf<F>(1), clipped_), clipped_);
   }
-  if (any_direct_) factor = Select(direct_, factor * rate_, factor);
+  if (any_direct_) {
+    factor = kLanes == 1 ? factor * rate_ : Select(direct_, factor * rate_, factor);
+  }
   if (needs_.clipping || any_direct_) net_.ScaleDeltas(factor, broken);
 }
 

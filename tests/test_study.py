@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from tinymia import data
+from tinymia.attacks import joint
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, OutputPolicy, Run, reveal
 from tinymia.export.bundle import Bundle
@@ -165,8 +166,13 @@ def test_twin_and_board_give_the_same_study(undisturbed: Path, tmp_path: Path) -
     assert board["hashes"] == twin["hashes"]
     found = [r["findings"]["membership"] for r in (board, twin)]
     assert found[0]["accuracy"] == found[1]["accuracy"]
-    # Attacks that ask for other views of a window do not run on what a board stored.
-    leaks = [{(k["condition"], k["attack"]): k for k in f["leaks"]} for f in found]
+    # Attacks that ask for other views of a window do not run on what a board stored; those that
+    # read them where there are some may take another way there.
+    reads_views = {attack.info.name for attack in joint.ATTACKS}
+    leaks = [
+        {(k["condition"], k["attack"]): k for k in f["leaks"] if k["attack"] not in reads_views}
+        for f in found
+    ]
     assert len(leaks[0]) > 40
     assert leaks[0].items() <= leaks[1].items()
     first = {k: v for k, v in results(undisturbed)["hashes"].items() if "/p07/0" in k}

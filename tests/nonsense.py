@@ -201,7 +201,7 @@ NONSENSE: dict[str, tuple[set[int], Callable[[], bytes]]] = {
     ),
     "output_index_too_large": ({MALFORMED}, lambda: network(outputs=[BIG])),
     "input_index_negative": ({MALFORMED}, lambda: network(inputs=[-1])),
-    "input_of_integers": ({MALFORMED}, lambda: network(inputs=[0, 9])),
+    "input_of_integers": ({UNSUPPORTED_TYPE}, lambda: network(inputs=[0, 9])),
     "nine_inputs": ({ENDS}, lambda: network(inputs=[0] * 9)),
     "the_same_input_twice": ({MALFORMED}, lambda: network(inputs=[0, 0])),
     "no_output": ({ENDS}, lambda: network(outputs=[])),

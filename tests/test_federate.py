@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from extras import needs_flower
 from tinymia import data
 from tinymia.cli.main import cli
 from tinymia.data.base import Dataset
@@ -44,7 +45,7 @@ def dataset() -> Dataset:
 
 @pytest.fixture(scope="module")
 def plain(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Federation, Path]:
-    pytest.importorskip("flwr")
+    needs_flower()
     out = tmp_path_factory.mktemp("plain")
     return run(SMALL, SHIPPED, dataset, out), out
 
@@ -98,7 +99,7 @@ def test_devices_have_windows_of_one_person_and_none_that_is_held_out(dataset: D
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_runs_through_flower(name: str, dataset: Dataset, tmp_path: Path) -> None:
-    pytest.importorskip("flwr")
+    needs_flower()
     found = run(replace(SMALL, rounds=2, strategy=name), SHIPPED, dataset, tmp_path)
     assert found.finished
     assert found.rounds[-1].accuracy > 0.7
@@ -125,7 +126,7 @@ class _Poisoned:
 
 
 def test_robust_strategies_bear_a_fifth_that_lies(dataset: Dataset) -> None:
-    pytest.importorskip("flwr")
+    needs_flower()
     from tinymia.federated.flower import federate
     from tinymia.federated.strategies import make_strategy
 
@@ -141,7 +142,7 @@ def test_robust_strategies_bear_a_fifth_that_lies(dataset: Dataset) -> None:
 
 
 def test_devices_that_go_away_do_not_end_it(dataset: Dataset, tmp_path: Path) -> None:
-    pytest.importorskip("flwr")
+    needs_flower()
     found = run(replace(SMALL, drop=0.4), SHIPPED, dataset, tmp_path)
     gone = [sum(r.gone.values()) for r in found.rounds[1:]]
     assert all(r.replied + g == 12 for r, g in zip(found.rounds[1:], gone, strict=True))
@@ -154,7 +155,7 @@ def test_devices_that_go_away_do_not_end_it(dataset: Dataset, tmp_path: Path) ->
 def test_a_board_that_is_lost_in_a_round_comes_back(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("flwr")
+    needs_flower()
     whole = BoardDevice._round
 
     def failing(self: BoardDevice, connection: Any, number: int, theta: Any) -> Any:
@@ -174,7 +175,7 @@ def test_a_board_that_is_lost_in_a_round_comes_back(
 def test_a_board_whose_update_is_not_the_twins_ends_it_and_nothing_is_lost(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("flwr")
+    needs_flower()
     whole = BoardDevice._round
 
     def lying(self: BoardDevice, connection: Any, number: int, theta: Any) -> Any:
@@ -194,7 +195,7 @@ def test_a_board_whose_update_is_not_the_twins_ends_it_and_nothing_is_lost(
 def test_central_noise_is_flowers_and_its_claim_the_accountants(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    pytest.importorskip("flwr")
+    needs_flower()
     terms = UpdateTerms(0.5, 2**20)
     quiet = replace(SMALL, terms=terms, noise=1e-6, rounds=1)
     loud = replace(quiet, noise=8.0)
@@ -276,7 +277,7 @@ def tinymia() -> Callable[..., Any]:
 
 
 def test_the_verb(tinymia: Callable[..., Any], tmp_path: Path) -> None:
-    pytest.importorskip("flwr")
+    needs_flower()
     found = tinymia(
         *("--devices", "8", "--rounds", "2", "--noise", "1", "--board", "twin:"),
         *("--drop", "0.2", "--seed", "3"),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from extras import needs_flower
 from tinymia import data
 from tinymia.data.base import Dataset
 from tinymia.errors import StudyError
@@ -21,7 +22,7 @@ from tinymia.federated.terms import UpdateTerms
 from tinymia.study.federate import BUNDLE, run
 from tinymia.study.federation import FederationSettings
 
-pytest.importorskip("flwr")
+needs_flower()
 SHIPPED = Bundle.load(Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle")
 SETTINGS = FederationSettings(devices=3, rounds=3)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from extras import needs_flower
 from tinymia import data
 from tinymia.data.base import Dataset
 from tinymia.errors import ReportError, StudyError
@@ -75,7 +76,7 @@ def test_windows_that_nobody_learnt_are_not_told_apart(
 
 
 def test_sums_under_encryption_are_the_sums() -> None:
-    pytest.importorskip("tenseal")
+    needs_flower()
     updates = np.random.default_rng(3).normal(0, 0.01, (9, 455))
     found = homomorphic.aggregate(updates)
     assert found.worst_error < 1e-5
@@ -86,8 +87,7 @@ def test_sums_under_encryption_are_the_sums() -> None:
 
 
 def test_looks_are_written(dataset: Dataset, tmp_path: Path) -> None:
-    pytest.importorskip("flwr")
-    pytest.importorskip("tenseal")
+    needs_flower()
     settings = replace(SETTINGS, devices=8, rounds=1)
     found = run(settings, BUNDLE, dataset, tmp_path, look=Look(leakage=True, homomorphic=True))
     stored = json.loads((tmp_path / RESULTS).read_text())["federation"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from extras import needs_flower
 from tinymia import data
 from tinymia.data.base import Dataset
 from tinymia.device import monocypher as source
@@ -30,7 +31,7 @@ from tinymia.study.federation import FederationSettings, Lab, prepare
 from tinymia.wire.protocol import Status
 from tinymia.wire.settings import TrainSettings
 
-pytest.importorskip("cryptography")
+needs_flower()
 BUNDLE_FILE = Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle"
 BUNDLE = Bundle.load(BUNDLE_FILE)
 RNG = np.random.default_rng(7)
@@ -113,7 +114,7 @@ def test_what_is_seen_of_one_device_is_noise(lab: Lab) -> None:
 def test_a_wrong_mask_is_found_and_the_federation_goes_on(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("flwr")
+    needs_flower()
     whole = SecureDevices.round
 
     def wrong(self: SecureDevices, number: int, *rest: Any) -> list[Reply | Gone]:
@@ -165,7 +166,7 @@ def test_peers_are_mutual_and_all_hang_together() -> None:
 
 
 def test_distributed_noise_is_in_the_sum_and_claimed(dataset: Dataset, tmp_path: Path) -> None:
-    pytest.importorskip("flwr")
+    needs_flower()
     terms = UpdateTerms(0.3, 4096, 0.5, masked=True)
     settings = replace(MASKED, terms=terms, rounds=1, strategy="fedadam", drop=0.2, seed=4)
     found = run(settings, BUNDLE, dataset, tmp_path)
@@ -206,7 +207,7 @@ def secure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
         elf = build("secure_native").elf
     except DeviceError as error:
         if "Monocypher cannot be fetched" in str(error):
-            pytest.skip(str(error))
+            pytest.skip(f"{error} Or give the folder with monocypher.c in TINYMIA_MONOCYPHER")
         raise
     monkeypatch.setenv("TINYMIA_BUNDLE", str(BUNDLE_FILE))
     with connect("native:", elf) as opened:
@@ -265,7 +266,7 @@ def test_the_firmware_hides_as_the_device_in_python_does(secure: Board) -> None:
 def test_a_board_that_leaves_between_its_keys_and_its_update(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secure: Board
 ) -> None:
-    pytest.importorskip("flwr")
+    needs_flower()
     _ = secure
     elf = build("secure_native").elf
     monkeypatch.setattr("tinymia.federated.boards.supply", lambda *_: elf)

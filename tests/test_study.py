@@ -166,11 +166,12 @@ def test_twin_and_board_give_the_same_study(undisturbed: Path, tmp_path: Path) -
     assert board["hashes"] == twin["hashes"]
     found = [r["findings"]["membership"] for r in (board, twin)]
     assert found[0]["accuracy"] == found[1]["accuracy"]
-    # Attacks that ask for other views of a window do not run on what a board stored; those that
-    # read them where there are some may take another way there.
-    reads_views = {attack.info.name for attack in joint.ATTACKS}
+    # Attacks that ask for other views of a window do not run on what a board stored. The ridge
+    # decoder reads them where there are some, if its left-out error is less so: under noise, where
+    # neither way tells anything, a toss-up.
+    toss_ups = {("dp@3", attack.info.name) for attack in joint.ATTACKS}
     leaks = [
-        {(k["condition"], k["attack"]): k for k in f["leaks"] if k["attack"] not in reads_views}
+        {cell: k for k in f["leaks"] if (cell := (k["condition"], k["attack"])) not in toss_ups}
         for f in found
     ]
     assert len(leaks[0]) > 40

@@ -25,6 +25,17 @@ class Arena {
                                  alignof(T) > 8 ? alignof(T) : 8));
   }
 
+  // Of what holds pointers: kBytes each, which are enough where these have 64 bits, so that the
+  // host knows of a board to the byte what there is room for.
+  template <typename T, uint32_t kBytes>
+  T* AllocPointers(uint32_t count) {
+    static_assert(sizeof(T) <= kBytes, "what the board reserves is enough for the host");
+    static_assert(sizeof(void*) < 8 || sizeof(T) > kBytes - 8, "and no more than that");
+    const uint64_t bytes = static_cast<uint64_t>(count) * kBytes;
+    return static_cast<T*>(Alloc(bytes > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(bytes),
+                                 alignof(T) > 8 ? alignof(T) : 8));
+  }
+
   uint8_t* base() const { return base_; }
   uint32_t used() const { return used_; }
   uint32_t size() const { return size_; }

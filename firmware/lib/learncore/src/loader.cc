@@ -55,7 +55,10 @@ TINYMIA_AT_LOAD Status Loader::ReadEnds(LoadedGraph* graph) {
     if (tensor->type != TensorType::kInt8) graph->odd_end = static_cast<uint32_t>(index);
     // (int32 numbers may be a shape.)
     const bool scaled = tensor->scale > 0 || tensor->type == TensorType::kInt32;
-    if (tensor->constant() || !scaled) return Status::kModelMalformed;
+    if (tensor->constant() || !scaled) {
+      const bool int8 = tensor->type == TensorType::kInt8;
+      return int8 ? Status::kModelMalformed : Status::kModelUnsupportedType;
+    }
   }
   return Status::kOk;
 }
@@ -133,8 +136,12 @@ TINYMIA_AT_LOAD Status Loader::PrepareOperators(Arena* persistent, Node* nodes,
   at_ = kNowhere;
   for (uint32_t i = 0; i < graph->output_count; ++i) {
     const uint32_t output = static_cast<uint32_t>(model_.output_tensor(i));
-    // Nothing computes it, or it is a constant in another shape: no answer to a window.
-    if (Root(output)->state != Slot::kPlanned) return Status::kModelMalformed;
+    // Nothing computes it, or it is a constant in another shape: no answer to a window. Or whole
+    // numbers, which are folded where they are a shape's.
+    if (Root(output)->state != Slot::kPlanned) {
+      const bool int8 = model_.TypeOf(model_.output_tensor(i)) == TensorType::kInt8;
+      return int8 ? Status::kModelMalformed : Status::kModelUnsupportedType;
+    }
     status = MarkRead(output, model_.operator_count());
     if (status != Status::kOk) return status;
   }

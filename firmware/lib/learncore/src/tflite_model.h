@@ -154,6 +154,8 @@ class TfliteModel {
   // QUANTIZE int32, too.)
   bool Wide(const Operator& op);
 
+  TensorType TypeOf(int32_t index);
+
   // Reads and checks one tensor: shape, type, size, the first scale and zero point, constant data.
   // Further scales are checked by who reads them: there may be many, and a tensor is read often.
   Status ReadTensor(int32_t index, Tensor* tensor);
@@ -185,7 +187,6 @@ class TfliteModel {
   static constexpr uint32_t kMaxEnds = 8;  // inputs, and outputs
 
   FbTable TensorTable(int32_t index);
-  TensorType TypeOf(int32_t index);
   Status FoldEnds(const FbVector* ends);
   bool SameNumbers(int32_t outer, int32_t inner);
   Status ReadShape(const FbTable& table, Tensor* tensor);

@@ -177,7 +177,7 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   trained_ = trained;
   count_ = graph.TrainedCount(first, trained);
   moments_count_ = needs.moments;
-  work_ = arena->AllocArray<Work>(graph.count);
+  work_ = arena->AllocPointers<Work, 40>(graph.count);
   theta_ = arena->AllocArray<F>(count_);
   gradient_ = needs.gradient ? arena->AllocArray<F>(count_) : nullptr;
   moments_ = needs.moments == 0 ? nullptr : arena->AllocArray<F>(count_ * needs.moments);

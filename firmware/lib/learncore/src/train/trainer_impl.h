@@ -40,8 +40,8 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   needs_ = Needs();
   for (uint32_t i = 0; i < count; ++i) needs_.Add(settings[i]);
   needs_.shape = needs_.shape && graph.CanShape(first, settings[0].trained);
-  lanes_ = arena->AllocArray<Lane>(kLanes);
-  rows_ = arena->AllocArray<const int8_t*>(kLanes);
+  lanes_ = arena->AllocPointers<Lane, 144>(kLanes);
+  rows_ = arena->AllocPointers<const int8_t*, 8>(kLanes);
   order_room_ = slots > needs_.references ? slots : needs_.references;
   order_ = arena->AllocArray<uint16_t>(kLanes * order_room_);
   unshuffled_ = kLanes == 1 ? nullptr : arena->AllocArray<uint16_t>(kLanes * slots);

@@ -36,9 +36,9 @@ class DpPublic:
         StudyError: a number is out of range.
     """
 
-    noise: float = 2.615
+    noise: float = 2.339
     clip: float = 3.37
-    steps: int = 10
+    steps: int = 8
     delta: float = 1e-3
     pace: float = 5.7
     kind: ClassVar[Kind]
@@ -94,8 +94,8 @@ KIND = DpPublic.kind = Kind(
         Parameter("delta", "--public-delta", "at which epsilon is stated"),
         Parameter("pace", "--public-pace", "learning rate, times the noise, over the model's"),
     ),
-    spread=(1.525, 2.615, 4.6),
+    spread=(1.364, 2.339, 4.115),
     excludes=frozenset({"clip", "dp", "mixup", "early-stop", "dropout"}),
     why="It clips and adds noise by itself, to all members at once.",
-    sweep=(1.2, 1.525, 2.615, 4.6, 8.0),
+    sweep=(1.073, 1.364, 2.339, 4.115, 7.155),
 )

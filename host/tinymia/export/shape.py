@@ -23,7 +23,7 @@ from tinymia.errors import BundleError
 ROWS = 48
 POWER = 1.0
 SIZE = 1 / 0.15
-EVEN, STRESS = 0.4, 0.25
+EVEN, STRESS = 0.2, 0.25
 """Share of a direction's weight that does not depend on people, and the power of the weight."""
 _RATE, _OTHERS, _OWN = 0.1, 40, 10
 _HEADER = struct.Struct("<II8s")

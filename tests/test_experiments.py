@@ -37,6 +37,7 @@ from tinymia.study.settings import StudySettings
 
 BUNDLE = Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle"
 GAIN = Measure("gain", "Right answers", None, "%", leaks=False)
+INFO = Info("rightness", "Accuracy", "Is it right?", 1, ("clip", "temperature"))
 calls: list[str] = []
 
 
@@ -44,7 +45,7 @@ calls: list[str] = []
 class Accuracy:
     """How many of the owner's windows a device has right; no attack, but one figure a device."""
 
-    info: Info = Info("rightness", "Accuracy", "Is it right?", 1, ("clip", "temperature"))
+    info: Info = INFO
 
     def cells(self, bench: Workbench) -> Sequence[str]:
         return [owner.name for owner in bench.owners]
@@ -159,8 +160,10 @@ def test_a_chapter_from_cells_that_are_kept(tmp_path: Path) -> None:
     assert to_json(again)["findings"] == to_json(results)["findings"]
 
     page = render(load(tmp_path), tmp_path).read_text()
-    assert "It is right in" in page and 'id="chapter-rightness"' in page
-    assert "Right answers" in page and "holds" in page
+    assert "It is right in" in page
+    assert 'id="chapter-rightness"' in page
+    assert "Right answers" in page
+    assert "holds" in page
 
 
 def test_boards_confirm_what_was_attacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,10 +30,11 @@ def test_as_many_questions_as_inputs_give_it_all_and_fewer_do_not() -> None:
 def test_less_is_told_by_answers_that_tell_less(policy: OutputPolicy) -> None:
     shown = reveal(WHOLE, AnswerSettings(policy, 100))
     errors = [error(likely(BASE, READ[:n], shown[:n]), HEAD, BASE) for n in (10, 400)]
-    assert errors[1] < errors[0]
-    assert errors[1] < {OutputPolicy.ROUNDED: 0.05, OutputPolicy.TOP1: 0.1}.get(policy, 0.8)
+    if policy is not OutputPolicy.LABEL:  # a label does not tell how large a head is
+        assert errors[1] < errors[0]
+        assert errors[1] < {OutputPolicy.ROUNDED: 0.05, OutputPolicy.TOP1: 0.1}[policy]
     copy = likely(BASE, READ, shown)
-    assert agreement(copy, HEAD, READ) > agreement(BASE, HEAD, READ)
+    assert agreement(copy, HEAD, READ) > max(0.93, agreement(BASE, HEAD, READ))
 
 
 def test_hidden_classes_share_what_is_left() -> None:

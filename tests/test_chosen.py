@@ -26,7 +26,8 @@ from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.device.elf import environment_of, image_info
 from tinymia.errors import BundleError, DeviceError
-from tinymia.export.bundle import Bundle, pack_sections
+from tinymia.export.bundle import Bundle
+from tinymia.export.sections import pack_sections
 from tinymia.export.writeback import complete_bundle
 from tinymia.study.bench import option_costs
 from tinymia.study.needed import flash_costs, least, needed, wanted

@@ -16,7 +16,8 @@ from tinymia.defenses.base import planned
 from tinymia.errors import BundleError, StudyError
 from tinymia.evidence import Run
 from tinymia.export.answers import AnswerRule
-from tinymia.export.bundle import Budget, Bundle
+from tinymia.export.budget import Budget
+from tinymia.export.bundle import Bundle
 from tinymia.export.depth import HEAD
 from tinymia.export.tensorflow import quiet
 from tinymia.study.lab import public_of

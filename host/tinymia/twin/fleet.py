@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinymia.errors import BundleError, DataError, TwinError
-from tinymia.export.bundle import Bundle, split_sections
+from tinymia.export.bundle import Bundle
+from tinymia.export.sections import split_sections
 from tinymia.twin.core import core
 from tinymia.twin.inputs import (
     augments,

@@ -134,7 +134,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.UPDATE_FORBIDDEN: ("the bundle's rule for updates forbids this one: term {a} of the rule (1 clip norm, 2 noise, 3 masks, 4 number of updates; 0: there is no rule)", '`tinymia info` shows the rule; `tinymia export --updates` writes one into a bundle.'),
     Status.BAD_UPDATE: ('setting {a} of the update is out of range (1 clip norm, 2 units, 3 noise, 4 bytes a value; 5: a parameter of the shared tail is no number)', ''),
     Status.ROUND_OPEN: ('what was trained for an update answers nobody', 'Take the update and send a shared tail (SHARE), or begin anew.'),
-    Status.NO_MASKS: ('this firmware was built without masks for updates', 'Build it with them: `tinymia build --env secure`, which needs the library Monocypher.'),
+    Status.NO_MASKS: ('this firmware was built without masks for updates', 'Build it with them: `tinymia build --secure`, which fetches the library Monocypher.'),
     Status.BAD_PEER: ('peer {a} cannot be: there is room for {b}, each is announced once behind MASK, and none is the board itself', ''),
     Status.BAD_SHARE: ('the share for peer {a} is refused (1 it is not what that peer sealed, 2 the other kind was given, 3 no masked update was given: reason {b})', 'A server may learn of a device either what hides its update or what hid it from its peers, never both.'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),

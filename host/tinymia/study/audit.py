@@ -20,6 +20,7 @@ from tinymia.experiments.tuning import TuningFinding
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import people_to_audit
 from tinymia.study import costs, describe, recipe
+from tinymia.study.adversaries import adversary_for
 from tinymia.study.board_runs import Job, Reporter, Runner
 from tinymia.study.claims import claim_of_run
 from tinymia.study.confirm import confirmation, jobs_to_confirm, shortened
@@ -192,13 +193,15 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
         references = references_for(
             bundle, max(r.training.references for r in runs), public, settings.seed
         )
+        classifiers = Classifiers(settings, public, store)
         lanes = Lanes(
             bundle,
             most_views=views,
             spare=any(r.answer.guard.swap for r in runs),
             references=references,
+            adversary=adversary_for(bundle, runs, classifiers),
         )
-        showing = Showing(lanes, Classifiers(settings, public, store))
+        showing = Showing(lanes, classifiers)
         # Shorter runs than the study's, which boards confirm, have classifiers of their own.
         shorter = [shortened(r, settings) for r in runs]
         if any(r.answer.guard.classifier for r in runs):
@@ -288,6 +291,7 @@ def _finish(study: _Study, started: float) -> Results:
         whole=not audit.board_only,
         spare=study.lanes.spare,
         references=study.lanes.references,
+        adversary=study.lanes.adversary,
     )
     cells = [
         Cell(run, person, tuple(keys[run.name][person]))

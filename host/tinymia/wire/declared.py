@@ -465,7 +465,7 @@ SETTINGS = (
         least=0.001,
         most=100.0,
         off=True,
-        not_with=('noise_multiplier', 'teacher_epochs'),
+        not_with=('noise_multiplier', 'teacher_epochs', 'heads'),
     ),
     Setting(
         name="adversary_rate",
@@ -475,7 +475,6 @@ SETTINGS = (
         most=1.0,
         off=True,
         needs=('adversary',),
-        not_with=('heads',),
     ),
     Setting(
         name="mmd",

@@ -37,7 +37,7 @@ void Trainer<F>::PlanPhases(Arena* arena) {
 template <typename F>
 void Trainer<F>::BeginPhases() {
   is_student_ = has_heads_ = MaskOf<F>{};
-  for (uint32_t i = 0; i < needs_.references; ++i) all_[i / 8] = 0xFF;
+  for (uint32_t i = 0; all_ != nullptr && i < needs_.references; ++i) all_[i / 8] = 0xFF;
   for (uint32_t l = 0; l < kLanes; ++l) {
     Lane& lane = lanes_[l];
     const TrainSettings& s = *lane.settings;
@@ -153,11 +153,12 @@ void Trainer<F>::Stack() {
   F* logits = stacked_ + n * row;
   F* delta = net_.delta();
   F count = F(0.0f);
-  F rate{};
+  F rate{}, number{};
   MaskOf<F> stacks{};
   for (uint32_t l = 0; l < kLanes; ++l) {
     SetLane(&stacks, l, lanes_[l].settings->stacking > 0);
     SetLane(&rate, l, lanes_[l].settings->stacking);
+    SetLane(&number, l, lanes_[l].settings->heads);
   }
   for (uint32_t i = 0; i < n * row; ++i) stacked_[i] = F(0.0f);
   for (uint32_t slot = 0; slot < store_->stored(); ++slot) {
@@ -170,7 +171,10 @@ void Trainer<F>::Stack() {
     if (!Any(mask)) continue;
     LoadAlike(store_->Features(slot));
     for (uint32_t head = 0; head < needs_.heads; ++head) {
-      net_.ForwardOf(heads_ + head * each, logits + head * n);
+      F* own = logits + head * n;
+      net_.ForwardOf(heads_ + head * each, own);
+      const MaskOf<F> there = F(static_cast<float>(head)) < number;
+      for (uint32_t j = 0; j < n; ++j) own[j] = Select(there, own[j], F(0.0f));
     }
     logits[bias] = F(1.0f);
     for (uint32_t k = 0; k < n; ++k) {

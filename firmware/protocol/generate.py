@@ -206,6 +206,19 @@ def layout(fields: list[str]) -> Layout:
     return Layout(parsed)
 
 
+def check_types(messages: list[dict[str, Any]]) -> None:
+    """Raises SystemExit unless each type is one message's, and what hosts send is not printable.
+
+    By its first three bytes a board tells a frame from the text commands on the same line.
+    """
+    types = [int(message["id"]) for message in messages]
+    for message in messages:
+        sent = not message["doc"].startswith("Board to host only")
+        number = int(message["id"])
+        if types.count(number) > 1 or not 0 < number < (ord(" ") if sent else 0x80):
+            raise SystemExit(f"protocol.toml: {message['name']} cannot have the id {number}")
+
+
 def camel(name: str) -> str:
     """SNAKE_CASE to CamelCase."""
     return "".join(part.capitalize() for part in name.split("_"))
@@ -254,6 +267,7 @@ def render() -> dict[Path, str]:
         )
         for message in spec["message"]
     ]
+    check_types(spec["message"])
     note = "Generated from firmware/protocol/protocol.toml. Do not edit."
     return {
         path: environment.get_template(name).render(

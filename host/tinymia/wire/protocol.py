@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 6
+VERSION = 7
 MAGIC = 0x41494d54
 MAX_PAYLOAD = 1024
 WINDOW = 4
@@ -184,7 +184,7 @@ class Type(IntEnum):
     MASK = 19
     PEER = 20
     REVEAL = 21
-    GUARD = 32
+    GUARD = 22
     BUSY = 125
     RESEND = 126
 

@@ -8,7 +8,7 @@
 namespace tinymia {
 
 constexpr char kFirmwareVersion[] = "0.1.0";
-constexpr uint16_t kProtocolVersion = 6;
+constexpr uint16_t kProtocolVersion = 7;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;
 constexpr uint32_t kWindow = 4;
@@ -57,7 +57,7 @@ enum class Type : uint8_t {
   kMask = 19,
   kPeer = 20,
   kReveal = 21,
-  kGuard = 32,
+  kGuard = 22,
   kBusy = 125,
   kResend = 126,
 };

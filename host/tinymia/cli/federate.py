@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     "--strategy",
     default="fedavg",
     show_default=True,
-    help="fedavg, fedavgm, fedadam, fedyogi, fedadagrad, median, trimmed-mean, krum, multi-krum.",
+    help="fedavg, fedprox, fedavgm, fedadam, fedyogi, fedadagrad, median, trimmed-mean, krum,"
+    " multi-krum.",
 )
 @click.option(
     "--option",
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
     metavar="NAME=NUMBER",
     help="Of the strategy: eta and tau of fedadam and its like; server_learning_rate and"
     " server_momentum of fedavgm; beta of trimmed-mean; malicious (a share) of krum.",
+)
+@click.option(
+    "--mu", type=float, help="Of fedprox: how hard devices are pulled to the shared tail, up to 1."
 )
 @click.option("--share", default=1.0, show_default=True, help="Of the devices, in each round.")
 @click.option(
@@ -148,6 +152,7 @@ def command(
     devices: int,
     rounds: int,
     strategy: str,
+    mu: float | None,
     share: float,
     windows: int,
     epochs: int,
@@ -172,6 +177,7 @@ def command(
       tinymia federate
       tinymia federate --board qemu:netduinoplus2 --board qemu:netduinoplus2
       tinymia federate --strategy fedadam --option eta=0.03 --share 0.25
+      tinymia federate --strategy fedprox --mu 0.1 --epochs 5
       tinymia federate --strategy krum --option malicious=0.1
       tinymia federate --noise 1 --clip 0.3
       tinymia federate --secure --noise 1 --noise-by devices --clip 0.3
@@ -199,7 +205,7 @@ def command(
         devices=devices,
         rounds=rounds,
         strategy=strategy,
-        options=_options(options),
+        options=_options(options) | ({} if mu is None else {"mu": mu}),
         share=share,
         windows=windows,
         epochs=epochs,

@@ -283,7 +283,8 @@ def _alone(lab: Lab, theta: NDArray[np.float32]) -> tuple[float, float]:
         lab.twins.features,
         split.cohort.labels,
         split.cohort.members,
-        [lab.local.of(device, 0) for device in range(settings.devices)],
+        # (Nothing is shared, so there is nothing to be pulled to.)
+        [replace(lab.local.of(d, 0), base_pull=0.0) for d in range(settings.devices)],
         epochs=(settings.epochs * settings.rounds,),
         queries=lab.twins.features[split.held_out],
         embedded=True,

@@ -107,6 +107,21 @@ def test_every_strategy_runs_through_flower(name: str, dataset: Dataset, tmp_pat
     assert not np.array_equal(tail_of(tmp_path), np.asarray(SHIPPED.layers.parameters[-455:]))
 
 
+def test_fedprox_keeps_devices_near_the_shared_tail(
+    dataset: Dataset, plain: tuple[Federation, Path], tmp_path: Path
+) -> None:
+    norms = {}
+    for mu in (0.0, 0.3, 1.0):
+        prox = replace(SMALL, strategy="fedprox", options={"mu": mu}, boards=("twin:",))
+        found = run(prox, SHIPPED, dataset, tmp_path)
+        assert found.confirmed == 4  # the board's pull is the twin's, in every bit
+        assert found.alone == plain[0].alone
+        norms[mu] = found.rounds[4].norm
+        assert (tail_of(tmp_path).tobytes() == tail_of(plain[1]).tobytes()) is (mu == 0)
+    assert norms[1.0] < 0.9 * norms[0.0]
+    assert norms[1.0] < norms[0.3] < norms[0.0] == plain[0].rounds[4].norm
+
+
 class _Poisoned:
     """Some devices send the opposite of everything, as large as they may."""
 
@@ -247,6 +262,8 @@ def test_seeds_of_rounds_differ() -> None:
         ({"strategy": "krum", "noise": 1.0}, "Krum looks at single updates, which are hidden"),
         ({"strategy": "fedadam", "noise": 1.0}, "plain mean, which FedAdam does not give"),
         ({"noise": -1.0}, "0 or more"),
+        ({"strategy": "fedprox", "options": {"mu": 1.5}}, "A mu of 1.5 cannot be. Give 0, or"),
+        ({"options": {"mu": 0.1}}, "FedAvg has no option 'mu'"),
         ({"share": 0.0}, "above 0 and at most 1"),
         ({"drop": 1.0}, "below 1"),
         ({"boards": ("twin:",) * 13}, "more boards than devices"),

@@ -108,6 +108,14 @@ if TYPE_CHECKING:
     help="Also add a round's updates under CKKS and measure it (`tinymia[homomorphic]`).",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["inside", "simulation"]),
+    default="inside",
+    show_default=True,
+    help="Who runs the twins: this process, all side by side, or Flower's simulation engine, each"
+    " a node in processes of Ray's (`tinymia[simulation]`); the same comes of it.",
+)
+@click.option(
     "--listen",
     default="",
     metavar="HOST:PORT",
@@ -119,6 +127,12 @@ if TYPE_CHECKING:
     default="",
     metavar="HOST:PORT",
     help="Be one device of the federation that waits there; the other options as its own.",
+)
+@click.option(
+    "--certificates",
+    type=FilePath(file_okay=False),
+    help="TLS for --listen and --join: a folder with ca.crt and, at the server, server.pem and"
+    " server.key.",
 )
 @click.option("--device", type=click.IntRange(0), help="Which, with --join; --board says where.")
 @click.option("--person", "people", multiple=True, help="Whose devices. Can be given again.")
@@ -145,8 +159,10 @@ def command(
     boards: tuple[str, ...],
     leakage: bool,
     homomorphic: bool,
+    engine: str,
     listen: str,
     joined: str,
+    certificates: Path | None,
     device: int | None,
     people: tuple[str, ...],
     devices: int,
@@ -185,12 +201,14 @@ def command(
       tinymia federate --secure --leakage
       tinymia federate --devices 2 --listen 127.0.0.1:8080
       tinymia federate --devices 2 --join 127.0.0.1:8080 --device 0 --board qemu:netduinoplus2
+      tinymia federate --devices 2 --listen 0.0.0.0:8080 --certificates tls
+      tinymia federate --engine simulation --devices 20 --rounds 5
       tinymia federate --drop 0.1 --devices 50 --rounds 10
     """
     from tinymia import data
     from tinymia.federated.terms import UpdateTerms
     from tinymia.report.federation import render_federation
-    from tinymia.study.federate import RESULTS, Look, load, run
+    from tinymia.study.federate import RESULTS, Look, Where, load, run
     from tinymia.study.federation import FederationSettings
 
     by_server = noise_by == "server"
@@ -223,7 +241,7 @@ def command(
     bundle = load_bundle(bundle_path)
     loaded = data.load(dataset)
     if joined:
-        _join(settings, bundle, loaded, joined, device, threads)
+        _join(settings, bundle, loaded, joined, device, threads, certificates)
         return
     with progress("Rounds", rounds) as advance:
         found = run(
@@ -236,7 +254,7 @@ def command(
             warn=lambda text: click.echo(text, err=True),
             progress=advance,
             look=Look(leakage, homomorphic),
-            listen=listen,
+            where=Where(engine == "simulation", listen, certificates),
         )
     _show(found)
     _show_looks(found)
@@ -250,6 +268,7 @@ def _join(
     address: str,
     device: int | None,
     threads: int | None,
+    certificates: Path | None,
 ) -> None:
     from tinymia.federated.network import join
     from tinymia.study.federation import alone
@@ -258,7 +277,7 @@ def _join(
         raise StudyError("Nobody knows which device this is.", "Give its number with --device.")
     devices = alone(settings, bundle, dataset, device, threads=threads)
     try:
-        join(address, devices, device)
+        join(address, devices, device, certificates)
     finally:
         devices.close()
 

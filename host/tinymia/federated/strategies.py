@@ -119,7 +119,7 @@ def check_options(name: str, options: Mapping[str, float]) -> dict[str, float]:
 
 
 def proximal(name: str, options: Mapping[str, float]) -> float:
-    """Strength of devices' pull to the round's tail, a training setting of theirs; raises StudyError.
+    """How hard devices are pulled to the round's tail, a setting of theirs; raises StudyError.
 
     Whoever serves the rounds averages as FedAvg does: what FedProx is, devices do.
     """

@@ -29,6 +29,7 @@ from tinymia.federated.privacy import (
     client_epsilon,
     distributed_multiplier,
 )
+from tinymia.federated.simulation import check_engine, simulated
 from tinymia.federated.strategies import make_strategy, with_noise
 from tinymia.files import write_whole
 from tinymia.study.federated_leakage import Leak, leakage
@@ -47,6 +48,24 @@ class Look:
 
 
 NO_LOOK = Look()
+
+
+@dataclass(frozen=True)
+class Where:
+    """Who runs the devices: all of it is the same in every bit.
+
+    Attributes:
+        simulation: Flower's simulation engine, in processes of Ray's, in place of this process.
+        listen: HOST:PORT where devices are waited for, over Flower's gRPC; empty: none are.
+        certificates: folder of the server's, for TLS; None: the line is not encrypted.
+    """
+
+    simulation: bool = False
+    listen: str = ""
+    certificates: Path | None = None
+
+
+HERE = Where()
 
 
 @dataclass(frozen=True)
@@ -128,7 +147,7 @@ def run(
     warn: Callable[[str], object] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
     look: Look = NO_LOOK,
-    listen: str = "",
+    where: Where = HERE,
 ) -> Federation:
     """Run a federation and write its results and the bundle with the shared tail.
 
@@ -142,24 +161,16 @@ def run(
         threads: of the twin.
         force, warn: see :func:`tinymia.study.cohort.deal`.
         progress: told of each round that is done.
-        listen: HOST:PORT where devices are waited for, over Flower's gRPC; empty: all are
-            here.
+        where: the devices are.
         look: what else is measured, once the rounds are done and written.
 
     Raises:
         TinymiaError: it cannot be run, or a board's update is not the twin's.
     """
-    if look.homomorphic:
-        tenseal()  # missing, it is said now and not behind the rounds
+    _check_installed(look, where)
     lab = prepare(settings, bundle, dataset, threads=threads, force=force, warn=warn)
-    network: NetworkDevices | None = None
-    if listen:
-        if settings.terms.masked or settings.boards:
-            raise StudyError(
-                "Over gRPC, devices give single updates, and boards are where they join.",
-                "Leave out --secure and, at the server, --board.",
-            )
-        network = NetworkDevices(listen, settings.devices)
+    network = _listen(settings, where)
+    if network is not None:
         lab.exchange.devices = network
     strategy = make_strategy(settings.strategy, settings.devices, settings.share, settings.options)
     if settings.noise:
@@ -176,10 +187,17 @@ def run(
         if number:
             progress(1)
 
+    def rounds() -> None:
+        federate(strategy, lab.exchange, lab.start, settings.rounds, settings.seed, after)
+
     try:
         if network is not None:
             network.wait()
-        federate(strategy, lab.exchange, lab.start, settings.rounds, settings.seed, after)
+        if where.simulation:
+            first, _ = resolve(bundle, "head")
+            simulated(lab.devices, bundle, first, lab.twins.twin.threads, rounds)
+        else:
+            rounds()
     finally:
         lab.devices.close()
         if network is not None:
@@ -196,6 +214,34 @@ def run(
     if look != NO_LOOK:
         _write(lab, found, tails[-1], dataset, out)
     return found
+
+
+def _check_installed(look: Look, where: Where) -> None:
+    """What is missing is said now and not behind the rounds."""
+    if look.homomorphic:
+        tenseal()
+    if where.simulation:
+        check_engine()
+
+
+def _listen(settings: FederationSettings, where: Where) -> NetworkDevices | None:
+    if not where.listen:
+        if where.certificates is not None:
+            raise StudyError(
+                "Certificates are for a line, and here is none.", "Give --listen or --join, too."
+            )
+        return None
+    if where.simulation:
+        raise StudyError(
+            "Devices that join from elsewhere are not simulated here.",
+            "Give --listen, or --engine simulation.",
+        )
+    if settings.terms.masked or settings.boards:
+        raise StudyError(
+            "Over gRPC, devices give single updates, and boards are where they join.",
+            "Leave out --secure and, at the server, --board.",
+        )
+    return NetworkDevices(where.listen, settings.devices, certificates=where.certificates)
 
 
 def _homomorphic(lab: Lab, theta: NDArray[np.float32]) -> Homomorphic:
@@ -333,4 +379,4 @@ def load(folder: Path) -> dict[str, Any]:
     return found
 
 
-__all__ = ["BUNDLE", "RESULTS", "Federation", "Look", "load", "run"]
+__all__ = ["BUNDLE", "RESULTS", "Federation", "Look", "Where", "load", "run"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ from tinymia.federated.devices import Gone, Reply, round_seed
 from tinymia.federated.privacy import central_multiplier, client_epsilon, distributed_multiplier
 from tinymia.federated.strategies import STRATEGIES
 from tinymia.federated.terms import UpdateTerms
+from tinymia.federated.twins import TwinDevices
 from tinymia.study.federate import (
     BUNDLE,
     RESULTS,
@@ -165,6 +167,29 @@ def test_devices_that_go_away_do_not_end_it(dataset: Dataset, tmp_path: Path) ->
     assert found.rounds[-1].gone.keys() <= {"it went away in the middle of the round"}
     with pytest.raises(StudyError, match="No device gave an update in 1 rounds: it went away"):
         run(replace(SMALL, drop=0.9999999, rounds=1), SHIPPED, dataset, tmp_path)
+
+
+def test_an_update_that_is_too_large_is_left_out(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_flower()
+    whole = TwinDevices.round
+
+    def lying(self: TwinDevices, number: int, theta: Any, chosen: Any) -> list[Reply | Gone]:
+        found = whole(self, number, theta, chosen)
+        if number == 2 and isinstance(found[3], Reply):
+            found[3] = replace(found[3], update=found[3].update * 100)
+        return found
+
+    monkeypatch.setattr(TwinDevices, "round", lying)
+    found = run(SMALL, SHIPPED, dataset, tmp_path)
+    assert [r.replied for r in found.rounds] == [0, 12, 11, 12, 12]
+    assert [r.replied for r in found.rounds if r.gone] == [11]
+    (why,) = found.rounds[2].gone
+    assert re.fullmatch(r"An update of norm \d+(\.\d+)? came, 1 is allowed: .* firmware.", why)
+    assert found.finished
+    with pytest.raises(StudyError, match=r"A number of an update can reach 16,385, too much for 1"):
+        prepare(replace(SMALL, terms=UpdateTerms(width=1)), SHIPPED, dataset)
 
 
 def test_a_board_that_is_lost_in_a_round_comes_back(

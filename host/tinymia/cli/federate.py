@@ -339,6 +339,12 @@ def _show_looks(found: Federation) -> None:
             if not leak.knows_others:
                 listed.add_row(leak.who, leak.attack, _auc(leak), _auc(worst[leak.who]))
         show(listed)
+        claim = found.leak_claim
+        if claim is not None:
+            show(
+                f"Leakage is that of a smaller federation, whose noise gives epsilon"
+                f" {claim.epsilon:.2f}."
+            )
     if (h := found.homomorphic) is not None:
         show(
             f"CKKS: an update is {h.bytes_up:,} bytes in place of {h.bytes_plain:,} as float32;"

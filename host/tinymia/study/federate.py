@@ -32,10 +32,10 @@ from tinymia.federated.privacy import (
 from tinymia.federated.simulation import check_engine, simulated
 from tinymia.federated.strategies import make_strategy, with_noise
 from tinymia.files import write_whole
-from tinymia.study.federated_leakage import Leak, leakage
+from tinymia.study.federated_leakage import MOST_DEVICES, MOST_ROUNDS, Leak, leakage
 from tinymia.study.federation import FederationSettings, Lab, prepare
 
-FORMAT = 1
+FORMAT = 2
 RESULTS, BUNDLE = "federation.json", "federated.bundle"
 
 
@@ -111,6 +111,7 @@ class Federation:
         seconds: of the rounds.
         finished: whether all rounds ran.
         leaks: what is given away of one device's windows, to whom; empty: it was not looked at.
+        leak_claim: epsilon of the smaller federation in which that was measured; None: no noise.
         homomorphic: what sums under encryption cost; None: it was not looked at.
     """
 
@@ -128,6 +129,7 @@ class Federation:
     seconds: float
     finished: bool
     leaks: tuple[Leak, ...] = ()
+    leak_claim: ClientEpsilon | None = None
     homomorphic: Homomorphic | None = None
 
     def to_json(self, **context: Any) -> str:
@@ -208,7 +210,8 @@ def run(
             _write(lab, found, tails[-1], dataset, out)
     if look.leakage:
         leaks = [leakage(lab, knows_others=knows) for knows in (False, True)]
-        found = replace(found, leaks=tuple(leak for rows in leaks for leak in rows))
+        rows = tuple(leak for some in leaks for leak in some)
+        found = replace(found, leaks=rows, leak_claim=_claim_of_leakage(lab))
     if look.homomorphic:
         found = replace(found, homomorphic=_homomorphic(lab, tails[-1]))
     if look != NO_LOOK:
@@ -320,6 +323,19 @@ def _claim(lab: Lab, figures: list[RoundFigures]) -> ClientEpsilon | None:
         if any(reply.device == busiest for reply in done.replies)
     ]
     return client_epsilon(multipliers, settings.delta, distributed=settings.terms.noise > 0)
+
+
+def _claim_of_leakage(lab: Lab) -> ClientEpsilon | None:
+    settings, terms, count = lab.settings, lab.settings.terms, len(lab.start)
+    devices = min(settings.devices, MOST_DEVICES)
+    if settings.noise:
+        each = central_multiplier(settings.noise, terms, count, devices, devices)
+    elif terms.noise:
+        each = distributed_multiplier(terms, count, devices)
+    else:
+        return None
+    rounds = [each] * min(settings.rounds, MOST_ROUNDS)
+    return client_epsilon(rounds, settings.delta, distributed=terms.noise > 0)
 
 
 def _alone(lab: Lab, theta: NDArray[np.float32]) -> tuple[float, float]:

@@ -163,8 +163,9 @@ def prepare(
         _losses(settings),
     )
     secure = None
+    summed = settings.devices if settings.terms.masked else 1
+    settings.terms.check_sum(summed, twins.twin.parameters)
     if settings.terms.masked:
-        settings.terms.check_sum(settings.devices, twins.twin.parameters)
         secure = SecureDevices(devices, settings.peers, settings.seed)
         exchange.devices, exchange.summing = secure, secure.total
     start = np.asarray(bundle.layers.parameters[-twins.twin.parameters :], np.float32)

@@ -334,10 +334,12 @@ def _show_looks(found: Federation) -> None:
             "Leakage of one device's windows: AUC (0.5 is guessing), 95 % interval over people",
             ("who sees what", "attack", "others unknown", "knows all others"),
         )
-        worst = {leak.who: leak for leak in found.leaks if leak.knows_others}
+        worst = {(leak.who, leak.attack): leak for leak in found.leaks if leak.knows_others}
         for leak in found.leaks:
             if not leak.knows_others:
-                listed.add_row(leak.who, leak.attack, _auc(leak), _auc(worst[leak.who]))
+                listed.add_row(
+                    leak.who, leak.attack, _auc(leak), _auc(worst[leak.who, leak.attack])
+                )
         show(listed)
         claim = found.leak_claim
         if claim is not None:

@@ -186,9 +186,9 @@ def _leaks(rows: list[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
     def text(leak: Mapping[str, Any]) -> str:
         return f"{leak['auc']:.3f} [{leak['low']:.3f}, {leak['high']:.3f}]"
 
-    worst = {leak["who"]: leak for leak in rows if leak["knows_others"]}
+    worst = {(leak["who"], leak["attack"]): leak for leak in rows if leak["knows_others"]}
     return [
-        (leak["who"], leak["attack"], text(leak), text(worst[leak["who"]]))
+        (leak["who"], leak["attack"], text(leak), text(worst[leak["who"], leak["attack"]]))
         for leak in rows
         if not leak["knows_others"]
     ]

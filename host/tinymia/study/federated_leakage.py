@@ -146,7 +146,6 @@ def _of_person(
     member = inside[:, group]
     members = _members(lab, person, windows, member, most_devices, knows_others)
     seen = _federations(lab, person, members, seed, progress)
-    answers = lab.twins.answers(seen["model"], lab.twins.features[windows])[:, :, None]
     run = _run_of(lab)
     known = _candidates(lab, windows, group)
     # Had the attack, its score or the table a leaning of its own, an unused draw would show it.
@@ -155,17 +154,20 @@ def _of_person(
         row[generator.permutation(blocks)[: blocks // 2]] = True
     result, control = {}, 0.5
     for view, theta in seen.items():
-        for name in (WEIGHTS,) if view != "model" else (WEIGHTS, ANSWERS):
-            attack = get_attack(name)
-            kind = "answers" if name == ANSWERS else view
-            given = _Given(known, member[:shadows], answers[:shadows], theta[:shadows])
-            score = attack.fit(given, run, "p")
+        # Whoever sees weights asks them as well, and divides a sum first.
+        of = members.shape[1] if view in ("sum", "client") else 1
+        asked_of = (lab.start + (theta - lab.start) / of).astype(np.float32)
+        answers = lab.twins.answers(asked_of, lab.twins.features[windows])[:, :, None]
+        given = _Given(known, member[:shadows], answers[:shadows], theta[:shadows])
+        for name in (WEIGHTS, ANSWERS):
+            score = get_attack(name).fit(given, run, "p")
             scores = [
                 score(Target("p", number, known, answers[f], theta[f]))
                 for number, f in enumerate(range(shadows, count))
             ]
+            kind = "answers" if (view, name) == ("model", ANSWERS) else view
             result[kind, name] = _auc(scores, member[shadows:])
-            if view in ("update", "sum"):
+            if view in ("update", "sum") and name == WEIGHTS:
                 control = _auc(scores, unused[:, group])
     return {**result, ("control", WEIGHTS): control}
 

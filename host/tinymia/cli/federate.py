@@ -306,11 +306,11 @@ def _show(found: Federation) -> None:
     replied = sum(r.replied for r in found.rounds)
     gone = sum(sum(r.gone.values()) for r in found.rounds)
     show(
-        f"{thousands(replied)} updates in {found.seconds:.1f} s, {thousands(gone)} devices gone;"
+        f"{thousands(replied)} updates in {found.seconds:.1f} s, {thousands(gone)} missing;"
         f" {found.bytes_down:,} bytes down and {found.bytes_up:,} up for each."
     )
     for why, count in _reasons(found):
-        show(f"  {count} times: {why}")
+        show(f"  {'once' if count == 1 else f'{count} times'}: {why}")
     for board in found.boards:
         show(
             f"{board['target']}: an update takes {board['ticks']:,} {board['unit']},"

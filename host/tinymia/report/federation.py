@@ -88,7 +88,7 @@ def _view(results: Mapping[str, Any]) -> dict[str, Any]:
             )
             for r in shown
         ],
-        "gone": [(f"{count} times", why) for why, count in gone.items()],
+        "gone": [("Once" if count == 1 else f"{count} times", why) for why, count in gone.items()],
         "cost": _cost(found),
         "claim": _claim(found),
         "shared": _shared(found),

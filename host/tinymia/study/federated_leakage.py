@@ -53,12 +53,12 @@ class Leak:
 
 
 VIEWS = {
-    "update": "the server, of the device's updates",
-    "sum": "the server behind secure aggregation, of the first round's sum",
-    "client": "a curious device, of the first round's sum without its own",
-    "model": "whoever has the final model's weights",
-    "answers": "whoever asks the final model",
-    "control": "nobody (control: the server's view against a draw of members that was not used)",
+    "update": "the server: the device's updates",
+    "sum": "the server behind masks: the first sum",
+    "client": "another device: the first sum less its own",
+    "model": "who has the final weights",
+    "answers": "who asks the final model",
+    "control": "control: members drawn and not used",
 }
 MOST_DEVICES, MOST_ROUNDS = 20, 10
 """Of a federation that is looked at: of larger ones the first so many."""

@@ -52,7 +52,7 @@ class TrainSettings:
         confidence_penalty: times the entropy of an example's probabilities, which is taken from its loss.
         focal_loss: gamma of focal loss: an example's loss times (1 - probability of its class)^gamma.
         relax_loss: alpha of RelaxLoss: a mini-batch with less mean loss is ascended in epochs 0, 2, ... and flattened in the others.
-        base_pull: adds base_pull * (w - w of the base network) to the mean gradient of each parameter.
+        base_pull: adds base_pull * (w - w at the start, which is the base network or a shared tail) to the mean gradient of each parameter.
         weight_bits: weights of each trained layer are rounded to that many bits.
         prune: share of each trained layer's weights, the smallest ones, that is set to 0 and stays there.
         compress_after: epochs behind which weights are rounded and pruned, then behind each further one; 0: behind each.
@@ -304,7 +304,7 @@ SETTINGS = (
     Setting(
         name="base_pull",
         kind="f32",
-        doc='adds base_pull * (w - w of the base network) to the mean gradient of each parameter',
+        doc='adds base_pull * (w - w at the start, which is the base network or a shared tail) to the mean gradient of each parameter',
         least=1e-06,
         most=1.0,
         off=True,

@@ -89,7 +89,7 @@ struct TrainSettings {
 #ifdef TINYMIA_WITHOUT_BASE_PULL
   static constexpr float base_pull = 0;
 #else
-  float base_pull = 0.0f;  // adds base_pull * (w - w of the base network) to the mean gradient of each parameter
+  float base_pull = 0.0f;  // adds base_pull * (w - w at the start, which is the base network or a shared tail) to the mean gradient of each parameter
 #endif
 #ifdef TINYMIA_WITHOUT_WEIGHT_BITS
   static constexpr uint8_t weight_bits = 0;

@@ -42,6 +42,7 @@ struct Needs {
   bool preparation = false;  // something is done before the examples of a step
   bool compression = false;
   bool shape = false;
+  bool pull = false;  // to where training starts
 
   void Add(const TrainSettings& settings);
 };
@@ -87,6 +88,11 @@ class Net {
   F* gradient() { return gradient_; }
   F* moment(uint32_t which) { return moments_ + which * count_; }
   F* best() { return best_; }
+  // Behind Reset: a lane starts at these parameters, not at the base. One device (not in lanes)
+  // reads them as long as it trains.
+  void Start(uint32_t lane, const float* parameters);
+  void ForgetStart() { start_ = nullptr; }
+  const F* start() const { return start_; }  // nullptr: at the base
   // The last layer's inputs of this turn as its gradient sees them: in lanes of `mask` they become
   // those in the public shape, of which those behind its rows are 0.
   void Shape(MaskOf<F> mask, bool dropped);
@@ -166,6 +172,8 @@ class Net {
   F* gradient_ = nullptr;
   F* moments_ = nullptr;
   F* best_ = nullptr;
+  const F* start_ = nullptr;
+  F* starts_ = nullptr;  // of lanes; where one is pulled to it
   F* dropout_ = nullptr;
   F* dropped_ = nullptr;  // the last layer's inputs behind dropout
   F* shaped_ = nullptr;   // room for them in the public shape
@@ -194,6 +202,7 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   gradient_ = needs.gradient ? arena->AllocArray<F>(count_) : nullptr;
   moments_ = needs.moments == 0 ? nullptr : arena->AllocArray<F>(count_ * needs.moments);
   best_ = needs.best ? arena->AllocArray<F>(count_) : nullptr;
+  starts_ = Lanes<F>::kCount > 1 && needs.pull ? arena->AllocArray<F>(count_) : nullptr;
   together_ = 0;
   turn_ = 0;
   stride_ = inputs();
@@ -260,6 +269,19 @@ void Net<F>::Reset(M mask) {
   for (uint32_t j = 0; j < count_ * moments_count_; ++j) {
     moments_[j] = Select(mask, F(0.0f), moments_[j]);
   }
+}
+
+template <typename F>
+void Net<F>::Start(uint32_t lane, const float* parameters) {
+  if constexpr (Lanes<F>::kCount == 1) {
+    start_ = parameters;
+  } else if (starts_ != nullptr) {
+    // (Lanes that are not told another start are at the base.)
+    if (start_ == nullptr) memcpy(starts_, theta_, count_ * sizeof *starts_);
+    for (uint32_t i = 0; i < count_; ++i) SetLane(&starts_[i], lane, parameters[i]);
+    start_ = starts_;
+  }
+  for (uint32_t i = 0; i < count_; ++i) SetLane(&theta_[i], lane, parameters[i]);
 }
 
 template <typename F>

@@ -47,8 +47,11 @@ class Trainer {
   // Back to the base network, epoch 0. One entry a lane: settings, keys, and bitmaps of the members
   // (bit i: slot i). Settings and bitmaps stay where they are until the next Begin.
   void Begin(const TrainSettings* settings, const SecretKey* keys, const uint8_t* const* members);
-  // Behind Begin: this lane starts at these parameters, [parameter_count()], not at the base.
+  // Behind Begin: this lane starts at these parameters, [parameter_count()], not at the base, and
+  // is pulled to them where it would be pulled to the base. One device (not in lanes) reads them as
+  // long as it trains, or until it forgets them.
   void Start(uint32_t lane, const float* parameters);
+  void ForgetStart() { net_.ForgetStart(); }
   // See Watcher. Results: one a lane, over these epochs.
   void Watch(const Watcher& watcher) { net_.Watch(watcher); }
   void Train(uint32_t epochs, TrainResult* results);

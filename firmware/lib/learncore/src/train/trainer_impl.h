@@ -34,6 +34,7 @@ inline void Needs::Add(const TrainSettings& s) {
   preparation = batch_loss || privacy;
   compression = compression || s.weight_bits > 0 || s.prune > 0;
   shape = shape || s.shaped > 0;
+  pull = pull || s.base_pull > 0;
 }
 
 template <typename F>
@@ -105,13 +106,13 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
   if (needs_.adversary) adversary_.Begin(settings);
   if (needs_.likeness) likeness_.Begin(settings);
   net_.Reset();
+  net_.ForgetStart();
   if (needs_.heads != 0 || needs_.teaching) BeginPhases();
 }
 
 template <typename F>
 void Trainer<F>::Start(uint32_t lane, const float* parameters) {
-  F* to = net_.parameters();
-  for (uint32_t i = 0; i < net_.parameter_count(); ++i) SetLane(&to[i], lane, parameters[i]);
+  net_.Start(lane, parameters);
   for (uint32_t i = 0; i < needs_.heads; ++i) PutHead(i);
 }
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import results_schema
 from tinymia import data
 from tinymia.attacks import joint
 from tinymia.errors import StudyError
@@ -51,6 +52,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def results(out: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((out / "results.json").read_text())
+    results_schema.check(content)
     content.pop("timings")
     content["context"].pop("command")  # it names the folder
     return content

@@ -144,8 +144,14 @@ def test_every_row_has_guarantee_attacks_accuracy_and_price(folder):
     for r in found.values():
         assert float(r["worst_auc"]) >= float(r["strongest_auc"])
         assert int(r["ram"]) > 2336
-        assert r["flash"] == "65432"
+        assert int(r["flash"]) >= 90_000
+        assert (r["line_out"], r["line_in"]) == ("24632", "793")
+    plain = int(found[PLAIN]["flash"])
     text = section(folder, "front")
+    assert "24,632" in text
+    for r in found.values():
+        added = int(r["flash"]) - plain
+        assert added == 0 or f"{added:+,}".replace("-", "\u2212") in text
     assert "<details>" in text
     assert text.count("<svg viewBox") >= 2
     assert "Under 10 % more instructions and 1 point of accuracy: " in text
@@ -202,12 +208,18 @@ def test_a_promise_that_is_no_account_is_a_guarantee():
     facts = Facts.of(made.results(membership(conditions)))
     by = {r.condition.name: r.guarantee for r in rows(facts)}
     assert by["l2@50"] == "ε = 42 an answer"
+    both = tuple(
+        replace(c, promise="ε = 42 an answer") if c.name == "dp-1.3@50" else c for c in CONDITIONS
+    )
+    by = {r.condition.name: r.guarantee for r in rows(Facts.of(made.results(membership(both))))}
+    assert by["dp-1.3@50"] == "(7.73, 0.001)-DP; ε = 42 an answer"
 
 
 def test_without_boards_and_intervals_nothing_is_claimed(tmp_path):
     finding = without_intervals(membership())
     results = made.results(finding)
-    costs = tuple(replace(c, step=None, ratio=None, workspace=None) for c in results.context.costs)
+    none = dict.fromkeys(("step", "ratio", "workspace", "flash", "line_out", "line_in"))
+    costs = tuple(replace(c, **none) for c in results.context.costs)
     device = replace(results.context.device, flash_bytes=None, query=None, unit="ticks")
     bare = replace(results, context=replace(results.context, costs=costs, device=device))
     found = sentences(Facts.of(bare), rows(Facts.of(bare)))
@@ -217,6 +229,8 @@ def test_without_boards_and_intervals_nothing_is_claimed(tmp_path):
     text = section(tmp_path, "front")
     assert "ticks" not in text
     assert "RAM" not in text
+    assert "Flash" not in text
+    assert "on the line" not in text
 
 
 def test_strengths_are_shown_with_their_rule(folder):

@@ -32,6 +32,8 @@ class Row:
             a defence (0.1: a tenth); None where it was not measured.
         step, answer: in the device's unit.
         ram: bytes of model and training.
+        flash: bytes of an image that can do nothing else, with its bundle.
+        line_out, line_in: bytes to the device and back of a whole training, with its windows.
         lowers: whether the strongest attack's AUC is lower than without a defence, by the verdict
             that is corrected for how many were compared.
     """
@@ -48,6 +50,9 @@ class Row:
     answer: float | None
     ram: int | None
     lowers: bool
+    flash: int | None = None
+    line_out: int | None = None
+    line_in: int | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -136,17 +141,18 @@ def _row(facts: Facts, condition: Condition) -> Row:
         answer,
         ram,
         lowers,
+        cost.flash if cost else None,
+        cost.line_out if cost else None,
+        cost.line_in if cost else None,
     )
 
 
 def guarantee(facts: Facts, condition: Condition, lowers: bool) -> str:
     """What is proven, else whether a reduction was measured."""
     account = facts.privacy.get(condition.name)
-    if account is not None:
-        return f"({account.epsilon:.2f}, {account.delta:g})-DP"
-    if condition.promise:
-        return condition.promise
-    return "empirical" if lowers else "none"
+    proven = [] if account is None else [f"({account.epsilon:.2f}, {account.delta:g})-DP"]
+    proven += [condition.promise] if condition.promise else []
+    return "; ".join(proven) or ("empirical" if lowers else "none")
 
 
 def worst_of(facts: Facts, condition: str) -> tuple[AttackRow, Figure] | None:

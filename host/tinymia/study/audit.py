@@ -11,7 +11,7 @@ from tinymia import data
 from tinymia.data.base import Dataset
 from tinymia.data.splits import MAX_SLOTS
 from tinymia.device.connect import RESUME, Interruption, check_spec, is_twin
-from tinymia.errors import StudyError
+from tinymia.errors import DeviceError, StudyError
 from tinymia.evidence import Run, digest
 from tinymia.experiments.base import Condition
 from tinymia.experiments.epsilon import Finding as EpsilonFinding
@@ -46,6 +46,7 @@ from tinymia.study.results import (
     write_json,
 )
 from tinymia.study.results import Device as DeviceRow
+from tinymia.study.row_flash import row_flash
 from tinymia.study.scoring import Cell, Scoring
 from tinymia.study.selection import possible
 from tinymia.study.settings import StudySettings, is_dear, training_seed
@@ -131,6 +132,7 @@ class _Study:
     classifiers: dict[tuple[str, int], int]
     people: list[Person] = field(default_factory=list)
     measured: costs.Measured | None = None
+    flash: dict[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     tuning: TuningFinding | None = None
 
@@ -384,9 +386,25 @@ def _open_boards(study: _Study) -> None:
                     study.classifiers,
                 )
                 costs.keep(study.store, key, study.measured)
+        _measure_flash(study)
     else:
         study.people = _planned(study, slots)
     _check_limits(study)
+
+
+def _measure_flash(study: _Study) -> None:
+    """Build an image for each way of fine-tuning, where this machine builds the boards' image."""
+    image = None if study.fleet is None else study.fleet.image
+    runs = [run_ for run_ in study.runs if not run_.is_base]
+    if image is None:
+        return
+    study.reporter.begin(len(runs), "Measuring flash")
+    try:
+        study.flash = row_flash(
+            study.bundle, runs, study.showing, image.build, study.reporter.advance
+        )
+    except DeviceError as error:
+        study.say(f"note: flash is not measured: {error.message}")
 
 
 def _check_limits(study: _Study) -> None:
@@ -571,7 +589,7 @@ def _context(
         notes=(*describe.notes(study.bundle, study.dataset, study.people), *study.left_out),
         versions=describe.versions(),
         device=_device(study),
-        costs=describe.run_costs(study.runs, devices, study.measured),
+        costs=describe.run_costs(study.runs, devices, study.measured, study.flash),
         privacy=describe.privacy(settings, study.runs, study.bundle),
         confirmation=confirmed,
         shadows=tuple(

@@ -14,7 +14,7 @@ from tinymia.report.facts import Facts
 from tinymia.report.recommend import Row, front, rows, rule, sentences
 from tinymia.report.section import Section, Table, View
 from tinymia.report.svg import Chart, linear_axis
-from tinymia.report.words import count, interval, number, percent, ratio_text
+from tinymia.report.words import MINUS, count, interval, number, percent, ratio_text
 from tinymia.study.results import Results
 
 
@@ -67,8 +67,11 @@ def _plot(made: Sequence[Row], worst: bool, title: str, identity: str) -> dict[s
     return {"title": title, "svg": Markup(chart.render(identity)), "legend": []}
 
 
-def _cells(row: Row, number_of: int, best: Sequence[Row], flash: str) -> dict[str, Any]:
+def _cells(row: Row, number_of: int, best: Sequence[Row], plain: Row | None) -> dict[str, Any]:
     condition = row.condition
+    added = None
+    if row is not plain and plain is not None and row.flash and plain.flash:
+        added = row.flash - plain.flash
     return {
         **named(condition),
         "number": str(number_of),
@@ -84,7 +87,10 @@ def _cells(row: Row, number_of: int, best: Sequence[Row], flash: str) -> dict[st
         "answer": count(row.answer) if row.answer else "n/a",
         "extra": "" if row.extra is None else ratio_text(1 + row.extra),
         "ram": count(row.ram) if row.ram else "n/a",
-        "flash": flash,
+        "flash": count(row.flash) if row.flash else "n/a",
+        "added": "" if added is None else f"{'+' if added >= 0 else MINUS}{count(abs(added))}",
+        "line_out": count(row.line_out) if row.line_out else "n/a",
+        "line_in": count(row.line_in) if row.line_in else "n/a",
     }
 
 
@@ -95,8 +101,7 @@ def view(results: Results) -> View | None:
         return None
     made = rows(facts)
     best = front(made, worst=True)
-    device = results.context.device
-    flash = count(device.flash_bytes) if device.flash_bytes else "n/a"
+    plain = next((row for row in made if row.condition.name == facts.finding.main), None)
     strongest = facts.strongest
     panels = [
         strongest
@@ -105,8 +110,10 @@ def view(results: Results) -> View | None:
     ]
     return {
         "attack": strongest[1].title if strongest else "none runs",
-        "rows": [_cells(row, i, best, flash) for i, row in enumerate(made, 1)],
+        "rows": [_cells(row, i, best, plain) for i, row in enumerate(made, 1)],
         "measured": any(row.step for row in made),
+        "flash": any(row.flash for row in made),
+        "line": any(row.line_out for row in made),
         "unit": facts.unit,
         "panels": [panel for panel in panels if panel],
         "sentences": [text for _, _, text in sentences(facts, made)],
@@ -125,7 +132,7 @@ def table(results: Results) -> Table:
         *("condition", "guarantee", "strongest_attack", "strongest_auc", "strongest_low"),
         *("strongest_high", "worst_attack", "worst_auc", "worst_low", "worst_high", "heldout"),
         *("heldout_low", "heldout_high", "lost", "extra", "step", "answer", "ram", "flash"),
-        "front",
+        *("line_out", "line_in", "front"),
     )
     facts = Facts.of(results)
     if facts is None:
@@ -140,7 +147,7 @@ def table(results: Results) -> Table:
                 *(row.condition.name, row.guarantee, attack, *_ends(row.strongest)),
                 *(row.worst_attack, *_ends(row.worst), *_ends(row.heldout)),
                 *(row.lost, row.extra, row.step, row.answer, row.ram),
-                *(results.context.device.flash_bytes, row in best),
+                *(row.flash, row.line_out, row.line_in, row in best),
             )
             for row in made
         ],

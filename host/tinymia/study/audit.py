@@ -82,6 +82,7 @@ class Audit:
         executor: attacks; None: processes, as many as ``boards``.
         tune: how defences' strengths are chosen on public people; None: they are as given.
         leave_out: go on without defences that cannot run on this model and these data.
+        flash: build an image for each way of fine-tuning, to say what it takes.
 
     Raises:
         StudyError: fewer than no boards, or no board where there must be one.
@@ -101,6 +102,7 @@ class Audit:
     executor: Executor | None = None
     tune: Tuning | None = None
     leave_out: bool = False
+    flash: bool = True
 
     def __post_init__(self) -> None:
         if self.boards < 0:
@@ -396,7 +398,7 @@ def _measure_flash(study: _Study) -> None:
     """Build an image for each way of fine-tuning, where this machine builds the boards' image."""
     image = None if study.fleet is None else study.fleet.image
     runs = [run_ for run_ in study.runs if not run_.is_base]
-    if image is None:
+    if image is None or not study.audit.flash:
         return
     study.reporter.begin(len(runs), "Measuring flash")
     try:

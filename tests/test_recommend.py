@@ -11,7 +11,7 @@ from synthetic_membership import CONDITIONS, PLAIN, condition, membership, witho
 from tinymia.attacks.base import Adversary
 from tinymia.experiments.base import COLOURS, SHAPES, Figure, look
 from tinymia.experiments.tuning import Attacked, Chosen, Tried, TuningFinding
-from tinymia.report import terminal
+from tinymia.report import markdown, terminal
 from tinymia.report.facts import Facts
 from tinymia.report.recommend import (
     Budget,
@@ -277,3 +277,25 @@ def test_every_colour_stands_out_from_the_paper(folder):
         shades = re.findall(rf"--c{i}: (#\w{{6}})", page)
         assert len(shades) == 2
         assert all(contrast(c, p) >= 4.5 for c, p in zip(shades, papers, strict=True))
+
+
+def test_the_table_as_markdown_says_what_the_page_says():
+    head, rule, *lines = markdown.defences(made.results()).splitlines()
+    columns = [cell.strip() for cell in head.strip("|").split("|")]
+    assert columns[0] == "way of training"
+    assert columns[-1] == "line"
+    assert rule.count("---|") == len(columns)
+    told = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert all(len(cells) == len(columns) for cells in told)
+    found = rows(Facts.of(made.results()))
+    assert [cells[0] for cells in told] == [r.condition.title for r in found]
+    for r, cells in zip(found, told, strict=True):
+        assert cells[2].endswith("▼") == r.lowers
+        assert cells[-1] == "24,632, 793"
+    # Without a board, what is not measured is not there.
+    none = dict.fromkeys(("step", "ratio", "workspace", "answer", "flash", "line_out", "line_in"))
+    results = made.results()
+    costs = tuple(replace(c, **none) for c in results.context.costs)
+    device = replace(results.context.device, query=None)
+    bare = replace(results, context=replace(results.context, costs=costs, device=device))
+    assert markdown.defences(bare).splitlines()[0].endswith("held-out accuracy |")

@@ -238,6 +238,9 @@ def test_strengths_are_shown_with_their_rule(folder):
     assert "2.0 points" in text
     assert "was trained on p05" in text
     assert "Not tuned, as their strength was given: dp" in text
+    table = section(folder, "front")
+    assert "(chosen on other people)" in table
+    assert table.count("(chosen on other people)") == 1  # of clipping alone
     taken = [r for r in read(folder, "tuning.csv") if r["chosen"] == "True"]
     assert {(r["defence"], r["value"]) for r in taken} == {("clip", "0.5")}
     listing = terminal.strengths(with_tuning(made.results()))

@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tinymia.experiments.base import Figure
+from tinymia.experiments.base import Condition, Figure
 from tinymia.report.cells import named
 from tinymia.report.charts import bounds, ends, tick_percent
 from tinymia.report.facts import Facts
@@ -67,7 +67,17 @@ def _plot(made: Sequence[Row], worst: bool, title: str, identity: str) -> dict[s
     return {"title": title, "svg": Markup(chart.render(identity)), "legend": []}
 
 
-def _cells(row: Row, number_of: int, best: Sequence[Row], plain: Row | None) -> dict[str, Any]:
+def _detail(condition: Condition, tuned: frozenset[str]) -> str:
+    """The defences with their numbers, and whether those were chosen on other people."""
+    if not condition.defences:
+        return ""
+    chosen = " (chosen on other people)" if tuned >= {*condition.defences} else ""
+    return condition.detail + chosen
+
+
+def _cells(
+    row: Row, number_of: int, best: Sequence[Row], plain: Row | None, tuned: frozenset[str]
+) -> dict[str, Any]:
     condition = row.condition
     added = None
     if row is not plain and plain is not None and row.flash and plain.flash:
@@ -75,6 +85,7 @@ def _cells(row: Row, number_of: int, best: Sequence[Row], plain: Row | None) -> 
     return {
         **named(condition),
         "number": str(number_of),
+        "detail": _detail(condition, tuned),
         "front": row in best,
         "guarantee": row.guarantee,
         "proven": row.guarantee not in ("none", "empirical"),
@@ -101,6 +112,8 @@ def view(results: Results) -> View | None:
         return None
     made = rows(facts)
     best = front(made, worst=True)
+    tuning = results.findings.tuning
+    tuned = frozenset(row.defence for row in tuning.chosen) if tuning else frozenset[str]()
     plain = next((row for row in made if row.condition.name == facts.finding.main), None)
     strongest = facts.strongest
     panels = [
@@ -110,7 +123,7 @@ def view(results: Results) -> View | None:
     ]
     return {
         "attack": strongest[1].title if strongest else "none runs",
-        "rows": [_cells(row, i, best, plain) for i, row in enumerate(made, 1)],
+        "rows": [_cells(row, i, best, plain, tuned) for i, row in enumerate(made, 1)],
         "measured": any(row.step for row in made),
         "flash": any(row.flash for row in made),
         "line": any(row.line_out for row in made),

@@ -17,6 +17,7 @@ from tinymia.report.recommend import (
     Budget,
     Row,
     front,
+    hiding,
     recommend,
     rows,
     sentences,
@@ -39,6 +40,7 @@ def row(name, auc, accuracy, *, extra=0.0, lowers=True, worst=None):
         0.88 - accuracy,
         extra,
         4000.0,
+        16e6,
         2700.0,
         9000,
         lowers,
@@ -88,6 +90,11 @@ def test_what_was_not_measured_is_in_no_budget_of_it():
     assert within(bare, Budget(None, 1))
     assert not within(bare, Budget(9.0, 1))
     assert not within(replace(BIASES, lost=None), Budget(None, 1))
+
+
+def test_what_only_hides_is_named():
+    assert hiding([FREE, *ALL[1:]], FREE) == [HIDING]
+    assert hiding(ALL, None) == []
 
 
 def test_the_front_is_what_no_other_row_beats():
@@ -185,6 +192,25 @@ def test_costs_of_answers_count():
     assert by["dropout@50"].answer == 8016.0
     assert by["clip@50"].answer == 2672.0
     assert by[PLAIN].extra == 0.0
+
+
+def test_the_whole_training_counts_and_not_one_step():
+    """A dear step is cheap where it is taken seldom, and a cheap one dear where there are more."""
+    results = made.results()
+    costs = tuple(
+        replace(c, step=20_905.0, ratio=5.0, steps=800.0) if c.condition == "dp-1.3@50" else
+        replace(c, step=4181.0, ratio=1.0, steps=8000.0) if c.condition == "clip@50" else c
+        for c in results.context.costs
+    )  # fmt: skip
+    other = replace(results, context=replace(results.context, costs=costs))
+    by = {r.condition.name: r for r in rows(Facts.of(other))}
+    plain = by[PLAIN]
+    assert plain.training == plain.step * 4000
+    assert by["dp-1.3@50"].training == 20_905.0 * 800
+    for name, ratio in (("dp-1.3@50", 20_905 * 800), ("clip@50", 4181 * 8000)):
+        assert by[name].extra == pytest.approx(ratio / plain.training - 1)
+    assert within(by["dp-1.3@50"], Budget(0.1, 10))
+    assert not within(by["clip@50"], Budget(0.9, 10))
 
 
 def test_who_knows_less_is_not_the_worst_attack():

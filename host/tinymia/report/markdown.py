@@ -9,7 +9,7 @@ from tinymia.study.results import Results
 
 _HEADS = (
     *("way of training", "guarantee", "AUC, strongest attack", "AUC, worst attack for it"),
-    *("held-out accuracy", "step", "answer", "RAM", "flash", "line"),
+    *("held-out accuracy", "step", "training", "answer", "RAM", "flash", "line"),
 )
 
 
@@ -48,6 +48,7 @@ def _cells(row: Row, plain: Row | None) -> list[str]:
         f"{number(row.worst.value)}, {row.worst_attack}" if row.worst else "",
         percent(row.heldout) + lost if row.heldout else "",
         count(row.step) if row.step else "",
+        f"{row.training / 1e6:.1f} M" if row.training else "",
         count(row.answer) if row.answer else "",
         count(row.ram) if row.ram else "",
         flash,

@@ -11,7 +11,7 @@ from tinymia.experiments.base import Condition, Figure
 from tinymia.report.cells import named
 from tinymia.report.charts import bounds, ends, tick_percent
 from tinymia.report.facts import Facts
-from tinymia.report.recommend import Row, front, rows, rule, sentences
+from tinymia.report.recommend import Row, front, hiding, rows, rule, sentences
 from tinymia.report.section import Section, Table, View
 from tinymia.report.svg import Chart, linear_axis
 from tinymia.report.words import MINUS, count, interval, number, percent, ratio_text
@@ -95,6 +95,7 @@ def _cells(
         "heldout": percent(row.heldout) if row.heldout else "n/a",
         "lost": "" if row.lost is None else f"{number(-100 * row.lost, 1, signed=True)} points",
         "step": count(row.step) if row.step else "n/a",
+        "training": count(row.training) if row.training else "n/a",
         "answer": count(row.answer) if row.answer else "n/a",
         "extra": "" if row.extra is None else ratio_text(1 + row.extra),
         "ram": count(row.ram) if row.ram else "n/a",
@@ -131,6 +132,7 @@ def view(results: Results) -> View | None:
         "panels": [panel for panel in panels if panel],
         "sentences": [text for _, _, text in sentences(facts, made)],
         "rule": rule(facts.unit if any(row.extra is not None for row in made) else ""),
+        "hiding": [f"{row.condition.title} ({row.worst_attack})" for row in hiding(made, plain)],
         "useless": [
             row.condition.title
             for row in made
@@ -144,8 +146,8 @@ def table(results: Results) -> Table:
     columns = (
         *("condition", "guarantee", "strongest_attack", "strongest_auc", "strongest_low"),
         *("strongest_high", "worst_attack", "worst_auc", "worst_low", "worst_high", "heldout"),
-        *("heldout_low", "heldout_high", "lost", "extra", "step", "answer", "ram", "flash"),
-        *("line_out", "line_in", "front"),
+        *("heldout_low", "heldout_high", "lost", "extra", "step", "training", "answer"),
+        *("ram", "flash", "line_out", "line_in", "front"),
     )
     facts = Facts.of(results)
     if facts is None:
@@ -159,8 +161,8 @@ def table(results: Results) -> Table:
             (
                 *(row.condition.name, row.guarantee, attack, *_ends(row.strongest)),
                 *(row.worst_attack, *_ends(row.worst), *_ends(row.heldout)),
-                *(row.lost, row.extra, row.step, row.answer, row.ram),
-                *(row.flash, row.line_out, row.line_in, row in best),
+                *(row.lost, row.extra, row.step, row.training, row.answer),
+                *(row.ram, row.flash, row.line_out, row.line_in, row in best),
             )
             for row in made
         ],

@@ -118,6 +118,7 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
         leave_out=ALL in asked["defences"],
+        flash=not asked["no_flash"],
     )
     with Bars() as bars:
         results = study.run(job, bars, bars.say)

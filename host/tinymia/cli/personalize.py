@@ -284,7 +284,7 @@ def _defences(options: Chosen) -> tuple[Defense, ...]:
         return ()
     sets = build("+".join(names), options.parameters)
     if len(sets) > 1:
-        for kind in KINDS:
+        for kind in (kind for kind in KINDS if kind.name in "+".join(names).split("+")):
             for p in kind.parameters:
                 at = f"defences.{kind.name}", p.key
                 value = options[at[0]][p.key]

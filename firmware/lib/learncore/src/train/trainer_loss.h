@@ -3,6 +3,7 @@
 
 #include "../fmath.h"
 #include "pair.h"
+#include "rows.h"
 #include "trainer.h"
 
 namespace tinymia {

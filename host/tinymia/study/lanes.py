@@ -198,14 +198,18 @@ class Lanes:
     def candidates(self, run: Run, person: Person) -> Candidates:
         """What is known of a person's windows before a device is seen, answers whole."""
         twin, base = self.twin(run), self._base(run, person.windows)
-        features = head = None
+        features = head = shaped = None
         if not is_deep(run):
             codes = self.embed(run, person.windows).astype(np.int32) - twin.zero_point
             features = codes.astype(np.float32) * np.float32(twin.scale)
             split = twin.classes * twin.slot_bytes
             weights = base.theta[0, :split].reshape(twin.classes, twin.slot_bytes)
             head = np.concatenate([weights, base.theta[0, split:, None]], axis=1)
-        return Candidates(person.labels, person.pool.block, base.answers[0], features, head)
+            shape = self.bundle.shape
+            if run.training.shaped and shape is not None:
+                shaped = (features - shape.mean) @ shape.rows.T
+        answers = base.answers[0]
+        return Candidates(person.labels, person.pool.block, answers, features, head, shaped)
 
     def _base(self, run: Run, windows: NDArray[np.int8]) -> Trained:
         untrained = replace(run, epochs=0, training=TrainSettings(), reference=None)

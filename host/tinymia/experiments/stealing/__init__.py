@@ -155,8 +155,8 @@ class Stealing:
                 f"Exact: the distance of the copy from the head is at most {_EXACT:g} of the head's"
                 " from the base model's.",
                 "Membership: the difference of copy and base head is taken apart into what each"
-                " window would have pulled: one ridge regression for all candidates, of which the mean"
-                " of each block counts.",
+                " window would have pulled: one ridge regression for all candidates; of each block"
+                " the mean counts.",
             ),
             limits=(
                 "The head alone is personalised and stolen here, with the public layers before it;"

@@ -57,7 +57,9 @@ class Lanes:
         threads: of each call; None: one a processor.
         most_views: answers to each window.
         spare: whether devices are asked about the random windows of HAMP, too.
-        references: body of the bundle's section from which students learn.
+        references: body of the bundle's section from which students learn, or beside which members
+            are held.
+        adversary: body of the bundle's section whose first classifier training is held against.
     """
 
     bundle: Bundle
@@ -65,17 +67,19 @@ class Lanes:
     most_views: int = VIEWS
     spare: bool = False
     references: bytes = b""
-    _twins: dict[tuple[int, bool, bool], Twin] = field(default_factory=dict)
+    adversary: bytes = b""
+    _twins: dict[tuple[int, bool, bool, bool], Twin] = field(default_factory=dict)
     _features: dict[tuple[int, str], NDArray[np.int8]] = field(default_factory=dict)
 
     def twin(self, run: Run) -> Twin:
         """The twin whose boundary the run's training has."""
         first = resolve(self.bundle, run.depth)[0]
-        teaches = run.training.references > 0
-        at = first, run.training.augments, teaches
+        references, adversary = self._needed(run)
+        at = first, run.training.augments, bool(references), bool(adversary)
         if at not in self._twins:
+            bundle = replace(self.bundle, references=references) if references else self.bundle
             self._twins[at] = Twin(
-                replace(self.bundle, references=self.references) if teaches else self.bundle,
+                replace(bundle, classifiers=adversary) if adversary else bundle,
                 first_layer=first,
                 raw=run.training.augments,
                 threads=self.threads,
@@ -84,8 +88,18 @@ class Lanes:
 
     def identity(self, run: Run) -> str:
         """Digest of the twin's code, what a run needs of the bundle and what devices are asked."""
-        references = self.references if run.training.references else b""
-        return twin_identity(self.bundle, spare=self.spare, references=references)
+        references, adversary = self._needed(run)
+        return twin_identity(
+            self.bundle, spare=self.spare, references=references, adversary=adversary
+        )
+
+    def _needed(self, run: Run) -> tuple[bytes, bytes]:
+        """References and adversary, as far as a run's training needs them."""
+        training = run.training
+        return (
+            self.references if training.references else b"",
+            self.adversary if training.adversary else b"",
+        )
 
     def views(self, run: Run) -> int:
         """Answers to each window: deep training runs float32 layers for each, so one."""
@@ -204,11 +218,15 @@ class Lanes:
         return self.train(untrained, windows, labels, one, [0], windows)
 
 
-def twin_identity(bundle: Bundle, *, spare: bool = False, references: bytes = b"") -> str:
+def twin_identity(
+    bundle: Bundle, *, spare: bool = False, references: bytes = b"", adversary: bytes = b""
+) -> str:
     """Digest of the twin's code, the bundle and what devices are asked."""
     more: dict[str, object] = {"spare": True} if spare else {}
     if references:
         more["references"] = hashlib.sha256(references).hexdigest()
+    if adversary:
+        more["adversary"] = hashlib.sha256(adversary).hexdigest()
     return digest({"stamp": core().stamp, "bundle": bundle.bundle_id, "views": VIEWS, **more})
 
 

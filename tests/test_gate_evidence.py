@@ -104,7 +104,7 @@ def test_what_was_not_measured_says_so(results: Results) -> None:
             for leak in finding.leaks
         ),
     )
-    empty = replace(results, findings=replace(results.findings, membership=bare, epsilon=None))
+    empty = replace(results, findings=replace(results.findings, membership=bare, epsilon=()))
     assert status(empty, "NIST AI 100-2", "NISTAML.033") == [Status.NOT_MEASURED]
     assert status(empty, "NIST SP 800-226", "evaluating") == [Status.NOT_MEASURED]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -318,23 +319,27 @@ def compare_with_peers(
     return peers_finding(scoring, cells, main, installed(study.settings.peers), executor)
 
 
-def claim(study: Underway) -> EpsilonFinding | None:
-    """Hold the claim of the first run with DP-SGD against devices; None where there is no such."""
-    settings = study.settings
+def claim(study: Underway) -> tuple[EpsilonFinding, ...]:
+    """Hold the claim of each run with DP against devices."""
+    settings, found = study.settings, []
     for run_ in study.runs:
         for defence in run_.defences:
             account = defence.account(settings.size)
-            if account is not None and settings.epsilon_devices:
-                return claim_of_run(
+            if account is None or math.isinf(account.added.best) or not settings.epsilon_devices:
+                continue
+            about = f"Checking epsilon of {run_.title}"
+            found.append(
+                claim_of_run(
                     study.store,
                     study.bundle,
                     run_,
                     settings,
                     account.delta,
-                    lambda total: study.reporter.begin(total, "Checking epsilon"),
+                    lambda total, about=about: study.reporter.begin(total, about),  # type: ignore[misc]
                     study.reporter.advance,
                 )
-    return None
+            )
+    return tuple(found)
 
 
 def shadow_counts(settings: StudySettings, runs: Sequence[Run]) -> dict[tuple[str, int], int]:

@@ -27,6 +27,7 @@ def claim_of_run(
     private: Run,
     settings: StudySettings,
     delta: float,
+    rows: int,
     begin: Callable[[int], None],
     advance: Callable[[int], None],
 ) -> Finding:
@@ -38,6 +39,7 @@ def claim_of_run(
         private: the run.
         settings: of the study.
         delta: at which epsilon is stated.
+        rows: conditions whose claims are checked in this study, and share the error.
         begin: told how many devices there are.
         advance: told of devices that are trained.
 
@@ -53,6 +55,7 @@ def claim_of_run(
         devices=settings.epsilon_devices,
         seed=settings.seed + 1,
     )
+    design = replace(design, level=1 - (1 - design.level) / rows)
     converter = cattrs.Converter()
     key = digest(
         {"design": converter.unstructure(design), "delta": delta, "twin": twin_identity(bundle)}

@@ -320,26 +320,31 @@ def compare_with_peers(
 
 
 def claim(study: Underway) -> tuple[EpsilonFinding, ...]:
-    """Hold the claim of each run with DP against devices."""
-    settings, found = study.settings, []
-    for run_ in study.runs:
-        for defence in run_.defences:
-            account = defence.account(settings.size)
-            if account is None or math.isinf(account.added.best) or not settings.epsilon_devices:
-                continue
-            about = f"Checking epsilon of {run_.title}"
-            found.append(
-                claim_of_run(
-                    study.store,
-                    study.bundle,
-                    run_,
-                    settings,
-                    account.delta,
-                    lambda total, about=about: study.reporter.begin(total, about),  # type: ignore[misc]
-                    study.reporter.advance,
-                )
-            )
-    return tuple(found)
+    """Hold the claim of each run with DP against devices; their verdicts share the error."""
+    settings = study.settings
+    claiming = [
+        (run_, account.delta)
+        for run_ in study.runs
+        for account in [defence.account(settings.size) for defence in run_.defences]
+        if account is not None and math.isfinite(account.added.best)
+    ]
+    if not settings.epsilon_devices:
+        return ()
+    return tuple(
+        claim_of_run(
+            study.store,
+            study.bundle,
+            run_,
+            settings,
+            delta,
+            len(claiming),
+            lambda total, run_=run_: study.reporter.begin(  # type: ignore[misc]
+                total, f"Checking epsilon of {run_.title}"
+            ),
+            study.reporter.advance,
+        )
+        for run_, delta in claiming
+    )
 
 
 def shadow_counts(settings: StudySettings, runs: Sequence[Run]) -> dict[tuple[str, int], int]:

@@ -1,4 +1,4 @@
-"""Property inference: draws have the property that they say, and a regression finds what is there."""
+"""Property inference: draws have what they say, and a regression finds what is there."""
 
 from __future__ import annotations
 

@@ -153,8 +153,8 @@ class Property:
                 "Three properties were asked about, all of what was learnt; nothing is said of"
                 " others, as on which arm a watch was worn.",
                 "The adversary asks one question with two answers, both as likely.",
-                "Half of the devices have the property by construction, so without the device nobody"
-                " can do better than guess: there is no other baseline.",
+                "Half of the devices have the property by construction, so whoever lacks the device"
+                " can but guess: there is no other baseline.",
             ),
             sources=(
                 "Ganju, Wang, Yang, Gunter, Borisov: Property inference attacks on fully connected"

@@ -205,15 +205,20 @@ def test_no_source_of_monocypher_is_one_message(
     assert "There is no monocypher.c" in done.exception.message
 
 
-@pytest.fixture
-def secure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
-    """The firmware with masks, as a process of this machine."""
+@pytest.fixture(scope="module")
+def elf() -> Path:
+    """The firmware with masks, for this machine."""
     try:
-        elf = build("secure_native").elf
+        return build("secure_native").elf
     except DeviceError as error:
         if "Monocypher cannot be fetched" in str(error):
             pytest.skip(f"{error} Or give the folder with monocypher.c in TINYMIA_MONOCYPHER")
         raise
+
+
+@pytest.fixture
+def secure(elf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    """The same as a process."""
     monkeypatch.setenv("TINYMIA_BUNDLE", str(BUNDLE_FILE))
     with connect("native:", elf) as opened:
         yield opened.board
@@ -269,11 +274,9 @@ def test_the_firmware_hides_as_the_device_in_python_does(secure: Board) -> None:
 
 
 def test_a_board_that_leaves_between_its_keys_and_its_update(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secure: Board
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elf: Path
 ) -> None:
-    needs_flower()
-    _ = secure
-    elf = build("secure_native").elf
+    monkeypatch.setenv("TINYMIA_BUNDLE", str(BUNDLE_FILE))
     monkeypatch.setattr("tinymia.federated.boards.supply", lambda *_: elf)
     whole = BoardDevice.end_round
 

@@ -29,6 +29,7 @@ __all__ = [
     "WrongResponseError",
 ]
 
+EPOCHS_AT_ONCE = 10  # in one request
 _SECONDS_TO_COMPUTE = 3.0  # before a board that trains says so
 
 Progress = Callable[[int], None]
@@ -190,7 +191,12 @@ class Board(Session):
         )
 
     def train(
-        self, first_epoch: int, epochs: int, *, at_once: int = 10, progress: Progress | None = None
+        self,
+        first_epoch: int,
+        epochs: int,
+        *,
+        at_once: int = EPOCHS_AT_ONCE,
+        progress: Progress | None = None,
     ) -> Trained:
         """Train ``epochs`` epochs over the members.
 

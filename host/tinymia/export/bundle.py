@@ -15,9 +15,10 @@ protocol), u32 levels (of rounding, or how many classes are shown; else 0), u32 
 ``GARD`` is how a release build guards its answers before: the fields of GUARD in the protocol.
 ``CLSF`` are classifiers of members, which MemGuard needs: u32 classifiers, u32 classes, u32 hidden
 units, u32 reserved = 0, and of each f32 weights [hidden][classes], bias [hidden], output weights
-[hidden], output bias. ``REFS`` are public windows from which a student learns in distillation, as
-what the first trained layer reads of them: u32 count, u32 width, u32 layer, u32 reserved = 0, then
-int8 codes [count][width]. ``SHAR``, if it is there, is what a release build gives of updates (see
+[hidden], output bias; adversarial regularisation takes the first. ``REFS`` are public windows from
+which a student learns, or beside which members are held, as what the first trained layer reads of
+them: u32 count, u32 width, u32 layer, u32 labelled (0 or 1), then int8 codes [count][width] and, if
+labelled, u8 labels [count]. ``SHAR``, if it is there, is what a release build gives of updates (see
 ``update_rule.py``), which else gives none: f32 clip_norm, f32 noise, u32 masked, u32 updates.
 ``META`` is UTF-8 JSON for the
 host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
@@ -127,7 +128,7 @@ class Bundle:
         classifiers: body of the section of classifiers of members; empty: there are none.
         shape: the embedding's public coordinates, for DP with ``shaped``; None: it has none.
         updates: what a release build gives of updates; None: nothing.
-        references: body of the section of references for distillation; empty: there are none.
+        references: body of the section of references of training; empty: there are none.
 
     Raises:
         BundleError: the guard needs a classifier that is not there, or an answer shows more classes
@@ -151,7 +152,8 @@ class Bundle:
         if self.classifiers and (self.tail is None or classes != self.tail.classes):
             raise BundleError("The bundle's classifiers of members are of another model.", _REBUILD)
         if self.references:
-            layer, width = references_in(self.references)
+            classes = 0 if self.tail is None else self.tail.classes
+            layer, width = references_in(self.references, classes)
             records = () if self.tail is None else self.layers.records
             if layer >= len(records) or records[layer].inputs != width:
                 raise BundleError("The bundle's references are of another model.", _REBUILD)

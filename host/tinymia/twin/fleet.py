@@ -123,7 +123,8 @@ class Twin:
         cut: operators of the int8 model in front of the boundary.
         boundaries: layers at which training can start.
         parameters: numbers that are trained, biases among them; ``biases``: those alone.
-        references: of the bundle, for a student at this boundary.
+        references: of the bundle, at this boundary; ``labelled``: of which it has the class.
+        classifiers: of members, in the bundle.
         scale, zero_point: quantisation at the boundary.
 
     Raises:
@@ -171,6 +172,8 @@ class Twin:
         self.parameters: int = shape["weights"]
         self.biases: int = shape["biases"]
         self.references: int = shape["references"]
+        self.labelled: int = shape["labelled"]
+        self.classifiers: int = shape["classifiers"]
         self.scale: float = shape["scale"]
         self.zero_point: int = shape["zero_point"]
 
@@ -369,7 +372,14 @@ class _Run:
                 " embeddings only.",
                 "Make it with raw=True.",
             )
-        check_phases(table, twin.references, twin.first_layer, twin.layers)
+        check_phases(
+            table,
+            twin.references,
+            twin.labelled,
+            twin.classifiers,
+            twin.first_layer,
+            twin.layers,
+        )
         shaped = table["shaped"] > 0
         if shaped.any() and not (twin.can_shape and not table["trained"][shaped].any()):
             raise TwinError(

@@ -22,12 +22,19 @@ inline void Needs::Add(const TrainSettings& s) {
   teaching = teaching || s.teacher_epochs > 0;
   own = own || (s.teacher_epochs > 0 && s.references == 0);
   references = s.references > references ? s.references : references;
-  objective = objective || IsReshaped(s);
-  bent = bent || s.mixup > 0 || s.teacher_epochs > 0 || IsReshaped(s);
-  batch_loss = batch_loss || s.relax_loss > 0;
+  reshaped = reshaped || IsReshaped(s);
+  adversary = adversary || s.adversary > 0;
+  rivalry = rivalry || s.adversary_rate > 0;
+  likeness = likeness || s.mmd > 0;
+  stacking = stacking || s.stacking > 0;
+  slopes = adversary || likeness;
+  objective = reshaped || slopes;
+  bent = bent || s.mixup > 0 || s.teacher_epochs > 0 || objective;
+  batch_loss = batch_loss || s.relax_loss > 0 || rivalry || likeness;
   preparation = batch_loss || privacy;
   compression = compression || s.weight_bits > 0 || s.prune > 0;
   shape = shape || s.shaped > 0;
+  pull = pull || s.base_pull > 0;
 }
 
 template <typename F>
@@ -48,6 +55,9 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   sampling_ = kLanes > 1 && needs_.privacy ? arena->AllocArray<UintOf<F>>(slots + 15) : nullptr;
   held_ = net_.together() == 0 ? nullptr : arena->AllocArray<Targets>(net_.together());
   mixed_ = needs_.mixup ? arena->AllocArray<F>(net_.inputs()) : nullptr;
+  slopes_ = needs_.slopes ? arena->AllocArray<F>(net_.classes()) : nullptr;
+  if (needs_.adversary) adversary_.Plan(classifier_, needs_.rivalry, arena);
+  if (needs_.likeness) likeness_.Plan(net_.classes(), arena);
   PlanPhases(arena);
   if (arena->used() > arena->size()) return false;
   for (uint32_t l = 0; l < kLanes; ++l) {
@@ -84,6 +94,7 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
     SetLane(&has_clip_, l, s.clip_norm > 0);
     SetLane(&is_private_, l, s.is_private());
     SetLane(&is_shaped_, l, s.shaped > 0);
+    SetLane(&has_slopes_, l, s.adversary > 0 || s.mmd > 0);
     secret_.SetKey(l, keys[l]);
     SetUnits(l, s);
   }
@@ -92,14 +103,16 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
   for (uint32_t j = 0; j < net_.inputs(); ++j) net_.input()[j] = F(0.0f);
   update_.Begin(settings);
   objective_.Begin(settings);
+  if (needs_.adversary) adversary_.Begin(settings);
+  if (needs_.likeness) likeness_.Begin(settings);
   net_.Reset();
+  net_.ForgetStart();
   if (needs_.heads != 0 || needs_.teaching) BeginPhases();
 }
 
 template <typename F>
 void Trainer<F>::Start(uint32_t lane, const float* parameters) {
-  F* to = net_.parameters();
-  for (uint32_t i = 0; i < net_.parameter_count(); ++i) SetLane(&to[i], lane, parameters[i]);
+  net_.Start(lane, parameters);
   for (uint32_t i = 0; i < needs_.heads; ++i) PutHead(i);
 }
 
@@ -119,6 +132,7 @@ void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
 template <typename F>
 void Trainer<F>::RunEpoch(TrainResult* results) {
   if (needs_.teaching) StartStudents();
+  if (needs_.likeness) MeetReferences();
   loss_ = F(0.0f);
   uint32_t before[kLanes];
   for (uint32_t l = 0; l < kLanes; ++l) before[l] = results[l].steps;

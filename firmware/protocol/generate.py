@@ -126,14 +126,18 @@ class Setting:
     off: bool = False
     choice: str = ""
     only_with: str = ""
-    needs: str = ""
+    needs: str | list[str] = ""
     not_with: str | list[str] = ""
 
     @property
     def bars(self) -> tuple[str, ...]:
         """What it is not with."""
-        listed = [self.not_with] if isinstance(self.not_with, str) else self.not_with
-        return tuple(name for name in listed if name)
+        return _listed(self.not_with)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Of which it needs one."""
+        return _listed(self.needs)
 
     @property
     def is_float(self) -> bool:
@@ -173,12 +177,16 @@ class Setting:
         return " && ".join(parts)
 
 
+def _listed(names: str | list[str]) -> tuple[str, ...]:
+    return tuple(n for n in ([names] if isinstance(names, str) else names) if n)
+
+
 def settings(spec: dict[str, Any], kind: str, choices: str) -> list[Setting]:
     """The settings of training, or of answers; raises SystemExit for one that makes no sense."""
     found = [Setting(**entry) for entry in spec[kind]]
     names = {s.name for s in found}
     for s in found:
-        others = {s.only_with, s.needs, *s.bars} - {""}
+        others = {s.only_with, *s.needed, *s.bars} - {""}
         choice_known = not s.choice or s.choice in spec[choices]
         bounded = s.choice or s.max is not None or s.below is not None
         if s.type not in SCALARS or others - names or not choice_known or not bounded:

@@ -43,6 +43,8 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
       tinymia audit --defence dp --noise 0.5,1,2 --depth last:2,all --out dp
       tinymia audit --defence clip --clip 0.5,1,2 --out norms
       tinymia audit --defence all --tune --out all
+      tinymia audit --experiments all --out everything
+      tinymia audit --experiments stealing --against rounding --target twin: --out stealing
       tinymia audit --whole --shadows 1024 --out whole
       tinymia audit --with art,tensorflow-privacy --out beside
       tinymia audit --target serial:/dev/ttyACM0 --board-only
@@ -92,12 +94,14 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
                 "deep_people",
                 "deep_epochs",
                 "peers",
+                "experiments",
+                "against",
             )
         },
         dear_shadows=asked["shadows"] if asked["whole"] else asked["dear_shadows"],
         every_attack=asked["whole"],
         training=options.training,
-        values=options.parameters_of(asked["defences"]),
+        values=options.parameters_of((*asked["defences"], *asked["against"])),
         seed=options["training"]["seed"],
     )
     job = study.Audit(
@@ -114,8 +118,9 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
         leave_out=ALL in asked["defences"],
+        flash=not asked["no_flash"],
     )
-    with _Bars() as bars:
+    with Bars() as bars:
         results = study.run(job, bars, bars.say)
         bars.say("Writing the report")
         report = render(load(job.out), job.out)
@@ -145,7 +150,7 @@ def _tuning(options: Chosen) -> Tuning | None:
     return Tuning(most_lost=asked["tune_points"] / 100, kept=frozenset(kept))
 
 
-class _Bars:
+class Bars:
     """Progress of the whole audit, and what each board is doing."""
 
     def __init__(self) -> None:
@@ -171,7 +176,7 @@ class _Bars:
         self._doing: dict[str, str] = {}
         self._lock = threading.Lock()  # every board has a thread
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Bars:
         self._progress.start()
         return self
 

@@ -61,6 +61,7 @@ def build(
     env: str = DEFAULT_ENV,
     *,
     chosen: Chosen | None = None,
+    shared: bool = False,
     verbose: bool = False,
     firmware: Path | None = None,
     seconds: float = 300.0,
@@ -70,6 +71,8 @@ def build(
     Args:
         env: environment of ``platformio.ini``.
         chosen: what it is built with; None: everything. Each choice has a folder of its own.
+        shared: all choices have one folder instead, so that the next one takes the place of this
+            image and compiles only what differs.
         verbose: print PlatformIO's output as it comes.
         firmware: another copy of the PlatformIO project.
         seconds: time limit, waiting for another build included.
@@ -90,7 +93,7 @@ def build(
         raise DeviceError("The Cortex-M compiler arm-none-eabi-g++ is missing.", COMPILER_HINT)
     where = workspace(folder)
     if chosen is not None:
-        where = chosen.write(where.absolute())
+        where = chosen.write(where.absolute(), shared=shared)
         extra |= {FOLDER: str(where), "PLATFORMIO_BUILD_DIR": str(where / "build")}
     elf = where / "build" / env / ("program" if native else "firmware.elf")
     stamp, key = elf.with_name("tinymia.stamp"), _key(env, folder, extra)

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from extras import needs_flower
 from tinymia import data
+from tinymia.cli.main import cli
 from tinymia.data.base import Dataset
 from tinymia.device import monocypher as source
 from tinymia.device.build import build
@@ -198,6 +200,9 @@ def test_no_source_of_monocypher_is_one_message(
     monkeypatch.setenv(source.VARIABLE, str(tmp_path))
     with pytest.raises(DeviceError, match=r"There is no monocypher.c in .*monocypher\.org"):
         build("secure")
+    done = CliRunner().invoke(cli, ["build", "--secure"])
+    assert isinstance(done.exception, DeviceError)
+    assert "There is no monocypher.c" in done.exception.message
 
 
 @pytest.fixture(scope="module")

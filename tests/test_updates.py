@@ -12,7 +12,8 @@ import pytest
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.errors import BundleError, DataError, StudyError, TwinError
-from tinymia.export.bundle import Bundle, pack_sections, split_sections
+from tinymia.export.bundle import Bundle
+from tinymia.export.sections import pack_sections, split_sections
 from tinymia.export.update_rule import UpdateRule
 from tinymia.federated.terms import UpdateTerms, total, wrapped
 from tinymia.federated.twins import make_updates

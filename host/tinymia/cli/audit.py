@@ -118,8 +118,9 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
         leave_out=ALL in asked["defences"],
+        flash=not asked["no_flash"],
     )
-    with _Bars() as bars:
+    with Bars() as bars:
         results = study.run(job, bars, bars.say)
         bars.say("Writing the report")
         report = render(load(job.out), job.out)
@@ -149,7 +150,7 @@ def _tuning(options: Chosen) -> Tuning | None:
     return Tuning(most_lost=asked["tune_points"] / 100, kept=frozenset(kept))
 
 
-class _Bars:
+class Bars:
     """Progress of the whole audit, and what each board is doing."""
 
     def __init__(self) -> None:
@@ -175,7 +176,7 @@ class _Bars:
         self._doing: dict[str, str] = {}
         self._lock = threading.Lock()  # every board has a thread
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Bars:
         self._progress.start()
         return self
 

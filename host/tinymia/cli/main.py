@@ -32,6 +32,8 @@ VERBS = {
     "query": "Ask a board for its answers under an output policy.",
     "audit": "Measure how much fine-tuning on the device leaks, and what defences do.",
     "report": "Make the report of a finished audit again.",
+    "check": "Hold an audit's figures and their bounds against a policy, for a CI job.",
+    "compare": "Compare two bundles, or two audits, on the same people and draws.",
     "federate": "Fine-tune one tail on many devices in rounds, through Flower.",
     "epsilon": "Check a claim of differential privacy from below, on thousands of devices.",
     "bench": "Measure what inference, training and the line cost.",
@@ -94,13 +96,15 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        cli(standalone_mode=False)
+        status = cli(standalone_mode=False)
+        if isinstance(status, int):  # what a verb that judges found
+            sys.exit(status)
     except TinymiaError as error:
         click.secho("error: ", fg="red", bold=True, err=True, nl=False)
         click.echo(error.message, err=True)
         if error.hint:
             click.echo(f"       {error.hint}", err=True)
-        sys.exit(1)
+        sys.exit(error.status)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:

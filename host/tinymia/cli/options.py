@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +92,82 @@ def data_option(function: F) -> F:
         metavar="NAME|PATH",
         help="Data: the shipped smartwatch recordings, or what `tinymia data --sources` lists.",
     )(function)
+
+
+NO_VERDICT = 64
+"""With which a verb that judges ends where it cannot: EX_USAGE of sysexits.h."""
+FAULT = 70
+"""EX_SOFTWARE of sysexits.h."""
+
+
+class Judging(click.Command):
+    """A command whose exit statuses 0, 1 and 2 are verdicts: nothing else may end with them."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the command line."""
+        with _no_verdict():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        with _no_verdict():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _no_verdict() -> Iterator[None]:
+    from tinymia.errors import TinymiaError
+
+    try:
+        yield
+    except TinymiaError as error:
+        error.status = NO_VERDICT
+        raise
+    except click.exceptions.Exit:
+        raise
+    except click.ClickException as error:
+        error.exit_code = NO_VERDICT  # type: ignore[misc]
+        raise
+    except (OSError, MemoryError) as error:  # a full disk, wherever it shows first
+        failed = TinymiaError(f"{error or 'This takes more memory than there is'}.")
+        failed.status = NO_VERDICT
+        raise failed from error
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        raise click.exceptions.Exit(FAULT) from None
+
+
+def json_option(function: F) -> F:
+    """--json, as ``as_json``."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print the figures as JSON on standard output, and nothing else there.",
+    )(function)
+
+
+def print_json(content: Any) -> None:
+    """What --json prints: dataclasses and all that JSON has; not a number and infinity are null."""
+    import json
+
+    click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    import cattrs
+
+    if not isinstance(value, (dict, list, tuple, str, int, float)) and value is not None:
+        value = cattrs.Converter().unstructure(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
 
 
 def load_bundle(path: Path | None) -> Bundle:

@@ -30,7 +30,13 @@ struct Needs {
   bool teaching = false;  // a student's soft targets
   bool own = false;       // of members, not of references
   uint32_t references = 0;
-  bool objective = false;    // another than the cross-entropy
+  bool objective = false;  // another than the cross-entropy
+  bool reshaped = false;   // its gradient is, see Objective
+  bool slopes = false;     // it has terms that follow from the probabilities: one of these
+  bool adversary = false;
+  bool likeness = false;
+  bool rivalry = false;  // the adversary learns, too
+  bool stacking = false;
   bool bent = false;         // or another target than one label, evenly smoothed
   bool batch_loss = false;   // which needs to know the mini-batch's loss beforehand
   bool preparation = false;  // something is done before the examples of a step
@@ -97,6 +103,12 @@ class Net {
   uint32_t dropout_size() const { return last().inputs(); }
 
   const F* Forward(bool dropout = false);  // logits, [classes]
+  // Those of other weights and biases, where the last layer alone is trained.
+  void ForwardOf(const F* parameters, F* to) {
+    const F* const x = input();
+    const F* const none = nullptr;
+    LayerForward(last(), x, none, parameters, parameters + last().weight_count, to);
+  }
   // Gradient of the logits: write it.
   F* delta() { return work_[graph_.count - 1].dy + turn() * classes(); }
 

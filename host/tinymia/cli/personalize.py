@@ -11,6 +11,7 @@ import click
 from tinymia.cli.catalogue import PERSONALIZE, chosen, interruption
 from tinymia.cli.config import Chosen, Grouped, options_of
 from tinymia.cli.options import connection, load_bundle, progress, thousands
+from tinymia.cli.options import note as _note
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
@@ -199,10 +200,6 @@ def _refuse(wrong: str, save: bool) -> None:
             f"Training diverged: {wrong}. Nothing was saved.", f"{advice} --force saves it anyway."
         )
     _note(f"training diverged: {wrong}. {advice}")
-
-
-def _note(text: str) -> None:
-    click.echo(f"note: {text}", err=True)
 
 
 def _say(trained: Checkpoint, unit: str) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+import struct
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from tinymia.device.connect import Connection, is_twin
 from tinymia.device.frames import encode_frame
 from tinymia.export.bundle import Bundle
 from tinymia.wire import protocol
+from tinymia.wire.guard import GuardSettings
 from tinymia.wire.settings import TrainSettings
 
 CHUNK = 31  # bytes of a `db` command, as the usual runner sends them
@@ -285,6 +288,28 @@ def test_no_frame_is_a_command(runner: Runner, connection: Connection) -> None:
         blocks = [bytes([i % 256]) for i in range(700)]
         assert list(board.echo(blocks)) == blocks
         assert b"m-ready" not in recorder.heard
+
+
+@dataclass(frozen=True)
+class Signs:
+    """A request full of the sign that ends a command."""
+
+    TYPE: ClassVar[int] = 0
+    size: int
+
+    def pack(self) -> bytes:
+        return b"%" * self.size
+
+
+def test_no_request_is_a_command(runner: Runner, connection: Connection) -> None:
+    recorder = connection.board.link.port = Recorder(runner.port)
+    notices = {protocol.Type.HELLO, protocol.Type.BUSY, protocol.Type.RESEND}
+    kinds = [type(t.name, (Signs,), {"TYPE": int(t)}) for t in protocol.Type if t not in notices]
+    sent = [kind(size) for kind in kinds for size in (3, 29)]
+    for request, answer in zip(sent, connection.board.link.stream(sent), strict=True):
+        assert answer, request  # most are refused
+    connection.board.guard(GuardSettings(temperature=struct.unpack("<f", b"%%%@")[0]))
+    assert b"m-ready" not in recorder.heard
 
 
 def test_noise_of_both_kinds_leaves_the_board_right(

@@ -43,6 +43,9 @@ def cost(name, i):
         steps=0.0 if name == BASE else 4000.0,
         clipped=812.5 if "clip" in name else 0.0,
         ticks=None,
+        flash=None if name == BASE else 90_000 + 120 * i,
+        line_out=None if name == BASE else 24_632,
+        line_in=None if name == BASE else 793,
     )
 
 

@@ -15,6 +15,7 @@ from elftools.elf.elffile import ELFFile
 
 from images import read_memory
 from processes import called, descendants, gone, until
+from tinymia.device import build as build_module
 from tinymia.device import checkout
 from tinymia.device.bake import bake
 from tinymia.device.build import BuildResult, build
@@ -77,6 +78,49 @@ def test_building_again_changes_nothing(image: BuildResult) -> None:
     before = image.elf.stat().st_mtime_ns
     assert build("selftest") == image
     assert image.elf.stat().st_mtime_ns == before
+
+
+def test_platformio_is_asked_only_where_something_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, image: BuildResult
+) -> None:
+    asked: list[Path] = []
+
+    def run_pio(_: object, folder: Path, **__: object) -> tuple[int, str]:
+        asked.append(folder)
+        return 0, ""
+
+    monkeypatch.setattr(build_module, "run_pio", run_pio)
+    assert build("selftest") == image
+    assert not asked
+    copy = copy_of_the_project(tmp_path / "copy")
+    made = copy / ".pio" / "build" / "selftest" / "firmware.elf"
+    made.parent.mkdir(parents=True)
+    shutil.copy(image.elf, made)
+
+    def asks() -> bool:
+        asked.clear()
+        build("selftest", firmware=copy)
+        return bool(asked)
+
+    assert [asks(), asks()] == [True, False]
+    changed = copy / "lib" / "learncore" / "src" / "fmath.h"
+    text = changed.read_bytes()
+    changed.write_bytes(text + b"\n")
+    assert [asks(), asks()] == [True, False]
+    changed.write_bytes(text)
+    assert [asks(), asks()] == [True, False]
+    (copy / "boards" / "own.ini").write_text("[env:own]\nextends = env:stm32f405\n")
+    assert [asks(), asks()] == [True, False]
+    (copy / "boards" / "new.h").touch()
+    assert [asks(), asks()] == [True, False]
+    (copy / "boards" / "new.h").unlink()
+    assert [asks(), asks()] == [True, False]
+    monkeypatch.setattr(build_module, "version", lambda _: "0")
+    assert [asks(), asks()] == [True, False]
+    # What lies elsewhere may change without a word.
+    with (copy / "platformio.ini").open("a") as ini:
+        ini.write("[env:x]\nlib_deps = symlink:///elsewhere\n")
+    assert [asks(), asks()] == [True, True]
 
 
 def test_the_build_id_does_not_depend_on_the_folder(image: BuildResult, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from processes import called, descendants, gone, until, uses
 from tinymia.cli.main import VERBS
-from tinymia.export.bundle import pack_sections, split_sections
+from tinymia.export.sections import pack_sections, split_sections
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
@@ -287,7 +287,8 @@ def test_windows_that_do_not_fit_are_counted(tmp_path: Path) -> None:
 def test_info_shows_layers_and_budget(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from tinymia.export.bundle import Budget, Bundle
+    from tinymia.export.budget import Budget
+    from tinymia.export.bundle import Bundle
 
     bundle = Bundle.load(ROOT / "models" / "har-watch" / "har-watch.bundle")
     path = tmp_path / "budget.bundle"

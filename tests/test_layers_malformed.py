@@ -14,9 +14,10 @@ import pytest
 import handmade as hm
 from corelib import SANITIZE, build_program
 from handmade import INT32, Op, Tensor
-from tinymia.export.bundle import Tail, pack_sections
+from tinymia.export.bundle import Tail
 from tinymia.export.front import front_layers
 from tinymia.export.layers import HEADER, RECORD, Layers, dense, join
+from tinymia.export.sections import pack_sections
 from tinymia.wire.protocol import Status
 
 OK, MALFORMED = int(Status.OK), int(Status.BUNDLE_MALFORMED)

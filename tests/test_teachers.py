@@ -19,8 +19,9 @@ from tinymia.device.client import BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.errors import BundleError, DataError, StudyError, TwinError
 from tinymia.evidence import Run
-from tinymia.export.bundle import Bundle, pack_sections, split_sections
+from tinymia.export.bundle import Bundle
 from tinymia.export.references import pack_references, references_in
+from tinymia.export.sections import pack_sections, split_sections
 from tinymia.study.lab import Public
 from tinymia.study.references import references_for
 from tinymia.study.settings import StudySettings

@@ -44,6 +44,8 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
       tinymia audit --defence dp --noise 0.5,1,2 --depth last:2,all --out dp
       tinymia audit --defence clip --clip 0.5,1,2 --out norms
       tinymia audit --defence all --tune --out all
+      tinymia audit --experiments all --out everything
+      tinymia audit --experiments stealing --against rounding --target twin: --out stealing
       tinymia audit --whole --shadows 1024 --out whole
       tinymia audit --with art,tensorflow-privacy --out beside
       tinymia audit --target serial:/dev/ttyACM0 --board-only
@@ -93,12 +95,14 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
                 "deep_people",
                 "deep_epochs",
                 "peers",
+                "experiments",
+                "against",
             )
         },
         dear_shadows=asked["shadows"] if asked["whole"] else asked["dear_shadows"],
         every_attack=asked["whole"],
         training=options.training,
-        values=options.parameters_of(asked["defences"]),
+        values=options.parameters_of((*asked["defences"], *asked["against"])),
         seed=options["training"]["seed"],
     )
     job = study.Audit(
@@ -115,6 +119,7 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
         leave_out=ALL in asked["defences"],
+        flash=not asked["no_flash"],
     )
     with Bars() as bars:
         results = study.run(job, bars, bars.say)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinymia.cli.config import DEFENCES, GUARDS, TRAINING, Chosen, Option, Type, choose
 from tinymia.cli.options import DEFAULT_BUNDLE
 from tinymia.errors import StudyError
+from tinymia.experiments.experiment import experiments
 from tinymia.study.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -94,6 +95,20 @@ _AUDIT = (
         2.0,
         "points of accuracy that a strength may lose there against no defence",
     ),
+    Option(
+        "audit",
+        "experiments",
+        Type.TEXTS,
+        _STUDY.experiments,
+        "questions: membership, all, or " + ", ".join(experiments()),
+    ),
+    Option(
+        "audit",
+        "against",
+        Type.TEXTS,
+        _STUDY.against,
+        "defences under which experiments beyond membership run, instead of those that each names",
+    ),
     Option("audit", "depths", Type.TEXTS, _STUDY.depths, "what else to train", "--depth"),
     Option(
         "audit",
@@ -141,6 +156,13 @@ _AUDIT = (
         Type.WHOLE,
         _STUDY.epsilon_devices,
         "devices in each group that check the claim of DP-SGD; 0: leave it out",
+    ),
+    Option(
+        "audit",
+        "no_flash",
+        Type.SWITCH,
+        False,
+        "leave out what each way of training takes of the flash, for which images are built, once",
     ),
     Option("audit", "force", Type.SWITCH, False, _FORCE),
     Option("audit", "boards", Type.WHOLE, 0, "twins or simulators side by side; 0: one a core"),

@@ -85,7 +85,7 @@ def command(config: Path | None, **flags: Any) -> None:
         size,
     )
     dataset = data.load(asked["data"])
-    bundle = _for(bundle, dataset, settings, asked["person"])
+    bundle = _for(bundle, dataset, settings, asked["person"], size)
     pool = model_pool(dataset, asked["person"], bundle.meta)
     drawn = _drawn(pool, seed, asked["members"])
     codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=_note)
@@ -213,19 +213,25 @@ def _say(trained: Checkpoint, unit: str) -> None:
     click.echo(f"tail       {trained.hash}")
 
 
-def _for(bundle: Bundle, dataset: Dataset, settings: TrainSettings, person: str) -> Bundle:
+def _for(
+    bundle: Bundle, dataset: Dataset, settings: TrainSettings, person: str, size: TrainingSize
+) -> Bundle:
     """The bundle with what these settings need of other people; checks that the data fit it."""
     from dataclasses import replace
 
+    from tinymia.study.budget import adversary_of
     from tinymia.study.lab import public_of
     from tinymia.study.references import references_for
     from tinymia.study.shaping import with_shape
 
     dataset.check_model(bundle.meta)
-    if settings.references:
+    if settings.references or settings.adversary:
         public = public_of(dataset, bundle, (person,))
         made = references_for(bundle, settings.references, public, settings.seed)
         bundle = replace(bundle, references=made)
+        if settings.adversary:
+            made = adversary_of(bundle, public, settings, size.members, size.epochs)
+            bundle = replace(bundle, classifiers=made)
     return with_shape(bundle, dataset, (person,)) if settings.shaped else bundle
 
 
@@ -275,7 +281,7 @@ def _defences(options: Chosen) -> tuple[Defense, ...]:
         return ()
     sets = build("+".join(names), options.parameters)
     if len(sets) > 1:
-        for kind in KINDS:
+        for kind in (kind for kind in KINDS if kind.name in "+".join(names).split("+")):
             for p in kind.parameters:
                 at = f"defences.{kind.name}", p.key
                 value = options[at[0]][p.key]

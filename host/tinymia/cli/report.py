@@ -31,6 +31,7 @@ from tinymia.cli.options import FilePath, bundle_option, default_bundle, json_op
 )
 @bundle_option
 @click.option("--image", type=FilePath(), help="Firmware's image, for its hash in the --bom.")
+@click.option("--markdown", is_flag=True, help="Print the table of defences, and write nothing.")
 @json_option
 def command(
     folder: Path,
@@ -39,6 +40,7 @@ def command(
     bom: bool,
     bundle_path: Path | None,
     image: Path | None,
+    markdown: bool,
     as_json: bool,
 ) -> None:
     """Make report.html and the CSV files again from FOLDER/results.json.  [default: audit]
@@ -56,6 +58,11 @@ def command(
     from tinymia.study.results import load
 
     results = load(folder)
+    if markdown:
+        from tinymia.report.markdown import defences
+
+        click.echo(defences(results))
+        return
     made = {"report": render(results, folder)}
     if evidence:
         from tinymia.gate.evidence import write

@@ -120,14 +120,18 @@ def _promise(run: Run, classes: int) -> str:
 
 
 def run_costs(
-    runs: Sequence[Run], devices: Mapping[str, Sequence[Device]], measured: Measured | None
+    runs: Sequence[Run],
+    devices: Mapping[str, Sequence[Device]],
+    measured: Measured | None,
+    flash: Mapping[str, int],
 ) -> tuple[Cost, ...]:
     """What each condition costs on the device.
 
     Args:
         runs: all of them.
-        devices: of each run, by name.
+        devices: of each run, by name; none of a run that was not trained.
         measured: on a board; None: on none.
+        flash: bytes by the name of a run, where images were built.
     """
     found = []
     for run in runs:
@@ -135,8 +139,8 @@ def run_costs(
         plain = None
         if measured is not None and run.reference is not None:
             plain = measured.runs[run.reference.name].step
-        own = devices[run.name]
-        ticks = float(np.mean([device.ticks for device in own]))
+        own = devices.get(run.name, ())
+        ticks = float(np.mean([device.ticks for device in own])) if own else 0.0
         step = None if cost is None else cost.step
         found.append(
             Cost(
@@ -146,10 +150,13 @@ def run_costs(
                 workspace=None if cost is None else cost.workspace,
                 trained=None if cost is None else cost.trained,
                 learning_rate=run.training.learning_rate,
-                steps=float(np.mean([device.steps for device in own])),
-                clipped=float(np.mean([device.clipped for device in own])),
+                steps=float(np.mean([device.steps for device in own])) if own else 0.0,
+                clipped=float(np.mean([device.clipped for device in own])) if own else 0.0,
                 ticks=ticks or None,
                 answer=None if cost is None else cost.answer,
+                flash=flash.get(run.name),
+                line_out=None if cost is None else cost.line_out,
+                line_in=None if cost is None else cost.line_in,
             )
         )
     return tuple(found)

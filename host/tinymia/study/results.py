@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tinymia.errors import ReportError, StudyError
+from tinymia.experiments.chapter import Chapter
 from tinymia.experiments.epsilon import Finding as EpsilonFinding
 from tinymia.experiments.membership.types import MembershipFinding
 from tinymia.experiments.peers.types import PeersFinding
 from tinymia.experiments.tuning import TuningFinding
 from tinymia.experiments.user_level import UserLevelFinding
 
-FORMAT = 4
+FORMAT = 5
 RESULTS = "results.json"
 
 
@@ -66,6 +67,9 @@ class Cost:
         steps, clipped: examples of the whole training and those clipped, mean over devices.
         ticks: of the whole training, mean over devices, where boards ran all of it.
         answer: in the device's unit, of one from its store, where defences act on answers.
+        flash: bytes of an image that can do nothing else, and of its bundle; None: not measured.
+        line_out, line_in: bytes to the device and back of giving it the members, training and
+            setting how it answers; None where it was not measured.
     """
 
     condition: str
@@ -78,6 +82,9 @@ class Cost:
     clipped: float
     ticks: float | None
     answer: float | None = None
+    flash: int | None = None
+    line_out: int | None = None
+    line_in: int | None = None
 
 
 @dataclass(frozen=True)
@@ -162,12 +169,24 @@ class ConfirmedRun:
 
 
 @dataclass(frozen=True)
+class ConfirmedChapter:
+    """What a board ran again of the devices that an experiment attacked."""
+
+    name: str
+    devices: int
+    devices_board: int
+    hashes: int
+    answers: int
+
+
+@dataclass(frozen=True)
 class Confirmation:
     """What ran where, and that it is equal in every bit.
 
     Attributes:
         main, board: targets; equal where boards ran everything; ``board`` is "" without one.
-        devices, devices_board, hashes, answers: totals.
+        devices, devices_board, hashes, answers: totals of the question about membership.
+        chapters: the same for each further experiment.
     """
 
     main: str
@@ -177,6 +196,7 @@ class Confirmation:
     hashes: int
     answers: int
     rows: tuple[ConfirmedRun, ...]
+    chapters: tuple[ConfirmedChapter, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -211,13 +231,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Findings:
-    """One field an experiment; None where it did not run."""
+    """What was found; None where it was not asked. Experiments beyond membership are chapters."""
 
     membership: MembershipFinding | None = None
     epsilon: EpsilonFinding | None = None
     user_level: UserLevelFinding | None = None
     peers: PeersFinding | None = None
     tuning: TuningFinding | None = None
+    chapters: tuple[Chapter, ...] = ()
 
 
 @dataclass(frozen=True)

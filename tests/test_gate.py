@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as Xml
 
@@ -221,20 +220,26 @@ def test_worse_than_before_is_paired_by_person(results: Results, tmp_path: Path)
 
 
 def test_further_experiments_have_figures_of_their_own(results: Results, tmp_path: Path) -> None:
-    def row(condition: str, value: float) -> SimpleNamespace:
-        figure = Figure(value, value - 0.05, value + 0.05)
-        return SimpleNamespace(
-            condition=condition, adversary="query", measure="fidelity", figure=figure
-        )
-
-    stealing = SimpleNamespace(rows=(row("plain@50", 0.8), row("clip@50", 0.6)))
-    findings = SimpleNamespace(**vars(results.findings), experiments={"stealing": stealing})
-    more: Any = SimpleNamespace(**{**vars(results), "findings": findings})
     text = '[[rule]]\nfigure = "stealing.fidelity"\ncondition = "{}"\nat_most = 0.7'
-    assert judged(text.format("plain@50"), more, tmp_path)[0].outcome is Outcome.BROKEN
+    (absent,) = judged(text.format("plain@50"), results, tmp_path)
+    assert absent.outcome is Outcome.CANNOT_TELL
+    assert "did not run" in absent.why
+    more = replace(results, findings=replace(results.findings, chapters=(made.stealing(),)))
+    plain = judged(text.format("plain@50"), more, tmp_path)
+    assert [row.outcome for row in plain] == [Outcome.CANNOT_TELL, Outcome.BROKEN]
     assert judged(text.format("clip@50"), more, tmp_path)[0].outcome is Outcome.HOLDS
-    assert len(judged(text.format("every"), more, tmp_path)) == 2
+    assert len(judged(text.format("every"), more, tmp_path)) == 3
     assert "clip@50" in judged(text.format("clip"), more, tmp_path)[0].why
+    fewer = '[[rule]]\nfigure = "stealing.fidelity"\nat = { questions = 64 }\nat_most = 0.7'
+    assert [row.of for row in judged(fewer, more, tmp_path)] == ["plain@50, asks, questions 64"]
+    with pytest.raises(PolicyError, match=r"no figure 'stealing\.fidelty'"):
+        judged('[[rule]]\nfigure = "stealing.fidelty"\nat_most = 1', more, tmp_path)
+    with pytest.raises(PolicyError, match="no adversary 'joint'"):
+        judged(f'{fewer}\nadversary = "joint"', more, tmp_path)
+    with pytest.raises(PolicyError, match="a table of texts"):
+        judged(fewer.replace("{ questions = 64 }", "64"), more, tmp_path)
+    failed = judged('[[rule]]\nfigure = "controls.failed"\nat_most = 0', more, tmp_path)
+    assert (failed[0].outcome, failed[0].of) == (Outcome.BROKEN, "stealing: a copy of noise")
 
 
 @pytest.mark.parametrize(
@@ -252,6 +257,7 @@ def test_further_experiments_have_figures_of_their_own(results: Results, tmp_pat
         ("[[rule]]\nfigure = 'cost.step'\nat_most = '5'\n", 3, "a number, not '5'", ""),
         ("[[rule]]\nfigure = 'cost.step'\nat_most = true\n", 3, "a number, not True", ""),
         ("[[rule]]\nfigure = 'cost.step'\nat_most = nan\n", 3, "a number, not nan", ""),
+        (f"[[rule]]\nfigure = 'cost.step'\nat_most = 1{'0' * 400}\n", 3, "a number, not", ""),
         ("[[rule]]\nfigure = 'membership.auc'\nat_most = 60\n", 3, "from 0 to 1", "5 % is 0.05"),
         ("[[rule]]\nfigure = 'cost.flash'\nattack = 'loss'\nat_most = 1\n", 3, "not chosen", ""),
         (
@@ -294,13 +300,14 @@ def test_the_template_is_a_policy_and_so_are_its_comments(tmp_path: Path) -> Non
     opened = "\n".join(
         line.removeprefix("# ")
         if line.startswith(("# [[", "# name =", *(f"# {key} =" for key in
-            ("figure", "adversary", "answer", "at_most", "condition", "unit", "worse_by_at_most"))))
+            ("figure", "adversary", "answer", "at_most", "condition", "unit",
+             "worse_by_at_most", "at"))))
         else line
         for line in TEMPLATE.splitlines()
     )  # fmt: skip
     whole = policy(opened, tmp_path / "whole.toml")
-    assert len(whole.rules) == 9
-    assert {rule.figure for rule in whole.rules} <= set(KINDS)
+    assert len(whole.rules) == 10
+    assert {rule.figure for rule in whole.rules} <= {*KINDS, "stealing.fidelity"}
 
 
 RULES = {

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinymia.attacks.base import Adversary
-from tinymia.errors import PolicyError
 from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Figure, Measure
+from tinymia.experiments.chapter import Chapter, Row
+from tinymia.experiments.chapter import Measure as Measure_
 from tinymia.experiments.epsilon import Relation, Verdict
+from tinymia.experiments.experiment import experiments
 from tinymia.experiments.membership.types import Leak, LeftOut, MembershipFinding
 from tinymia.gate.names import meant
 from tinymia.report.facts import rate
@@ -33,6 +35,7 @@ class Selection:
         fpr: of a TPR.
         relation: of an epsilon; "" all of them.
         unit: that a cost must be in; "" any.
+        at: what else a row of an experiment is at: (("questions", "64"),).
     """
 
     condition: str = ""
@@ -42,6 +45,11 @@ class Selection:
     fpr: float = 0.01
     relation: str = ""
     unit: str = ""
+    at: tuple[tuple[str, str], ...] = ()
+
+    def at_of(self, row: Mapping[str, str]) -> bool:
+        """Whether a row is at what is wanted."""
+        return all(row.get(key) == value for key, value in self.at)
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class Kind:
         takes: keys of :class:`Selection` that choose among its figures.
         read: finds them.
         low, high: what it can be.
+        adversaries: whose names it takes; empty: any.
     """
 
     title: str
@@ -91,6 +100,7 @@ class Kind:
     read: Reader
     low: float = 0.0
     high: float = float("inf")
+    adversaries: tuple[str, ...] = (*(a.value for a in Adversary), EVERY)
 
 
 def missing(of: str, why: str, where: str = "") -> list[Reading]:
@@ -310,10 +320,18 @@ def _measured(results: Results, want: Selection) -> list[Reading]:
 
 def _controls(results: Results, want: Selection) -> list[Reading]:
     finding = finding_of(results)
-    if finding is None or not finding.controls:
+    chapters = results.findings.chapters
+    own = () if finding is None else finding.controls
+    if not own and not any(chapter.controls for chapter in chapters):
         return missing("", "this study has no controls", "controls")
-    failed = [c.title for c in finding.controls if c.holds is False]
-    open_ = [c.title for c in finding.controls if c.holds is None]
+    failed = [c.title for c in own if c.holds is False]
+    failed += [
+        f"{chapter.name}: {c.title}"
+        for chapter in chapters
+        for c in chapter.controls
+        if not c.holds
+    ]
+    open_ = [c.title for c in own if c.holds is None]
     if open_ and not failed:
         return missing("", f"it cannot be told whether these hold: {', '.join(open_)}", "controls")
     return [Reading(", ".join(failed), Figure(float(len(failed))), where="controls")]
@@ -371,64 +389,77 @@ KINDS: Mapping[str, Kind] = {
 """What every study may have; further experiments add their own by :func:`kinds_of`."""
 
 
-def kinds_of(results: Results | None) -> dict[str, Kind]:
-    """All figures that can be named of these results: those of ``KINDS``, and for each further
-    experiment ``NAME.MEASURE``, from rows of condition, adversary, measure and figure.
+def kinds_of(results: Results) -> dict[str, Kind]:
+    """All figures that can be named of these results: ``KINDS``, and ``CHAPTER.MEASURE`` of each
+    experiment beyond membership.
     """
     found = dict(KINDS)
-    experiments: Mapping[str, Any] = (
-        getattr(results and results.findings, "experiments", None) or {}
-    )
-    for name, finding in experiments.items():
-        for measure in dict.fromkeys(str(row.measure) for row in finding.rows):
-            worse = -1 if getattr(finding, "less_is_worse", False) else 1
-            found[f"{name}.{measure}"] = Kind(
-                f"{name}: {measure}",
-                worse,
-                ("condition", "adversary"),
-                _of_experiment(name, measure),
+    for chapter in results.findings.chapters:
+        for measure in chapter.measures:
+            found[f"{chapter.name}.{measure.name}"] = Kind(
+                f"{chapter.title}: {measure.title}",
+                1 if measure.leaks else -1,
+                ("condition", "adversary", "at"),
+                _of_chapter(chapter, measure),
                 -float("inf"),
+                adversaries=(*(a.name for a in chapter.adversaries), EVERY),
             )
     return found
 
 
-def _of_experiment(name: str, measure: str) -> Reader:
+def kind_of(name: str, kinds: Mapping[str, Kind]) -> Kind | None:
+    """The figure of that name; None where there is none.
+
+    An experiment that there is, but not in these results, has figures that were not measured: a
+    policy that names one is not wrong.
+    """
+    if name in kinds:
+        return kinds[name]
+    chapter = name.partition(".")[0]
+    asked = any(known.startswith(f"{chapter}.") for known in kinds)
+    if asked or chapter not in experiments():
+        return None
+
     def read(results: Results, want: Selection) -> list[Reading]:
-        finding: Any = results.findings.experiments[name]  # type: ignore[attr-defined]
-        rows = [row for row in finding.rows if str(row.measure) == measure]
-        for key in ("condition", "adversary"):
-            wanted = getattr(want, key)
-            known = list(dict.fromkeys(str(getattr(row, key, "")) for row in rows))
-            if wanted and wanted != EVERY:
-                if wanted not in known:
-                    return missing("", f"{name} has no {key} {wanted!r}. {meant(wanted, known)}")
-                rows = [row for row in rows if str(getattr(row, key, "")) == wanted]
-        return [
-            Reading(
-                ", ".join(
-                    filter(None, (str(getattr(r, k, "")) for k in ("condition", "adversary")))
-                ),
-                r.figure,
-                int(getattr(r, "people", 0)) or _people(results),
-                where=name,
-            )
-            for r in rows
-        ]
+        return missing("", f"the audit did not run the experiment {chapter!r}")
+
+    anybody = ("condition", "adversary", "at")
+    return Kind(f"{chapter}", 1, anybody, read, -float("inf"), adversaries=())
+
+
+def _of_chapter(chapter: Chapter, measure: Measure_) -> Reader:
+    """Rows of one measure; without a condition those of plain fine-tuning, where there are any."""
+    own = [row for row in chapter.rows if row.measure == measure.name]
+    where = f"chapter-{chapter.name}"
+
+    def read(results: Results, want: Selection) -> list[Reading]:
+        finding = finding_of(results)
+        conditions = list(dict.fromkeys(row.condition for row in own))
+        plain = finding.main if finding is not None else ""
+        if not want.condition and plain not in conditions:
+            plain = next((c for c in conditions if c.startswith("plain@")), "")
+        rows = own
+        if want.condition or plain:
+            names, why = _chosen(want.condition, conditions, plain, f"row of {chapter.name} at")
+            if why:
+                return missing("", why, where)
+            rows = [row for row in rows if row.condition in names]
+        if want.adversary not in ("", EVERY):
+            rows = [row for row in rows if row.adversary == want.adversary]
+        rows = [row for row in rows if want.at_of(row.at)]
+        if not rows:
+            return missing("", f"{chapter.name} has no such row of {measure.name}", where)
+        return [_of_row(row, where, measure) for row in rows]
 
     return read
 
 
-def _people(results: Results) -> int:
-    return len(results.context.audited_people)
+def _of_row(row: Row, where: str, measure: Measure_) -> Reading:
+    at = [f"{key} {value}" for key, value in row.at.items()]
+    of = ", ".join(filter(None, (row.condition, row.adversary, *at)))
+    unit = "" if measure.unit == "%" else measure.unit  # a fraction is a number here
+    return Reading(of, row.figure, row.people, unit, where)
 
 
-def kind_of(name: str, kinds: Mapping[str, Kind]) -> Kind:
-    """The figure of that name; raises PolicyError, with what was probably meant."""
-    if name not in kinds:
-        raise PolicyError(f"There is no figure {name!r}.", meant(name, kinds))
-    return kinds[name]
-
-
-ADVERSARIES = (*(a.value for a in Adversary), EVERY)
 ANSWERS = (*(p.value for p in OutputPolicy), EVERY)
 RELATIONS = (*(r.value for r in Relation), EVERY)

@@ -53,6 +53,23 @@ def test_a_board_says_who_it_is_and_answers() -> None:
     assert None in hidden[0]["probabilities"].values()
 
 
+def test_fine_tuning_has_its_gain() -> None:
+    found = printed("personalize", "--person", "p07", "--target", "twin:", "--epochs", "2")
+    assert found["accuracy"]["members"]["windows"] == 80
+    assert 0.5 < found["accuracy"]["held-out"]["after"] <= 1
+    assert found["steps"] == 160
+
+
+def test_a_bench_prints_figures_and_no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinymia.twin import bench
+
+    rate = bench.throughput(Bundle.load(BUNDLE), devices=64, threads=1)
+    monkeypatch.setattr(bench, "throughput", lambda *_, **__: rate)
+    monkeypatch.setattr(bench, "peer_task", lambda *_, **__: bench.PeerTask("a", 1, 1.0, 2.0, 1.0))
+    found = printed("bench", "twin")["twin"]
+    assert found["throughput"][0]["per_second"] == rate.per_second
+
+
 def test_epsilon_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = synthetic_results.epsilon()
     monkeypatch.setattr("tinymia.study.epsilon_devices.check_claim", lambda *_, **__: finding)

@@ -18,7 +18,8 @@ from tinymia.compat import tomllib
 from tinymia.errors import PolicyError
 from tinymia.experiments.base import Figure, Measure
 from tinymia.gate import outputs
-from tinymia.gate.figures import KINDS, Kind, Reading, Selection, kinds_of
+from tinymia.gate.chapters import kinds_of
+from tinymia.gate.figures import KINDS, Kind, Reading, Selection
 from tinymia.gate.judge import Judged, Outcome, judge, overall
 from tinymia.gate.policy import TEMPLATE, Policy, read
 from tinymia.gate.toml_lines import line_of
@@ -397,7 +398,7 @@ def test_a_fault_is_no_verdict_either(
     path = tmp_path / "p.toml"
     path.write_text(f"[[rule]]\n{RULES[Outcome.HOLDS]}\n")
     broken = {"cost.step": Kind("", 1, (), fails)}
-    monkeypatch.setattr("tinymia.gate.figures.kinds_of", lambda _: broken)
+    monkeypatch.setattr("tinymia.gate.chapters.kinds_of", lambda _: broken)
     monkeypatch.setattr("tinymia.gate.judge.kinds_of", lambda _: broken)
     assert check(folder, "--policy", path).exit_code == 70
 

@@ -61,7 +61,8 @@ def command(
     """
     from tinymia.errors import PolicyError
     from tinymia.gate import outputs
-    from tinymia.gate.figures import KINDS, kinds_of
+    from tinymia.gate.chapters import kinds_of
+    from tinymia.gate.figures import KINDS
     from tinymia.gate.judge import judge, overall
     from tinymia.gate.policy import TEMPLATE, read
     from tinymia.study.results import load

@@ -159,6 +159,20 @@ def note(text: str) -> None:
         click.echo(f"note: {text}", err=True)
 
 
+_muted = False
+
+
+@contextmanager
+def muted(wanted: bool) -> Iterator[None]:
+    """Where wanted, :func:`show` prints nothing: the figures follow as JSON."""
+    global _muted  # noqa: PLW0603  # of the whole command
+    _muted = wanted
+    try:
+        yield
+    finally:
+        _muted = False
+
+
 def json_option(function: F) -> F:
     """--json, as ``as_json``."""
     return click.option(
@@ -256,6 +270,8 @@ def table(title: str, columns: Sequence[str]) -> Table:
 
 def show(item: object) -> None:
     """Print a table or text on standard output."""
+    if _muted:
+        return
     from rich.console import Console
 
     # No markup: names in data of one's own may hold brackets.

@@ -9,10 +9,7 @@ from typing import Any
 from tinymia.attacks.base import Adversary
 from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Figure, Measure
-from tinymia.experiments.chapter import Chapter, Row
-from tinymia.experiments.chapter import Measure as Measure_
 from tinymia.experiments.epsilon import Relation, Verdict
-from tinymia.experiments.experiment import experiments
 from tinymia.experiments.membership.types import Leak, LeftOut, MembershipFinding
 from tinymia.gate.names import meant
 from tinymia.report.facts import rate
@@ -116,7 +113,7 @@ def finding_of(results: Results) -> MembershipFinding | None:
 _NO_MEMBERSHIP = "this study asked nothing about membership"
 
 
-def _chosen(wanted: str, known: Sequence[str], own: str, what: str) -> tuple[list[str], str]:
+def chosen(wanted: str, known: Sequence[str], own: str, what: str) -> tuple[list[str], str]:
     """Names that are meant, or why there are none."""
     if wanted == EVERY:
         return list(known), ""
@@ -136,10 +133,10 @@ def _leaks(results: Results, want: Selection) -> list[tuple[str, Leak | None, st
     conditions = [c.name for c in finding.conditions]
     # Who wants every condition means those that learnt something.
     tuned = [c.name for c in finding.conditions if not c.is_base]
-    names, why = _chosen(
+    names, why = chosen(
         want.condition, tuned if want.condition == EVERY else conditions, finding.main, "condition"
     )
-    answers, other = _chosen(
+    answers, other = chosen(
         want.answer, [a.value for a in finding.answers], finding.answer.value, "answer"
     )
     if why or other:
@@ -161,7 +158,7 @@ def _attackers(
 ) -> list[tuple[str, str, str]]:
     """(attack, adversary, why there is none)."""
     if want.attack:
-        names, why = _chosen(want.attack, [a.name for a in finding.attacks], "", "attack")
+        names, why = chosen(want.attack, [a.name for a in finding.attacks], "", "attack")
         return [(name, "", "") for name in names] or [(want.attack, "", why)]
     wanted = want.adversary or finding.strongest.value
     at = finding.answers.index(answer)
@@ -219,7 +216,7 @@ def _accuracy(field_: str) -> Reader:
         if finding is None:
             return missing("", _NO_MEMBERSHIP)
         known = [row.condition for row in finding.accuracy]
-        names, why = _chosen(want.condition, known, finding.main, "condition")
+        names, why = chosen(want.condition, known, finding.main, "condition")
         if why:
             return missing("", why)
         of = {row.condition: row for row in finding.accuracy}
@@ -251,7 +248,7 @@ def _cost(field_: str, fixed: str = "") -> Reader:
     def read(results: Results, want: Selection) -> list[Reading]:
         context, finding = results.context, finding_of(results)
         own = "" if finding is None else finding.main
-        names, why = _chosen(
+        names, why = chosen(
             want.condition, [c.condition for c in context.costs], own, "condition with costs"
         )
         if why:
@@ -285,7 +282,7 @@ def _claimed(results: Results, want: Selection) -> list[Reading]:
         return missing("", "no condition of this study claims differential privacy", "privacy")
     known = [row.condition for row in rows]
     own = finding.main if finding is not None and finding.main in known else known[0]
-    names, why = _chosen(want.condition, known, own, "condition with an account")
+    names, why = chosen(want.condition, known, own, "condition with an account")
     if why:
         return missing("", why, "privacy")
     return [
@@ -300,7 +297,7 @@ def _measured(results: Results, want: Selection) -> list[Reading]:
     if finding is None:
         return missing("", "this study held no claim against devices", "epsilon")
     known = [str(c.relation) for c in finding.checked]
-    names, why = _chosen(want.relation or EVERY, known, "", "relation")
+    names, why = chosen(want.relation or EVERY, known, "", "relation")
     if why:
         return missing("", why, "epsilon")
     if not finding.controls_hold:
@@ -386,79 +383,7 @@ KINDS: Mapping[str, Kind] = {
     "controls.failed": Kind("controls that do not hold", 1, (), _controls),
     "confirmation.devices": Kind("devices that a board confirmed", -1, (), _boards),
 }
-"""What every study may have; further experiments add their own by :func:`kinds_of`."""
-
-
-def kinds_of(results: Results) -> dict[str, Kind]:
-    """All figures that can be named of these results: ``KINDS``, and ``CHAPTER.MEASURE`` of each
-    experiment beyond membership.
-    """
-    found = dict(KINDS)
-    for chapter in results.findings.chapters:
-        for measure in chapter.measures:
-            found[f"{chapter.name}.{measure.name}"] = Kind(
-                f"{chapter.title}: {measure.title}",
-                1 if measure.leaks else -1,
-                ("condition", "adversary", "at"),
-                _of_chapter(chapter, measure),
-                -float("inf"),
-                adversaries=(*(a.name for a in chapter.adversaries), EVERY),
-            )
-    return found
-
-
-def kind_of(name: str, kinds: Mapping[str, Kind]) -> Kind | None:
-    """The figure of that name; None where there is none.
-
-    An experiment that there is, but not in these results, has figures that were not measured: a
-    policy that names one is not wrong.
-    """
-    if name in kinds:
-        return kinds[name]
-    chapter = name.partition(".")[0]
-    asked = any(known.startswith(f"{chapter}.") for known in kinds)
-    if asked or chapter not in experiments():
-        return None
-
-    def read(results: Results, want: Selection) -> list[Reading]:
-        return missing("", f"the audit did not run the experiment {chapter!r}")
-
-    anybody = ("condition", "adversary", "at")
-    return Kind(f"{chapter}", 1, anybody, read, -float("inf"), adversaries=())
-
-
-def _of_chapter(chapter: Chapter, measure: Measure_) -> Reader:
-    """Rows of one measure; without a condition those of plain fine-tuning, where there are any."""
-    own = [row for row in chapter.rows if row.measure == measure.name]
-    where = f"chapter-{chapter.name}"
-
-    def read(results: Results, want: Selection) -> list[Reading]:
-        finding = finding_of(results)
-        conditions = list(dict.fromkeys(row.condition for row in own))
-        plain = finding.main if finding is not None else ""
-        if not want.condition and plain not in conditions:
-            plain = next((c for c in conditions if c.startswith("plain@")), "")
-        rows = own
-        if want.condition or plain:
-            names, why = _chosen(want.condition, conditions, plain, f"row of {chapter.name} at")
-            if why:
-                return missing("", why, where)
-            rows = [row for row in rows if row.condition in names]
-        if want.adversary not in ("", EVERY):
-            rows = [row for row in rows if row.adversary == want.adversary]
-        rows = [row for row in rows if want.at_of(row.at)]
-        if not rows:
-            return missing("", f"{chapter.name} has no such row of {measure.name}", where)
-        return [_of_row(row, where, measure) for row in rows]
-
-    return read
-
-
-def _of_row(row: Row, where: str, measure: Measure_) -> Reading:
-    at = [f"{key} {value}" for key, value in row.at.items()]
-    of = ", ".join(filter(None, (row.condition, row.adversary, *at)))
-    unit = "" if measure.unit == "%" else measure.unit  # a fraction is a number here
-    return Reading(of, row.figure, row.people, unit, where)
+"""What every study may have; see :func:`tinymia.gate.chapters.kinds_of` for the rest."""
 
 
 ANSWERS = (*(p.value for p in OutputPolicy), EVERY)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from tinymia.compat import StrEnum
 from tinymia.errors import PolicyError
 from tinymia.experiments.base import Figure
-from tinymia.gate.figures import Kind, Reading, kind_of, kinds_of
+from tinymia.gate.chapters import kind_of, kinds_of
+from tinymia.gate.figures import Kind, Reading
 from tinymia.gate.pairs import Difference, difference, error_of
 from tinymia.gate.policy import By, Compare, Policy, Rule
 from tinymia.statistics.intervals import LEVEL

@@ -10,7 +10,8 @@ from typing import Any
 
 from tinymia.compat import StrEnum, tomllib
 from tinymia.errors import PolicyError
-from tinymia.gate.figures import ANSWERS, RELATIONS, Kind, Selection, kind_of
+from tinymia.gate.chapters import kind_of
+from tinymia.gate.figures import ANSWERS, RELATIONS, Kind, Selection
 from tinymia.gate.names import meant
 from tinymia.gate.toml_lines import At, line_of
 
@@ -94,7 +95,7 @@ def read(path: Path, kinds: Mapping[str, Kind]) -> Policy:
 
     Args:
         path: a TOML file.
-        kinds: figures that can be named, by :func:`tinymia.gate.figures.kinds_of`.
+        kinds: figures that can be named, by :func:`tinymia.gate.chapters.kinds_of`.
 
     Raises:
         PolicyError: with file, line and key, and what was probably meant.

@@ -17,6 +17,7 @@ from tinymia.cli.main import cli
 from tinymia.compat import tomllib
 from tinymia.errors import PolicyError
 from tinymia.experiments.base import Figure, Measure
+from tinymia.experiments.epsilon import Verdict
 from tinymia.gate import outputs
 from tinymia.gate.chapters import kinds_of
 from tinymia.gate.figures import KINDS, Kind, Reading, Selection
@@ -168,6 +169,11 @@ def test_claims_costs_and_controls_are_exact(results: Results, tmp_path: Path) -
     assert [row.outcome for row in rows] == [Outcome.HOLDS] * 3
     broken = made.results(epsilon=made.epsilon(broken=True))
     assert overall(judged(f"[[rule]]\n{claimed}", broken, tmp_path)) is Outcome.BROKEN
+    # The whole curve may contradict a claim that each bound alone stays below.
+    audit = made.epsilon()
+    curve = tuple(replace(row, verdict=Verdict.CONTRADICTS) for row in audit.checked)
+    below = made.results(epsilon=replace(audit, checked=curve))
+    assert overall(judged(f"[[rule]]\n{claimed}", below, tmp_path)) is Outcome.BROKEN
     step = 'figure = "cost.step"\nat_most = '
     assert one(f"{step}5000", results, tmp_path).outcome is Outcome.HOLDS
     assert one(f"{step}4000", results, tmp_path).outcome is Outcome.BROKEN
@@ -199,6 +205,20 @@ def test_worse_than_before_is_paired_by_person(results: Results, tmp_path: Path)
         )
         return made.results(replace(finding, leaks=leaks, left_out=left))
 
+    def accurate(by: float) -> Results:
+        rows = tuple(
+            replace(row, heldout=Figure(*(v and v + by for v in (h.value, h.low, h.high))))
+            for row in finding.accuracy
+            for h in [row.heldout]
+        )
+        left = tuple(
+            replace(r, value=r.value + by, without=tuple(w + by for w in r.without))
+            if r.measure is Measure.HELD_OUT
+            else r
+            for r in finding.left_out
+        )
+        return made.results(replace(finding, accuracy=rows, left_out=left))
+
     text = 'figure = "membership.auc"\nadversary = "no-shadows"\nworse_by_at_most = 0.02'
     same = one(text, results, tmp_path, results)
     assert (same.outcome, same.figure.value) == (Outcome.HOLDS, 0.0)
@@ -215,7 +235,8 @@ def test_worse_than_before_is_paired_by_person(results: Results, tmp_path: Path)
     assert apart.outcome is Outcome.CANNOT_TELL
     assert "Not paired" in apart.why
     less = 'figure = "accuracy.heldout"\nworse_by_at_most = 0.01'
-    assert one(less, results, tmp_path, results).outcome is Outcome.HOLDS
+    for change, outcome in ((0.0, Outcome.HOLDS), (-0.03, Outcome.BROKEN), (0.03, Outcome.HOLDS)):
+        assert one(less, accurate(change), tmp_path, results).outcome is outcome
     with pytest.raises(PolicyError, match="--against"):
         one(text, results, tmp_path)
 

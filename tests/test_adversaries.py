@@ -345,7 +345,7 @@ def test_wrong_strengths_and_pairs_are_refused(make: object) -> None:
 
 def test_references_are_needed_where_they_are_read_alone() -> None:
     size = TrainingSize(80, 8, 50)
-    plans = [with_defences(PLAIN, (d,), size) for d in (Adversarial(), Adversarial(rate=0.01))]
+    plans = [with_defences(PLAIN, (d,), size) for d in (Adversarial(rate=0.0), Adversarial())]
     assert [p.references for p in plans] == [0, 160]
     deep = StudySettings(
         training=replace(StudySettings().training, train="last:2"),

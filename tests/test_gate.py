@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree as Xml
 
@@ -18,8 +17,10 @@ from tinymia.cli.main import cli
 from tinymia.compat import tomllib
 from tinymia.errors import PolicyError
 from tinymia.experiments.base import Figure, Measure
+from tinymia.experiments.epsilon import Verdict
 from tinymia.gate import outputs
-from tinymia.gate.figures import KINDS, Kind, Reading, Selection, kinds_of
+from tinymia.gate.chapters import kinds_of
+from tinymia.gate.figures import KINDS, Kind, Reading, Selection
 from tinymia.gate.judge import Judged, Outcome, judge, overall
 from tinymia.gate.policy import TEMPLATE, Policy, read
 from tinymia.gate.toml_lines import line_of
@@ -168,6 +169,11 @@ def test_claims_costs_and_controls_are_exact(results: Results, tmp_path: Path) -
     assert [row.outcome for row in rows] == [Outcome.HOLDS] * 3
     broken = made.results(epsilon=made.epsilon(broken=True))
     assert overall(judged(f"[[rule]]\n{claimed}", broken, tmp_path)) is Outcome.BROKEN
+    # The whole curve may contradict a claim that each bound alone stays below.
+    audit = made.epsilon()
+    curve = tuple(replace(row, verdict=Verdict.CONTRADICTS) for row in audit.checked)
+    below = made.results(epsilon=replace(audit, checked=curve))
+    assert overall(judged(f"[[rule]]\n{claimed}", below, tmp_path)) is Outcome.BROKEN
     step = 'figure = "cost.step"\nat_most = '
     assert one(f"{step}5000", results, tmp_path).outcome is Outcome.HOLDS
     assert one(f"{step}4000", results, tmp_path).outcome is Outcome.BROKEN
@@ -199,6 +205,20 @@ def test_worse_than_before_is_paired_by_person(results: Results, tmp_path: Path)
         )
         return made.results(replace(finding, leaks=leaks, left_out=left))
 
+    def accurate(by: float) -> Results:
+        rows = tuple(
+            replace(row, heldout=Figure(*(v and v + by for v in (h.value, h.low, h.high))))
+            for row in finding.accuracy
+            for h in [row.heldout]
+        )
+        left = tuple(
+            replace(r, value=r.value + by, without=tuple(w + by for w in r.without))
+            if r.measure is Measure.HELD_OUT
+            else r
+            for r in finding.left_out
+        )
+        return made.results(replace(finding, accuracy=rows, left_out=left))
+
     text = 'figure = "membership.auc"\nadversary = "no-shadows"\nworse_by_at_most = 0.02'
     same = one(text, results, tmp_path, results)
     assert (same.outcome, same.figure.value) == (Outcome.HOLDS, 0.0)
@@ -215,26 +235,33 @@ def test_worse_than_before_is_paired_by_person(results: Results, tmp_path: Path)
     assert apart.outcome is Outcome.CANNOT_TELL
     assert "Not paired" in apart.why
     less = 'figure = "accuracy.heldout"\nworse_by_at_most = 0.01'
-    assert one(less, results, tmp_path, results).outcome is Outcome.HOLDS
+    for change, outcome in ((0.0, Outcome.HOLDS), (-0.03, Outcome.BROKEN), (0.03, Outcome.HOLDS)):
+        assert one(less, accurate(change), tmp_path, results).outcome is outcome
     with pytest.raises(PolicyError, match="--against"):
         one(text, results, tmp_path)
 
 
 def test_further_experiments_have_figures_of_their_own(results: Results, tmp_path: Path) -> None:
-    def row(condition: str, value: float) -> SimpleNamespace:
-        figure = Figure(value, value - 0.05, value + 0.05)
-        return SimpleNamespace(
-            condition=condition, adversary="query", measure="fidelity", figure=figure
-        )
-
-    stealing = SimpleNamespace(rows=(row("plain@50", 0.8), row("clip@50", 0.6)))
-    findings = SimpleNamespace(**vars(results.findings), experiments={"stealing": stealing})
-    more: Any = SimpleNamespace(**{**vars(results), "findings": findings})
     text = '[[rule]]\nfigure = "stealing.fidelity"\ncondition = "{}"\nat_most = 0.7'
-    assert judged(text.format("plain@50"), more, tmp_path)[0].outcome is Outcome.BROKEN
+    (absent,) = judged(text.format("plain@50"), results, tmp_path)
+    assert absent.outcome is Outcome.CANNOT_TELL
+    assert "did not run" in absent.why
+    more = replace(results, findings=replace(results.findings, chapters=(made.stealing(),)))
+    plain = judged(text.format("plain@50"), more, tmp_path)
+    assert [row.outcome for row in plain] == [Outcome.CANNOT_TELL, Outcome.BROKEN]
     assert judged(text.format("clip@50"), more, tmp_path)[0].outcome is Outcome.HOLDS
-    assert len(judged(text.format("every"), more, tmp_path)) == 2
+    assert len(judged(text.format("every"), more, tmp_path)) == 3
     assert "clip@50" in judged(text.format("clip"), more, tmp_path)[0].why
+    fewer = '[[rule]]\nfigure = "stealing.fidelity"\nat = { questions = 64 }\nat_most = 0.7'
+    assert [row.of for row in judged(fewer, more, tmp_path)] == ["plain@50, asks, questions 64"]
+    with pytest.raises(PolicyError, match=r"no figure 'stealing\.fidelty'"):
+        judged('[[rule]]\nfigure = "stealing.fidelty"\nat_most = 1', more, tmp_path)
+    with pytest.raises(PolicyError, match="no adversary 'joint'"):
+        judged(f'{fewer}\nadversary = "joint"', more, tmp_path)
+    with pytest.raises(PolicyError, match="a table of texts"):
+        judged(fewer.replace("{ questions = 64 }", "64"), more, tmp_path)
+    failed = judged('[[rule]]\nfigure = "controls.failed"\nat_most = 0', more, tmp_path)
+    assert (failed[0].outcome, failed[0].of) == (Outcome.BROKEN, "stealing: a copy of noise")
 
 
 @pytest.mark.parametrize(
@@ -252,6 +279,7 @@ def test_further_experiments_have_figures_of_their_own(results: Results, tmp_pat
         ("[[rule]]\nfigure = 'cost.step'\nat_most = '5'\n", 3, "a number, not '5'", ""),
         ("[[rule]]\nfigure = 'cost.step'\nat_most = true\n", 3, "a number, not True", ""),
         ("[[rule]]\nfigure = 'cost.step'\nat_most = nan\n", 3, "a number, not nan", ""),
+        (f"[[rule]]\nfigure = 'cost.step'\nat_most = 1{'0' * 400}\n", 3, "a number, not", ""),
         ("[[rule]]\nfigure = 'membership.auc'\nat_most = 60\n", 3, "from 0 to 1", "5 % is 0.05"),
         ("[[rule]]\nfigure = 'cost.flash'\nattack = 'loss'\nat_most = 1\n", 3, "not chosen", ""),
         (
@@ -294,13 +322,14 @@ def test_the_template_is_a_policy_and_so_are_its_comments(tmp_path: Path) -> Non
     opened = "\n".join(
         line.removeprefix("# ")
         if line.startswith(("# [[", "# name =", *(f"# {key} =" for key in
-            ("figure", "adversary", "answer", "at_most", "condition", "unit", "worse_by_at_most"))))
+            ("figure", "adversary", "answer", "at_most", "condition", "unit",
+             "worse_by_at_most", "at"))))
         else line
         for line in TEMPLATE.splitlines()
     )  # fmt: skip
     whole = policy(opened, tmp_path / "whole.toml")
-    assert len(whole.rules) == 9
-    assert {rule.figure for rule in whole.rules} <= set(KINDS)
+    assert len(whole.rules) == 10
+    assert {rule.figure for rule in whole.rules} <= {*KINDS, "stealing.fidelity"}
 
 
 RULES = {
@@ -390,7 +419,7 @@ def test_a_fault_is_no_verdict_either(
     path = tmp_path / "p.toml"
     path.write_text(f"[[rule]]\n{RULES[Outcome.HOLDS]}\n")
     broken = {"cost.step": Kind("", 1, (), fails)}
-    monkeypatch.setattr("tinymia.gate.figures.kinds_of", lambda _: broken)
+    monkeypatch.setattr("tinymia.gate.chapters.kinds_of", lambda _: broken)
     monkeypatch.setattr("tinymia.gate.judge.kinds_of", lambda _: broken)
     assert check(folder, "--policy", path).exit_code == 70
 

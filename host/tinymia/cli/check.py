@@ -61,7 +61,8 @@ def command(
     """
     from tinymia.errors import PolicyError
     from tinymia.gate import outputs
-    from tinymia.gate.figures import kinds_of
+    from tinymia.gate.chapters import kinds_of
+    from tinymia.gate.figures import KINDS
     from tinymia.gate.judge import judge, overall
     from tinymia.gate.policy import TEMPLATE, read
     from tinymia.study.results import load
@@ -75,7 +76,7 @@ def command(
             "Give --policy FILE; `tinymia check --template > leakage.toml` makes one.",
         )
     results = load(folder) if policy_path is not None or folder.exists() else None
-    kinds = kinds_of(results)
+    kinds = KINDS if results is None else kinds_of(results)
     if figures or policy_path is None:
         for name, kind in kinds.items():
             click.echo(f"{name:22} {kind.title}{_takes(kind.takes)}")

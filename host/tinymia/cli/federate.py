@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,10 @@ from tinymia.cli.options import (
     FilePath,
     bundle_option,
     data_option,
+    is_quiet,
+    json_option,
     load_bundle,
+    print_json,
     progress,
     show,
     table,
@@ -146,6 +150,7 @@ if TYPE_CHECKING:
     type=FilePath(file_okay=False),
     help="Folder of the results and of the bundle with the shared tail.",
 )
+@json_option
 def command(
     bundle_path: Path | None,
     dataset: str,
@@ -181,6 +186,7 @@ def command(
     delta: float,
     drop: float,
     seed: int,
+    as_json: bool,
 ) -> None:
     """Fine-tune one shared tail on many devices, in rounds, through Flower.
 
@@ -195,8 +201,8 @@ def command(
       tinymia federate --strategy fedadam --option eta=0.03 --share 0.25
       tinymia federate --strategy fedprox --mu 0.1 --epochs 5
       tinymia federate --strategy krum --option malicious=0.1
-      tinymia federate --noise 1 --clip 0.3
-      tinymia federate --secure --noise 1 --noise-by devices --clip 0.3
+      tinymia federate --noise 8 --clip 0.3
+      tinymia federate --secure --noise 8 --noise-by devices --clip 0.3
       tinymia federate --secure --board qemu:netduinoplus2 --rounds 5
       tinymia federate --secure --leakage
       tinymia federate --devices 2 --listen 127.0.0.1:8080
@@ -251,14 +257,18 @@ def command(
             out,
             threads=threads,
             force=force,
-            warn=lambda text: click.echo(text, err=True),
+            warn=lambda text: None if is_quiet() else click.echo(text, err=True),
             progress=advance,
             look=Look(leakage, homomorphic),
             where=Where(engine == "simulation", listen, certificates),
         )
+    page = render_federation(load(out), out)
+    if as_json:
+        print_json(json.loads((out / RESULTS).read_text(encoding="utf-8")))
+        return
     _show(found)
     _show_looks(found)
-    show(f"Results: {out / RESULTS}, page: {render_federation(load(out), out)}")
+    show(f"Results: {out / RESULTS}, page: {page}")
 
 
 def _join(

@@ -139,6 +139,40 @@ def _no_verdict() -> Iterator[None]:
         raise click.exceptions.Exit(FAULT) from None
 
 
+_quiet = False
+
+
+def hush(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
+    """What --quiet does, which every verb has."""
+    global _quiet  # noqa: PLW0603  # of the whole command
+    _quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether progress and notes are unwanted."""
+    return _quiet
+
+
+def note(text: str) -> None:
+    """Say what is odd, on standard error."""
+    if not _quiet:
+        click.echo(f"note: {text}", err=True)
+
+
+_muted = False
+
+
+@contextmanager
+def muted(wanted: bool) -> Iterator[None]:
+    """Where wanted, :func:`show` prints nothing: the figures follow as JSON."""
+    global _muted  # noqa: PLW0603  # of the whole command
+    _muted = wanted
+    try:
+        yield
+    finally:
+        _muted = False
+
+
 def json_option(function: F) -> F:
     """--json, as ``as_json``."""
     return click.option(
@@ -208,7 +242,7 @@ def progress(title: str, total: int | None, unit: str = "") -> Iterator[Callable
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=_quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TextColumn(unit), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task(title, total=total)
@@ -236,6 +270,8 @@ def table(title: str, columns: Sequence[str]) -> Table:
 
 def show(item: object) -> None:
     """Print a table or text on standard output."""
+    if _muted:
+        return
     from rich.console import Console
 
     # No markup: names in data of one's own may hold brackets.

@@ -15,7 +15,8 @@ from tinymia.compat import StrEnum
 from tinymia.errors import ReportError
 from tinymia.evidence import OutputPolicy
 from tinymia.files import write_whole
-from tinymia.gate.figures import Kind, Reading, Selection, finding_of, kinds_of
+from tinymia.gate.chapters import kinds_of
+from tinymia.gate.figures import Kind, Reading, Selection, finding_of
 from tinymia.gate.names import meant
 from tinymia.gate.outputs import value_words
 from tinymia.gate.questions import QUESTIONS, SOURCES, Asked, Question

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinymia.attacks.base import Adversary
-from tinymia.errors import PolicyError
 from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Figure, Measure
 from tinymia.experiments.epsilon import Relation, Verdict
@@ -33,6 +32,7 @@ class Selection:
         fpr: of a TPR.
         relation: of an epsilon; "" all of them.
         unit: that a cost must be in; "" any.
+        at: what else a row of an experiment is at: (("questions", "64"),).
     """
 
     condition: str = ""
@@ -42,6 +42,11 @@ class Selection:
     fpr: float = 0.01
     relation: str = ""
     unit: str = ""
+    at: tuple[tuple[str, str], ...] = ()
+
+    def at_of(self, row: Mapping[str, str]) -> bool:
+        """Whether a row is at what is wanted."""
+        return all(row.get(key) == value for key, value in self.at)
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,7 @@ class Kind:
         takes: keys of :class:`Selection` that choose among its figures.
         read: finds them.
         low, high: what it can be.
+        adversaries: whose names it takes; empty: any.
     """
 
     title: str
@@ -91,6 +97,7 @@ class Kind:
     read: Reader
     low: float = 0.0
     high: float = float("inf")
+    adversaries: tuple[str, ...] = (*(a.value for a in Adversary), EVERY)
 
 
 def missing(of: str, why: str, where: str = "") -> list[Reading]:
@@ -106,7 +113,7 @@ def finding_of(results: Results) -> MembershipFinding | None:
 _NO_MEMBERSHIP = "this study asked nothing about membership"
 
 
-def _chosen(wanted: str, known: Sequence[str], own: str, what: str) -> tuple[list[str], str]:
+def chosen(wanted: str, known: Sequence[str], own: str, what: str) -> tuple[list[str], str]:
     """Names that are meant, or why there are none."""
     if wanted == EVERY:
         return list(known), ""
@@ -126,10 +133,10 @@ def _leaks(results: Results, want: Selection) -> list[tuple[str, Leak | None, st
     conditions = [c.name for c in finding.conditions]
     # Who wants every condition means those that learnt something.
     tuned = [c.name for c in finding.conditions if not c.is_base]
-    names, why = _chosen(
+    names, why = chosen(
         want.condition, tuned if want.condition == EVERY else conditions, finding.main, "condition"
     )
-    answers, other = _chosen(
+    answers, other = chosen(
         want.answer, [a.value for a in finding.answers], finding.answer.value, "answer"
     )
     if why or other:
@@ -151,7 +158,7 @@ def _attackers(
 ) -> list[tuple[str, str, str]]:
     """(attack, adversary, why there is none)."""
     if want.attack:
-        names, why = _chosen(want.attack, [a.name for a in finding.attacks], "", "attack")
+        names, why = chosen(want.attack, [a.name for a in finding.attacks], "", "attack")
         return [(name, "", "") for name in names] or [(want.attack, "", why)]
     wanted = want.adversary or finding.strongest.value
     at = finding.answers.index(answer)
@@ -209,7 +216,7 @@ def _accuracy(field_: str) -> Reader:
         if finding is None:
             return missing("", _NO_MEMBERSHIP)
         known = [row.condition for row in finding.accuracy]
-        names, why = _chosen(want.condition, known, finding.main, "condition")
+        names, why = chosen(want.condition, known, finding.main, "condition")
         if why:
             return missing("", why)
         of = {row.condition: row for row in finding.accuracy}
@@ -241,7 +248,7 @@ def _cost(field_: str, fixed: str = "") -> Reader:
     def read(results: Results, want: Selection) -> list[Reading]:
         context, finding = results.context, finding_of(results)
         own = "" if finding is None else finding.main
-        names, why = _chosen(
+        names, why = chosen(
             want.condition, [c.condition for c in context.costs], own, "condition with costs"
         )
         if why:
@@ -275,7 +282,7 @@ def _claimed(results: Results, want: Selection) -> list[Reading]:
         return missing("", "no condition of this study claims differential privacy", "privacy")
     known = [row.condition for row in rows]
     own = finding.main if finding is not None and finding.main in known else known[0]
-    names, why = _chosen(want.condition, known, own, "condition with an account")
+    names, why = chosen(want.condition, known, own, "condition with an account")
     if why:
         return missing("", why, "privacy")
     return [
@@ -290,7 +297,7 @@ def _measured(results: Results, want: Selection) -> list[Reading]:
     if not findings:
         return missing("", "this study held no claim against devices", "epsilon")
     known = list(dict.fromkeys(str(c.relation) for found in findings for c in found.checked))
-    names, why = _chosen(want.relation or EVERY, known, "", "relation")
+    names, why = chosen(want.relation or EVERY, known, "", "relation")
     if why:
         return missing("", why, "epsilon")
     if not all(found.controls_hold for found in findings):
@@ -311,10 +318,18 @@ def _measured(results: Results, want: Selection) -> list[Reading]:
 
 def _controls(results: Results, want: Selection) -> list[Reading]:
     finding = finding_of(results)
-    if finding is None or not finding.controls:
+    chapters = results.findings.chapters
+    own = () if finding is None else finding.controls
+    if not own and not any(chapter.controls for chapter in chapters):
         return missing("", "this study has no controls", "controls")
-    failed = [c.title for c in finding.controls if c.holds is False]
-    open_ = [c.title for c in finding.controls if c.holds is None]
+    failed = [c.title for c in own if c.holds is False]
+    failed += [
+        f"{chapter.name}: {c.title}"
+        for chapter in chapters
+        for c in chapter.controls
+        if not c.holds
+    ]
+    open_ = [c.title for c in own if c.holds is None]
     if open_ and not failed:
         return missing("", f"it cannot be told whether these hold: {', '.join(open_)}", "controls")
     return [Reading(", ".join(failed), Figure(float(len(failed))), where="controls")]
@@ -369,67 +384,8 @@ KINDS: Mapping[str, Kind] = {
     "controls.failed": Kind("controls that do not hold", 1, (), _controls),
     "confirmation.devices": Kind("devices that a board confirmed", -1, (), _boards),
 }
-"""What every study may have; further experiments add their own by :func:`kinds_of`."""
+"""What every study may have; see :func:`tinymia.gate.chapters.kinds_of` for the rest."""
 
 
-def kinds_of(results: Results | None) -> dict[str, Kind]:
-    """All figures that can be named of these results: those of ``KINDS``, and for each further
-    experiment ``NAME.MEASURE``, from rows of condition, adversary, measure and figure.
-    """
-    found = dict(KINDS)
-    experiments: Mapping[str, Any] = (
-        getattr(results and results.findings, "experiments", None) or {}
-    )
-    for name, finding in experiments.items():
-        for measure in dict.fromkeys(str(row.measure) for row in finding.rows):
-            worse = -1 if getattr(finding, "less_is_worse", False) else 1
-            found[f"{name}.{measure}"] = Kind(
-                f"{name}: {measure}",
-                worse,
-                ("condition", "adversary"),
-                _of_experiment(name, measure),
-                -float("inf"),
-            )
-    return found
-
-
-def _of_experiment(name: str, measure: str) -> Reader:
-    def read(results: Results, want: Selection) -> list[Reading]:
-        finding: Any = results.findings.experiments[name]  # type: ignore[attr-defined]
-        rows = [row for row in finding.rows if str(row.measure) == measure]
-        for key in ("condition", "adversary"):
-            wanted = getattr(want, key)
-            known = list(dict.fromkeys(str(getattr(row, key, "")) for row in rows))
-            if wanted and wanted != EVERY:
-                if wanted not in known:
-                    return missing("", f"{name} has no {key} {wanted!r}. {meant(wanted, known)}")
-                rows = [row for row in rows if str(getattr(row, key, "")) == wanted]
-        return [
-            Reading(
-                ", ".join(
-                    filter(None, (str(getattr(r, k, "")) for k in ("condition", "adversary")))
-                ),
-                r.figure,
-                int(getattr(r, "people", 0)) or _people(results),
-                where=name,
-            )
-            for r in rows
-        ]
-
-    return read
-
-
-def _people(results: Results) -> int:
-    return len(results.context.audited_people)
-
-
-def kind_of(name: str, kinds: Mapping[str, Kind]) -> Kind:
-    """The figure of that name; raises PolicyError, with what was probably meant."""
-    if name not in kinds:
-        raise PolicyError(f"There is no figure {name!r}.", meant(name, kinds))
-    return kinds[name]
-
-
-ADVERSARIES = (*(a.value for a in Adversary), EVERY)
 ANSWERS = (*(p.value for p in OutputPolicy), EVERY)
 RELATIONS = (*(r.value for r in Relation), EVERY)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from tinymia.compat import StrEnum
 from tinymia.errors import PolicyError
 from tinymia.experiments.base import Figure
-from tinymia.gate.figures import Kind, Reading, kinds_of
+from tinymia.gate.chapters import kind_of, kinds_of
+from tinymia.gate.figures import Kind, Reading
 from tinymia.gate.pairs import Difference, difference, error_of
 from tinymia.gate.policy import By, Compare, Policy, Rule
 from tinymia.statistics.intervals import LEVEL
@@ -74,7 +75,8 @@ def judge(policy: Policy, results: Results, before: Results | None = None) -> li
     kinds = kinds_of(results)
     found: list[Judged] = []
     for rule in policy.rules:
-        kind = kinds[rule.figure]
+        kind = kind_of(rule.figure, kinds)
+        assert kind is not None  # the policy was read against these results
         readings = kind.read(results, rule.select)
         if rule.compare is not Compare.NOT_WORSE:
             found += [_absolute(rule, kind, reading) for reading in readings]

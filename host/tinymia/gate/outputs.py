@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from xml.etree import ElementTree as Xml
 
 import tinymia
@@ -20,7 +21,6 @@ VERSION = 1
 """Of what ``--json`` prints."""
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _MARKS = {Outcome.HOLDS: "holds", Outcome.BROKEN: "BROKEN", Outcome.CANNOT_TELL: "cannot tell"}
-_LEVELS = {Outcome.HOLDS: "none", Outcome.BROKEN: "error", Outcome.CANNOT_TELL: "warning"}
 _KINDS = {Outcome.HOLDS: "pass", Outcome.BROKEN: "fail", Outcome.CANNOT_TELL: "review"}
 
 
@@ -46,12 +46,15 @@ def value_words(figure: Figure, unit: str = "", signed: bool = False) -> str:
     value = figure.value
     if value is None:
         return "not measured"
-    if unit or (figure.low is None and float(value).is_integer()):
-        return f"{count(value)} {unit}".rstrip()
-    text = number(value, signed=signed)
+    whole = bool(unit) or (figure.low is None and float(value).is_integer())
+
+    def made(end: float) -> str:
+        return count(end) if whole else number(end, signed=signed)
+
+    text = f"{made(value)} {unit}".rstrip()
     if figure.low is None or figure.high is None:
         return text
-    return f"{text} [{number(figure.low, signed=signed)}, {number(figure.high, signed=signed)}]"
+    return f"{text} [{made(figure.low)}, {made(figure.high)}]"
 
 
 def limit_words(one: Judged) -> str:
@@ -181,12 +184,13 @@ def _result(policy: Policy, one: Judged, figures: list[str]) -> dict[str, Any]:
         "ruleId": one.rule.figure,
         "ruleIndex": figures.index(one.rule.figure),
         "kind": _KINDS[one.outcome],
-        "level": _LEVELS[one.outcome] if one.outcome is not Outcome.CANNOT_TELL else "none",
+        # What is no failure has no level (3.27.10).
+        "level": "error" if one.outcome is Outcome.BROKEN else "none",
         "message": {"text": says},
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": policy.path.as_posix()},
+                    "artifactLocation": {"uri": _uri(policy.path)},
                     "region": {"startLine": max(1, one.rule.line)},
                 }
             }
@@ -194,6 +198,14 @@ def _result(policy: Policy, one: Judged, figures: list[str]) -> dict[str, Any]:
         "partialFingerprints": {"rule/v1": f"{one.rule.figure}/{one.rule.name}/{one.of}"},
         "properties": {"outcome": one.outcome.value, "of": one.of},
     }
+
+
+def _uri(path: Path) -> str:
+    """From where the command runs, which is the checkout for a CI job; else absolute."""
+    whole = path.resolve()
+    if whole.is_relative_to(Path.cwd()):
+        return quote(whole.relative_to(Path.cwd()).as_posix())
+    return whole.as_uri()
 
 
 def markdown(policy: Policy, judged: Sequence[Judged]) -> str:

@@ -88,7 +88,7 @@ def difference(new: Results, old: Results, here: Reading, there: Reading) -> Dif
         return Difference(Figure(change), min(here.people, there.people), "not paired")
     people = min(here.people, there.people)
     reach = t_quantile(people) * float(np.hypot(errors[0], errors[1]))
-    how = "not paired: other people, or results without what pairs them"
+    how = "not paired: other people or data, or figures that nothing pairs"
     return Difference(Figure(change, change - reach, change + reach), people, how)
 
 

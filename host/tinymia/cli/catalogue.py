@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinymia.cli.config import DEFENCES, GUARDS, TRAINING, Chosen, Option, Type, choose
 from tinymia.cli.options import DEFAULT_BUNDLE
 from tinymia.errors import StudyError
+from tinymia.experiments.experiment import experiments
 from tinymia.study.settings import StudySettings
 
 if TYPE_CHECKING:
@@ -93,6 +94,20 @@ _AUDIT = (
         Type.NUMBER,
         2.0,
         "points of accuracy that a strength may lose there against no defence",
+    ),
+    Option(
+        "audit",
+        "experiments",
+        Type.TEXTS,
+        _STUDY.experiments,
+        "questions: membership, all, or " + ", ".join(experiments()),
+    ),
+    Option(
+        "audit",
+        "against",
+        Type.TEXTS,
+        _STUDY.against,
+        "defences under which experiments beyond membership run, instead of those that each names",
     ),
     Option("audit", "depths", Type.TEXTS, _STUDY.depths, "what else to train", "--depth"),
     Option(

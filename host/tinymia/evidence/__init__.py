@@ -21,22 +21,33 @@ from tinymia.evidence.types import (
     Target,
     digest,
 )
+from tinymia.evidence.workbench import Codes, Devices, Owner, Signal, Training, Workbench
+from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
 __all__ = [
     "AnswerSettings",
     "Candidates",
+    "Codes",
+    "Devices",
     "Knowledge",
     "Lab",
     "NoiseLaw",
+    "Optimizer",
     "Oracle",
     "OutputPolicy",
+    "Owner",
     "Population",
     "Reveals",
     "Run",
+    "Schedule",
     "Scorer",
     "Scores",
     "Shadows",
+    "Signal",
     "Target",
+    "TrainSettings",
+    "Training",
+    "Workbench",
     "digest",
     "reveal",
     "untempered",

@@ -47,12 +47,13 @@ class Section:
 
 @functools.cache
 def all_sections() -> tuple[tuple[str, Section], ...]:
-    """(module's name, section) in the order of the page: each module that has ``SECTION``."""
+    """(name, section) in the order of the page: each module that has ``SECTION``, or several."""
     found: list[tuple[str, Section]] = []
     for module in pkgutil.iter_modules([str(Path(__file__).with_name("sections"))]):
         loaded = importlib.import_module(f"tinymia.report.sections.{module.name}")
         if hasattr(loaded, "SECTION"):
             found.append((module.name, loaded.SECTION))
+        found += getattr(loaded, "SECTIONS", {}).items()
     files = [name for _, section in found for name in section.tables]
     assert len(set(files)) == len(files), f"two sections write one file among {files}"
     return tuple(sorted(found, key=lambda pair: pair[1].order))

@@ -129,7 +129,7 @@ def run_costs(
 
     Args:
         runs: all of them.
-        devices: of each run, by name.
+        devices: of each run, by name; none of a run that was not trained.
         measured: on a board; None: on none.
         flash: bytes by the name of a run, where images were built.
     """
@@ -139,8 +139,8 @@ def run_costs(
         plain = None
         if measured is not None and run.reference is not None:
             plain = measured.runs[run.reference.name].step
-        own = devices[run.name]
-        ticks = float(np.mean([device.ticks for device in own]))
+        own = devices.get(run.name, ())
+        ticks = float(np.mean([device.ticks for device in own])) if own else 0.0
         step = None if cost is None else cost.step
         found.append(
             Cost(
@@ -150,8 +150,8 @@ def run_costs(
                 workspace=None if cost is None else cost.workspace,
                 trained=None if cost is None else cost.trained,
                 learning_rate=run.training.learning_rate,
-                steps=float(np.mean([device.steps for device in own])),
-                clipped=float(np.mean([device.clipped for device in own])),
+                steps=float(np.mean([device.steps for device in own])) if own else 0.0,
+                clipped=float(np.mean([device.clipped for device in own])) if own else 0.0,
                 ticks=ticks or None,
                 answer=None if cost is None else cost.answer,
                 flash=flash.get(run.name),

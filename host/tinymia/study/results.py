@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tinymia.errors import ReportError, StudyError
+from tinymia.experiments.chapter import Chapter
 from tinymia.experiments.epsilon import Finding as EpsilonFinding
 from tinymia.experiments.membership.types import MembershipFinding
 from tinymia.experiments.peers.types import PeersFinding
 from tinymia.experiments.tuning import TuningFinding
 from tinymia.experiments.user_level import UserLevelFinding
 
-FORMAT = 4
+FORMAT = 5
 RESULTS = "results.json"
 
 
@@ -168,12 +169,24 @@ class ConfirmedRun:
 
 
 @dataclass(frozen=True)
+class ConfirmedChapter:
+    """What a board ran again of the devices that an experiment attacked."""
+
+    name: str
+    devices: int
+    devices_board: int
+    hashes: int
+    answers: int
+
+
+@dataclass(frozen=True)
 class Confirmation:
     """What ran where, and that it is equal in every bit.
 
     Attributes:
         main, board: targets; equal where boards ran everything; ``board`` is "" without one.
-        devices, devices_board, hashes, answers: totals.
+        devices, devices_board, hashes, answers: totals of the question about membership.
+        chapters: the same for each further experiment.
     """
 
     main: str
@@ -183,6 +196,7 @@ class Confirmation:
     hashes: int
     answers: int
     rows: tuple[ConfirmedRun, ...]
+    chapters: tuple[ConfirmedChapter, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -217,13 +231,14 @@ class Context:
 
 @dataclass(frozen=True)
 class Findings:
-    """One field an experiment; None where it did not run."""
+    """What was found; None where it was not asked. Experiments beyond membership are chapters."""
 
     membership: MembershipFinding | None = None
     epsilon: EpsilonFinding | None = None
     user_level: UserLevelFinding | None = None
     peers: PeersFinding | None = None
     tuning: TuningFinding | None = None
+    chapters: tuple[Chapter, ...] = ()
 
 
 @dataclass(frozen=True)

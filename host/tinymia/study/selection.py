@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from tinymia.defenses import registry
-from tinymia.errors import TinymiaError
+from tinymia.errors import StudyError, TinymiaError
+from tinymia.evidence import Run
+from tinymia.experiments.experiment import MEMBERSHIP
 from tinymia.export.bundle import Bundle
 from tinymia.study.settings import StudySettings
 from tinymia.study.showing import Public
@@ -35,6 +37,33 @@ def possible(
     return (
         settings if len(kept) == len(settings.defences) else replace(settings, defences=tuple(kept))
     )
+
+
+def runs_of_experiments(
+    settings: StudySettings, bundle: Bundle, public: Public, say: Callable[[str], None]
+) -> dict[str, Run]:
+    """Runs of experiments beyond membership, by combination of defences; "" is plain fine-tuning.
+
+    Args:
+        settings: of a study; what it names itself is an error where it cannot run, what
+            experiments name is left out.
+        bundle, public, say: see :func:`possible`.
+
+    Raises:
+        TinymiaError: a combination that was asked for cannot run.
+    """
+    if settings.experiments == (MEMBERSHIP,):
+        return {}
+    runs = {"": settings.run_under(bundle, "")}
+    for combination in settings.combinations:
+        why = _obstacle(settings, combination, bundle, public)
+        if why and settings.against:
+            raise StudyError(f"{combination} cannot run here: {why}.", "Leave it out of --against.")
+        if why:
+            say(f"note: experiments leave out {combination}, which cannot run here ({why})")
+        else:
+            runs[combination] = settings.run_under(bundle, combination)
+    return runs
 
 
 def _obstacle(settings: StudySettings, combination: str, bundle: Bundle, public: Public) -> str:

@@ -11,6 +11,8 @@ from tinymia.defenses import registry as defenses
 from tinymia.defenses.base import planned
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, OutputPolicy, Run
+from tinymia.experiments.experiment import MEMBERSHIP, experiments
+from tinymia.experiments.experiment import spelt_out as asked_for
 from tinymia.experiments.peers.registry import check_peers
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import HEAD, canonical_depth, check_depth, depth_title, resolve
@@ -68,6 +70,10 @@ class StudySettings:
             board, so they are confirmed for this many people and up to this epoch.
         peers: other projects whose attacks run on the same answers, see
             :mod:`tinymia.experiments.peers`.
+        experiments: questions that are asked, see :mod:`tinymia.experiments.experiment`; "all"
+            stands for every one.
+        against: combinations of defences under which experiments beyond membership are measured;
+            empty: those that each names.
 
     Raises:
         StudyError: a setting is out of range.
@@ -95,6 +101,8 @@ class StudySettings:
     deep_people: int = 2
     deep_epochs: int = 5
     peers: tuple[str, ...] = ()
+    experiments: tuple[str, ...] = (MEMBERSHIP,)
+    against: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         def need(holds: bool, message: str, hint: str = "See `tinymia audit --help`.") -> None:
@@ -146,10 +154,13 @@ class StudySettings:
             "What a board confirms cannot be less than nothing, and takes an epoch at least.",
         )
         check_peers(self.peers)
+        object.__setattr__(self, "experiments", asked_for(self.experiments))
+        need(bool(self.experiments), "No experiment is named.")
+        object.__setattr__(self, "against", defenses.spelt_out(self.against))
         object.__setattr__(self, "defences", defenses.spelt_out(self.defences))
         object.__setattr__(self, "depths", tuple(check_depth(depth) for depth in self.depths))
         defenses.check_values(self.values)
-        object.__setattr__(self, "values", _whole(self.values, self.defences))
+        object.__setattr__(self, "values", _whole(self.values, (*self.defences, *self.against)))
         self.variants()  # the defences check their own parameters
 
     @property
@@ -196,6 +207,40 @@ class StudySettings:
                 title = f"training {depth_title(same)}"
                 runs.append(self._run(bundle, f"{same}@{last}", title, same, (), last, plain))
         return tuple(runs)
+
+    def without_membership(self) -> StudySettings:
+        """The same where nobody asks about membership: plain fine-tuning alone."""
+        return replace(
+            self,
+            defences=(),
+            depths=(),
+            epochs=self.epochs[-1:],
+            values={k: v for k, v in self.values.items() if k in "+".join(self.against).split("+")},
+            epsilon_devices=0,
+            peers=(),
+        )
+
+    @property
+    def combinations(self) -> tuple[str, ...]:
+        """What experiments beyond membership are measured under, beside plain fine-tuning."""
+        asked = [experiments()[name] for name in self.experiments if name != MEMBERSHIP]
+        named = self.against or tuple(c for one in asked for c in one.info.defences)
+        return tuple(dict.fromkeys(named))
+
+    def run_under(self, bundle: Bundle, combination: str) -> Run:
+        """Fine-tuning to the last epoch under a combination of defences; "" for none.
+
+        Raises:
+            TinymiaError: the combination cannot be, or not on this bundle.
+        """
+        last, depth = self.epochs[-1], self.training.train
+        title = f"no defence, {last} epoch{'s' if last != 1 else ''}"
+        plain = self._run(bundle, f"plain@{last}", title, depth, (), last)
+        if not combination:
+            return plain
+        made = defenses.build(combination, self.values)[0]
+        ((name, title),) = names([made])
+        return self._run(bundle, f"{name}@{last}", title, depth, made, last, plain)
 
     def _run(
         self,

@@ -43,7 +43,7 @@ def compare(
                 p_value=one.p,
                 p_adjusted=one.p_holm,
                 simultaneous=Figure(made.value, one.low, one.high),
-                verdict_adjusted=_adjusted(made, one.significant_adjusted),
+                verdict_adjusted=decide(made, one.significant_adjusted),
                 family=len(family),
                 smallest_effect=smallest_effect(difference, len(family)),
             )
@@ -53,10 +53,11 @@ def compare(
 
 def verdict_of(difference: Figure) -> Verdict:
     """A direction if the interval excludes zero."""
-    return _adjusted(difference, difference.excludes(0.0))
+    return decide(difference, difference.excludes(0.0))
 
 
-def _adjusted(difference: Figure, significant: bool) -> Verdict:
+def decide(difference: Figure, significant: bool) -> Verdict:
+    """A direction if the difference is significant; not measured without an interval."""
     if difference.low is None or difference.value is None:
         return Verdict.NOT_MEASURED
     if not significant:

@@ -74,7 +74,7 @@ def test_every_defence_gives_the_twins_bits(
 
     needs = bool(plan.guard.classifier or settings.references or settings.adversary)
     if needs:
-        reads = bool(plan.guard.classifier or settings.adversary)
+        reads = bool(plan.guard.classifier or not settings.references)
         missing = "classifier 1, the bundle has 0" if reads else "references .* the bundle has 0"
         with pytest.raises(BoardRefusedError, match=missing):
             asked(connection.board, plan)

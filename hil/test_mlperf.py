@@ -31,11 +31,11 @@ class Runner:
         self.port = connection.target.serial
         self.watch = connection.target.alive
 
-    def say(self, command: bytes, seconds: float = 20.0) -> list[str]:
+    def say(self, command: bytes, seconds: float = 600.0) -> list[str]:
         self.port.write(command)
         return self.hear(seconds)
 
-    def hear(self, seconds: float = 20.0) -> list[str]:
+    def hear(self, seconds: float = 600.0) -> list[str]:
         heard, until = b"", time.monotonic() + seconds
         while not heard.endswith(b"m-ready\r\n"):
             self.watch()
@@ -127,7 +127,7 @@ def test_laps_grow_with_the_inferences(
     runner.load(bundle.quantize(pool.windows.x)[0])
 
     def lap(times: int) -> int:
-        lines = runner.say(b"infer %d 0%%" % times, 60)
+        lines = runner.say(b"infer %d 0%%" % times)
         first, last = (int(line.removeprefix("m-lap-us-")) for line in lines if "lap" in line)
         return last - first
 
@@ -264,7 +264,7 @@ def test_a_run_as_the_runner_makes_it(
     for count, warmups, inputs in ((50, 10, 5), (1, 0, len(windows))):
         for window, answer in zip(windows[:inputs], answers, strict=False):
             assert runner.load(window) == ["m-load-done"]
-            lines = runner.say(b"infer %d %d%%" % (count, warmups), 30)
+            lines = runner.say(b"infer %d %d%%" % (count, warmups))
             laps = [line for line in lines if re.fullmatch(r"m-lap-us-[0-9]+", line)]
             assert len(laps) == 2
             np.testing.assert_allclose(results(lines), answer, atol=1.1e-6)

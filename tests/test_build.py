@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,6 +164,17 @@ def test_a_baked_bundle_is_in_flash_and_nothing_else_changed(
     again = bake(baked, bundle[:32], tmp_path / "again.elf")
     assert section_bytes(again, ".bundle") == bundle[:32]
     assert again.read_bytes() == bake(image.elf, bundle[:32], tmp_path / "b.elf").read_bytes()
+
+
+def test_no_flat_file_where_the_bundle_lies_in_another_memory(
+    image: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies between could be gigabytes."""
+    near = replace(image_info(image.elf), flash_size=0x20000)
+    monkeypatch.setattr("tinymia.device.bake.image_info", lambda _: near)
+    baked = bake(image.elf, bytes(32), tmp_path / "baked.elf")
+    assert baked.with_suffix(".hex").is_file()
+    assert not baked.with_suffix(".bin").exists()
 
 
 def test_the_largest_bundle_fits_and_a_larger_one_is_refused(

@@ -175,8 +175,10 @@ def test_every_switch_of_the_device_can_be_set() -> None:
     private = build("dp", {"dp": {"noise": 1.5}})[0]
     size = TrainingSize(80, 4, 9, classes=7)
     settings = with_defences(settings, (*everything, *private), size)
-    for name in ("penalty", "focal", "relax", "l2-sp", "dmp", "selena"):
-        settings = with_defences(settings, build(name, {})[0], size)
+    objectives = ("penalty", "focal", "relax", "l2-sp", "dmp", "selena", "mmd", "stacking")
+    for name in (*objectives, "adversarial"):
+        rate = {"adversarial": {"rate": 0.01}}
+        settings = with_defences(settings, build(name, rate)[0], size)
     weights = replace(settings, trained=Parameters.WEIGHTS)
     weights = with_defences(
         weights, build("round-weights+prune", {"round-weights": {"bits": 4}})[0], size

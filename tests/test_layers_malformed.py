@@ -92,7 +92,7 @@ def _fuzz(corpus: Iterable[bytes], folder: Path) -> list[tuple[int, int]]:
     path = folder / "corpus.bin"
     path.write_bytes(b"".join(struct.pack("<I", len(b)) + b for b in corpus))
     done = subprocess.run(
-        [str(program), str(path)], capture_output=True, text=True, timeout=300, check=False
+        [str(program), str(path)], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
     lines = [line.split() for line in done.stdout.splitlines()]

@@ -26,9 +26,8 @@ from tinymia.attacks.response import Law, Prior
 from tinymia.attacks.softmax import read_by_head
 from tinymia.attacks.symmetric import inverse
 from tinymia.attacks.templates import Habits, sums_by
-from tinymia.evidence import Candidates, Run
+from tinymia.evidence import Candidates, Optimizer, Run, Schedule, TrainSettings
 from tinymia.evidence.types import Integers
-from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
 _SLACK = 1.01
 """By how much a device's noise is larger than its multiplier says, see

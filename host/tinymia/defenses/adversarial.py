@@ -15,9 +15,10 @@ class Adversarial(Unproven):
 
     The loss has the term ``strength`` times log h, where h is what a classifier makes of the
     example's probabilities, largest first. It lies in the bundle; an audit trains it on undefended
-    devices of public people. With a rate it learns on the device before each step, from the step's
-    members and as many references, public windows in the bundle; else it stays as it is. There the
-    classifier is told the class, too, and learns from many mini-batches between two steps.
+    devices of public people. On the device it learns on before each step, from the step's members
+    and as many references, public windows in the bundle; without a rate it stays as it is, which
+    training soon outwits. There the classifier is told the class, too, and learns from many
+    mini-batches between two steps.
 
     Attributes:
         strength: lambda.
@@ -28,8 +29,8 @@ class Adversarial(Unproven):
         StudyError: a number is out of range.
     """
 
-    strength: float = 3.0
-    rate: float = 0.0
+    strength: float = 30.0
+    rate: float = 1.0
     references: int = 160
 
     kind: ClassVar[Kind]
@@ -62,10 +63,10 @@ KIND = Adversarial.kind = Kind(
     make=Adversarial,
     parameters=(
         Parameter("strength", "--adversary", "lambda, times the gain of a classifier of members"),
-        Parameter("rate", "--adversary-rate", "at which that learns on the device; 0: not"),
+        Parameter("rate", "--adversary-rate", "at which it learns on the device; 0: not"),
         Parameter("references", "--adversary-references", "public windows that it learns from"),
     ),
-    sweep=(1.0, 3.0, 10.0, 30.0),
+    sweep=(3.0, 10.0, 30.0, 100.0),
     excludes=frozenset({"dp", "dp-public", "dmp", "selena", "ensemble", "stacking"}),
     why="It is held against one head, and DP's noise hides more than an adversary finds.",
     limits="What it makes alike is what that classifier reads. With a rate for the head alone.",

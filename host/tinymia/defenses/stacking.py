@@ -25,7 +25,7 @@ class Stacking(Unproven):
     """
 
     heads: int = 4
-    rate: float = 0.003
+    rate: float = 0.001
 
     kind: ClassVar[Kind]
 

@@ -69,8 +69,10 @@ def _devices(path: str) -> TwinDevices:
 
 
 def _client(path: str) -> Any:
-    app, clientapp = flower().app, __import__("flwr.clientapp", fromlist=["ClientApp"])
-    client = clientapp.ClientApp()
+    app = flower().app
+    from flwr.clientapp import ClientApp
+
+    client = ClientApp()
 
     @client.query()  # type: ignore[untyped-decorator]
     def query(message: Any, context: Any) -> Any:

@@ -472,7 +472,7 @@ SETTINGS = (
         kind="f32",
         doc="learning rate of that classifier, which learns to tell a step's members from references before each step (with references only); 0: it stays as it is",
         least=1e-06,
-        most=1.0,
+        most=100.0,
         off=True,
         needs=('adversary',),
     ),

@@ -475,7 +475,7 @@ TINYMIA_COLD inline Setting CheckDeclared(const TrainSettings& s) {
   if (s.adversary > 0 && s.noise_multiplier > 0) return Setting::kAdversary;
   if (s.adversary > 0 && s.teacher_epochs > 0) return Setting::kAdversary;
   if (s.adversary > 0 && s.heads > 0) return Setting::kAdversary;
-  if (!(s.adversary_rate == 0.0f || (s.adversary_rate >= 1e-06f && s.adversary_rate <= 1.0f))) return Setting::kAdversaryRate;
+  if (!(s.adversary_rate == 0.0f || (s.adversary_rate >= 1e-06f && s.adversary_rate <= 100.0f))) return Setting::kAdversaryRate;
   if (s.adversary_rate > 0 && !(s.adversary > 0)) return Setting::kAdversaryRate;
   if (!(s.mmd == 0.0f || (s.mmd >= 0.001f && s.mmd <= 1000.0f))) return Setting::kMmd;
   if (s.mmd > 0 && !(s.references > 0)) return Setting::kMmd;

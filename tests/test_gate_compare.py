@@ -83,6 +83,8 @@ def test_two_audits_compare_figure_by_figure(tmp_path: Path) -> None:
     assert held.family == len(finding.conditions)
     auc = by["membership.auc", PLAIN, "joint", "label"]
     assert (auc.difference.value, auc.verdict) == (0.0, "not distinguishable")
+    # All conditions, adversaries and answers of a measure are corrected together.
+    assert auc.family == sum(c.figure == "membership.auc" for c in found.changes) > 100
     assert by["cost.flash", "", "", ""].difference.value == 70_000 - 65_432
     assert not any(c.adversary and c.condition == "base" for c in found.changes)
     assert any(note.startswith("bundle: ") for note in found.notes)

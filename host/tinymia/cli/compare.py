@@ -66,8 +66,8 @@ def command(
     paired person by person where both have audited the same; that is how two firmware builds are
     compared, each with the audit that it made.
 
-    Verdicts are corrected for how many conditions were compared. It ends with 0 whatever changed;
-    `tinymia check --against` is what judges.
+    Verdicts are corrected for all differences of a measure that were compared. It ends with 0
+    whatever changed; `tinymia check --against` is what judges.
 
     \b
     Examples:

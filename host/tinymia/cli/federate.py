@@ -201,8 +201,8 @@ def command(
       tinymia federate --strategy fedadam --option eta=0.03 --share 0.25
       tinymia federate --strategy fedprox --mu 0.1 --epochs 5
       tinymia federate --strategy krum --option malicious=0.1
-      tinymia federate --noise 1 --clip 0.3
-      tinymia federate --secure --noise 1 --noise-by devices --clip 0.3
+      tinymia federate --noise 8 --clip 0.3
+      tinymia federate --secure --noise 8 --noise-by devices --clip 0.3
       tinymia federate --secure --board qemu:netduinoplus2 --rounds 5
       tinymia federate --secure --leakage
       tinymia federate --devices 2 --listen 127.0.0.1:8080

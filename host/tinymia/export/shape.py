@@ -136,10 +136,8 @@ def personal_shape(
     weight = np.zeros((len(shape.rows), len(shape.rows)))
     for own in range(len(people)):
         others = [other for other in range(len(people)) if other != own]
-        start = _descended(
-            *(np.concatenate([part[i] for i in others]) for part in (read, logits, wanted)),
-            _OTHERS,
-        )
+        of_others = [np.concatenate([part[i] for i in others]) for part in (read, logits, wanted)]
+        start = _descended(of_others[0], of_others[1], of_others[2], _OTHERS)
         before = logits[own] + read[own] @ start.T
         moved = _descended(read[own], before, wanted[own], _OWN)[:, :-1]
         weight += moved.T @ moved

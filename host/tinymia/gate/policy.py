@@ -330,7 +330,7 @@ at_least = 0.85
 # figure = "membership.auc"
 # worse_by_at_most = 0.02
 
-# Other experiments (tinymia audit --experiment stealing), by what their chapters measure; their
+# Other experiments (tinymia audit --experiments stealing), by what their chapters measure; their
 # adversaries, too, are named as there, and without one all are meant.
 # [[rule]]
 # figure = "stealing.fidelity"

@@ -136,7 +136,7 @@ def _shared(found: Mapping[str, Any]) -> str:
     return (
         f"{found['shared']:,} of {found['settings']['devices']:,} devices have windows of a block"
         " of a recording that another device has, too: the people have too few for that many"
-        " devices. What is said of one device is not said of its windows then."
+        " devices. A claim for one device says less about such windows, which others hold, too."
     )
 
 

@@ -100,6 +100,15 @@ def test_two_audits_compare_figure_by_figure(tmp_path: Path) -> None:
     assert "One of these is a folder" in str(mixed.exception)
 
 
+def test_chapters_are_compared_row_by_row() -> None:
+    results = made.results()
+    both = replace(results, findings=replace(results.findings, chapters=(made.stealing(),)))
+    rows = [c for c in compared(both, both).changes if c.figure == "stealing.fidelity"]
+    assert len(rows) == 3
+    assert {c.verdict for c in rows} == {"not distinguishable"}
+    assert not any("stealing" in c.figure for c in compared(both, results).changes)
+
+
 def test_other_people_are_not_paired() -> None:
     old, new = made.results(), made.results(membership(people=("p07", "p08", "p09", "p10")))
     found = compared(new, old)

@@ -143,6 +143,8 @@ def _show(found: Compared, before: Results, now: Results) -> None:
                 value_words(row.difference, row.unit),
             )
         show(listed)
+    if not found.changes:
+        show("There is no figure that both studies have.")
     ways = {row.how for row in rows}
     for way in sorted(ways):
         show(f"{way[:1].upper()}{way[1:]}.")
@@ -151,5 +153,6 @@ def _show(found: Compared, before: Results, now: Results) -> None:
 
 
 def _name(row: Change) -> str:
-    figure = row.figure.partition(".")[2]
+    figure = row.figure if not row.attack and "heldout" not in row.figure else ""
+    figure = figure or row.figure.partition(".")[2]
     return ", ".join(filter(None, (row.condition, row.adversary, row.answer, figure)))

@@ -9,7 +9,8 @@ from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Comparison, Figure, Measure, Verdict
 from tinymia.experiments.membership.compare import compare, verdict_of
 from tinymia.experiments.membership.types import MembershipFinding
-from tinymia.gate.figures import KINDS, Reading, Selection
+from tinymia.gate.chapters import kinds_of
+from tinymia.gate.figures import EVERY, KINDS, Reading, Selection
 from tinymia.gate.pairs import by_key, difference, paired, same_draws, same_people
 from tinymia.report.words import verdict_words
 from tinymia.study.results import Results
@@ -94,6 +95,7 @@ def compared(new: Results, old: Results) -> Compared:
             changes += _family(new, old, measure, asked)
         held = [_Asked(name, "", "", here.answer) for name in _conditions(here, there)]
         changes += _family(new, old, Measure.HELD_OUT, held)
+    changes += _chapters(new, old)
     changes += _costs(new, old, here, there)
     return Compared(
         VERSION,
@@ -177,6 +179,25 @@ def _reading(results: Results, measure: Measure, one: _Asked) -> Reading | None:
         kind = KINDS[_FIGURES[measure]]
         select = Selection(condition=one.condition, attack=one.attack, answer=one.answer.value)
     return next(iter(kind.read(results, select)), None)
+
+
+def _chapters(new: Results, old: Results) -> Iterator[Change]:
+    """What further experiments measured in both; their rows hold nothing that would pair them."""
+    here, there = kinds_of(new), kinds_of(old)
+    every = Selection(condition=EVERY)
+    for name in (name for name in here if name not in KINDS and name in there):
+        others = {row.of: row for row in there[name].read(old, every)}
+        for row in here[name].read(new, every):
+            other = others.get(row.of)
+            if other is None or row.figure.value is None or other.figure.value is None:
+                continue
+            change = difference(new, old, row, other)
+            words = str(verdict_of(change.figure))
+            yield Change(
+                *(name, row.of, "", "", "", other.figure, row.figure, change.figure, words, words),
+                unit=row.unit,
+                how=change.how,
+            )
 
 
 def _costs(

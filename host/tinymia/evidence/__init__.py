@@ -21,7 +21,7 @@ from tinymia.evidence.types import (
     Target,
     digest,
 )
-from tinymia.evidence.workbench import Codes, Devices, Owner, Signal, Training, Workbench
+from tinymia.evidence.workbench import Codes, Devices, Owner, Signal, Terms, Training, Workbench
 
 __all__ = [
     "AnswerSettings",
@@ -42,6 +42,7 @@ __all__ = [
     "Shadows",
     "Signal",
     "Target",
+    "Terms",
     "Training",
     "Workbench",
     "digest",

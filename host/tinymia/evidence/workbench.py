@@ -114,6 +114,21 @@ class Devices:
         return len(self.theta)
 
 
+@dataclass(frozen=True)
+class Terms:
+    """How an update is cut to what leaves a device in a round of many.
+
+    Attributes:
+        clip_norm: bound of the norm of the difference of weights.
+        units: whole numbers to the clip norm.
+        noise: standard deviation of the device's own noise, in clip norms; 0: none.
+    """
+
+    clip_norm: float = 1.0
+    units: int = 16384
+    noise: float = 0.0
+
+
 class Workbench(Protocol):
     """What an experiment works with. The study implements it on the twin."""
 
@@ -208,5 +223,19 @@ class Workbench(Protocol):
 
         Returns:
             (devices, m, classes) float32; NaN where a policy hides.
+        """
+        ...
+
+    def updates(self, theta: Floats, start: Floats, terms: Terms, seeds: Sequence[int]) -> Floats:
+        """What devices give in a round, by the firmware's own code.
+
+        Args:
+            theta: (devices, P) float32, trained.
+            start: (P,) or (devices, P) float32, where training started.
+            terms: of the updates.
+            seeds: one a device, of its noise.
+
+        Returns:
+            (devices, P) float32, differences of weights, whole units of clip_norm / units.
         """
         ...

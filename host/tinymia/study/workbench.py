@@ -14,8 +14,10 @@ from tinymia.data.base import Dataset
 from tinymia.data.dataset import thinned
 from tinymia.data.splits import MAX_SLOTS, Pool, model_pool
 from tinymia.errors import DataError, StudyError
-from tinymia.evidence import Codes, Devices, Owner, Run, Signal, Training
+from tinymia.evidence import Codes, Devices, Owner, Run, Signal, Terms, Training
 from tinymia.export.bundle import Bundle
+from tinymia.federated.terms import UpdateTerms
+from tinymia.federated.twins import make_updates
 from tinymia.study.lanes import Lanes
 from tinymia.study.people import Person, drawn
 from tinymia.study.settings import StudySettings, device_settings
@@ -195,6 +197,18 @@ class TwinWorkbench:
         training = Training(still, owner.windows, owner.labels, one, tuple(seeds), theta)
         whole = self._fine_tune(training, self._asked(run, windows)).probabilities[:, -1]
         return self._shown(run, whole, windows, seeds)
+
+    def updates(
+        self,
+        theta: NDArray[np.float32],
+        start: NDArray[np.float32],
+        terms: Terms,
+        seeds: Sequence[int],
+    ) -> NDArray[np.float32]:
+        """See :class:`tinymia.evidence.Workbench`."""
+        agreed = UpdateTerms(terms.clip_norm, terms.units, terms.noise)
+        whole, _, _ = make_updates(theta, start, agreed, seeds)
+        return np.asarray(agreed.weights(whole), np.float32)
 
     @cached_property
     def _bundle(self) -> Bundle:

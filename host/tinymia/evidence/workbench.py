@@ -77,6 +77,8 @@ class Training:
         seeds: one a device, keys of their generators.
         start: (P,) or (devices, P) float32, where training starts; None: at the base model. A board
             cannot begin there but in a federated round, so such devices are not confirmed.
+        embedded: windows are what :meth:`Workbench.embed` gives: an adversary's devices learn from
+            guesses that are no window's. Not confirmed either.
     """
 
     run: Run
@@ -85,6 +87,7 @@ class Training:
     members: Bools
     seeds: tuple[int, ...]
     start: Floats | None = None
+    embedded: bool = False
 
     def __len__(self) -> int:
         return len(self.members)

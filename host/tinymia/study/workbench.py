@@ -246,16 +246,17 @@ class TwinWorkbench:
     def _fine_tune(self, training: Training, queries: Codes | None = None) -> FineTuned:
         twin, run = self._lanes.twin(training.run), training.run
         raw = run.training.augments and twin.cut != 0
+        given = raw or training.embedded
         none = np.empty((0, *training.windows.shape[1:]), np.int8)
         asked = none if queries is None else queries
         return twin.fine_tune(
-            training.windows if raw else self._embedded(twin, training.windows),
+            training.windows if given else self._embedded(twin, training.windows),
             training.labels,
             training.members,
             [device_settings(run, seed) for seed in training.seeds],
             epochs=(run.epochs,),
             queries=asked if raw else self._embedded(twin, asked),
-            embedded=not raw,
+            embedded=training.embedded or not raw,
             start=training.start,
         )
 

@@ -77,6 +77,17 @@ class Server:
         labels = np.concatenate([p.labels for p in people])
         return windows, self.inputs(windows).astype(np.float64), labels
 
+    @property
+    def public_inputs(self) -> tuple[Doubles, NDArray[np.int64]]:
+        """(n, d) and labels (n,) of public windows."""
+        return self._public[1:]
+
+    @cached_property
+    def public_read(self) -> Doubles:
+        """(n, d + 1): what the head reads of public windows, in float32's units, and a 1."""
+        inputs = self._public[1]
+        return np.column_stack([inputs * self.scale, np.ones(len(inputs))])
+
     @cached_property
     def prior(self) -> Prior:
         """Of public people."""
@@ -110,7 +121,7 @@ class Server:
         return rows
 
     def off_by(self, setting: Setting) -> float:
-        """Standard deviation of what the recipe's rounding and noise put an update's numbers off."""
+        """Standard deviation of what rounding and noise of the recipe put an update off."""
         t = setting.run.training
         spacing = np.spacing(np.abs(self.base).astype(np.float32)).astype(np.float64)
         found = np.sqrt((spacing**2).mean() / 12.0) * np.sqrt(setting.steps + 1)

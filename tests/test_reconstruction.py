@@ -92,7 +92,7 @@ def test_a_window_learnt_alone_gives_itself(server: Server) -> None:
 
     def after(run: Run) -> NDArray[np.float64]:
         training = Training(run, owner.windows, owner.labels, one, (1,), start)
-        return server.bench.train(training).theta[0].astype(np.float64)
+        return np.asarray(server.bench.train(training).theta[0], np.float64)
 
     once = replace(RUN, epochs=1)
     found = states.alone(server, theta, after(once))

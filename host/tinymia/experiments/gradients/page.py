@@ -25,7 +25,7 @@ from tinymia.experiments.chapter import (
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.gradients.attack import Server
 from tinymia.experiments.gradients.measure import NAMES, updates
-from tinymia.experiments.gradients.settings import BATCHES, FEW, Setting, settings_of
+from tinymia.experiments.gradients.settings import BATCHES, FEW, Setting, fits, settings_of, short
 from tinymia.experiments.rows import Found, Tabulator
 
 _SERVER = Adversary(
@@ -109,11 +109,11 @@ def chapter(
             and r.at["windows"] == str(windows)
         )
 
-    plain = runs[0].name
+    plain = short(runs[0])
     one, few = row(EXACT, plain, 1).figure, row(EXACT, plain, FEW).figure
     last = row(EXACT, plain, 8).figure
     summed = row(NAMED, "sum-10", 8)
-    noisy = [r.name for r in runs if r.training.is_private]
+    noisy = [r for r in runs if r.training.is_private and fits(r)]
     answer = (
         f"An update of one window gives its int8 features exactly ({_percent(one)}), one of {FEW}"
         f" windows {_percent(few)} of them, whatever the local steps; at 8 windows"
@@ -133,9 +133,13 @@ def chapter(
     ]
     controls += [
         Control(
-            f"One window under {title}", "at most 1 % exact", row(EXACT, name, 1).figure, 0.0, 0.01
+            f"One window under {r.title}",
+            "at most 1 % exact",
+            row(EXACT, short(r), 1).figure,
+            0.0,
+            0.01,
         )
-        for name, title in ((r.name, r.title) for r in runs if r.name in noisy)
+        for r in noisy
     ]
     return Chapter(
         version=VERSION,

@@ -60,11 +60,18 @@ def fits(run: Run) -> bool:
     return not (t.holdout or t.heads or t.teacher_epochs or t.references or t.mixup)
 
 
+def short(run: Run) -> str:
+    """A run's name without its epochs, which are others here."""
+    return run.name.partition("@")[0]
+
+
 def local(run: Run, windows: int, epochs: int = 1, batch: int = 0) -> Run:
     """A run as one round of it goes on a device with so many windows."""
     t = run.training
     return replace(
         run,
+        name=short(run),
+        title=run.title if run.defences else "no defence",
         epochs=epochs,
         training=replace(
             t,

@@ -31,6 +31,8 @@ sources = find $(1) \( -name .pio -o -name build \) -prune -o -name '*.cc' -prin
 # Types hold for the oldest Python, but the declarations of NumPy 2.5 need a newer one.
 MYPY_FLAGS = $(addprefix --python-version ,$(filter 3.12 3.13,$(PYTHON_IS)))
 AUDIT_FLAGS ?=
+# Files in the order of tests/conftest.py, whose first take longest.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 PYTEST_FLAGS ?=
 SEED ?= $(shell echo $$(($$(date +%s) / 86400)))
 
@@ -86,12 +88,17 @@ setup: packages $(STAMP) extension ## Set up without running anything
 audit: setup ## Run the main job on the simulated board (AUDIT_FLAGS="--repetitions 3")
 	@$(BIN)/tinymia audit $(AUDIT_FLAGS)
 
-.PHONY: lint
+.PHONY: lint lint-python lint-cpp
 lint: setup ## Linters and type checks, Python and C++
+	@$(MAKE) --no-print-directory -j 2 lint-python lint-cpp
+
+lint-python:
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy $(MYPY_FLAGS)
 	@$(BIN)/python firmware/protocol/generate.py --check
+
+lint-cpp:
 	@$(call sources,firmware host/native host/tinymia tests/native tests/fuzz \
 	  tests/cycle_check) \
 	  | grep -v -e status.h -e messages.h -e declared.h | xargs $(BIN)/clang-format --dry-run --Werror
@@ -103,12 +110,12 @@ lint: setup ## Linters and type checks, Python and C++
 .PHONY: test
 test: setup lint ## What must hold: of large matrices a sample, another each day (SEED=N: that one)
 	@echo "Sample $(SEED): \`make test SEED=$(SEED)\` runs the same cases, \`make test-all\` all"
-	@TINYMIA_SAMPLE=$(SEED) $(BIN)/pytest tests hil -n 2 --dist loadfile --target sample \
+	@TINYMIA_SAMPLE=$(SEED) $(BIN)/pytest tests hil $(PARALLEL) --target sample \
 	  -m "not speed" $(PYTEST_FLAGS)
 
 .PHONY: test-all
 test-all: setup lint ## All cases, on all boards that are simulated
-	@TINYMIA_SAMPLE= $(BIN)/pytest tests hil -n 2 --dist loadfile --target simulated \
+	@TINYMIA_SAMPLE= $(BIN)/pytest tests hil $(PARALLEL) --target simulated \
 	  -m "not speed" $(PYTEST_FLAGS)
 
 .PHONY: speed

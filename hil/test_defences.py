@@ -72,14 +72,12 @@ def test_every_defence_gives_the_twins_bits(
         assert again == answers
         return trained.tail_hash, trained.loss, trained.clipped, answers
 
-    needs = bool(plan.guard.classifier or settings.references)
+    needs = bool(plan.guard.classifier or settings.references or settings.adversary)
     if needs:
-        if plan.guard.classifier:
-            with pytest.raises(BoardRefusedError, match=r"classifier 1, the bundle has 0"):
-                connection.board.guard(plan.guard)
-        else:
-            with pytest.raises(BoardRefusedError, match=r"references .* the bundle has 0"):
-                connection.board.begin(settings)
+        reads = bool(plan.guard.classifier or not settings.references)
+        missing = "classifier 1, the bundle has 0" if reads else "references .* the bundle has 0"
+        with pytest.raises(BoardRefusedError, match=missing):
+            asked(connection.board, plan)
         bundle = with_all(bundle)
         if not (needs_image(target) or takes_bundle(target)):
             pytest.skip("this board's bundle lacks what the defence needs: give a simulated one")
@@ -105,6 +103,12 @@ def test_every_defence_gives_the_twins_bits(
             assert run(opened.board, settings, plan) == expected
 
 
+def asked(board: Board, plan: Plan) -> None:
+    """A board is asked for what a plan takes of it."""
+    board.guard(plan.guard)
+    board.begin(plan.settings)
+
+
 def with_all(bundle: Bundle) -> Bundle:
     """The bundle with a classifier of members that nobody trained, and references of nobody."""
     rng = np.random.default_rng(5)
@@ -116,5 +120,5 @@ def with_all(bundle: Bundle) -> Bundle:
     return replace(
         bundle,
         classifiers=classifier.pack([made], len(bundle.labels)),
-        references=pack_references(codes, layer),
+        references=pack_references(codes, layer, rng.integers(0, len(bundle.labels), len(codes))),
     )

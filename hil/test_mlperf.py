@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import re
+import struct
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from tinymia.device.connect import Connection, is_twin
 from tinymia.device.frames import encode_frame
 from tinymia.export.bundle import Bundle
 from tinymia.wire import protocol
+from tinymia.wire.guard import GuardSettings
 from tinymia.wire.settings import TrainSettings
 
 CHUNK = 31  # bytes of a `db` command, as the usual runner sends them
@@ -28,11 +31,11 @@ class Runner:
         self.port = connection.target.serial
         self.watch = connection.target.alive
 
-    def say(self, command: bytes, seconds: float = 20.0) -> list[str]:
+    def say(self, command: bytes, seconds: float = 600.0) -> list[str]:
         self.port.write(command)
         return self.hear(seconds)
 
-    def hear(self, seconds: float = 20.0) -> list[str]:
+    def hear(self, seconds: float = 600.0) -> list[str]:
         heard, until = b"", time.monotonic() + seconds
         while not heard.endswith(b"m-ready\r\n"):
             self.watch()
@@ -124,7 +127,7 @@ def test_laps_grow_with_the_inferences(
     runner.load(bundle.quantize(pool.windows.x)[0])
 
     def lap(times: int) -> int:
-        lines = runner.say(b"infer %d 0%%" % times, 60)
+        lines = runner.say(b"infer %d 0%%" % times)
         first, last = (int(line.removeprefix("m-lap-us-")) for line in lines if "lap" in line)
         return last - first
 
@@ -261,7 +264,7 @@ def test_a_run_as_the_runner_makes_it(
     for count, warmups, inputs in ((50, 10, 5), (1, 0, len(windows))):
         for window, answer in zip(windows[:inputs], answers, strict=False):
             assert runner.load(window) == ["m-load-done"]
-            lines = runner.say(b"infer %d %d%%" % (count, warmups), 30)
+            lines = runner.say(b"infer %d %d%%" % (count, warmups))
             laps = [line for line in lines if re.fullmatch(r"m-lap-us-[0-9]+", line)]
             assert len(laps) == 2
             np.testing.assert_allclose(results(lines), answer, atol=1.1e-6)
@@ -285,6 +288,28 @@ def test_no_frame_is_a_command(runner: Runner, connection: Connection) -> None:
         blocks = [bytes([i % 256]) for i in range(700)]
         assert list(board.echo(blocks)) == blocks
         assert b"m-ready" not in recorder.heard
+
+
+@dataclass(frozen=True)
+class Signs:
+    """A request full of the sign that ends a command."""
+
+    TYPE: ClassVar[int] = 0
+    size: int
+
+    def pack(self) -> bytes:
+        return b"%" * self.size
+
+
+def test_no_request_is_a_command(runner: Runner, connection: Connection) -> None:
+    recorder = connection.board.link.port = Recorder(runner.port)
+    notices = {protocol.Type.HELLO, protocol.Type.BUSY, protocol.Type.RESEND}
+    kinds = [type(t.name, (Signs,), {"TYPE": int(t)}) for t in protocol.Type if t not in notices]
+    sent = [kind(size) for kind in kinds for size in (3, 29)]
+    for request, answer in zip(sent, connection.board.link.stream(sent), strict=True):
+        assert answer, request  # most are refused
+    connection.board.guard(GuardSettings(temperature=struct.unpack("<f", b"%%%@")[0]))
+    assert b"m-ready" not in recorder.heard
 
 
 def test_noise_of_both_kinds_leaves_the_board_right(

@@ -98,7 +98,7 @@ def start(
     values = [f"{address:x}={value:x}" for address, value in reset.items()]
     program = _program(board, baud or board.uart.baud)
     out = subprocess.run(
-        [str(program), *answers, *values], capture_output=True, text=True, check=True, timeout=60
+        [str(program), *answers, *values], capture_output=True, text=True, check=True, timeout=600
     ).stdout
     changes, facts = [], {}
     for line in out.splitlines():

@@ -17,12 +17,28 @@ with contextlib.suppress(ValueError):  # not in the main thread
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Else each start of the program compiles all its sources anew, for longer than many a test takes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# These take longest: what begins last, ends last.
+FIRST = (
+    "tests/test_study.py",
+    "tests/test_boards.py",
+    "tests/test_engine.py",
+    "tests/test_interpreter_malformed.py",
+    "hil/test_defences.py",
+    "tests/test_cli.py",
+)
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of a test marked ``sample(n)`` run n cases, others each day; with no seed, all of them.
 
     The seed stands in TINYMIA_SAMPLE, which ``make test`` sets (SEED=N repeats a run).
     """
+    rank = {file: number for number, file in enumerate(FIRST)}
+    items.sort(key=lambda item: rank.get(item.nodeid.partition("::")[0], len(rank)))
     seed = os.environ.get("TINYMIA_SAMPLE")
     if not seed:
         return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tinymia.files import cache_dir
@@ -60,24 +62,54 @@ def _build(
     if target.exists():
         return target
     _CACHE.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=_CACHE) as scratch:
+    with (_CACHE / "lock").open("w") as lock, tempfile.TemporaryDirectory(dir=_CACHE) as scratch:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two workers would compile the same twice
         output = Path(scratch) / target.name
-        command = [compiler, *flags, "-I", str(CORE), "-I", str(NATIVE)]
-        command += [*map(str, sources), "-o", str(output)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"cannot compile {name}:\n{done.stderr}")
+        include = ["-I", str(CORE), "-I", str(NATIVE)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = pool.map(
+                lambda source: _object(source, [*flags, *include], compiler), sources
+            )
+            command = [compiler, *flags, *map(str, objects), "-o", str(output)]
+        _run(command, name)
         output.replace(target)
     return target
 
 
+def _object(source: Path, flags: Sequence[str], compiler: str) -> Path:
+    """One source's object, which all have in common that compile the same text by the same flags:
+    most of the core comes into a dozen libraries."""
+    with tempfile.TemporaryDirectory(dir=_CACHE) as scratch:
+        text = Path(scratch) / "source.ii"
+        _run([compiler, *flags, "-E", str(source), "-o", str(text)], source.name)
+        used = [f for f in flags if not f.startswith(("-D", "-I", "/"))]
+        digest = hashlib.sha256("\0".join([compiler, *used]).encode() + text.read_bytes())
+        target = _CACHE / f"{source.stem}-{digest.hexdigest()[:16]}.o"
+        if not target.exists():
+            output = Path(scratch) / target.name
+            _run([compiler, *used, "-c", str(text), "-o", str(output)], source.name)
+            output.replace(target)
+    return target
+
+
+def _run(command: Sequence[str], name: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"cannot compile {name}:\n{done.stderr}")
+
+
 def build_shared(
-    name: str, shim_sources: Iterable[str | Path], extra_flags: Sequence[str] = ()
+    name: str,
+    shim_sources: Iterable[str | Path],
+    extra_flags: Sequence[str] = (),
+    *,
+    core: bool = True,
 ) -> Path:
-    """Builds the core and `shim_sources` (paths, or names in tests/native) as a shared library."""
+    """Builds the core and `shim_sources` (paths, or names in tests/native) as a shared library;
+    without `core` those that need its headers alone."""
     shims = [NATIVE / source for source in shim_sources]
     flags = [*FLAGS, "-fPIC", "-shared", "-fvisibility=default", *extra_flags]
-    return _build(name, ".so", [*core_sources(), *shims], flags)
+    return _build(name, ".so", [*(core_sources() if core else ()), *shims], flags)
 
 
 def build_program(

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tinymia.export.tflite_file import schema as schema_of_tflite
+
 FLOAT32, INT32, UINT8, INT64, INT16, INT8 = 0, 2, 3, 4, 7, 9
 
 ADD, AVERAGE_POOL_2D, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED = 0, 1, 3, 4, 9
@@ -71,8 +73,8 @@ def build(
     `old`: as TensorFlow before 2.4 wrote it, with the operator codes of one byte alone.
     """
     import flatbuffers
-    from tensorflow.lite.python import schema_py_generated as schema
 
+    schema = schema_of_tflite()
     model = schema.ModelT()
     model.version = 3
     model.buffers = [schema.BufferT()]

@@ -51,8 +51,8 @@ def uses(pid: int, file: str) -> bool:
         return False
 
 
-def until(condition: Callable[[], object], seconds: float = 30.0) -> bool:
-    """Wait until it holds; whether it does."""
+def until(condition: Callable[[], object], seconds: float = 600.0) -> bool:
+    """Wait until it holds; whether it does. A machine with other work may take its time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

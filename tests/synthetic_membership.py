@@ -6,6 +6,8 @@ import math
 import zlib
 from dataclasses import replace
 
+import numpy as np
+
 from tinymia.attacks.base import Adversary
 from tinymia.evidence import Knowledge, OutputPolicy, Reveals
 from tinymia.evidence.answers import REVEALED
@@ -18,12 +20,14 @@ from tinymia.experiments.membership.types import (
     Counts,
     Curve,
     Leak,
+    LeftOut,
     MembershipFinding,
     PersonRow,
     Rate,
     Rules,
     ThresholdRow,
 )
+from tinymia.statistics.intervals import t_quantile
 
 PLAIN, BASE = "plain@50", "base"
 ANSWERS = (OutputPolicy.FULL, OutputPolicy.ROUNDED, OutputPolicy.TOP1, OutputPolicy.LABEL)
@@ -362,6 +366,29 @@ def all_paired(conditions, found, answers):
     return tuple(out)
 
 
+def all_left_out(conditions, found, own, people):
+    """Figures without each person, whose spread gives the figures' own intervals."""
+
+    def without(f, low=0.0, high=1.0):
+        # Equal steps up and down; the half-width is t * (P - 1) / sqrt(P) * their deviation.
+        n = len(people)
+        steps = np.linspace(-1, 1, n)
+        half = max(f.high - f.value, f.value - f.low)
+        scale = half / (t_quantile(n) * (n - 1) / math.sqrt(n) * steps.std(ddof=1))
+        return tuple(f.value + scale * step for step in steps)
+
+    rows = [
+        LeftOut(*key, measure, f.value, without(f), 0.0)
+        for key, leak in found.items()
+        if key[1] in {headline_of(a, key[2]) for a in Adversary}
+        for measure, f in ((Measure.AUC, leak.auc), (Measure.TPR_1, leak.tpr[0].figure))
+    ]
+    for c in conditions:
+        f = figure(held_out(c.name), 0.04)
+        rows.append(LeftOut(c.name, "", own, Measure.HELD_OUT, f.value, without(f), 0.0))
+    return tuple(rows)
+
+
 def all_adversaries(found, main, answers):
     rows = []
     for adversary in Adversary:
@@ -478,6 +505,7 @@ def membership(conditions=CONDITIONS, answers=ANSWERS, people=("p01", "p02", "p0
             min_false_positives=5,
             equivalence=EQUIVALENCE,
         ),
+        left_out=all_left_out(conditions, found, own, people) if len(people) > 1 else (),
     )
 
 
@@ -536,4 +564,5 @@ def without_intervals(found):
         paired=tuple(map(compared, found.paired)),
         controls=tuple(replace(c, figure=bare(c.figure), holds=None) for c in found.controls),
         counts=replace(found.counts, people=found.counts.people[:1]),
+        left_out=(),
     )

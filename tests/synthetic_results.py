@@ -8,6 +8,8 @@ from synthetic_membership import (
     figure,
     membership,
 )
+from tinymia.experiments.chapter import Adversary, Chapter, Control, Row
+from tinymia.experiments.chapter import Measure as ChapterMeasure
 from tinymia.experiments.epsilon import Bound, Checked, Design, Relation, View
 from tinymia.experiments.epsilon import Finding as EpsilonFinding
 from tinymia.experiments.epsilon import Verdict as EpsilonVerdict
@@ -43,6 +45,9 @@ def cost(name, i):
         steps=0.0 if name == BASE else 4000.0,
         clipped=812.5 if "clip" in name else 0.0,
         ticks=None,
+        flash=None if name == BASE else 90_000 + 120 * i,
+        line_out=None if name == BASE else 24_632,
+        line_in=None if name == BASE else 793,
     )
 
 
@@ -163,6 +168,33 @@ def user_level():
             UserLevelRow("mean loss, less the base model's", figure(0.93, 0.05), 0.975, 4, 40),
             UserLevelRow("share of right answers", figure(0.55, 0.1), 0.3, 4, 40),
         ),
+    )
+
+
+def stealing():
+    """A chapter of an experiment beyond membership."""
+
+    def row(name, value, questions):
+        return Row(
+            *("fidelity", "asks", name, name, figure(value, 0.05)),
+            at={"questions": questions},
+            devices=40,
+            people=4,
+        )
+
+    return Chapter(
+        version=1,
+        name="stealing",
+        title="Model stealing",
+        question="Can the model be copied?",
+        answer="In part.",
+        adversaries=(Adversary("asks", "who asks", "sees answers"),),
+        measures=(ChapterMeasure("fidelity", "Same label", unit="%"),),
+        rows=(row(PLAIN, 0.68, "64"), row(PLAIN, 0.8, "512"), row("clip@50", 0.6, "512")),
+        controls=(Control("a copy of noise", "nothing", figure(0.9, 0.05), 0.0, 0.2),),
+        method=("As the test says.",),
+        limits=(),
+        sources=(),
     )
 
 

@@ -153,7 +153,7 @@ def port(program: Path, tmp_path: Path) -> Iterator[str]:
     environment = os.environ | {"TINYMIA_PORT_LINK": str(link), "TINYMIA_BUNDLE": str(BUNDLE)}
     with subprocess.Popen([str(program)], env=environment) as process:
         try:
-            deadline = time.monotonic() + 10.0
+            deadline = time.monotonic() + 600.0
             while not link.exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
             yield f"serial:{link}"

@@ -12,7 +12,7 @@ from test_interpreter_grid import MODELS
 from tinymia.device.bake import bake
 from tinymia.device.build import build
 from tinymia.device.connect import connect
-from tinymia.export.bundle import pack_sections
+from tinymia.export.sections import pack_sections
 
 
 @pytest.mark.parametrize("name", ["hard_swish", "logistic", "lstm", "resize_nearest", "sub"])

@@ -19,8 +19,10 @@ from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.device.elf import symbols
 from tinymia.errors import BundleError, DataError, DeviceError
-from tinymia.export.bundle import Budget, Bundle, pack_sections, split_sections
+from tinymia.export.budget import Budget
+from tinymia.export.bundle import Bundle
 from tinymia.export.layers import dense
+from tinymia.export.sections import pack_sections, split_sections
 from tinymia.study.recipe import check_bundle
 from tinymia.wire import protocol
 from tinymia.wire.protocol import Status

@@ -45,6 +45,7 @@ def test_all_boards_are_there_and_pass_the_schema() -> None:
     assert {b.core for b in boards().values()} >= {"cortex-m0plus", "cortex-m4", "cortex-m7"}
 
 
+@pytest.mark.sample(4)
 @pytest.mark.parametrize("name", [b.id for b in boards().values() if not b.platform])
 def test_an_image_is_what_the_board_file_says(name: str) -> None:
     made = board(name)
@@ -69,6 +70,7 @@ def test_pins_are_the_chips(name: str) -> None:
     assert (made.uart.port, made.uart.tx, made.uart.rx) in PINS
 
 
+@pytest.mark.sample(1)
 @pytest.mark.parametrize("name", ["nucleo_f446re", "blackpill_f411ce", "stm32f4_discovery"])
 def test_images_of_other_stm32f4_run_in_qemu_to_the_twins_bits(name: str) -> None:
     data = BUNDLE.read_bytes()

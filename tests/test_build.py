@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from elftools.elf.elffile import ELFFile
 
 from images import read_memory
 from processes import called, descendants, gone, until
+from tinymia.device import build as build_module
 from tinymia.device import checkout
 from tinymia.device.bake import bake
 from tinymia.device.build import BuildResult, build
@@ -79,6 +81,49 @@ def test_building_again_changes_nothing(image: BuildResult) -> None:
     assert image.elf.stat().st_mtime_ns == before
 
 
+def test_platformio_is_asked_only_where_something_changed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, image: BuildResult
+) -> None:
+    asked: list[Path] = []
+
+    def run_pio(_: object, folder: Path, **__: object) -> tuple[int, str]:
+        asked.append(folder)
+        return 0, ""
+
+    monkeypatch.setattr(build_module, "run_pio", run_pio)
+    assert build("selftest") == image
+    assert not asked
+    copy = copy_of_the_project(tmp_path / "copy")
+    made = copy / ".pio" / "build" / "selftest" / "firmware.elf"
+    made.parent.mkdir(parents=True)
+    shutil.copy(image.elf, made)
+
+    def asks() -> bool:
+        asked.clear()
+        build("selftest", firmware=copy)
+        return bool(asked)
+
+    assert [asks(), asks()] == [True, False]
+    changed = copy / "lib" / "learncore" / "src" / "fmath.h"
+    text = changed.read_bytes()
+    changed.write_bytes(text + b"\n")
+    assert [asks(), asks()] == [True, False]
+    changed.write_bytes(text)
+    assert [asks(), asks()] == [True, False]
+    (copy / "boards" / "own.ini").write_text("[env:own]\nextends = env:stm32f405\n")
+    assert [asks(), asks()] == [True, False]
+    (copy / "boards" / "new.h").touch()
+    assert [asks(), asks()] == [True, False]
+    (copy / "boards" / "new.h").unlink()
+    assert [asks(), asks()] == [True, False]
+    monkeypatch.setattr(build_module, "version", lambda _: "0")
+    assert [asks(), asks()] == [True, False]
+    # What lies elsewhere may change without a word.
+    with (copy / "platformio.ini").open("a") as ini:
+        ini.write("[env:x]\nlib_deps = symlink:///elsewhere\n")
+    assert [asks(), asks()] == [True, True]
+
+
 def test_the_build_id_does_not_depend_on_the_folder(image: BuildResult, tmp_path: Path) -> None:
     copy = copy_of_the_project(tmp_path / "a rather longer name than the other one")
     other = build("selftest", firmware=copy)
@@ -119,6 +164,17 @@ def test_a_baked_bundle_is_in_flash_and_nothing_else_changed(
     again = bake(baked, bundle[:32], tmp_path / "again.elf")
     assert section_bytes(again, ".bundle") == bundle[:32]
     assert again.read_bytes() == bake(image.elf, bundle[:32], tmp_path / "b.elf").read_bytes()
+
+
+def test_no_flat_file_where_the_bundle_lies_in_another_memory(
+    image: BuildResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies between could be gigabytes."""
+    near = replace(image_info(image.elf), flash_size=0x20000)
+    monkeypatch.setattr("tinymia.device.bake.image_info", lambda _: near)
+    baked = bake(image.elf, bytes(32), tmp_path / "baked.elf")
+    assert baked.with_suffix(".hex").is_file()
+    assert not baked.with_suffix(".bin").exists()
 
 
 def test_the_largest_bundle_fits_and_a_larger_one_is_refused(

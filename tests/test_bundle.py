@@ -16,16 +16,9 @@ from hypothesis import strategies as st
 
 from tinymia.device.connect import connect
 from tinymia.errors import BundleError, DataError
-from tinymia.export.bundle import (
-    HEADER,
-    VERSION,
-    AnswerRule,
-    Budget,
-    Bundle,
-    Tail,
-    pack_sections,
-    split_sections,
-)
+from tinymia.export.budget import Budget
+from tinymia.export.bundle import AnswerRule, Bundle, Tail
+from tinymia.export.sections import HEADER, VERSION, pack_sections, split_sections
 from tinymia.wire.protocol import Policy, Status
 
 BAD_RULES = [

@@ -11,7 +11,8 @@ import pytest
 
 from tinymia.defenses.memguard import HIDDEN, Classifier
 from tinymia.errors import BundleError, StudyError
-from tinymia.export.bundle import AnswerRule, Bundle, pack_sections, split_sections
+from tinymia.export.bundle import AnswerRule, Bundle
+from tinymia.export.sections import pack_sections, split_sections
 from tinymia.study.budget import with_guard
 from tinymia.twin.core import core
 from tinymia.wire.guard import GuardSettings, NoiseLaw

@@ -13,7 +13,8 @@ from tinymia.device import connect as connecting
 from tinymia.device.connect import connect
 from tinymia.device.recover import Interruption, SteadyBoard
 from tinymia.errors import DeviceError
-from tinymia.export.bundle import Budget, Bundle
+from tinymia.export.budget import Budget
+from tinymia.export.bundle import Bundle
 from tinymia.twin.target import TwinPort, TwinTarget
 
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"

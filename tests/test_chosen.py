@@ -19,14 +19,15 @@ from tinymia import data
 from tinymia.cli.main import cli
 from tinymia.data.splits import draw, person_pool
 from tinymia.device.bake import bake
-from tinymia.device.boards import release_of
+from tinymia.device.boards import release_of, secure_of
 from tinymia.device.build import BuildResult, build
 from tinymia.device.chosen import Chosen
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.device.elf import environment_of, image_info
 from tinymia.errors import BundleError, DeviceError
-from tinymia.export.bundle import Bundle, pack_sections
+from tinymia.export.bundle import Bundle
+from tinymia.export.sections import pack_sections
 from tinymia.export.writeback import complete_bundle
 from tinymia.study.bench import option_costs
 from tinymia.study.needed import flash_costs, least, needed, wanted
@@ -251,3 +252,8 @@ def test_the_verbs_build_such_images(tmp_path: Path) -> None:
     assert release_of("stm32f405") == "release"
     with pytest.raises(DeviceError, match="no release build for the board pico"):
         release_of("pico")
+    assert secure_of("stm32f405") == "secure"
+    with pytest.raises(DeviceError, match="no build with masks for updates for the board pico"):
+        secure_of("pico")
+    done = CliRunner().invoke(cli, ["build", "--release", "--secure"])
+    assert done.exit_code == 2

@@ -175,8 +175,10 @@ def test_every_switch_of_the_device_can_be_set() -> None:
     private = build("dp", {"dp": {"noise": 1.5}})[0]
     size = TrainingSize(80, 4, 9, classes=7)
     settings = with_defences(settings, (*everything, *private), size)
-    for name in ("penalty", "focal", "relax", "l2-sp", "dmp", "selena"):
-        settings = with_defences(settings, build(name, {})[0], size)
+    objectives = ("penalty", "focal", "relax", "l2-sp", "dmp", "selena", "mmd", "stacking")
+    for name in (*objectives, "adversarial"):
+        rate = {"adversarial": {"rate": 0.01}}
+        settings = with_defences(settings, build(name, rate)[0], size)
     weights = replace(settings, trained=Parameters.WEIGHTS)
     weights = with_defences(
         weights, build("round-weights+prune", {"round-weights": {"bits": 4}})[0], size
@@ -236,3 +238,25 @@ def test_an_account_is_of_a_training_of_that_size() -> None:
     assert small.added.best < large.added.best < large.replaced.best
     # The last, smaller batch is a step too.
     assert made.account(TrainingSize(82, 8, 1)).steps == 11
+
+
+def of_personalize(*flags: str) -> Chosen:
+    from tinymia.cli.personalize import command
+
+    parsed = command.make_context("personalize", list(flags)).params
+    path = parsed.pop("config")
+    return chosen(PERSONALIZE, parsed, path)
+
+
+def test_one_device_has_one_strength() -> None:
+    """Of a defence whose default in an audit are several, the first; what was given must be one."""
+    from tinymia.cli.personalize import _defences
+    from tinymia.defenses.registry import KINDS
+
+    spread = [kind.name for kind in KINDS if len(kind.spread) > 1]
+    assert {"dp", "dp-public", "round-weights"} <= set(spread)
+    for name in spread:
+        (made,) = _defences(of_personalize("--defence", name))
+        assert made.kind.name == name
+    with pytest.raises(StudyError, match="One run has one value of --noise"):
+        _defences(of_personalize("--defence", "dp", "--noise", "1,2"))

@@ -10,14 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tinymia import __main__ as program
+from commandline import tinymia
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = str(ROOT / "models" / "har-watch" / "har-watch.bundle")
@@ -25,35 +23,6 @@ MODEL = BUNDLE.replace(".bundle", ".tflite")
 HALF = "\udcff"  # half of a character: what Python makes of a byte that is no UTF-8
 DIGITS = "9" * 5000
 HUGE = "99999999999"
-
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-def tinymia(*arguments: str, encoding: str = "utf-8") -> Done:
-    """Run the command line in this process, on outputs of some encoding."""
-    raw = io.BytesIO(), io.BytesIO()
-    out, err = (io.TextIOWrapper(r, encoding=encoding, write_through=True) for r in raw)
-    before = sys.argv, {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
-    sys.argv = ["tinymia", *arguments]
-    code = 0
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            program.main()
-    except SystemExit as end:
-        code = int(end.code or 0)
-    finally:
-        sys.argv = before[0]
-        for number, handler in before[1].items():
-            signal.signal(number, handler)
-    said, complained = (r.getvalue().decode(encoding) for r in raw)
-    return Done(code, said, complained)
 
 
 def npy(shape: tuple[int, ...]) -> bytes:
@@ -381,7 +350,7 @@ def test_interrupted_at_any_time(seconds: float, tmp_path: Path) -> None:
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     try:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=600)
     finally:
         process.kill()  # it would go on beside other tests
     assert process.returncode == 130, err

@@ -36,7 +36,8 @@ from tinymia.device.checkout import firmware_dir
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.errors import DeviceError
-from tinymia.export.bundle import Bundle, pack_sections
+from tinymia.export.bundle import Bundle
+from tinymia.export.sections import pack_sections
 from tinymia.wire.protocol import Status
 from tinymia.wire.settings import TrainSettings
 

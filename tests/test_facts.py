@@ -242,14 +242,14 @@ def test_every_verb_looks_at_the_units(verb: str, watch: PersonalDataset, tmp_pa
     command = [sys.executable, "-m", "tinymia", verb, "--data", str(tmp_path / "wrong.npz")]
     command += ["--person", "p07", "--target", "twin:"]
     command += ["--out", str(tmp_path / "out")] if verb == "audit" else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 1
     assert "of channel ax" in done.stderr
     assert "--force" in done.stderr
     assert "Traceback" not in done.stderr
     if verb == "query":
         forced = subprocess.run(
-            [*command, "--force"], capture_output=True, text=True, check=False, timeout=120
+            [*command, "--force"], capture_output=True, text=True, check=False, timeout=600
         )
         assert forced.returncode == 0
         assert "note: " in forced.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ from tinymia.federated.devices import Gone, Reply, round_seed
 from tinymia.federated.privacy import central_multiplier, client_epsilon, distributed_multiplier
 from tinymia.federated.strategies import STRATEGIES
 from tinymia.federated.terms import UpdateTerms
+from tinymia.federated.twins import TwinDevices
 from tinymia.study.federate import (
     BUNDLE,
     RESULTS,
@@ -107,6 +109,21 @@ def test_every_strategy_runs_through_flower(name: str, dataset: Dataset, tmp_pat
     assert not np.array_equal(tail_of(tmp_path), np.asarray(SHIPPED.layers.parameters[-455:]))
 
 
+def test_fedprox_keeps_devices_near_the_shared_tail(
+    dataset: Dataset, plain: tuple[Federation, Path], tmp_path: Path
+) -> None:
+    norms = {}
+    for mu in (0.0, 0.3, 1.0):
+        prox = replace(SMALL, strategy="fedprox", options={"mu": mu}, boards=("twin:",))
+        found = run(prox, SHIPPED, dataset, tmp_path)
+        assert found.confirmed == 4  # the board's pull is the twin's, in every bit
+        assert found.alone == plain[0].alone
+        norms[mu] = found.rounds[4].norm
+        assert (tail_of(tmp_path).tobytes() == tail_of(plain[1]).tobytes()) is (mu == 0)
+    assert norms[1.0] < 0.9 * norms[0.0]
+    assert norms[1.0] < norms[0.3] < norms[0.0] == plain[0].rounds[4].norm
+
+
 class _Poisoned:
     """Some devices send the opposite of everything, as large as they may."""
 
@@ -150,6 +167,29 @@ def test_devices_that_go_away_do_not_end_it(dataset: Dataset, tmp_path: Path) ->
     assert found.rounds[-1].gone.keys() <= {"it went away in the middle of the round"}
     with pytest.raises(StudyError, match="No device gave an update in 1 rounds: it went away"):
         run(replace(SMALL, drop=0.9999999, rounds=1), SHIPPED, dataset, tmp_path)
+
+
+def test_an_update_that_is_too_large_is_left_out(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs_flower()
+    whole = TwinDevices.round
+
+    def lying(self: TwinDevices, number: int, theta: Any, chosen: Any) -> list[Reply | Gone]:
+        found = whole(self, number, theta, chosen)
+        if number == 2 and isinstance(found[3], Reply):
+            found[3] = replace(found[3], update=found[3].update * 100)
+        return found
+
+    monkeypatch.setattr(TwinDevices, "round", lying)
+    found = run(SMALL, SHIPPED, dataset, tmp_path)
+    assert [r.replied for r in found.rounds] == [0, 12, 11, 12, 12]
+    assert [r.replied for r in found.rounds if r.gone] == [11]
+    (why,) = found.rounds[2].gone
+    assert re.fullmatch(r"An update of norm \d+(\.\d+)? came, 1 is allowed: .* firmware.", why)
+    assert found.finished
+    with pytest.raises(StudyError, match=r"A number of an update can reach 16,385, too much for 1"):
+        prepare(replace(SMALL, terms=UpdateTerms(width=1)), SHIPPED, dataset)
 
 
 def test_a_board_that_is_lost_in_a_round_comes_back(
@@ -247,6 +287,8 @@ def test_seeds_of_rounds_differ() -> None:
         ({"strategy": "krum", "noise": 1.0}, "Krum looks at single updates, which are hidden"),
         ({"strategy": "fedadam", "noise": 1.0}, "plain mean, which FedAdam does not give"),
         ({"noise": -1.0}, "0 or more"),
+        ({"strategy": "fedprox", "options": {"mu": 1.5}}, "A mu of 1.5 cannot be. Give 0, or"),
+        ({"options": {"mu": 0.1}}, "FedAvg has no option 'mu'"),
         ({"share": 0.0}, "above 0 and at most 1"),
         ({"drop": 1.0}, "below 1"),
         ({"boards": ("twin:",) * 13}, "more boards than devices"),

@@ -38,7 +38,10 @@ def dataset() -> Dataset:
 def leaks(settings: FederationSettings, dataset: Dataset, **how: Any) -> dict[str, float]:
     found = leakage(prepare(settings, BUNDLE, dataset), **{**FEW, **how})
     assert all(row.low <= row.auc <= row.high and len(row.each) == 4 for row in found)
-    return {row.who: row.auc for row in found}
+    strongest: dict[str, float] = {}
+    for row in found:
+        strongest[row.who] = max(row.auc, strongest.get(row.who, 0.0))
+    return strongest
 
 
 def test_secure_aggregation_takes_the_view_of_one_device_away(dataset: Dataset) -> None:
@@ -50,6 +53,8 @@ def test_secure_aggregation_takes_the_view_of_one_device_away(dataset: Dataset) 
     for view in ("model", "answers", "client"):  # these see the same, masks or not
         assert plain[VIEWS[view]] == hidden[VIEWS[view]] < 0.85
     assert plain[VIEWS["answers"]] > 0.5
+    for found in (plain, hidden):
+        assert 0.35 < found[VIEWS["control"]] < 0.65
 
 
 def test_who_knows_all_others_is_stopped_by_noise_alone(dataset: Dataset) -> None:
@@ -91,7 +96,7 @@ def test_looks_are_written(dataset: Dataset, tmp_path: Path) -> None:
     settings = replace(SETTINGS, devices=8, rounds=1)
     found = run(settings, BUNDLE, dataset, tmp_path, look=Look(leakage=True, homomorphic=True))
     stored = json.loads((tmp_path / RESULTS).read_text())["federation"]
-    assert len(stored["leaks"]) == len(found.leaks) == 8
+    assert len(stored["leaks"]) == len(found.leaks) == 14
     assert stored["homomorphic"]["devices"] == 8
     page = html.unescape(render_federation(load(tmp_path), tmp_path).read_text())
     for said in ("8 devices", "does not fit in the STM32F405", *VIEWS.values()):

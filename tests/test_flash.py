@@ -33,6 +33,7 @@ def stub(folder: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
+@pytest.mark.sample(2)
 @pytest.mark.parametrize("name", ["stm32f405", "nucleo_f446re", "blackpill_f411ce", "pico"])
 def test_an_image_is_taken_by_its_board_alone(name: str) -> None:
     elf = build(name).elf

@@ -26,7 +26,7 @@ def test_the_firmware_bears_what_was_found(target: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
 

@@ -135,7 +135,7 @@ def _add_constant_first() -> bytes:
 
 
 def _dense_unaligned() -> bytes:
-    """Per-tensor scales whose product is rounded to single precision first."""
+    """One scale for all rows, and weights that lie where they may."""
     rng = np.random.default_rng(6)
     tensors = [
         Tensor((1, 9), scale=0.1, zero_point=-20),

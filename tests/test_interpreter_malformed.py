@@ -97,7 +97,7 @@ def _fuzz(corpus: Iterable[bytes], folder: Path, *, dsp: bool) -> list[int]:
     path = folder / "corpus.bin"
     path.write_bytes(b"".join(struct.pack("<I", len(m)) + m for m in corpus))
     done = subprocess.run(
-        [str(program), str(path)], capture_output=True, text=True, timeout=120, check=False
+        [str(program), str(path)], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
     return [int(line.split()[0]) for line in done.stdout.splitlines()]

@@ -70,7 +70,7 @@ def ctrl_c_soon():
 """
 
 
-def run(body: str, seconds: float = 60) -> subprocess.CompletedProcess[str]:
+def run(body: str, seconds: float = 600) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
         # (From 3.12 on Python warns of every fork beside threads, which is what is tried here.)

@@ -26,10 +26,11 @@ from tinymia.device.build import build as build_firmware
 from tinymia.device.client import BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.errors import BundleError
-from tinymia.export.bundle import Bundle, Tail, pack_sections, split_sections
+from tinymia.export.bundle import Bundle, Tail
 from tinymia.export.convert import io_quantization
 from tinymia.export.front import front_layers
 from tinymia.export.layers import HEADER, NO_CUT, RECORD, LayerKind, Layers
+from tinymia.export.sections import pack_sections, split_sections
 from tinymia.export.tflite_file import open_graph
 from tinymia.wire import protocol
 from tinymia.wire.settings import Optimizer, TrainSettings

@@ -14,9 +14,10 @@ import pytest
 import handmade as hm
 from corelib import SANITIZE, build_program
 from handmade import INT32, Op, Tensor
-from tinymia.export.bundle import Tail, pack_sections
+from tinymia.export.bundle import Tail
 from tinymia.export.front import front_layers
 from tinymia.export.layers import HEADER, RECORD, Layers, dense, join
+from tinymia.export.sections import pack_sections
 from tinymia.wire.protocol import Status
 
 OK, MALFORMED = int(Status.OK), int(Status.BUNDLE_MALFORMED)
@@ -91,7 +92,7 @@ def _fuzz(corpus: Iterable[bytes], folder: Path) -> list[tuple[int, int]]:
     path = folder / "corpus.bin"
     path.write_bytes(b"".join(struct.pack("<I", len(b)) + b for b in corpus))
     done = subprocess.run(
-        [str(program), str(path)], capture_output=True, text=True, timeout=300, check=False
+        [str(program), str(path)], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr[-4000:]
     lines = [line.split() for line in done.stdout.splitlines()]

@@ -305,7 +305,7 @@ def test_too_large_a_bundle_says_what_makes_it_smaller(tmp_path: Path) -> None:
     many = hm.build([Tensor((1, 4), scale=0.1)], [], outputs=[0]) + filler
     with pytest.raises(DeviceError, match="Use a smaller model"):
         bake(elf, bare(many), tmp_path / "a.elf")
-    from tinymia.export.bundle import pack_sections
+    from tinymia.export.sections import pack_sections
 
     large = pack_sections([("MODL", bundle.model), ("LAYR", layers + filler), ("META", b"{}")])
     with pytest.raises(DeviceError, match="tinymia import FILE --train head"):

@@ -17,8 +17,8 @@ from tinymia.device.bake import bake
 from tinymia.device.build import build
 from tinymia.device.client import Board, BoardRefusedError, TrainSettings
 from tinymia.device.connect import connect
-from tinymia.export.bundle import pack_sections
 from tinymia.export.layers import dense
+from tinymia.export.sections import pack_sections
 from tinymia.wire import protocol
 from tinymia.wire.protocol import Status
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
 from dataclasses import asdict, fields
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tinymia.compat import tomllib
 from tinymia.device.frames import decode_frame, encode_frame
 from tinymia.wire import protocol
 from tinymia.wire.answers import answer_bytes, decode_answers
@@ -32,6 +34,18 @@ def test_every_status_has_a_text() -> None:
     for status in protocol.Status:
         text, _ = protocol.STATUS_TEXT[status]
         assert status == protocol.Status.OK or text.format(a=1, b=2)
+
+
+@pytest.mark.parametrize("number", [0, 4, 32, 37, 128])
+def test_a_type_is_ones_own_and_no_printable_character(number: int) -> None:
+    """Or a frame with a '%' in it is taken for a command, and the board asks for it for ever."""
+    check = runpy.run_path(str(GENERATE))["check_types"]
+    messages = tomllib.loads((GENERATE.parent / "protocol.toml").read_text())["message"]
+    check(messages)
+    guard = next(message for message in messages if message["name"] == "GUARD")
+    guard["id"] = number
+    with pytest.raises(SystemExit, match=f"GUARD cannot have the id {number}|CLEAR .* the id 4"):
+        check(messages)
 
 
 @given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 65535), st.binary(max_size=1100))

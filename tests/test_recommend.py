@@ -11,12 +11,13 @@ from synthetic_membership import CONDITIONS, PLAIN, condition, membership, witho
 from tinymia.attacks.base import Adversary
 from tinymia.experiments.base import COLOURS, SHAPES, Figure, look
 from tinymia.experiments.tuning import Attacked, Chosen, Tried, TuningFinding
-from tinymia.report import terminal
+from tinymia.report import markdown, terminal
 from tinymia.report.facts import Facts
 from tinymia.report.recommend import (
     Budget,
     Row,
     front,
+    hiding,
     recommend,
     rows,
     sentences,
@@ -39,6 +40,7 @@ def row(name, auc, accuracy, *, extra=0.0, lowers=True, worst=None):
         0.88 - accuracy,
         extra,
         4000.0,
+        16e6,
         2700.0,
         9000,
         lowers,
@@ -88,6 +90,11 @@ def test_what_was_not_measured_is_in_no_budget_of_it():
     assert within(bare, Budget(None, 1))
     assert not within(bare, Budget(9.0, 1))
     assert not within(replace(BIASES, lost=None), Budget(None, 1))
+
+
+def test_what_only_hides_is_named():
+    assert hiding([FREE, *ALL[1:]], FREE) == [HIDING]
+    assert hiding(ALL, None) == []
 
 
 def test_the_front_is_what_no_other_row_beats():
@@ -144,8 +151,14 @@ def test_every_row_has_guarantee_attacks_accuracy_and_price(folder):
     for r in found.values():
         assert float(r["worst_auc"]) >= float(r["strongest_auc"])
         assert int(r["ram"]) > 2336
-        assert r["flash"] == "65432"
+        assert int(r["flash"]) >= 90_000
+        assert (r["line_out"], r["line_in"]) == ("24632", "793")
+    plain = int(found[PLAIN]["flash"])
     text = section(folder, "front")
+    assert "24,632" in text
+    for r in found.values():
+        added = int(r["flash"]) - plain
+        assert added == 0 or f"{added:+,}".replace("-", "\u2212") in text
     assert "<details>" in text
     assert text.count("<svg viewBox") >= 2
     assert "Under 10 % more instructions and 1 point of accuracy: " in text
@@ -181,6 +194,25 @@ def test_costs_of_answers_count():
     assert by[PLAIN].extra == 0.0
 
 
+def test_the_whole_training_counts_and_not_one_step():
+    """A dear step is cheap where it is taken seldom, and a cheap one dear where there are more."""
+    results = made.results()
+    costs = tuple(
+        replace(c, step=20_905.0, ratio=5.0, steps=800.0) if c.condition == "dp-1.3@50" else
+        replace(c, step=4181.0, ratio=1.0, steps=8000.0) if c.condition == "clip@50" else c
+        for c in results.context.costs
+    )  # fmt: skip
+    other = replace(results, context=replace(results.context, costs=costs))
+    by = {r.condition.name: r for r in rows(Facts.of(other))}
+    plain = by[PLAIN]
+    assert plain.training == plain.step * 4000
+    assert by["dp-1.3@50"].training == 20_905.0 * 800
+    for name, ratio in (("dp-1.3@50", 20_905 * 800), ("clip@50", 4181 * 8000)):
+        assert by[name].extra == pytest.approx(ratio / plain.training - 1)
+    assert within(by["dp-1.3@50"], Budget(0.1, 10))
+    assert not within(by["clip@50"], Budget(0.9, 10))
+
+
 def test_who_knows_less_is_not_the_worst_attack():
     facts = Facts.of(made.results())
     attack, _ = worst_of(facts, PLAIN)
@@ -202,12 +234,18 @@ def test_a_promise_that_is_no_account_is_a_guarantee():
     facts = Facts.of(made.results(membership(conditions)))
     by = {r.condition.name: r.guarantee for r in rows(facts)}
     assert by["l2@50"] == "ε = 42 an answer"
+    both = tuple(
+        replace(c, promise="ε = 42 an answer") if c.name == "dp-1.3@50" else c for c in CONDITIONS
+    )
+    by = {r.condition.name: r.guarantee for r in rows(Facts.of(made.results(membership(both))))}
+    assert by["dp-1.3@50"] == "(7.73, 0.001)-DP; ε = 42 an answer"
 
 
 def test_without_boards_and_intervals_nothing_is_claimed(tmp_path):
     finding = without_intervals(membership())
     results = made.results(finding)
-    costs = tuple(replace(c, step=None, ratio=None, workspace=None) for c in results.context.costs)
+    none = dict.fromkeys(("step", "ratio", "workspace", "flash", "line_out", "line_in"))
+    costs = tuple(replace(c, **none) for c in results.context.costs)
     device = replace(results.context.device, flash_bytes=None, query=None, unit="ticks")
     bare = replace(results, context=replace(results.context, costs=costs, device=device))
     found = sentences(Facts.of(bare), rows(Facts.of(bare)))
@@ -217,6 +255,8 @@ def test_without_boards_and_intervals_nothing_is_claimed(tmp_path):
     text = section(tmp_path, "front")
     assert "ticks" not in text
     assert "RAM" not in text
+    assert "Flash" not in text
+    assert "on the line" not in text
 
 
 def test_strengths_are_shown_with_their_rule(folder):
@@ -224,6 +264,9 @@ def test_strengths_are_shown_with_their_rule(folder):
     assert "2.0 points" in text
     assert "was trained on p05" in text
     assert "Not tuned, as their strength was given: dp" in text
+    table = section(folder, "front")
+    assert "(chosen on other people)" in table
+    assert table.count("(chosen on other people)") == 1  # of clipping alone
     taken = [r for r in read(folder, "tuning.csv") if r["chosen"] == "True"]
     assert {(r["defence"], r["value"]) for r in taken} == {("clip", "0.5")}
     listing = terminal.strengths(with_tuning(made.results()))
@@ -263,3 +306,25 @@ def test_every_colour_stands_out_from_the_paper(folder):
         shades = re.findall(rf"--c{i}: (#\w{{6}})", page)
         assert len(shades) == 2
         assert all(contrast(c, p) >= 4.5 for c, p in zip(shades, papers, strict=True))
+
+
+def test_the_table_as_markdown_says_what_the_page_says():
+    head, rule, *lines = markdown.defences(made.results()).splitlines()
+    columns = [cell.strip() for cell in head.strip("|").split("|")]
+    assert columns[0] == "way of training"
+    assert columns[-1] == "line"
+    assert rule.count("---|") == len(columns)
+    told = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert all(len(cells) == len(columns) for cells in told)
+    found = rows(Facts.of(made.results()))
+    assert [cells[0] for cells in told] == [r.condition.title for r in found]
+    for r, cells in zip(found, told, strict=True):
+        assert cells[2].endswith("▼") == r.lowers
+        assert cells[-1] == "24,632, 793"
+    # Without a board, what is not measured is not there.
+    none = dict.fromkeys(("step", "ratio", "workspace", "answer", "flash", "line_out", "line_in"))
+    results = made.results()
+    costs = tuple(replace(c, **none) for c in results.context.costs)
+    device = replace(results.context.device, query=None)
+    bare = replace(results, context=replace(results.context, costs=costs, device=device))
+    assert markdown.defences(bare).splitlines()[0].endswith("held-out accuracy |")

@@ -14,6 +14,7 @@ from tinymia.export.bundle import Bundle
 from tinymia.export.depth import canonical_depth, resolve
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
+README = Path(__file__).resolve().parents[1] / "host" / "tinymia" / "defenses" / "README.md"
 
 
 def test_a_combination_has_one_spelling() -> None:
@@ -98,3 +99,12 @@ def test_a_depth_has_one_spelling() -> None:
     for wrong in ("last:5", "deep"):
         with pytest.raises(BundleError):
             canonical_depth(bundle, wrong)
+
+
+def test_the_readme_names_every_defence_and_the_flag_of_its_strength() -> None:
+    page = README.read_text(encoding="utf-8")
+    catalogue = page[: page.index("\n## ")]
+    for kind in KINDS:
+        assert f"`{kind.name}`" in catalogue, f"host/tinymia/defenses/README.md lacks {kind.name}"
+        if kind.tuned is not None:
+            assert f"`{kind.tuned.flag}`" in catalogue

@@ -19,7 +19,8 @@ from tinymia.data.splits import draw, person_pool
 from tinymia.device.build import build
 from tinymia.device.client import Board, BoardRefusedError, Trained
 from tinymia.device.connect import connect, image_for
-from tinymia.export.bundle import AnswerRule, Budget, Bundle
+from tinymia.export.budget import Budget
+from tinymia.export.bundle import AnswerRule, Bundle
 from tinymia.export.update_rule import UpdateRule
 from tinymia.export.writeback import complete_bundle
 from tinymia.wire import protocol

@@ -16,7 +16,8 @@ from tinymia.data.splits import person_pool
 from tinymia.device.build import build
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
-from tinymia.export.bundle import AnswerRule, Budget, Bundle
+from tinymia.export.budget import Budget
+from tinymia.export.bundle import AnswerRule, Bundle
 from tinymia.wire.guard import GuardSettings, NoiseLaw
 from tinymia.wire.protocol import Policy, Status
 from tinymia.wire.settings import TrainSettings

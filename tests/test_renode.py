@@ -223,7 +223,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return pid
 
 
-def ended(pid: Path, seconds: float = 5.0) -> bool:
+def ended(pid: Path, seconds: float = 600.0) -> bool:
     """Whether the stand-in is gone, or soon is; what init has not buried yet is gone, too."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -307,7 +307,7 @@ from tinymia.device.renode import RenodeTarget
 target = RenodeTarget("renode:stm32f4", Path({str(build("stm32f405").elf)!r}))
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", program], timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", program], timeout=600, check=False)
     assert done.returncode == -signal.SIGKILL
     assert ended(stand_in)
 
@@ -329,7 +329,7 @@ def test_robot_finds_every_keyword() -> None:
     suite = renode_dir() / "tinymia.robot"
     command = [sys.executable, "-m", "robot", "--dryrun"]
     command += ["--output", "NONE", "--log", "NONE", "--report", "NONE", str(suite)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout
     assert f"{len(NAMES)} tests, {len(NAMES)} passed" in done.stdout
 

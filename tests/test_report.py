@@ -1,37 +1,41 @@
-import csv
-import io
+"""The page of a study, its files, and what is refused."""
+
 import json
 import re
 from dataclasses import fields, replace
-from html.parser import HTMLParser
 
 import pytest
 from click.testing import CliRunner
-from rich.console import Console
 
 import synthetic_membership
 import synthetic_results as made
-from tinymia.attacks.base import Adversary
+from report_page import (
+    of_context,
+    of_membership,
+    parsed,
+    plain,
+    read_back,
+    rows,
+    section,
+    shown,
+    text_of,
+)
 from tinymia.cli.report import command
 from tinymia.errors import ReportError
 from tinymia.evidence import OutputPolicy
-from tinymia.experiments.base import Figure, Verdict
-from tinymia.report import terminal
+from tinymia.experiments.base import Verdict
 from tinymia.report.answer import compose
 from tinymia.report.render import OUTPUTS, render
 from tinymia.report.section import all_sections
 from tinymia.report.sections.limits import of_attacks, sentences
-from tinymia.report.words import above_guessing, interval, number, percent, points, ratio_text
+from tinymia.report.words import above_guessing, interval, number, percent
 from tinymia.statistics import levels
 from tinymia.study.results import RESULTS, Setting, load, to_json, write_json
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """As read from a file, which keeps six decimals."""
-    out = tmp_path_factory.mktemp("results")
-    write_json(out / RESULTS, to_json(made.results()))
-    return load(out)
+    return read_back(tmp_path_factory.mktemp("results"))
 
 
 @pytest.fixture(scope="module")
@@ -44,74 +48,6 @@ def folder(results, tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(folder):
     return text_of(folder / "report.html")
-
-
-def text_of(path):
-    return path.read_text(encoding="utf-8").replace("\u00a0", " ")
-
-
-def plain(text):
-    return text.replace("\u00a0", " ")
-
-
-def section(page, name):
-    start = page.index(f'<section id="{name}">')
-    return page[start : page.index("</section>", start)]
-
-
-def rows(folder, name):
-    with (folder / name).open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def of_membership(results, **changes):
-    finding = replace(results.findings.membership, **changes)
-    return replace(results, findings=replace(results.findings, membership=finding))
-
-
-def of_context(results, **changes):
-    return replace(results, context=replace(results.context, **changes))
-
-
-def shown(results, tmp_path):
-    return text_of(render(results, tmp_path))
-
-
-class Resources(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.found, self.ids, self.open, self.inside = [], [], [], []
-        self.unlabelled = 0
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        links = [attrs[k] for k in ("src", "href", "srcset", "data", "style") if k in attrs]
-        self.inside += [link[1:] for link in links if link.startswith("#")]
-        self.found += [link for link in links if not link.startswith("#")]
-        self.found += [name for name in attrs if name.startswith("on")]
-        if tag in ("script", "link", "iframe", "object", "img"):
-            self.found.append(tag)
-        if "id" in attrs:
-            self.ids.append(attrs["id"])
-        if tag == "svg" and not attrs.get("aria-hidden") and not attrs.get("aria-labelledby"):
-            self.unlabelled += 1
-        if tag == "th":
-            assert attrs.get("scope") in ("row", "col")
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-def parsed(page):
-    parser = Resources()
-    parser.feed(page)
-    assert parser.open == []
-    return parser
 
 
 def test_page_is_self_contained_and_well_formed(page):
@@ -321,146 +257,6 @@ def test_text_from_outside_is_escaped(results, tmp_path):
     assert parsed(text).found == []
 
 
-STUDIES = {
-    "base alone": ("base",),
-    "one plain": ("plain@5",),
-    "no defence": ("base", "plain@5", "plain@50"),
-    "no base": ("plain@50", "clip@50"),
-    "one defence": ("base", "plain@50", "dp-3@50"),
-    "depths": ("base", "plain@50", "all@50"),
-}
-
-
-@pytest.mark.parametrize("names", STUDIES.values(), ids=STUDIES.keys())
-@pytest.mark.parametrize("people", [1, 4])
-@pytest.mark.parametrize("own", [OutputPolicy.FULL, OutputPolicy.LABEL])
-def test_small_studies_render(names, people, own, tmp_path):
-    conditions = [c for c in synthetic_membership.CONDITIONS if c.name in names]
-    answers = (own, *(a for a in synthetic_membership.ANSWERS if a is not own))
-    finding = synthetic_membership.membership(conditions, answers if people > 1 else (own,))
-    if people == 1:
-        finding = synthetic_membership.without_intervals(finding)
-    text = shown(made.results(finding), tmp_path)
-    parsed(text)
-    assert "None" not in re.sub(r"<style>.*?</style>", "", text, flags=re.S)
-    assert "nan" not in "".join(re.findall(r'points="[^"]*"', text))
-    answer = compose(made.results(finding))
-    assert len(answer) == 3
-    assert all(sentence.text.endswith(".") for sentence in answer)
-
-
-def test_a_study_of_one_person_claims_nothing(results, tmp_path):
-    finding = synthetic_membership.without_intervals(results.findings.membership)
-    changed = made.results(finding)
-    first, second, third = (sentence.text for sentence in compose(changed))
-    assert "too small" in first
-    assert "lowers" not in second
-    assert "lower leakage" not in second
-    assert "have no interval" in second
-    assert "with no interval" in third
-    text = shown(changed, tmp_path)
-    assert "lowers leakage" not in text
-    assert "raises accuracy" not in text
-    assert "rest on one person" in text
-
-
-def test_policies_that_silence_an_adversary(tmp_path):
-    finding = synthetic_membership.membership(answers=(OutputPolicy.LABEL, OutputPolicy.FULL))
-    text = shown(made.results(finding), tmp_path)
-    assert "no attack runs" in section(text, "adversaries")
-    heads = section(text, "defences").split("</thead>")[0]
-    assert "one at a time" not in heads
-    limits = section(text, "limits")
-    assert "With label only, the device reveals too little for Loss difference" in limits
-    speechless = replace(
-        finding,
-        adversaries=tuple(
-            replace(row, attack=("", row.attack[1])) if row.adversary is Adversary.JOINT else row
-            for row in finding.adversaries
-        ),
-    )
-    first = compose(made.results(speechless))[0].text
-    assert (
-        "no attack of the strongest adversary stated beforehand runs at \u201clabel only\u201d"
-        in first
-    )
-    assert "candidate windows and the flash read" in first
-
-
-@pytest.mark.parametrize(
-    ("auc", "bounded", "words"),
-    [
-        (Figure(0.7, 0.65, 0.75), False, "tells members from non-members with AUC 0.700"),
-        (Figure(0.505, 0.501, 0.51), True, "hardly better than by guessing"),
-        (Figure(0.5, 0.46, 0.54), False, "is not distinguishable from guessing"),
-        (Figure(0.5, 0.49, 0.51), True, "learns no more than guessing"),
-        (Figure(0.4, 0.35, 0.45), True, "points the wrong way"),
-        (Figure(0.7), False, "too small for one"),
-    ],
-)
-def test_the_first_sentence_says_what_was_found(results, auc, bounded, words):
-    finding = results.findings.membership
-    leaks = tuple(
-        replace(
-            k,
-            auc=auc,
-            guessing_ruled_out=auc.low is not None and auc.low > 0.5,
-            no_more_than_guessing=bounded,
-        )
-        if (k.condition, k.attack) == ("plain@50", "joint-decoder")
-        else k
-        for k in finding.leaks
-    )
-    first = compose(of_membership(results, leaks=leaks))[0].text
-    assert words in plain(first)
-    assert ("it stops at \u201cfull answers\u201d" in first) == ("no more" in words)
-    if "not distinguishable" in words:
-        assert "shown to stop it, though it is not distinguishable" in first
-        assert "guessing at \u201cfull answers\u201d" in first
-
-
-def test_no_more_than_guessing_needs_its_bound(results, page):
-    finding = results.findings.membership
-    bounded = [k for k in finding.leaks if k.no_more_than_guessing and not k.guessing_ruled_out]
-    assert not [k for k in bounded if k.condition == finding.main]
-    assert "no more than guessing" not in section(page, "adversaries")
-    leaks = tuple(
-        replace(k, auc=Figure(0.501, 0.49, 0.512), no_more_than_guessing=True)
-        if (k.condition, k.attack, k.answer) == ("plain@50", "joint-decoder", OutputPolicy.LABEL)
-        else k
-        for k in finding.leaks
-    )
-    changed = [replace(k, guessing_ruled_out=False) if k.auc.value == 0.501 else k for k in leaks]
-    first = compose(of_membership(results, leaks=tuple(changed)))[0].text
-    assert first.endswith("it stops at \u201clabel only\u201d.")
-
-
-def test_the_second_sentence_is_never_one_mixed_verdict(results):
-    finding = results.findings.membership
-    answer = compose(results)[1]
-    assert len(answer.parts) == len(finding.adversaries)
-    for row, part in zip(finding.adversaries, answer.parts, strict=True):
-        assert part[0] == f"\u201c{row.title}\u201d: "
-    raised = tuple(
-        replace(p, verdict_adjusted=Verdict.RAISES)
-        if (p.condition, p.attack) == ("smooth@50", "joint-decoder")
-        else p
-        for p in finding.paired
-    )
-    parts = ["".join(p) for p in compose(of_membership(results, paired=raised))[1].parts]
-    assert ["raises leakage" in part for part in parts] == [False, False, False, True, False]
-    assert "label smoothing (+0.001) raises leakage" in parts[3]
-
-
-def test_the_third_sentence_tells_gain_and_price(results):
-    text = plain(compose(results)[2].text)
-    gain = next(a for a in results.findings.membership.accuracy if a.condition == "plain@50")
-    assert text.startswith("Personalising raises the accuracy on held-out windows")
-    assert plain(points(gain.gain)) in text
-    assert "DP-SGD with noise 3 lowers it by" in text
-    assert text.endswith("they change the instructions of a training step by +5.0 % to \u00d732.")
-
-
 def test_a_page_of_older_results_says_so(results, page, tmp_path):
     versions = (Setting("tinymia", "0.0.9"),)
     assert "These results were made by" not in page
@@ -473,7 +269,7 @@ def test_results_of_another_format_are_refused(results, tmp_path):
         render(replace(results, format=99), tmp_path)
     content = to_json(results)
     write_json(tmp_path / RESULTS, content | {"format": 1})
-    with pytest.raises(ReportError, match=r"has the format 1, this tinymia reads 4"):
+    with pytest.raises(ReportError, match=r"has the format 1, this tinymia reads 5"):
         load(tmp_path)
     (tmp_path / RESULTS).write_text("{")
     with pytest.raises(ReportError, match="is not JSON"):
@@ -547,78 +343,6 @@ def test_the_page_says_what_ran_where(results, page, tmp_path):
     assert "Nothing of this study was confirmed on a board" in shown(alone, tmp_path)
     only = of_context(results, confirmation=replace(found, main=found.board))
     assert "the twin took no part" in shown(only, tmp_path)
-
-
-def test_a_study_without_membership_renders(results, tmp_path):
-    text = shown(replace(results, findings=replace(results.findings, membership=None)), tmp_path)
-    assert "asked nothing about membership" in text
-    assert '<section id="provenance">' in text
-    assert '<section id="defences">' not in text
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (interval(Figure(0.5613, 0.54, 0.5831)), "0.561 [0.540, 0.583]"),
-        (interval(Figure(-0.0004, -0.01, 0.01), signed=True), "+0.000 [\u22120.010, +0.010]"),
-        (interval(Figure(0.5)), "0.500"),
-        (interval(Figure(None, reason="needs 5000 answers")), "needs 5000 answers"),
-        (interval(None), "not measured"),
-        (percent(Figure(0.934, 0.92, 0.948)), "93.4 % [92.0, 94.8]"),
-        (points(Figure(0.074, 0.051, 0.097)), "+7.4 points [+5.1, +9.7]"),
-        (ratio_text(1.044), "+4.4 %"),
-        (ratio_text(28.9), "\u00d729"),
-        (ratio_text(2.5), "\u00d72.5"),
-        (number(None), "n/a"),
-        (number(-1.5, 1), "\u22121.5"),
-    ],
-)
-def test_numbers_as_words(text, words):
-    assert plain(text) == words
-
-
-def test_the_terminal_shows_adversaries_conditions_and_sentences(results):
-    finding = results.findings.membership
-    who = terminal.adversaries(results)
-    assert [row[0] for row in who.rows] == [
-        "no-shadows",
-        "other-people",
-        "candidates",
-        "joint *",
-        "flash",
-    ]
-    assert who.columns[1:5] == ("full", "rounded", "top1", "label")
-    assert who.rows[1][3:5] == ("no attack", "no attack")
-    assert who.rows[0][2].endswith("=")  # not told from guessing
-    listed = terminal.conditions(results)
-    assert [row[0] for row in listed.rows] == [c.name for c in finding.conditions]
-    cells = {row[0]: row[2:] for row in listed.rows}
-    assert cells["early@50"][3].endswith(" \u2193")
-    assert cells["clip@50"][3].endswith(" =")
-    assert cells["plain@50"][3] == ".998"
-    found = terminal.sentences(results)
-    assert len(found) == 3
-    assert found[1].count("\n  - ") == len(finding.adversaries)
-
-
-def test_the_terminal_prints_within_its_width(results):
-    console = Console(width=110, file=io.StringIO(), markup=False)
-    terminal.print_results(results, console)
-    text = console.file.getvalue()
-    assert "joint *" in text
-    assert max(map(len, text.splitlines())) <= 110
-    lines = [line for line in text.splitlines() if line.startswith("joint *")]
-    assert len(lines) == 1  # no cell wraps
-
-
-def test_the_terminal_of_a_small_study(results):
-    finding = synthetic_membership.without_intervals(results.findings.membership)
-    cells = {row[0]: row[2:] for row in terminal.conditions(made.results(finding)).rows}
-    assert cells["clip@50"][3].endswith(" ?")
-    silent = replace(results, findings=replace(results.findings, membership=None))
-    assert terminal.adversaries(silent) is None
-    assert terminal.conditions(silent) is None
-    assert len(terminal.sentences(silent)) == 3
 
 
 def test_the_verb_makes_the_page_again(results, folder, tmp_path):

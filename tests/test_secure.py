@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from extras import needs_flower
 from tinymia import data
+from tinymia.cli.main import cli
 from tinymia.data.base import Dataset
 from tinymia.device import monocypher as source
 from tinymia.device.build import build
@@ -198,17 +200,25 @@ def test_no_source_of_monocypher_is_one_message(
     monkeypatch.setenv(source.VARIABLE, str(tmp_path))
     with pytest.raises(DeviceError, match=r"There is no monocypher.c in .*monocypher\.org"):
         build("secure")
+    done = CliRunner().invoke(cli, ["build", "--secure"])
+    assert isinstance(done.exception, DeviceError)
+    assert "There is no monocypher.c" in done.exception.message
 
 
-@pytest.fixture
-def secure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
-    """The firmware with masks, as a process of this machine."""
+@pytest.fixture(scope="module")
+def elf() -> Path:
+    """The firmware with masks, for this machine."""
     try:
-        elf = build("secure_native").elf
+        return build("secure_native").elf
     except DeviceError as error:
         if "Monocypher cannot be fetched" in str(error):
             pytest.skip(f"{error} Or give the folder with monocypher.c in TINYMIA_MONOCYPHER")
         raise
+
+
+@pytest.fixture
+def secure(elf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Board]:
+    """The same as a process."""
     monkeypatch.setenv("TINYMIA_BUNDLE", str(BUNDLE_FILE))
     with connect("native:", elf) as opened:
         yield opened.board
@@ -264,11 +274,9 @@ def test_the_firmware_hides_as_the_device_in_python_does(secure: Board) -> None:
 
 
 def test_a_board_that_leaves_between_its_keys_and_its_update(
-    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secure: Board
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elf: Path
 ) -> None:
-    needs_flower()
-    _ = secure
-    elf = build("secure_native").elf
+    monkeypatch.setenv("TINYMIA_BUNDLE", str(BUNDLE_FILE))
     monkeypatch.setattr("tinymia.federated.boards.supply", lambda *_: elf)
     whole = BoardDevice.end_round
 

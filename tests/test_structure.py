@@ -39,6 +39,12 @@ MAY_USE["federated"] = {"wire", "export", "device", "twin", "defenses", "evidenc
 MAY_USE["study"] = set(MAY_USE)
 # The page shows how a study came about (`study.results`), and who attacks.
 MAY_USE["report"] = {"attacks", "evidence", "experiments", "statistics", "study"}
+# What a study is good enough for, in the page's words: rules on its figures, two studies compared,
+# rows of evidence, a bill of materials. Behind the page, since it points there and the page does
+# not judge; before the command line, which only prints what it found.
+MAY_USE["gate"] = {
+    *("data", "export", "attacks", "evidence", "experiments", "statistics", "study", "report"),
+}
 MAY_USE["cli"] = set(MAY_USE)
 MAY_USE["__main__"] = {"cli"}
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import results_schema
 from tinymia import data
 from tinymia.attacks import joint
 from tinymia.errors import StudyError
@@ -29,7 +30,7 @@ from tinymia.study.training import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
-CHEAP = ("--shadows", "16", "--dear-shadows", "16", "--epsilon-devices", "0")
+CHEAP = ("--shadows", "16", "--dear-shadows", "16", "--epsilon-devices", "0", "--no-flash")
 QUICK = (
     *("--person", "p07", "--person", "p08", "--repetitions", "2", "--epochs", "1,3"),
     *("--defence", "clip,clip+smooth,augment,dp", "--noise", "1.4", "--depth", "last:2"),
@@ -51,6 +52,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def results(out: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((out / "results.json").read_text())
+    results_schema.check(content)
     content.pop("timings")
     content["context"].pop("command")  # it names the folder
     return content
@@ -107,14 +109,14 @@ def test_killing_the_simulator_loses_nothing_that_is_finished(
         text=True,
         env=env,
     )
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 600
     while len(stored(tmp_path, "confirmed")) < 3:
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.02)
     for pid in children(process.pid):
         os.kill(pid, signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 1
     assert "The simulator" in errors
     assert "Traceback" not in errors

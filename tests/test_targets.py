@@ -297,7 +297,7 @@ def test_no_simulator_outlives_the_program(
         if isinstance(ending, signal.Signals):
             assert not gone(pid)
             process.send_signal(ending)
-        process.wait(timeout=10)
+        process.wait(timeout=600)
     assert until(lambda: gone(pid))
 
 

@@ -19,8 +19,9 @@ from tinymia.device.client import BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.errors import BundleError, DataError, StudyError, TwinError
 from tinymia.evidence import Run
-from tinymia.export.bundle import Bundle, pack_sections, split_sections
+from tinymia.export.bundle import Bundle
 from tinymia.export.references import pack_references, references_in
+from tinymia.export.sections import pack_sections, split_sections
 from tinymia.study.lab import Public
 from tinymia.study.references import references_for
 from tinymia.study.settings import StudySettings
@@ -185,7 +186,7 @@ def test_members_are_taught_by_heads_that_have_not_seen_them(how: TrainSettings)
 
 
 def test_references_lie_in_the_bundle_or_are_refused() -> None:
-    assert references_in(SECTION) == (HEAD, WIDTH)
+    assert references_in(SECTION, CLASSES) == (HEAD, WIDTH)
     assert Bundle.from_bytes(BUNDLE.to_bytes()).references == SECTION
     assert core().describe(BUNDLE.to_bytes(), HEAD)["references"] == REFERENCES
     assert core().describe(BUNDLE.to_bytes(), HEAD - 1)["references"] == 0
@@ -305,8 +306,8 @@ def test_a_study_puts_public_windows_into_the_bundle() -> None:
     windows = RNG.integers(-100, 100, (20, *BASE.input_shape)).astype(np.int8)
     public = Public(windows, np.zeros(20, np.int64), np.arange(20))
     made = references_for(BASE, wanted, public, 1)
-    assert references_in(made) == (HEAD, WIDTH)
-    rows = np.frombuffer(made, np.int8, offset=16).reshape(9, WIDTH)
+    assert references_in(made, CLASSES) == (HEAD, WIDTH)
+    rows = np.frombuffer(made, np.int8, 9 * WIDTH, offset=16).reshape(9, WIDTH)
     everyone = {row.tobytes() for row in Twin(BASE, threads=1).embed(windows)}
     assert {row.tobytes() for row in rows} <= everyone
     assert references_for(BASE, wanted, public, 2) != made

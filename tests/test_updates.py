@@ -12,7 +12,8 @@ import pytest
 from tinymia.device.client import Board, BoardRefusedError
 from tinymia.device.connect import connect
 from tinymia.errors import BundleError, DataError, StudyError, TwinError
-from tinymia.export.bundle import Bundle, pack_sections, split_sections
+from tinymia.export.bundle import Bundle
+from tinymia.export.sections import pack_sections, split_sections
 from tinymia.export.update_rule import UpdateRule
 from tinymia.federated.terms import UpdateTerms, total, wrapped
 from tinymia.federated.twins import make_updates
@@ -64,6 +65,33 @@ def test_board_and_twin_give_the_same_update(
     assert np.array_equal(got, wanted[0])
     assert (said.norm, bool(said.clipped)) == (norms[0], clipped[0])
     assert bool(said.clipped) is (clip < 1)
+
+
+def test_a_pull_goes_to_where_training_starts(board: Board, start: np.ndarray) -> None:
+    """FedProx: with one step an epoch, plain SGD's second step differs by the pull alone."""
+    pulled = replace(SETTINGS, batch=24, base_pull=0.5)
+    board.begin(pulled)
+    board.share(start)
+    board.train(0, 2)
+    theta = trained(start, pulled)[0]
+    assert board.parameters().tobytes() == theta.tobytes()
+    plain, members = replace(pulled, base_pull=0.0), np.ones((2, 24), np.bool_)
+    twin = Twin(BUNDLE)
+    once, twice = (
+        twin.fine_tune(WINDOWS, LABELS, members[:1], plain, epochs=(n,), start=start).parameters[0]
+        for n in (1, 2)
+    )
+    moved = plain.learning_rate * 0.5 * (once.astype(np.float64) - start)
+    assert np.abs(moved).max() > 1e-3
+    assert np.abs(twice - moved - theta).max() < 2e-6
+    # A lane's start is no other's; and who trains without a shared tail is pulled to the base.
+    rows = np.stack([start, 2 * start])
+    both = twin.fine_tune(WINDOWS, LABELS, members, pulled, epochs=(2,), start=rows).parameters
+    assert both.tobytes() == np.stack([theta, trained(2 * start, pulled)[0]]).tobytes()
+    board.begin(pulled)
+    board.train(0, 2)
+    base = twin.fine_tune(WINDOWS, LABELS, members[:1], pulled, epochs=(2,)).parameters
+    assert board.parameters().tobytes() == base.tobytes()
 
 
 def test_an_update_is_the_clipped_difference(start: np.ndarray) -> None:

@@ -85,7 +85,7 @@ def boot_rom(drive: Path, size: int) -> threading.Thread:
     """Takes the last block and restarts, as the chip's boot ROM: the drive is gone."""
 
     def run() -> None:
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + 600.0
         file = drive / "tinymia.uf2"
         while time.monotonic() < deadline and not (file.is_file() and file.stat().st_size == size):
             time.sleep(0.01)

@@ -27,7 +27,7 @@ def vec(request: pytest.FixtureRequest) -> Any:
             pytest.skip(f"this processor has no {request.param}")
     stamp = [f"-DHEADER_{path.stem}={path.stat().st_mtime_ns}" for path in sorted(HOST.glob("*.h"))]
     more = (f"-I{HOST}", f"-DTWIN_LANES={lanes}", "-Wno-psabi", *stamp, *flags)
-    return ctypes.CDLL(str(build_shared("vec", [NATIVE / "vec_shim.cc"], more)))
+    return ctypes.CDLL(str(build_shared("vec", [NATIVE / "vec_shim.cc"], more, core=False)))
 
 
 def pointer(array: np.ndarray) -> Any:

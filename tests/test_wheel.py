@@ -77,6 +77,7 @@ def test_a_wheel_holds_all_that_verbs_read(wheel: Path) -> None:
     assert held == checkout_files()
     assert not [name for name in names if "__pycache__" in name or ".pio" in name]
     assert {"tinymia/py.typed", "tinymia/report/templates/page.html.j2"} <= set(names)
+    assert {"tinymia/gate/evidence.html.j2", "tinymia/study/results.schema.json"} <= set(names)
     assert sum(name.startswith("tinymia/twin/_core.") for name in names) == 2  # and its stub
 
 

@@ -126,14 +126,18 @@ class Setting:
     off: bool = False
     choice: str = ""
     only_with: str = ""
-    needs: str = ""
+    needs: str | list[str] = ""
     not_with: str | list[str] = ""
 
     @property
     def bars(self) -> tuple[str, ...]:
         """What it is not with."""
-        listed = [self.not_with] if isinstance(self.not_with, str) else self.not_with
-        return tuple(name for name in listed if name)
+        return _listed(self.not_with)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Of which it needs one."""
+        return _listed(self.needs)
 
     @property
     def is_float(self) -> bool:
@@ -173,12 +177,16 @@ class Setting:
         return " && ".join(parts)
 
 
+def _listed(names: str | list[str]) -> tuple[str, ...]:
+    return tuple(n for n in ([names] if isinstance(names, str) else names) if n)
+
+
 def settings(spec: dict[str, Any], kind: str, choices: str) -> list[Setting]:
     """The settings of training, or of answers; raises SystemExit for one that makes no sense."""
     found = [Setting(**entry) for entry in spec[kind]]
     names = {s.name for s in found}
     for s in found:
-        others = {s.only_with, s.needs, *s.bars} - {""}
+        others = {s.only_with, *s.needed, *s.bars} - {""}
         choice_known = not s.choice or s.choice in spec[choices]
         bounded = s.choice or s.max is not None or s.below is not None
         if s.type not in SCALARS or others - names or not choice_known or not bounded:
@@ -196,6 +204,19 @@ def layout(fields: list[str]) -> Layout:
             raise SystemExit(f"protocol.toml: {text!r} is of an unknown type or follows an array")
         parsed.append(Field(name, kind, sum(f.size for f in parsed)))
     return Layout(parsed)
+
+
+def check_types(messages: list[dict[str, Any]]) -> None:
+    """Raises SystemExit unless each type is one message's, and what hosts send is not printable.
+
+    By its first three bytes a board tells a frame from the text commands on the same line.
+    """
+    types = [int(message["id"]) for message in messages]
+    for message in messages:
+        sent = not message["doc"].startswith("Board to host only")
+        number = int(message["id"])
+        if types.count(number) > 1 or not 0 < number < (ord(" ") if sent else 0x80):
+            raise SystemExit(f"protocol.toml: {message['name']} cannot have the id {number}")
 
 
 def camel(name: str) -> str:
@@ -246,6 +267,7 @@ def render() -> dict[Path, str]:
         )
         for message in spec["message"]
     ]
+    check_types(spec["message"])
     note = "Generated from firmware/protocol/protocol.toml. Do not edit."
     return {
         path: environment.get_template(name).render(

@@ -91,6 +91,7 @@ uint32_t Session::MakeUpdate(UpdateRequest request, Reply reply) {
   if (fit != all) {
     // It stays here: what was drawn for it is not drawn again.
     shared_came_ = 0;
+    trainer_.ForgetStart();  // where it was, the update is
     return reply.Fail(Status::kUpdateTooLarge, fit, request.width);
   }
   if (masked) masks_.Hide(shared_, all);

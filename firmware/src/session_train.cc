@@ -19,7 +19,7 @@ uint32_t WorkspaceFor(const BundleView& bundle, uint32_t first, const TrainSetti
   Arena counter(nullptr, 0);
   Trainer<float> trainer;
   const Graph& graph = bundle.graph;
-  trainer.Refer(bundle.references);
+  trainer.Refer(bundle.references, bundle.classifiers);
   trainer.Plan(graph, first, &settings, 1, store, slots, &counter);
   if (shares) counter.AllocArray<float>(graph.TrainedCount(first, settings.trained));
   counter.Alloc(0, 8);
@@ -105,7 +105,7 @@ Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
     store_.Place(base, capacity);
   }
   Arena workspace(base + room - workspace_, workspace_);
-  trainer_.Refer(bundle_.references);
+  trainer_.Refer(bundle_.references, bundle_.classifiers);
   trainer_.Plan(bundle_.graph, first_layer_, &settings, 1, &store_, capacity, &workspace);
   shared_ = shares ? workspace.AllocArray<float>(trainer_.parameter_count()) : nullptr;
   settings_ = settings;
@@ -163,9 +163,14 @@ uint32_t Session::Begin(BeginRequest request, Reply reply) {
   if (settings.augments() && !store_.raw() && store_.cut().nodes != 0) {
     return reply.Fail(Status::kWholeWindowsNeeded, first_layer_);
   }
-  const uint32_t references = bundle_.references.At(first_layer_);
+  const References& known = bundle_.references;
+  const uint32_t references =
+      settings.mmd > 0 ? known.LabelledAt(first_layer_) : known.At(first_layer_);
   if (settings.references > references) {
     return reply.Fail(Status::kNoReferences, settings.references, references);
+  }
+  if (settings.adversary > 0 && bundle_.classifiers.count == 0) {
+    return reply.Fail(Status::kNoClassifier, 1, 0);
   }
   if (settings.heads != 0 && first_layer_ + 1 != bundle_.graph.count) {
     return reply.Fail(Status::kOneLayerOnly, first_layer_, bundle_.graph.count);

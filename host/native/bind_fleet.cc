@@ -92,6 +92,8 @@ nb::dict Describe(const nb::bytes& bundle, uint32_t first_layer) {
   out["first_layer"] = shape.first_layer;
   out["cut"] = shape.cut;
   out["references"] = shape.references;
+  out["labelled"] = shape.labelled;
+  out["classifiers"] = shape.classifiers;
   out["scale"] = shape.scale;
   out["zero_point"] = shape.zero_point;
   nb::list boundaries;

@@ -19,9 +19,11 @@ struct Shape {
   uint32_t biases;         // only the biases
   uint64_t boundaries[4];  // bit i: training can start at layer i
   uint32_t first_layer;
-  uint32_t cut;         // operators in front of the boundary
-  uint32_t references;  // of the bundle, for this boundary
-  float scale;          // of the boundary's tensor
+  uint32_t cut;          // operators in front of the boundary
+  uint32_t references;   // of the bundle, for this boundary
+  uint32_t labelled;     // of those
+  uint32_t classifiers;  // of members
+  float scale;           // of the boundary's tensor
   int32_t zero_point;
 };
 

@@ -100,6 +100,8 @@ struct Backbone {
     shape.first_layer = first_layer;
     shape.cut = graph.layers[first_layer].cut;
     shape.references = bundle.references.At(first_layer);
+    shape.labelled = bundle.references.LabelledAt(first_layer);
+    shape.classifiers = bundle.classifiers.count;
     shape.scale = cut.info.scale;
     shape.zero_point = cut.info.zero_point;
     return shape;
@@ -163,9 +165,12 @@ class Worker {
     }
     used_ = count;
     // (Who calls checks this.)
-    const uint32_t known = backbone_.bundle.references.At(backbone_.first_layer);
+    const tinymia::References& references = backbone_.bundle.references;
+    const uint32_t known = references.At(backbone_.first_layer);
+    const uint32_t labelled = references.LabelledAt(backbone_.first_layer);
     for (const TrainSettings& s : settings_) {
-      if (s.references > known) return false;
+      if (s.references > (s.mmd > 0 ? labelled : known)) return false;
+      if (s.adversary > 0 && backbone_.bundle.classifiers.count == 0) return false;
     }
     if (!Plan(augments && problem_.windows != nullptr ? &windows_ : &features_)) return false;
     trainer_.Begin(settings_, keys_, members_);
@@ -200,7 +205,7 @@ class Worker {
   }
 
   bool Plan(ExampleStore* store) {
-    trainer_.Refer(backbone_.bundle.references);
+    trainer_.Refer(backbone_.bundle.references, backbone_.bundle.classifiers);
     for (;;) {
       Arena arena(work_.data(), work_.size());
       if (trainer_.Plan(backbone_.bundle.graph, backbone_.first_layer, settings_, kLanes, store,

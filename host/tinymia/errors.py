@@ -9,7 +9,12 @@ class TinymiaError(Exception):
     Args:
         message: what is wrong, in one sentence.
         hint: what to do about it (optional).
+
+    Attributes:
+        status: with which a command ends.
     """
+
+    status = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -46,3 +51,7 @@ class StudyError(TinymiaError):
 
 class ReportError(TinymiaError):
     """A report cannot be made from the results given."""
+
+
+class PolicyError(TinymiaError):
+    """A policy for `tinymia check` cannot be read, or asks what there is no answer to."""

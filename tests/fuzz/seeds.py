@@ -15,9 +15,9 @@ from handmade import INT32, Op, Tensor  # noqa: E402
 from nonsense import network  # noqa: E402
 from test_interpreter_grid import MODELS  # noqa: E402
 from test_interpreter_wide import MODELS as WIDE  # noqa: E402
-from tinymia.export.bundle import pack_sections  # noqa: E402
 from tinymia.export.front import front_layers  # noqa: E402
 from tinymia.export.layers import dense, join  # noqa: E402
+from tinymia.export.sections import pack_sections  # noqa: E402
 from tinymia.wire import protocol  # noqa: E402
 from tinymia.wire.declared import TrainSettings  # noqa: E402
 

@@ -50,6 +50,7 @@ class Readout:
         axes: (d + 1, q), orthonormal: from features and 1 to ``rows``; None where rows are no
             features of the windows but axes on which shadow devices' answers differ.
         missed: (n,), variance of a window's contrasts that no matrix explains; None: none.
+        start: (C, d + 1), the head from which weights are counted; None: from 0.
     """
 
     rows: Doubles
@@ -57,6 +58,7 @@ class Readout:
     basis: Doubles
     axes: Doubles | None = None
     missed: Doubles | None = None
+    start: Doubles | None = None
 
     @classmethod
     def of_head(cls, read: Doubles, classes: int) -> Readout:
@@ -108,7 +110,8 @@ class Readout:
     def of_weights(self, weights: NDArray[Any]) -> Doubles:
         """(..., k, q) of a head's weights and bias (..., C, d + 1)."""
         assert self.axes is not None
-        return np.asarray(self.basis @ np.asarray(weights, np.float64) @ self.axes)
+        moved = np.asarray(weights, np.float64) - (0.0 if self.start is None else self.start)
+        return np.asarray(self.basis @ moved @ self.axes)
 
     def of_whole(self, answers: NDArray[Any]) -> Doubles:
         """(s, k, q): what whole answers (s, n, C) tell, by least squares.

@@ -36,6 +36,7 @@ from tinymia.attacks.response import Law, Prior, Response
 from tinymia.attacks.ridge import calibrate, ridge
 from tinymia.attacks.signals import completed, remembered
 from tinymia.attacks.softmax import head_of, read_by_head
+from tinymia.attacks.steps import Steps, follows
 from tinymia.attacks.templates import Habits, HeadTemplates, KernelTemplates, Templates
 from tinymia.attacks.wary import Wary
 from tinymia.errors import StudyError
@@ -177,23 +178,32 @@ class ModelDecoder:
         """
         if self.weights and lab.candidates(run, person).features is None:
             return _deep_weights(lab, run, person, self.knowledge)
-        response, units = respond(lab, run, person, self.knowledge, grouped=self.grouped)
-        if response is None:
-            return lambda target: np.zeros(len(target.candidates))
+        candidates = lab.candidates(run.whole, person)
+        laws: Laws
+        if self.knowledge is Knowledge.SAME_PERSON and follows(run, candidates):
+            # The steps are known better than shadow devices show; these tell who may be a member.
+            units = Units.among(candidates, self.grouped)
+            member = units.members(lab.shadows(run.whole, person, self.knowledge))
+            prior = prior_of(member, units, self.grouped)
+            laws, times = Steps(candidates, units.of, run, prior), 1
+        else:
+            response, units = respond(lab, run, person, self.knowledge, grouped=self.grouped)
+            if response is None:
+                return lambda target: np.zeros(len(target.candidates))
+            laws, times = response, _RETIMINGS if response.timed else 0
         if self.weights:
-            judge = Judge(AnswerSettings(), response, units)
+            judge = Judge(AnswerSettings(), laws, units)
 
             def score(target: Target) -> Scores:
                 assert target.theta is not None, "the target's weights are not granted"
                 head = head_of(target.theta, target.candidates.classes)
-                return judge.by_matrix(response.readout.of_weights(head))
+                return judge.by_matrix(laws.readout.of_weights(head))
 
             return score
         spread = _spread(lab, run, person, self.knowledge)
-        if self.knowledge is Knowledge.SAME_PERSON:
-            times = _RETIMINGS if response.timed else 0
-            return Judge(run.answer, response, units, times, spread)
-        return Judge(run.answer, Wary(response, units.labels), units, _RETIMINGS, spread)
+        if isinstance(laws, Response) and self.knowledge is not Knowledge.SAME_PERSON:
+            laws, times = Wary(laws, units.labels), _RETIMINGS
+        return Judge(run.answer, laws, units, times, spread)
 
 
 def _spread(lab: Lab, run: Run, person: str, knowledge: Knowledge) -> Doubles | None:
@@ -304,11 +314,15 @@ def _response(
         base = np.asarray(candidates.base[:, 0], np.float64)
         templates = KernelTemplates(readout, matrices, labels, units.of, base)
     member = units.members(shadows)
-    if grouped:
-        prior = Prior.learnt(member, units.labels)
-    else:
-        prior = Prior.independent(len(units.labels), float(member.mean()))
+    prior = prior_of(member, units, grouped)
     return Response(readout, templates, matrices, member, start, prior)
+
+
+def prior_of(member: Bools, units: Units, grouped: bool) -> Prior:
+    """What shadow devices' members (s, G) tell of other devices'."""
+    if grouped:
+        return Prior.learnt(member, units.labels)
+    return Prior.independent(len(units.labels), float(member.mean()))
 
 
 def _head(candidates: Candidates) -> tuple[Readout, Doubles]:
@@ -338,6 +352,8 @@ class UntrainedDecoder:
         """See :class:`Attack`; nothing is asked of the lab but the candidates."""
         candidates = lab.candidates(run.whole, person)
         units = Units.among(candidates)
+        if follows(run, candidates):
+            return Judge(run.answer, Steps(candidates, units.of, run), units, 1)
         readout, start = _head(candidates)
         read = read_by_head(candidates)
         laws = Linearised(readout, read, candidates.labels, units.of, start, run)

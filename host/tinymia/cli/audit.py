@@ -12,7 +12,7 @@ import click
 
 from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
-from tinymia.cli.options import default_bundle, load_bundle
+from tinymia.cli.options import default_bundle, is_quiet, json_option, load_bundle, print_json
 
 if TYPE_CHECKING:
     from tinymia.cli.config import Chosen
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @click.command(cls=Grouped)
 @options_of(AUDIT)
 @click.option("--fresh", is_flag=True, help="Throw away what --out holds of an earlier run.")
-def command(config: Path | None, fresh: bool, **flags: Any) -> None:
+@json_option
+def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> None:
     """Measure how much fine-tuning on the device leaks, and what defences do.
 
     For each audited person and repetition the device is fine-tuned on that person's members:
@@ -118,11 +119,23 @@ def command(config: Path | None, fresh: bool, **flags: Any) -> None:
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
         leave_out=ALL in asked["defences"],
+        flash=not asked["no_flash"],
     )
-    with _Bars() as bars:
+    with Bars() as bars:
         results = study.run(job, bars, bars.say)
         bars.say("Writing the report")
         report = render(load(job.out), job.out)
+    if as_json:
+        finding = results.findings.membership
+        print_json(
+            {
+                "results": job.out / "results.json",
+                "report": report,
+                "adversaries": None if finding is None else finding.adversaries,
+                "accuracy": None if finding is None else finding.accuracy,
+            }
+        )
+        return
     print_results(results)
     click.echo(f"report     {report}")
     click.echo(f"results    {job.out / 'results.json'}")
@@ -149,7 +162,7 @@ def _tuning(options: Chosen) -> Tuning | None:
     return Tuning(most_lost=asked["tune_points"] / 100, kept=frozenset(kept))
 
 
-class _Bars:
+class Bars:
     """Progress of the whole audit, and what each board is doing."""
 
     def __init__(self) -> None:
@@ -170,12 +183,12 @@ class _Bars:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[doing]}", markup=False),
-            console=Console(stderr=True),
+            console=Console(stderr=True, quiet=is_quiet()),
         )
         self._doing: dict[str, str] = {}
         self._lock = threading.Lock()  # every board has a thread
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Bars:
         self._progress.start()
         return self
 

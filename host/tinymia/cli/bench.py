@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,10 @@ from tinymia.cli.options import (
     bundle_option,
     connection,
     data_option,
+    json_option,
     load_bundle,
+    muted,
+    print_json,
     progress,
     show,
     table,
@@ -36,6 +40,7 @@ _PEERS = (
     ("AIfES 2.2, no clipping", 55_219),
     ("a plain fused loop, clipping", 7_255),
 )
+Figures = dict[str, Any]
 PARTS = ("board", "twin", "attacks", "models")
 
 
@@ -60,6 +65,7 @@ PARTS = ("board", "twin", "attacks", "models")
     type=click.IntRange(0, 15),
     help="Of the flash that cycles are estimated for.  [default: 5, the STM32F405's at 168 MHz]",
 )
+@json_option
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 def command(
     target: str,
@@ -69,6 +75,7 @@ def command(
     out: Path | None,
     cycles: bool,
     wait_states: int | None,
+    as_json: bool,
     parts: tuple[str, ...],
 ) -> None:
     """Measure what the board costs, how fast the twin is, and how fast attacks are.
@@ -105,29 +112,36 @@ def command(
     wanted = [person] if person else []
     pool = model_pool(loaded, people_to_audit(loaded, bundle, wanted)[0], bundle.meta)
 
-    def board() -> None:
+    def board() -> Figures:
         member = draw(pool, 1, 0).member
         windows = bundle.quantize(pool.windows.x)
         if waits is not None:
             check_cycles(target)
-        _board(target, bundle, windows, pool.windows.y, member)
+        found = _board(target, bundle, windows, pool.windows.y, member)
         if waits is not None:
-            _cycles(target, bundle, windows[member], pool.windows.y[member], waits)
+            found["cycles"] = _cycles(
+                target, bundle, windows[member], pool.windows.y[member], waits
+            )
+        return found
 
-    measures: dict[str, Callable[[], None]] = {
+    measures: dict[str, Callable[[], Figures]] = {
         "board": board,
         "twin": lambda: _twin(bundle),
         "attacks": lambda: _attacks(bundle, loaded, pool.person),
         "models": lambda: _models(bundle, bundle.quantize(pool.windows.x), out, waits),
     }
     failed: TinymiaError | None = None
+    figures: Figures = {}
     for part in parts or PARTS:
         try:
-            measures[part]()
+            with muted(as_json):
+                figures[part] = measures[part]()
         except TinymiaError as error:  # the other parts have figures all the same
             if failed is not None:
                 click.echo(f"error: {failed}", err=True)
             failed = error
+    if as_json:
+        print_json(figures)
     if failed is not None:
         raise failed
 
@@ -142,7 +156,7 @@ def _cycles(
     windows: NDArray[np.int8],
     labels: NDArray[np.integer[Any]],
     waits: int,
-) -> None:
+) -> Any:
     from tinymia.study import cycles
 
     with progress("Cycles", cycles.WORK) as advance:
@@ -153,6 +167,7 @@ def _cycles(
         values = [cost.instructions, cost.core, *([cost.total] if waits else [])]
         listed.add_row(cost.name, *(thousands(value) for value in values))
     show(listed)
+    return costs
 
 
 def _board(
@@ -161,7 +176,7 @@ def _board(
     windows: NDArray[np.int8],
     labels: NDArray[np.integer[Any]],
     member: NDArray[np.bool_],
-) -> None:
+) -> Figures:
     from tinymia.study import bench
 
     with connection(target, bundle) as opened, progress("Training", bench.count(bundle)) as advance:
@@ -208,6 +223,11 @@ def _board(
     show(listed)
     if unit == "instructions" and same_head:
         show("In brackets: other projects, measured once on a Cortex-M4F, not in this run.")
+    return {
+        "unit": unit,
+        "costs": [{"of": name.strip(), "value": value, "unit": of} for name, value, of in rows],
+        "training": options,
+    }
 
 
 def _flash(target: str, bundle: Bundle) -> list[tuple[str, int]]:
@@ -220,7 +240,7 @@ def _flash(target: str, bundle: Bundle) -> list[tuple[str, int]]:
     return flash_costs(bundle, environment(target)) if kind_of(target) is QemuTarget else []
 
 
-def _twin(bundle: Bundle) -> None:
+def _twin(bundle: Bundle) -> Figures:
     from tinymia.twin import available_isas
     from tinymia.twin import bench as twin
 
@@ -263,9 +283,10 @@ def _twin(bundle: Bundle) -> None:
             f"{100 * peer.agreement:.1f} %",
         )
     show(listed)
+    return {"throughput": rows, "peer_task": peers}
 
 
-def _attacks(bundle: Bundle, dataset: Dataset, person: str) -> None:
+def _attacks(bundle: Bundle, dataset: Dataset, person: str) -> Figures:
     import tempfile
 
     from tinymia.study import attack_bench as bench
@@ -311,9 +332,13 @@ def _attacks(bundle: Bundle, dataset: Dataset, person: str) -> None:
         f" (training {joint.training:.2f}, fitting {joint.fitting:.2f}, ten devices"
         f" {joint.scoring:.2f})."
     )
+    aucs = [{"attack": name, "side": side, "auc": value} for (name, side), value in found.items()]
+    return {"peer_task": [replace(row, aucs={}) for row in rows], "aucs": aucs, "joint": joint}
 
 
-def _models(bundle: Bundle, windows: NDArray[np.int8], out: Path | None, waits: int | None) -> None:
+def _models(
+    bundle: Bundle, windows: NDArray[np.int8], out: Path | None, waits: int | None
+) -> Figures:
     from tinymia.files import cache_dir
     from tinymia.models.mlperf_tiny import NETWORKS
     from tinymia.study.model_bench import ELSEWHERE, network_costs
@@ -354,21 +379,25 @@ def _models(bundle: Bundle, windows: NDArray[np.int8], out: Path | None, waits: 
         " a Cortex-M4\n(MLPerf Tiny closed division, v1.1 to v1.3), for networks of the same shape:"
         " not measured in this run."
     )
-    _flash_of_models(bundle, folder)
+    return {"networks": costs, "flash": _flash_of_models(bundle, folder)}
 
 
-def _flash_of_models(bundle: Bundle, folder: Path) -> None:
+def _flash_of_models(bundle: Bundle, folder: Path) -> dict[str, int]:
     from tinymia.models.mlperf_tiny import NETWORKS, tflite
     from tinymia.study.needed import flash_costs, model_flash
 
     columns = ("flash of an STM32F405's image", "code and constants", "model or bundle")
+    found: dict[str, int] = {}
     listed = table("\nImages for one model alone, without training, and for the bundle", columns)
     with progress("Images", len(NETWORKS) + 1) as advance:
         for network in NETWORKS:
             model = tflite(network, folder)
-            listed.add_row(network.title, thousands(model_flash(model)), thousands(len(model)))
+            found[network.title] = model_flash(model)
+            listed.add_row(network.title, thousands(found[network.title]), thousands(len(model)))
             advance(1)
         for title, size in flash_costs(bundle):
+            found[title] = size
             listed.add_row(title, thousands(size), thousands(len(bundle.to_bytes())))
         advance(1)
     show(listed)
+    return found

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinymia.cli.options import FilePath, progress, show, table
+from tinymia.cli.options import FilePath, json_option, note, print_json, progress, show, table
 
 
 @click.command()
@@ -22,7 +22,8 @@ from tinymia.cli.options import FilePath, progress, show, table
     type=FilePath(),
     help="Put the table between its marks in this Markdown file.",
 )
-def command(results: tuple[Path, ...], readme: Path | None) -> None:
+@json_option
+def command(results: tuple[Path, ...], readme: Path | None, as_json: bool) -> None:
     """List the boards; with --results build them all and say what was run on each.
 
     A result counts only if the image that was tested is the one that is built now.
@@ -36,6 +37,9 @@ def command(results: tuple[Path, ...], readme: Path | None) -> None:
     from tinymia.device.boards import boards
 
     known = boards()
+    if not results and as_json:
+        print_json(list(known.values()))
+        return
     if not results:
         listed = table(
             "", ("board", "core", "RAM", "flash", "serial line", "simulated by", "needs")
@@ -62,13 +66,16 @@ def command(results: tuple[Path, ...], readme: Path | None) -> None:
     with progress("Building", len(known), "boards") as advance:
         rows = study.survey(known, found, advance)
     made = study.markdown(rows)
+    if as_json:
+        print_json(rows)
     if readme is not None:
         study.write_between_marks(readme, made)
-        click.echo(f"table      {readme}")
-    else:
+        if not as_json:
+            click.echo(f"table      {readme}")
+    elif not as_json:
         click.echo(made)
     for row in rows:
         if row.built is None:
-            click.echo(f"note: {row.board.id} does not build here: {row.why_not}", err=True)
+            note(f"{row.board.id} does not build here: {row.why_not}")
     for target in sorted(study.stale(known, rows, found)):
-        click.echo(f"note: {target} ran another image than today's; run it again", err=True)
+        note(f"{target} ran another image than today's; run it again")

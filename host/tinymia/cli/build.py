@@ -28,6 +28,12 @@ from tinymia.cli.options import FilePath, bundle_option, load_bundle, only_optio
     help="A build for products: it tells no data and no weights, and trains under a privacy budget"
     " only. By default it has what the bundle and training its head need.",
 )
+@click.option(
+    "--secure",
+    is_flag=True,
+    help="A build that can hide its updates behind masks (`tinymia federate --secure`); fetches the"
+    " library Monocypher.",
+)
 @click.option("--out", type=FilePath(), help="Image file (.elf, .bin and .hex).")
 @click.option("--verbose", is_flag=True, help="Show the compiler's output.")
 def command(
@@ -36,6 +42,7 @@ def command(
     only: str | None,
     defences: str | None,
     release: bool,
+    secure: bool,
     out: Path | None,
     verbose: bool,
 ) -> None:
@@ -52,13 +59,16 @@ def command(
       tinymia build --release --bundle private.bundle --only last:2
     """
     from tinymia.device.boards import board as board_file
-    from tinymia.device.boards import release_of
+    from tinymia.device.boards import release_of, secure_of
     from tinymia.device.connect import image_for
     from tinymia.study.needed import EVERYTHING, NOTHING, least, wanted
 
+    if release and secure:
+        raise click.UsageError("A build is one for products (--release) or one with --secure.")
     bundle = load_bundle(bundle_path)
-    chosen_board = board_file(board)
-    env = release_of(board) if release else chosen_board.env
+    env = board_file(board).env
+    if release or secure:
+        env = release_of(board) if release else secure_of(board)
     only = only or (least(bundle) if release else EVERYTHING)
     if defences is not None and only == EVERYTHING:
         raise click.UsageError("--defence leaves out others only with --only, as head.")

@@ -157,6 +157,13 @@ _AUDIT = (
         _STUDY.epsilon_devices,
         "devices in each group that check the claim of DP-SGD; 0: leave it out",
     ),
+    Option(
+        "audit",
+        "no_flash",
+        Type.SWITCH,
+        False,
+        "leave out what each way of training takes of the flash, for which images are built, once",
+    ),
     Option("audit", "force", Type.SWITCH, False, _FORCE),
     Option("audit", "boards", Type.WHOLE, 0, "twins or simulators side by side; 0: one a core"),
     *_interruption("audit"),

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinymia.cli.options import FilePath, bundle_option, load_bundle, show, table
+from tinymia.cli.options import (
+    FilePath,
+    bundle_option,
+    json_option,
+    load_bundle,
+    print_json,
+    show,
+    table,
+)
 
 if TYPE_CHECKING:
     from tinymia.data import Dataset, Pool
@@ -29,6 +37,7 @@ _SHOWN = 40
     metavar="FOLDER",
     help="Write a folder of CSV recordings with a manifest, to start from.",
 )
+@json_option
 def command(
     dataset: str,
     person: str | None,
@@ -38,6 +47,7 @@ def command(
     sources: bool,
     layout: bool,
     template: Path | None,
+    as_json: bool,
 ) -> None:
     """Show DATASET (a name, a file or a folder) and its people.  [default: watch]
 
@@ -77,6 +87,9 @@ def command(
         click.echo(f"{source.name}: {source.summary}\n\n{source.help}\n\nGive {source.name}:PATH.")
         return
     loaded = data.load(dataset)
+    if as_json:
+        _print_json(loaded, person)
+        return
     for name, value in loaded.facts():
         click.echo(f"{name:10} {value}" if name else value)
     for note in loaded.notes:
@@ -91,6 +104,28 @@ def command(
     show(listed)
     if len(rows) > _SHOWN:
         click.echo(f"... and {len(rows) - _SHOWN} more")
+
+
+def _print_json(loaded: Dataset, person: str | None) -> None:
+    if person is not None:
+        raise click.UsageError("--json lists a data set: leave --person out.")
+    titles, rows = loaded.counts()
+    print_json(
+        {
+            "dataset": loaded.name,
+            "sha256": loaded.sha256,
+            "people": loaded.people,
+            "labels": loaded.label_names,
+            "notes": loaded.notes,
+            "counts": [
+                {
+                    title: int(text) if text.isdecimal() and at else text
+                    for at, (title, text) in enumerate(zip(titles, row, strict=True))
+                }
+                for row in rows
+            ],
+        }
+    )
 
 
 def _pool(loaded: Dataset, person: str, bundle_path: Path | None) -> Pool:

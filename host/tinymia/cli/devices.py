@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinymia.cli.options import show, table
+from tinymia.cli.options import json_option, print_json, show, table
 
 if TYPE_CHECKING:
     from tinymia.device.serial_target import PortInfo
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--ask/--no-ask", default=True, help="Greet what is on USB serial ports.")
-def command(ask: bool) -> None:
+@json_option
+def command(ask: bool, as_json: bool) -> None:
     """List serial ports, what answers on them, and the simulators that can run here.
 
     A USB port says by its id which boards it may be; a board that runs tinymia says who it is, its
@@ -28,23 +29,30 @@ def command(ask: bool) -> None:
     from tinymia.device.qemu import MACHINES, QemuTarget
     from tinymia.device.serial_target import list_ports
 
-    listed = table("", ("target", "what", "who answers"))
-    for column in listed.columns:
-        column.justify = "left"
     ports = list_ports()
     with ThreadPoolExecutor(max_workers=8) as pool:
         answers = list(pool.map(lambda port: _who(port) if ask else "not asked", ports))
+    rows = []
     for port, who in zip(ports, answers, strict=True):
         may_be = ", ".join(
             b.id for b in boards().values() if port.usb in (*b.upload.usb, *b.upload.bossac)
         )
         what = f"{port.description} {port.usb}".strip() + (f": {may_be}?" if may_be else "")
-        listed.add_row(f"serial:{port.device}", what, who)
+        rows.append((f"serial:{port.device}", what, who))
     found = (
         "can be started" if shutil.which(QemuTarget.program) else f"{QemuTarget.program} missing"
     )
     for name, machine in MACHINES.items():
-        listed.add_row(f"qemu:{name}", f"simulated {machine.title}", found)
+        rows.append((f"qemu:{name}", f"simulated {machine.title}", found))
+    columns = ("target", "what", "who answers")
+    if as_json:
+        print_json([dict(zip(("target", "what", "answers"), row, strict=True)) for row in rows])
+        return
+    listed = table("", columns)
+    for column in listed.columns:
+        column.justify = "left"
+    for row in rows:
+        listed.add_row(*row)
     show(listed)
 
 

@@ -12,7 +12,9 @@ import click
 from tinymia.cli.options import (
     FilePath,
     bundle_option,
+    json_option,
     load_bundle,
+    print_json,
     progress,
     show,
     table,
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
 )
 @click.option("--threads", type=click.IntRange(1, 1024), help="[default: one a core]")
 @click.option("--out", type=FilePath(dir_okay=False), help="Also write all figures as JSON.")
+@json_option
 def command(
     bundle_path: Path | None,
     noise: float,
@@ -78,6 +81,7 @@ def command(
     seed: int,
     threads: int | None,
     out: Path | None,
+    as_json: bool,
 ) -> None:
     """Check a claim of differential privacy: measure epsilon from below, on thousands of devices.
 
@@ -131,7 +135,10 @@ def command(
     bundle = load_bundle(bundle_path)
     with progress("Training devices", devices_of(design)) as advance:
         finding = check_claim(bundle, design, delta, threads=threads, progress=advance)
-    _show(finding, delta)
+    if as_json:
+        print_json(asdict(finding))
+    else:
+        _show(finding, delta)
     if out is not None:
         out.write_text(json.dumps(asdict(finding), indent=1) + "\n", encoding="utf-8")
 

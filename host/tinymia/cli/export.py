@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinymia.cli.config import GUARDS, flags_of, values_of
-from tinymia.cli.options import FilePath, data_option, default_bundle, load_bundle, thousands
+from tinymia.cli.options import FilePath, data_option, default_bundle, load_bundle, note, thousands
 
 if TYPE_CHECKING:
     from tinymia.defenses.output_noise import OutputNoise
@@ -202,7 +202,7 @@ def _provision(
     made.save(out)
     click.echo(f"bundle     {out} ({made.bundle_id})")
     if guarding is not None and made.answers is None:
-        click.echo("note: a release build answers with labels alone; give --answers, too", err=True)
+        note("a release build answers with labels alone; give --answers, too")
     if guarding is not None:
         click.echo(f"guard      {', '.join(defence.title for defence in guards)}")
         for defence in guards:
@@ -266,7 +266,7 @@ def _write_back(
     loaded.check_model(bundle.meta)
     pool = model_pool(loaded, owner, bundle.meta)
     for text in look(bundle, pool.windows.x, force=True):
-        click.echo(f"note: {text}", err=True)
+        note(text)
     source = base or default_bundle().with_suffix(".tflite")
     try:
         base_model = source.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,10 @@ from tinymia.cli.options import (
     FilePath,
     bundle_option,
     data_option,
+    is_quiet,
+    json_option,
     load_bundle,
+    print_json,
     progress,
     show,
     table,
@@ -39,7 +43,8 @@ if TYPE_CHECKING:
     "--strategy",
     default="fedavg",
     show_default=True,
-    help="fedavg, fedavgm, fedadam, fedyogi, fedadagrad, median, trimmed-mean, krum, multi-krum.",
+    help="fedavg, fedprox, fedavgm, fedadam, fedyogi, fedadagrad, median, trimmed-mean, krum,"
+    " multi-krum.",
 )
 @click.option(
     "--option",
@@ -48,6 +53,9 @@ if TYPE_CHECKING:
     metavar="NAME=NUMBER",
     help="Of the strategy: eta and tau of fedadam and its like; server_learning_rate and"
     " server_momentum of fedavgm; beta of trimmed-mean; malicious (a share) of krum.",
+)
+@click.option(
+    "--mu", type=float, help="Of fedprox: how hard devices are pulled to the shared tail, up to 1."
 )
 @click.option("--share", default=1.0, show_default=True, help="Of the devices, in each round.")
 @click.option(
@@ -104,6 +112,14 @@ if TYPE_CHECKING:
     help="Also add a round's updates under CKKS and measure it (`tinymia[homomorphic]`).",
 )
 @click.option(
+    "--engine",
+    type=click.Choice(["inside", "simulation"]),
+    default="inside",
+    show_default=True,
+    help="Who runs the twins: this process, all side by side, or Flower's simulation engine, each"
+    " a node in processes of Ray's (`tinymia[simulation]`); the same comes of it.",
+)
+@click.option(
     "--listen",
     default="",
     metavar="HOST:PORT",
@@ -115,6 +131,12 @@ if TYPE_CHECKING:
     default="",
     metavar="HOST:PORT",
     help="Be one device of the federation that waits there; the other options as its own.",
+)
+@click.option(
+    "--certificates",
+    type=FilePath(file_okay=False),
+    help="TLS for --listen and --join: a folder with ca.crt and, at the server, server.pem and"
+    " server.key.",
 )
 @click.option("--device", type=click.IntRange(0), help="Which, with --join; --board says where.")
 @click.option("--person", "people", multiple=True, help="Whose devices. Can be given again.")
@@ -128,6 +150,7 @@ if TYPE_CHECKING:
     type=FilePath(file_okay=False),
     help="Folder of the results and of the bundle with the shared tail.",
 )
+@json_option
 def command(
     bundle_path: Path | None,
     dataset: str,
@@ -141,13 +164,16 @@ def command(
     boards: tuple[str, ...],
     leakage: bool,
     homomorphic: bool,
+    engine: str,
     listen: str,
     joined: str,
+    certificates: Path | None,
     device: int | None,
     people: tuple[str, ...],
     devices: int,
     rounds: int,
     strategy: str,
+    mu: float | None,
     share: float,
     windows: int,
     epochs: int,
@@ -160,6 +186,7 @@ def command(
     delta: float,
     drop: float,
     seed: int,
+    as_json: bool,
 ) -> None:
     """Fine-tune one shared tail on many devices, in rounds, through Flower.
 
@@ -172,19 +199,22 @@ def command(
       tinymia federate
       tinymia federate --board qemu:netduinoplus2 --board qemu:netduinoplus2
       tinymia federate --strategy fedadam --option eta=0.03 --share 0.25
+      tinymia federate --strategy fedprox --mu 0.1 --epochs 5
       tinymia federate --strategy krum --option malicious=0.1
-      tinymia federate --noise 1 --clip 0.3
-      tinymia federate --secure --noise 1 --noise-by devices --clip 0.3
+      tinymia federate --noise 8 --clip 0.3
+      tinymia federate --secure --noise 8 --noise-by devices --clip 0.3
       tinymia federate --secure --board qemu:netduinoplus2 --rounds 5
       tinymia federate --secure --leakage
       tinymia federate --devices 2 --listen 127.0.0.1:8080
       tinymia federate --devices 2 --join 127.0.0.1:8080 --device 0 --board qemu:netduinoplus2
+      tinymia federate --devices 2 --listen 0.0.0.0:8080 --certificates tls
+      tinymia federate --engine simulation --devices 20 --rounds 5
       tinymia federate --drop 0.1 --devices 50 --rounds 10
     """
     from tinymia import data
     from tinymia.federated.terms import UpdateTerms
     from tinymia.report.federation import render_federation
-    from tinymia.study.federate import RESULTS, Look, load, run
+    from tinymia.study.federate import RESULTS, Look, Where, load, run
     from tinymia.study.federation import FederationSettings
 
     by_server = noise_by == "server"
@@ -199,7 +229,7 @@ def command(
         devices=devices,
         rounds=rounds,
         strategy=strategy,
-        options=_options(options),
+        options=_options(options) | ({} if mu is None else {"mu": mu}),
         share=share,
         windows=windows,
         epochs=epochs,
@@ -217,7 +247,7 @@ def command(
     bundle = load_bundle(bundle_path)
     loaded = data.load(dataset)
     if joined:
-        _join(settings, bundle, loaded, joined, device, threads)
+        _join(settings, bundle, loaded, joined, device, threads, certificates)
         return
     with progress("Rounds", rounds) as advance:
         found = run(
@@ -227,14 +257,18 @@ def command(
             out,
             threads=threads,
             force=force,
-            warn=lambda text: click.echo(text, err=True),
+            warn=lambda text: None if is_quiet() else click.echo(text, err=True),
             progress=advance,
             look=Look(leakage, homomorphic),
-            listen=listen,
+            where=Where(engine == "simulation", listen, certificates),
         )
+    page = render_federation(load(out), out)
+    if as_json:
+        print_json(json.loads((out / RESULTS).read_text(encoding="utf-8")))
+        return
     _show(found)
     _show_looks(found)
-    show(f"Results: {out / RESULTS}, page: {render_federation(load(out), out)}")
+    show(f"Results: {out / RESULTS}, page: {page}")
 
 
 def _join(
@@ -244,6 +278,7 @@ def _join(
     address: str,
     device: int | None,
     threads: int | None,
+    certificates: Path | None,
 ) -> None:
     from tinymia.federated.network import join
     from tinymia.study.federation import alone
@@ -252,7 +287,7 @@ def _join(
         raise StudyError("Nobody knows which device this is.", "Give its number with --device.")
     devices = alone(settings, bundle, dataset, device, threads=threads)
     try:
-        join(address, devices, device)
+        join(address, devices, device, certificates)
     finally:
         devices.close()
 
@@ -281,11 +316,11 @@ def _show(found: Federation) -> None:
     replied = sum(r.replied for r in found.rounds)
     gone = sum(sum(r.gone.values()) for r in found.rounds)
     show(
-        f"{thousands(replied)} updates in {found.seconds:.1f} s, {thousands(gone)} devices gone;"
+        f"{thousands(replied)} updates in {found.seconds:.1f} s, {thousands(gone)} missing;"
         f" {found.bytes_down:,} bytes down and {found.bytes_up:,} up for each."
     )
     for why, count in _reasons(found):
-        show(f"  {count} times: {why}")
+        show(f"  {'once' if count == 1 else f'{count} times'}: {why}")
     for board in found.boards:
         show(
             f"{board['target']}: an update takes {board['ticks']:,} {board['unit']},"
@@ -309,11 +344,19 @@ def _show_looks(found: Federation) -> None:
             "Leakage of one device's windows: AUC (0.5 is guessing), 95 % interval over people",
             ("who sees what", "attack", "others unknown", "knows all others"),
         )
-        worst = {leak.who: leak for leak in found.leaks if leak.knows_others}
+        worst = {(leak.who, leak.attack): leak for leak in found.leaks if leak.knows_others}
         for leak in found.leaks:
             if not leak.knows_others:
-                listed.add_row(leak.who, leak.attack, _auc(leak), _auc(worst[leak.who]))
+                listed.add_row(
+                    leak.who, leak.attack, _auc(leak), _auc(worst[leak.who, leak.attack])
+                )
         show(listed)
+        claim = found.leak_claim
+        if claim is not None:
+            show(
+                f"Leakage is that of a smaller federation, whose noise gives epsilon"
+                f" {claim.epsilon:.2f}."
+            )
     if (h := found.homomorphic) is not None:
         show(
             f"CKKS: an update is {h.bytes_up:,} bytes in place of {h.bytes_plain:,} as float32;"

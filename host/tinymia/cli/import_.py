@@ -167,7 +167,7 @@ def command(
 
 
 def _is_bundle(path: Path) -> bool:
-    from tinymia.export.bundle import MAGIC
+    from tinymia.export.sections import MAGIC
 
     try:
         with path.open("rb") as file:

@@ -12,7 +12,9 @@ from tinymia.cli.options import (
     FilePath,
     bundle_option,
     connection,
+    json_option,
     load_bundle,
+    print_json,
     show,
     table,
     target_option,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 )
 @target_option
 @bundle_option
+@json_option
 def command(
     files: tuple[Path, ...],
     brief: bool,
@@ -53,6 +56,7 @@ def command(
     cycles: bool,
     target: str,
     bundle_path: Path | None,
+    as_json: bool,
 ) -> None:
     """Show what a file, a .tflite, a bundle or a personalised one, takes: operators, memory, boards
     that it fits. Without one ask a board who it is, what it carries and where its memory goes.
@@ -72,7 +76,7 @@ def command(
             raise click.UsageError("--brief takes FILES or folders, and no --profile.")
         from tinymia.cli.share import show_share
 
-        show_share(files)
+        show_share(files, as_json)
         return
     if cycles and not profiled:
         raise click.UsageError("--cycles estimates what --profile counts: give both.")
@@ -81,7 +85,7 @@ def command(
     if files:
         from tinymia.cli.model_facts import show_file
 
-        show_file(files[0], profiled, cycles)
+        show_file(files[0], profiled, cycles, as_json)
         return
     if profiled:
         raise click.UsageError("--profile needs a file: what to run.")
@@ -104,6 +108,9 @@ def command(
         board.require_bundle()
         info = board.info()
         state = board.state() if info.has_tail else None
+        if as_json:
+            print_json({"who": who, "counts": opened.unit, "info": info, "training": state})
+            return
         rows += [
             ("bundle", f"{thousands(info.bundle_size)} bytes, CRC {info.bundle_crc:08x}"),
             ("input", f"{info.input_bytes} int8 values"),

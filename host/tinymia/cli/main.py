@@ -33,6 +33,8 @@ VERBS = {
     "query": "Ask a board for its answers under an output policy.",
     "audit": "Measure how much fine-tuning on the device leaks, and what defences do.",
     "report": "Make the report of a finished audit again.",
+    "check": "Hold an audit's figures and their bounds against a policy, for a CI job.",
+    "compare": "Compare two bundles, or two audits, on the same people and draws.",
     "federate": "Fine-tune one tail on many devices in rounds, through Flower.",
     "epsilon": "Check a claim of differential privacy from below, on thousands of devices.",
     "bench": "Measure what inference, training and the line cost.",
@@ -51,11 +53,25 @@ class _Verbs(click.Group):
         name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
         module = importlib.import_module(f"tinymia.cli.{name}")
         command: click.Command = module.command
+        if not any(parameter.name == "quiet" for parameter in command.params):
+            command.params.append(_quiet_option())
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs, in the order of the work"):
             formatter.write_dl(list(VERBS.items()))
+
+
+def _quiet_option() -> click.Option:
+    from tinymia.cli.options import hush
+
+    return click.Option(
+        ["--quiet"],
+        is_flag=True,
+        expose_value=False,
+        callback=hush,
+        help="No progress and no notes on standard error; errors still are.",
+    )
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,6 +82,11 @@ def cli() -> None:
     \b
     The main job, on a simulated Cortex-M4:  tinymia audit
     Help on a verb, with examples:           tinymia VERB --help
+
+    \b
+    Exit status: 0 done; 1 it cannot be done, with one message that says why; 2 the command line is
+    wrong; 129, 130 and 143 ended by a signal. Of `check` they are verdicts: see its help. Verbs
+    with figures print them with --json on standard output; --quiet leaves out progress and notes.
     """
 
 
@@ -95,13 +116,15 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        cli(standalone_mode=False)
+        status = cli(standalone_mode=False)
+        if isinstance(status, int):  # what a verb that judges found
+            sys.exit(status)
     except TinymiaError as error:
         click.secho("error: ", fg="red", bold=True, err=True, nl=False)
         click.echo(error.message, err=True)
         if error.hint:
             click.echo(f"       {error.hint}", err=True)
-        sys.exit(1)
+        sys.exit(error.status)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:

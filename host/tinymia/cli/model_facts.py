@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinymia.cli.fit import fit_table
-from tinymia.cli.options import show, table, thousands
+from tinymia.cli.options import print_json, show, table, thousands
 
 if TYPE_CHECKING:
     from tinymia.export.bundle import Bundle
@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 _SHOWN = 3  # tensors at the peak
 
 
-def show_file(path: Path, profiled: bool, cycles: bool = False) -> None:
+def show_file(path: Path, profiled: bool, cycles: bool = False, as_json: bool = False) -> None:
     """Print all that is known of a file.
 
     Args:
         path: of the file.
         profiled: whether each operator's instructions are counted, too.
         cycles: whether their cycles are estimated beside.
+        as_json: as JSON.
 
     Raises:
         TinymiaError: it cannot be read, or not be run on the simulated core.
@@ -35,6 +36,9 @@ def show_file(path: Path, profiled: bool, cycles: bool = False) -> None:
     from tinymia.study.model_info import inspect
 
     known = inspect(path)
+    if as_json:
+        print_json(_as_json(path, known, *(_profile(known, cycles) if profiled else ((), ()))))
+        return
     for title, text in _head(path, known):
         click.echo(f"{title:10} {text}")
     costs, estimates = _profile(known, cycles) if profiled else ((), ())
@@ -55,6 +59,52 @@ def show_file(path: Path, profiled: bool, cycles: bool = False) -> None:
         _training(known.ways)
     show("")
     show(fit_table(fits(known.flash, known.ways, boards()), known.ways))
+
+
+def _as_json(
+    path: Path, known: ModelInfo, costs: tuple[int, ...], estimates: tuple[int, ...]
+) -> dict[str, Any]:
+    """Everything that the tables show, as numbers."""
+    from tinymia.device.boards import boards
+    from tinymia.study.memory import fits, live
+
+    graph, bundle = known.graph, known.bundle
+    runs = known.refusal is None
+    occupied = live(graph)
+    return {
+        "file": path,
+        "bundle_id": None if bundle is None or not known.given else bundle.bundle_id,
+        "classes": [] if bundle is None else bundle.labels,
+        "macs": graph.macs,
+        "flash_bytes": len(known.flash),
+        "arena_bytes": known.arena if runs else None,
+        "refused": None if known.refusal is None else known.refusal.error.message,
+        "not_importable": None if known.why_not is None else known.why_not.message,
+        "operators": [
+            {
+                "number": op.number,
+                "name": op.name,
+                "shape": graph.tensors[op.outputs[0]].shape,
+                "type": graph.tensors[op.outputs[0]].type,
+                "macs": op.macs,
+                "constants": graph.parameters(op),
+                "arena_bytes": at.bytes,
+                "instructions": costs[op.number] if costs else None,
+                "estimated_cycles": estimates[op.number] if estimates else None,
+            }
+            for op, at in zip(graph.operators, occupied, strict=True)
+        ],
+        "training": known.ways if runs else [],
+        "boards": [
+            {
+                "board": fit.room.board.id,
+                "flash_short": fit.flash_short,
+                "windows": fit.windows,
+                "arena_short": fit.arena_short,
+            }
+            for fit in (fits(known.flash, known.ways, boards()) if known.ways and runs else ())
+        ],
+    }
 
 
 def _head(path: Path, known: ModelInfo) -> list[tuple[str, str]]:

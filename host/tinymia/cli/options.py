@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,6 +94,116 @@ def data_option(function: F) -> F:
     )(function)
 
 
+NO_VERDICT = 64
+"""With which a verb that judges ends where it cannot: EX_USAGE of sysexits.h."""
+FAULT = 70
+"""EX_SOFTWARE of sysexits.h."""
+
+
+class Judging(click.Command):
+    """A command whose exit statuses 0, 1 and 2 are verdicts: nothing else may end with them."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Parse the command line."""
+        with _no_verdict():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        with _no_verdict():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _no_verdict() -> Iterator[None]:
+    from tinymia.errors import TinymiaError
+
+    try:
+        yield
+    except TinymiaError as error:
+        error.status = NO_VERDICT
+        raise
+    except click.exceptions.Exit:
+        raise
+    except click.ClickException as error:
+        error.exit_code = NO_VERDICT  # type: ignore[misc]
+        raise
+    except (OSError, MemoryError) as error:  # a full disk, wherever it shows first
+        failed = TinymiaError(f"{error or 'This takes more memory than there is'}.")
+        failed.status = NO_VERDICT
+        raise failed from error
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        raise click.exceptions.Exit(FAULT) from None
+
+
+_quiet = False
+
+
+def hush(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
+    """What --quiet does, which every verb has."""
+    global _quiet  # noqa: PLW0603  # of the whole command
+    _quiet = quiet
+
+
+def is_quiet() -> bool:
+    """Whether progress and notes are unwanted."""
+    return _quiet
+
+
+def note(text: str) -> None:
+    """Say what is odd, on standard error."""
+    if not _quiet:
+        click.echo(f"note: {text}", err=True)
+
+
+_muted = False
+
+
+@contextmanager
+def muted(wanted: bool) -> Iterator[None]:
+    """Where wanted, :func:`show` prints nothing: the figures follow as JSON."""
+    global _muted  # noqa: PLW0603  # of the whole command
+    _muted = wanted
+    try:
+        yield
+    finally:
+        _muted = False
+
+
+def json_option(function: F) -> F:
+    """--json, as ``as_json``."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        help="Print the figures as JSON on standard output, and nothing else there.",
+    )(function)
+
+
+def print_json(content: Any) -> None:
+    """What --json prints: dataclasses and all that JSON has; not a number and infinity are null."""
+    import json
+
+    click.echo(json.dumps(_plain(content), indent=1, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    import cattrs
+
+    if not isinstance(value, (dict, list, tuple, str, int, float)) and value is not None:
+        value = cattrs.Converter().unstructure(value)
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
 def load_bundle(path: Path | None) -> Bundle:
     """The bundle given, or the shipped one."""
     from tinymia.export.bundle import Bundle
@@ -131,7 +242,7 @@ def progress(title: str, total: int | None, unit: str = "") -> Iterator[Callable
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=_quiet)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TextColumn(unit), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task(title, total=total)
@@ -159,6 +270,8 @@ def table(title: str, columns: Sequence[str]) -> Table:
 
 def show(item: object) -> None:
     """Print a table or text on standard output."""
+    if _muted:
+        return
     from rich.console import Console
 
     # No markup: names in data of one's own may hold brackets.

@@ -10,7 +10,15 @@ import click
 
 from tinymia.cli.catalogue import PERSONALIZE, chosen, interruption
 from tinymia.cli.config import Chosen, Grouped, options_of
-from tinymia.cli.options import connection, load_bundle, progress, thousands
+from tinymia.cli.options import (
+    connection,
+    json_option,
+    load_bundle,
+    print_json,
+    progress,
+    thousands,
+)
+from tinymia.cli.options import note as _note
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
@@ -20,14 +28,16 @@ if TYPE_CHECKING:
     from tinymia.data import Dataset
     from tinymia.data.splits import Draw, Pool
     from tinymia.defenses import Defense, TrainingSize
+    from tinymia.device.client import Begun
     from tinymia.export.bundle import Bundle
     from tinymia.study.recipe import Checkpoint
-    from tinymia.wire.settings import TrainSettings
+    from tinymia.wire.settings import Parameters, TrainSettings
 
 
 @click.command(cls=Grouped)
 @options_of(PERSONALIZE)
-def command(config: Path | None, **flags: Any) -> None:
+@json_option
+def command(config: Path | None, as_json: bool, **flags: Any) -> None:
     """Fine-tune a board on one person's windows and show what that person gains.
 
     \b
@@ -57,16 +67,11 @@ def command(config: Path | None, **flags: Any) -> None:
     from tinymia.evidence import AnswerSettings
     from tinymia.export.depth import resolve, trained_count
     from tinymia.export.inputs import quantized
-    from tinymia.export.personal import personalized_bundle
-    from tinymia.export.provenance import content_of
     from tinymia.study import recipe
 
     options = chosen(PERSONALIZE, flags, config)
     asked, seed = options["personalize"], options["training"]["seed"]
-    if asked["person"] is None:
-        raise StudyError(
-            "Say whose windows to train on.", "Give --person; `tinymia data` lists them."
-        )
+    _check_person(asked["person"])
     defences = _defences(options)
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
     options = options.of_model(bundle.meta)
@@ -84,7 +89,7 @@ def command(config: Path | None, **flags: Any) -> None:
         size,
     )
     dataset = data.load(asked["data"])
-    bundle = _for(bundle, dataset, settings, asked["person"])
+    bundle = _for(bundle, dataset, settings, asked["person"], size)
     pool = model_pool(dataset, asked["person"], bundle.meta)
     drawn = _drawn(pool, seed, asked["members"])
     codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=_note)
@@ -96,8 +101,7 @@ def command(config: Path | None, **flags: Any) -> None:
         kept = recipe.windows_that_fit(drawn.member, drawn.nonmember, room)
         windows, labels = codes[kept], pool.windows.y[kept]
         member, other = drawn.member[kept], drawn.nonmember[kept]
-        if len(kept) < len(pool):
-            _say_left_out(pool, drawn, other)
+        _say_left_out(pool, drawn, member, other)
         with progress("Sending windows", len(windows)) as advance:
             recipe.store(board, layout, windows, labels, advance)
         begun = recipe.begin(board, member, settings)
@@ -106,23 +110,55 @@ def command(config: Path | None, **flags: Any) -> None:
                 board, begun, (0, asked["epochs"]), recipe.all_of(kept), AnswerSettings(), advance
             )
         theta, source = board.parameters(), board.info(fresh=True).secret_source
-    click.echo(
-        f"trained    {options.training.train}: {thousands(begun.trained)} parameters from layer"
-        f" {first} on, {thousands(begun.workspace)} bytes beside the store"
-    )
-    say_defences(defences, size, seed, source)
-    _say_gain(base.answers, trained.answers, labels, {"held-out": other, "members": member})
-    _say(trained, opened.unit)
+    parts = {"held-out": other, "members": member}
+    if as_json:
+        print_json(_as_json(base, trained, labels, parts, begun, opened.unit))
+    else:
+        _say_trained(options.training.train, begun, first)
+        say_defences(defences, size, seed, source)
+        _say_gain(base.answers, trained.answers, labels, parts)
+        _say(trained, opened.unit)
     _refuse_divergence(base, trained, member, labels, bool(asked["out"]) and not asked["force"])
     if asked["out"]:
-        note: dict[str, Any] = {
-            "person": asked["person"],
-            "dataset_sha256": dataset.sha256,
-            "content": content_of(dataset, [asked["person"]]),
-            "epochs": trained.epoch,
-            "tail_hash": trained.hash,
-        }
-        _save(personalized_bundle(bundle, first, parameters, theta, note), asked["out"])
+        personal = _personal(bundle, dataset, asked["person"], trained, first, parameters, theta)
+        _save(personal, asked["out"], not as_json)
+
+
+def _check_person(person: str | None) -> None:
+    if person is None:
+        raise StudyError(
+            "Say whose windows to train on.", "Give --person; `tinymia data` lists them."
+        )
+
+
+def _personal(
+    bundle: Bundle,
+    dataset: Dataset,
+    person: str,
+    trained: Checkpoint,
+    first: int,
+    parameters: Parameters,
+    theta: NDArray[np.float32],
+) -> Bundle:
+    """The bundle with what was trained, and a note of whose windows that was on."""
+    from tinymia.export.personal import personalized_bundle
+    from tinymia.export.provenance import content_of
+
+    note: dict[str, Any] = {
+        "person": person,
+        "dataset_sha256": dataset.sha256,
+        "content": content_of(dataset, [person]),
+        "epochs": trained.epoch,
+        "tail_hash": trained.hash,
+    }
+    return personalized_bundle(bundle, first, parameters, theta, note)
+
+
+def _say_trained(train: str, begun: Begun, first: int) -> None:
+    click.echo(
+        f"trained    {train}: {thousands(begun.trained)} parameters from layer"
+        f" {first} on, {thousands(begun.workspace)} bytes beside the store"
+    )
 
 
 def _refuse_divergence(
@@ -159,13 +195,49 @@ def _say_what_is_known(dataset: Dataset, pool: Pool, bundle: Bundle) -> None:
         )
 
 
-def _save(personal: Bundle, out: str) -> None:
+def _save(personal: Bundle, out: str, say: bool) -> None:
     from tinymia.export.personal import requantized
 
     personal.save(out)
+    if not say:
+        return
     click.echo(f"bundle     {out} ({personal.bundle_id})")
     if cost := requantized(personal):
         click.echo(f"layers     {cost}")
+
+
+def _as_json(
+    base: Checkpoint,
+    trained: Checkpoint,
+    labels: NDArray[np.int64],
+    parts: dict[str, NDArray[np.bool_]],
+    begun: Begun,
+    unit: str,
+) -> dict[str, Any]:
+    """What is printed otherwise, as numbers."""
+
+    def right(answers: NDArray[np.float32], mask: NDArray[np.bool_]) -> float:
+        return float((answers.argmax(axis=1) == labels)[mask].mean())
+
+    return {
+        "accuracy": {
+            name: {
+                "before": right(base.answers, mask),
+                "after": right(trained.answers, mask),
+                "windows": int(mask.sum()),
+            }
+            for name, mask in parts.items()
+        },
+        "loss": trained.loss,
+        "stopped_early": trained.stopped,
+        "parameters": begun.trained,
+        "workspace_bytes": begun.workspace,
+        "steps": trained.steps,
+        "clipped": trained.clipped,
+        "cost_a_step": trained.ticks / max(1, trained.steps),
+        "unit": unit,
+        "tail": trained.hash,
+    }
 
 
 def _say_gain(
@@ -182,7 +254,11 @@ def _say_gain(
         )
 
 
-def _say_left_out(pool: Pool, drawn: Draw, other: NDArray[np.bool_]) -> None:
+def _say_left_out(
+    pool: Pool, drawn: Draw, member: NDArray[np.bool_], other: NDArray[np.bool_]
+) -> None:
+    if len(member) == len(pool):
+        return
     members, others = int(drawn.member.sum()), int(other.sum())
     _note(
         f"beside this training the board's store holds {members + others} of {pool.person}'s"
@@ -201,10 +277,6 @@ def _refuse(wrong: str, save: bool) -> None:
     _note(f"training diverged: {wrong}. {advice}")
 
 
-def _note(text: str) -> None:
-    click.echo(f"note: {text}", err=True)
-
-
 def _say(trained: Checkpoint, unit: str) -> None:
     """Loss and cost of the training."""
     stopped = "; early stopping ended it" if trained.stopped else ""
@@ -216,19 +288,25 @@ def _say(trained: Checkpoint, unit: str) -> None:
     click.echo(f"tail       {trained.hash}")
 
 
-def _for(bundle: Bundle, dataset: Dataset, settings: TrainSettings, person: str) -> Bundle:
+def _for(
+    bundle: Bundle, dataset: Dataset, settings: TrainSettings, person: str, size: TrainingSize
+) -> Bundle:
     """The bundle with what these settings need of other people; checks that the data fit it."""
     from dataclasses import replace
 
+    from tinymia.study.budget import adversary_of
     from tinymia.study.lab import public_of
     from tinymia.study.references import references_for
     from tinymia.study.shaping import with_shape
 
     dataset.check_model(bundle.meta)
-    if settings.references:
+    if settings.references or settings.adversary:
         public = public_of(dataset, bundle, (person,))
         made = references_for(bundle, settings.references, public, settings.seed)
         bundle = replace(bundle, references=made)
+        if settings.adversary:
+            made = adversary_of(bundle, public, settings, size.members, size.epochs)
+            bundle = replace(bundle, classifiers=made)
     return with_shape(bundle, dataset, (person,)) if settings.shaped else bundle
 
 
@@ -278,7 +356,7 @@ def _defences(options: Chosen) -> tuple[Defense, ...]:
         return ()
     sets = build("+".join(names), options.parameters)
     if len(sets) > 1:
-        for kind in KINDS:
+        for kind in (kind for kind in KINDS if kind.name in "+".join(names).split("+")):
             for p in kind.parameters:
                 at = f"defences.{kind.name}", p.key
                 value = options[at[0]][p.key]

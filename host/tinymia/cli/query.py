@@ -12,7 +12,10 @@ from tinymia.cli.options import (
     bundle_option,
     connection,
     data_option,
+    json_option,
     load_bundle,
+    note,
+    print_json,
     progress,
     target_option,
 )
@@ -45,8 +48,9 @@ from tinymia.cli.options import (
     help="Steps of a rounded probability.",
 )
 @click.option("--force", is_flag=True, help="Go on with data in plainly other units.")
+@json_option
 def command(bundle_path: Path | None, target: str, **options: Any) -> None:
-    """Ask a board for its answers to fresh windows; prints CSV.
+    """Ask a board for its answers to fresh windows; prints CSV, or JSON with --json.
 
     \b
     Examples:
@@ -84,18 +88,30 @@ def command(bundle_path: Path | None, target: str, **options: Any) -> None:
         bundle,
         raw[: options["limit"]],
         force=options["force"],
-        warn=lambda text: click.echo(f"note: {text}", err=True),
+        warn=note,
     )
     with connection(target, bundle) as opened, progress("Asking", len(windows)) as advance:
         answers, _ = opened.board.ask(
             windows, named[options["policy"]], options["levels"], progress=advance
         )
+    best = [bundle.labels[int(np.nanargmax(row))] for row in answers]  # NaN: a class is hidden
+    if options["as_json"]:
+        print_json(
+            [
+                {
+                    "window": i,
+                    "answer": name,
+                    "probabilities": dict(zip(bundle.labels, map(float, row), strict=True)),
+                }
+                for i, (name, row) in enumerate(zip(best, answers, strict=True))
+            ]
+        )
+        return
     out = csv.writer(sys.stdout, lineterminator="\n")
     out.writerow(["window", "answer", *bundle.labels])
     for index, row in enumerate(answers):
-        best = bundle.labels[int(np.nanargmax(row))]  # NaN where the policy hides a class
         shown = ["" if np.isnan(value) else f"{value:.6g}" for value in row]
-        out.writerow([index, best, *shown])
+        out.writerow([index, best[index], *shown])
 
 
 def _windows(path: Path) -> Any:

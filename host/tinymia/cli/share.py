@@ -8,17 +8,19 @@ from pathlib import Path
 
 import click
 
+from tinymia.cli.options import print_json
 from tinymia.errors import ModelError
 from tinymia.study.share import SUFFIXES, Surveyed, Verdict, files, survey
 
 _COUNTED = (Verdict.LOADS, Verdict.ENDS, Verdict.REFUSED)
 
 
-def show_share(paths: Sequence[Path]) -> None:
+def show_share(paths: Sequence[Path], as_json: bool = False) -> None:
     """Print a line a file, and how many load of all int8 files and of their structures.
 
     Args:
         paths: files and folders.
+        as_json: all of them at the end, and no lines.
 
     Raises:
         ModelError: there is no .tflite file among them, or a folder cannot be read.
@@ -35,6 +37,9 @@ def show_share(paths: Sequence[Path]) -> None:
         )
     width = max(len(verdict.value) for verdict in Verdict)
     seen = list[Surveyed]()
+    if as_json:
+        print_json(list(survey(found)))
+        return
     for one in survey(found):
         seen.append(one)
         click.echo(

@@ -10,7 +10,7 @@ from tinymia.errors import StudyError
 
 UNTAUGHT = frozenset(
     {"mixup", "augment", "early-stop", "dp", "dp-public", "penalty", "focal", "relax", "hamp"}
-    | {"prune", "round-weights"}
+    | {"prune", "round-weights", "adversarial", "mmd"}
 )
 """Kinds that a student cannot have: they change what it learns, or when training ends."""
 

@@ -74,9 +74,9 @@ class Classifier:
         """
         if min(int(member.sum()), int((~member).sum())) < _LEAST:
             raise StudyError(
-                "MemGuard's classifier of members needs devices of public people to learn from,"
-                " and there are too few of their windows.",
-                "Audit fewer people, or leave memguard out.",
+                "A classifier of members needs devices of public people to learn from, and there"
+                " are too few of their windows.",
+                "Audit fewer people, or leave memguard and adversarial out.",
             )
         rng = np.random.default_rng(seed)
         x = -np.sort(-answers.astype(np.float64), axis=1)

@@ -26,9 +26,9 @@ _RP2040_SECTION = ".boot2"
 def bake(elf: Path, bundle: bytes, out: Path) -> Path:
     """Write a copy of the image that holds ``bundle``; the build id stays that of the program.
 
-    Beside ``out`` (an ELF file) the same image is written as ``.bin`` (from the start of the flash,
-    gaps as erased flash) and ``.hex`` for programmers that want those, and for an RP2040 as
-    ``.uf2``.
+    Beside ``out`` (an ELF file) the same image is written as ``.hex`` and, where program and bundle
+    lie in one memory, as ``.bin`` (from the start of the flash, gaps as erased flash) for
+    programmers that want those, and for an RP2040 as ``.uf2``.
 
     Args:
         elf: an image of this firmware, with or without a bundle.
@@ -63,7 +63,8 @@ def bake(elf: Path, bundle: bytes, out: Path) -> Path:
             or image_info(baked).build_id != info.build_id
         ):
             raise DeviceError(f"{_OBJCOPY} wrote a damaged image.", COMPILER_HINT)
-        for suffix in (".bin", ".hex"):
+        one_memory = (folder / "image.bin").stat().st_size <= info.flash_size
+        for suffix in (".bin", ".hex") if one_memory else (".hex",):
             data = (folder / f"image{suffix}").read_bytes()
             write_whole(out.with_suffix(suffix), data, "the image", DeviceError)
         if has_section(baked, _RP2040_SECTION):

@@ -39,6 +39,7 @@ _OPTIONS = re.compile(
 )
 _MOST_PARENTS = 9
 _RELEASE = "-DTINYMIA_RELEASE"
+_SECURE = "-DTINYMIA_SECURE"
 
 
 @dataclass(frozen=True)
@@ -219,14 +220,23 @@ def board_of(environment: str) -> str:
 
 def release_of(name: str) -> str:
     """The environment that builds a board's image for products; raises DeviceError without one."""
+    return _variant_of(name, _RELEASE, "release build")
+
+
+def secure_of(name: str) -> str:
+    """The environment whose image masks its updates; raises DeviceError without one."""
+    return _variant_of(name, _SECURE, "build with masks for updates")
+
+
+def _variant_of(name: str, flag: str, what: str) -> str:
     parser, _ = _parsed(firmware_dir())
     for section in parser.sections():
         extends = parser.get(section, "extends", fallback="")
-        if extends == f"env:{name}" and _RELEASE in parser.get(section, "build_flags", fallback=""):
+        if extends == f"env:{name}" and flag in parser.get(section, "build_flags", fallback=""):
             return section.removeprefix("env:")
     raise DeviceError(
-        f"There is no release build for the board {name}.",
-        f"Add an environment that extends env:{name} with {_RELEASE} to firmware/platformio.ini.",
+        f"There is no {what} for the board {name}.",
+        f"Add an environment that extends env:{name} with {flag} to firmware/platformio.ini.",
     )
 
 

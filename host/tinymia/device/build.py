@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import importlib.util
 import os
 import re
@@ -10,11 +11,20 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
-from tinymia.device.checkout import DEFAULT_ENV, firmware_dir, mirror, project, workspace
+from tinymia.device.boards import read
+from tinymia.device.checkout import (
+    DEFAULT_ENV,
+    files_of,
+    firmware_dir,
+    mirror,
+    project,
+    workspace,
+)
 from tinymia.device.chosen import CACHE_HINT, FOLDER, Chosen
 from tinymia.device.elf import ImageInfo, image_info
 from tinymia.device.monocypher import monocypher
@@ -51,6 +61,7 @@ def build(
     env: str = DEFAULT_ENV,
     *,
     chosen: Chosen | None = None,
+    shared: bool = False,
     verbose: bool = False,
     firmware: Path | None = None,
     seconds: float = 300.0,
@@ -60,6 +71,8 @@ def build(
     Args:
         env: environment of ``platformio.ini``.
         chosen: what it is built with; None: everything. Each choice has a folder of its own.
+        shared: all choices have one folder instead, so that the next one takes the place of this
+            image and compiles only what differs.
         verbose: print PlatformIO's output as it comes.
         firmware: another copy of the PlatformIO project.
         seconds: time limit, waiting for another build included.
@@ -70,6 +83,7 @@ def build(
     """
     folder = firmware if firmware is not None else firmware_dir()
     native = env.endswith("native")
+    _check_installed()
     seconds = max(seconds, provide(env, folder))
     extra = {"TINYMIA_MONOCYPHER": str(monocypher())} if env.startswith("secure") else {}
     if native:
@@ -79,15 +93,49 @@ def build(
         raise DeviceError("The Cortex-M compiler arm-none-eabi-g++ is missing.", COMPILER_HINT)
     where = workspace(folder)
     if chosen is not None:
-        where = chosen.write(where.absolute())
+        where = chosen.write(where.absolute(), shared=shared)
         extra |= {FOLDER: str(where), "PLATFORMIO_BUILD_DIR": str(where / "build")}
-    code, output = run_pio(
-        ["run", "-e", env], folder, seconds=seconds, verbose=verbose, extra_env=extra
-    )
-    if code != 0:
-        raise DeviceError(*_explain(env, output))
     elf = where / "build" / env / ("program" if native else "firmware.elf")
+    stamp, key = elf.with_name("tinymia.stamp"), _key(env, folder, extra)
+    if verbose or not key or not elf.is_file() or not stamp.is_file() or stamp.read_text() != key:
+        code, output = run_pio(
+            ["run", "-e", env], folder, seconds=seconds, verbose=verbose, extra_env=extra
+        )
+        if code != 0:
+            raise DeviceError(*_explain(env, output))
+        if key == _key(env, folder, extra):  # else somebody has changed something meanwhile
+            with suppress(OSError):
+                stamp.write_text(key)
     return BuildResult(**vars(image_info(elf)), elf=elf, env=env)
+
+
+def _key(env: str, folder: Path, extra: dict[str, str]) -> str:
+    """Of all that an image is made of: PlatformIO takes seconds to find that nothing has changed.
+
+    Empty where it is made of something that lies elsewhere, which PlatformIO must look at.
+    """
+    board = read(folder).get(env)
+    found = {path: (folder / path).read_bytes() for path in sorted(files_of(folder))}
+    if (board is not None and board.platform) or any(
+        b"lib_deps" in text for path, text in found.items() if path.suffix == ".ini"
+    ):
+        return ""
+    name = "g++" if env.endswith("native") else "arm-none-eabi-g++"
+    compiler = Path(shutil.which(name) or name).resolve()
+    about = compiler.stat()
+    tools = [
+        str(compiler),
+        about.st_size,
+        about.st_mtime_ns,
+        version("platformio"),
+        version("scons"),
+    ]
+    digest = hashlib.sha256(repr((tools, sorted(extra.items()))).encode())
+    for named in extra.values():
+        found |= {path: path.read_bytes() for path in sorted(Path(named).glob("*.[ch]"))}
+    for path, content in found.items():
+        digest.update(f"{path}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def run_pio(
@@ -105,12 +153,7 @@ def run_pio(
     Raises:
         DeviceError: PlatformIO or SCons is not installed, or the time is over.
     """
-    for module, package in (("platformio", "platformio"), ("SCons", "scons")):
-        if importlib.util.find_spec(module) is None:
-            raise DeviceError(
-                f"The Python package {package} is missing.",
-                "Install the project's dependencies: `pip install -e .` in the repository.",
-            )
+    _check_installed()
     deadline = time.monotonic() + seconds
     where = project(firmware)
     command = [sys.executable, "-m", "platformio", "--no-ansi", *arguments, "-d", str(where)]
@@ -131,6 +174,15 @@ def run_pio(
                 "Run `pio run` in the firmware folder to see where it stops; a look-up in an"
                 " unreachable package registry is the usual cause.",
             ) from None
+
+
+def _check_installed() -> None:
+    for module, package in (("platformio", "platformio"), ("SCons", "scons")):
+        if importlib.util.find_spec(module) is None:
+            raise DeviceError(
+                f"The Python package {package} is missing.",
+                "Install the project's dependencies: `pip install -e .` in the repository.",
+            )
 
 
 def last_lines(output: str, pattern: str = "") -> str:

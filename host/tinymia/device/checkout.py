@@ -72,8 +72,8 @@ def workspace(firmware: Path | None = None) -> Path:
 
 def mirror(firmware: Path, copy: Path) -> None:
     """Bring a copy of a project up to date; files that are equal stay as they are."""
-    there = set(_files(copy)) if copy.is_dir() else set()
-    wanted = set(_files(firmware))
+    there = set(files_of(copy)) if copy.is_dir() else set()
+    wanted = set(files_of(firmware))
     for path in there - wanted:
         (copy / path).unlink()
     for path in wanted:
@@ -82,8 +82,8 @@ def mirror(firmware: Path, copy: Path) -> None:
             shutil.copyfile(firmware / path, copy / path)
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """A project's own files, relative to it."""
+def files_of(folder: Path) -> Iterator[Path]:
+    """A project's own files, relative to it; none of what is made of them."""
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in (".pio", "__pycache__")]
         yield from (Path(where, name).relative_to(folder) for name in names)

@@ -57,13 +57,17 @@ class Chosen:
         """Names the choice."""
         return hashlib.sha256(self.header().encode()).hexdigest()[:12]
 
-    def write(self, workspace: Path) -> Path:
+    def write(self, workspace: Path, *, shared: bool = False) -> Path:
         """Put the header where a build of this choice lies in a workspace; returns that folder.
+
+        Args:
+            workspace: of the firmware.
+            shared: not a folder of its own, but one for all choices in turn.
 
         Raises:
             DeviceError: it cannot be written.
         """
-        folder = workspace / "chosen" / self.key
+        folder = workspace / "chosen" / ("shared" if shared else self.key)
         path, text = folder / HEADER, self.header().encode()
         # An equal one stays: PlatformIO looks at its time.
         if not path.is_file() or path.read_bytes() != text:

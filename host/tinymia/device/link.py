@@ -137,7 +137,9 @@ class Link:
         retry_at = 0.0
         busy = False
         tries, damaged = 0, self.stats.damaged
-        while time.monotonic() < deadline:
+        late = False
+        while not (late and time.monotonic() >= deadline):
+            late = time.monotonic() >= deadline  # this process may have slept: it looks once more
             if time.monotonic() >= retry_at:
                 if tries == _DOUBTS and self.stats.damaged > damaged:
                     self.refuse_unclean()
@@ -258,8 +260,9 @@ class Link:
                 # The caller may have taken its time, which says nothing about the board.
                 self._progress = time.monotonic()
                 continue
+            looked = time.monotonic()  # what came until then is read: this process may have slept
             self._receive()
-            silence = time.monotonic() - self._progress
+            silence = looked - self._progress
             if silence > self.patience + self._pending[0].seconds:
                 # What is under way stays so: the board runs nothing behind a request it never got.
                 self._silent = 0
@@ -302,8 +305,7 @@ class Link:
         if wait <= 0:
             self._silent += 1
             self._transmit(head)
-            return
-        for kind, session, seq, payload in self.frames(min(wait, 0.25)):
+        for kind, session, seq, payload in self.frames(min(max(wait, 0.0), 0.25)):
             self._silent = 0
             if kind == protocol.Type.RESEND | protocol.RESPONSE:
                 self._on_resend(session, payload)

@@ -22,6 +22,7 @@ from tinymia.evidence.types import (
     digest,
 )
 from tinymia.evidence.workbench import Codes, Devices, Owner, Signal, Terms, Training, Workbench
+from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
 __all__ = [
     "AnswerSettings",
@@ -31,18 +32,21 @@ __all__ = [
     "Knowledge",
     "Lab",
     "NoiseLaw",
+    "Optimizer",
     "Oracle",
     "OutputPolicy",
     "Owner",
     "Population",
     "Reveals",
     "Run",
+    "Schedule",
     "Scorer",
     "Scores",
     "Shadows",
     "Signal",
     "Target",
     "Terms",
+    "TrainSettings",
     "Training",
     "Workbench",
     "digest",

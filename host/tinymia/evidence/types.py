@@ -113,6 +113,8 @@ class Candidates:
         features: (n, d) float32, what the trained head reads of each window (the public backbone
             gives it), or None where more than the head is trained.
         head: (classes, d + 1) float32, weights and bias of the public head, or None likewise.
+        shaped: (n, r) float32, the windows in the public coordinates in which a run's gradients are
+            clipped and get their noise, or None where they are in no others.
     """
 
     labels: Integers
@@ -120,6 +122,7 @@ class Candidates:
     base: Floats
     features: Floats | None = None
     head: Floats | None = None
+    shaped: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -67,6 +67,29 @@ def guard_in(data: bytes) -> GuardSettings:
     return guard
 
 
+def joined_classifiers(first: bytes, second: bytes) -> bytes:
+    """The body of a ``CLSF`` section with the classifiers of two, the first one's first.
+
+    Args:
+        first, second: bodies; either may be empty.
+
+    Raises:
+        BundleError: they are of different size, or too many together.
+    """
+    if not (first and second):
+        return first or second
+    heads = [_CLASSIFIERS.unpack_from(body) for body in (first, second)]
+    number = heads[0][0] + heads[1][0]
+    if heads[0][1:] != heads[1][1:] or number > 16:
+        raise BundleError(
+            "The bundle's classifiers of members cannot lie beside those that defences need.",
+            "Leave them out of the bundle, and an audit trains all it needs; or audit fewer"
+            " conditions.",
+        )
+    body = first[_CLASSIFIERS.size :] + second[_CLASSIFIERS.size :]
+    return _CLASSIFIERS.pack(number, *heads[0][1:]) + body
+
+
 def classifiers_in(data: bytes) -> tuple[int, int]:
     """How many classifiers of members a ``CLSF`` section's body holds, and of how many classes.
 

@@ -1,11 +1,6 @@
 """The bundle: one file with the int8 network, the trainable tail and what the host must know.
 
-The bytes on disk and in flash are the same. All integers are little endian::
-
-    header   char magic[8] = "TMIABNDL"; u16 version; u16 sections; u32 total_size;
-             u32 crc32 (zlib, of bytes [32, total_size)); u8 reserved[12] = 0
-    table    sections x { char kind[4]; u32 offset; u32 size; u32 reserved = 0 }
-    bodies   16-byte aligned, ascending, zero padded; total_size is a multiple of 16
+Its header and table: ``sections.py``. All integers are little endian.
 
 ``MODL`` is a .tflite file with int8 input and output: the backbone if ``LAYR`` is there, else a
 complete model. ``LAYR`` is the float network that a device can train: u32 layers, u32 parameters,
@@ -20,9 +15,10 @@ protocol), u32 levels (of rounding, or how many classes are shown; else 0), u32 
 ``GARD`` is how a release build guards its answers before: the fields of GUARD in the protocol.
 ``CLSF`` are classifiers of members, which MemGuard needs: u32 classifiers, u32 classes, u32 hidden
 units, u32 reserved = 0, and of each f32 weights [hidden][classes], bias [hidden], output weights
-[hidden], output bias. ``REFS`` are public windows from which a student learns in distillation, as
-what the first trained layer reads of them: u32 count, u32 width, u32 layer, u32 reserved = 0, then
-int8 codes [count][width]. ``SHAR``, if it is there, is what a release build gives of updates (see
+[hidden], output bias; adversarial regularisation takes the first. ``REFS`` are public windows from
+which a student learns, or beside which members are held, as what the first trained layer reads of
+them: u32 count, u32 width, u32 layer, u32 labelled (0 or 1), then int8 codes [count][width] and, if
+labelled, u8 labels [count]. ``SHAR``, if it is there, is what a release build gives of updates (see
 ``update_rule.py``), which else gives none: f32 clip_norm, f32 noise, u32 masked, u32 updates.
 ``META`` is UTF-8 JSON for the
 host; the device ignores it. It must hold format_version, name, kind ("personalizable" or
@@ -37,8 +33,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -52,27 +46,18 @@ from tinymia.errors import BundleError, DataError
 from tinymia.export.agree import check_model
 from tinymia.export.answers import REBUILD as _REBUILD
 from tinymia.export.answers import AnswerRule, classifiers_in, guard_in
+from tinymia.export.budget import Budget
 from tinymia.export.layers import Layers, dense, join
 from tinymia.export.meta import FORMAT_VERSION, check_meta
 from tinymia.export.references import references_in
+from tinymia.export.sections import pack_sections, split_sections
 from tinymia.export.shape import Shape
 from tinymia.export.update_rule import UpdateRule
 from tinymia.files import write_whole
 from tinymia.wire.guard import GuardSettings
 from tinymia.wire.protocol import Policy
 
-MAGIC = b"TMIABNDL"
-VERSION = 2
 META_FORMAT_VERSION = FORMAT_VERSION
-HEADER = struct.Struct("<8sHHII12s")
-ENTRY = struct.Struct("<4sIII")
-ALIGN = 16
-KINDS = ("MODL", "LAYR", "SHAP", "BUDG", "POLI", "GARD", "CLSF", "SHAR", "REFS", "META")
-# A bundle lives in a microcontroller's flash; a larger count or size is damage, not a model.
-MAX_SECTIONS = 16
-MAX_BYTES = 64 * 1024 * 1024
-
-_BUDGET = struct.Struct("<ffII")
 
 
 @dataclass(frozen=True)
@@ -128,47 +113,6 @@ class Tail:
 
 
 @dataclass(frozen=True)
-class Budget:
-    """What training on a device may spend; epsilon is accounted on the host.
-
-    Attributes:
-        noise_multiplier: the least noise of DP-SGD that is allowed.
-        max_rate: the largest sampling rate of a step, batch / expected members (both are settings).
-        steps: how many steps are allowed in all.
-
-    Raises:
-        BundleError: a value is out of range.
-    """
-
-    noise_multiplier: float
-    max_rate: float
-    steps: int
-
-    def __post_init__(self) -> None:
-        right = 0 < self.noise_multiplier <= 64 and 0 < self.max_rate <= 1
-        if not right or not 0 < self.steps < 2**32:
-            raise BundleError(
-                f"A privacy budget of {self.steps} steps with noise {self.noise_multiplier} and"
-                f" rate {self.max_rate} is not possible.",
-                "Give a noise multiplier in (0, 64], a rate in (0, 1] and at least one step.",
-            )
-
-    def to_bytes(self) -> bytes:
-        """The body of a ``BUDG`` section."""
-        return _BUDGET.pack(self.noise_multiplier, self.max_rate, self.steps, 0)
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> Budget:
-        """Read a ``BUDG`` section's body; raises BundleError."""
-        if len(data) != _BUDGET.size:
-            raise BundleError("The bundle's BUDG section has the wrong size.", _REBUILD)
-        *values, reserved = _BUDGET.unpack(data)
-        if reserved:
-            raise BundleError("The bundle's BUDG section is damaged.", _REBUILD)
-        return cls(*values)
-
-
-@dataclass(frozen=True)
 class Bundle:
     """A model as it is shipped and flashed.
 
@@ -184,7 +128,7 @@ class Bundle:
         classifiers: body of the section of classifiers of members; empty: there are none.
         shape: the embedding's public coordinates, for DP with ``shaped``; None: it has none.
         updates: what a release build gives of updates; None: nothing.
-        references: body of the section of references for distillation; empty: there are none.
+        references: body of the section of references of training; empty: there are none.
 
     Raises:
         BundleError: the guard needs a classifier that is not there, or an answer shows more classes
@@ -208,7 +152,8 @@ class Bundle:
         if self.classifiers and (self.tail is None or classes != self.tail.classes):
             raise BundleError("The bundle's classifiers of members are of another model.", _REBUILD)
         if self.references:
-            layer, width = references_in(self.references)
+            classes = 0 if self.tail is None else self.tail.classes
+            layer, width = references_in(self.references, classes)
             records = () if self.tail is None else self.layers.records
             if layer >= len(records) or records[layer].inputs != width:
                 raise BundleError("The bundle's references are of another model.", _REBUILD)
@@ -374,10 +319,6 @@ class Bundle:
         return centred.astype(np.float32) * np.float32(embedding["scale"])
 
 
-def _aligned(size: int) -> int:
-    return (size + ALIGN - 1) // ALIGN * ALIGN
-
-
 def encode(bundle: Bundle) -> bytes:
     """The bytes of a bundle file (see the module's description)."""
     check_meta(bundle.meta, None if bundle.tail is None else bundle.tail.shape)
@@ -413,77 +354,6 @@ def check_shape(shape: Shape, tail: Tail | None) -> None:
     """Raise BundleError unless it is one of the tail's inputs."""
     if tail is None or len(shape.mean) != tail.dim:
         raise BundleError("The bundle's public shape is not one of its tail's inputs.", _REBUILD)
-
-
-def pack_sections(bodies: list[tuple[str, bytes]], version: int = VERSION) -> bytes:
-    """Lay out sections behind a header; no check of what they hold."""
-    offset = HEADER.size + ENTRY.size * len(bodies)
-    table, payload = b"", b""
-    for kind, body in bodies:
-        table += ENTRY.pack(kind.encode("ascii"), offset, len(body), 0)
-        padded = body + bytes(_aligned(len(body)) - len(body))
-        payload += padded
-        offset += len(padded)
-    rest = table + payload
-    total = HEADER.size + len(rest)
-    return HEADER.pack(MAGIC, version, len(bodies), total, zlib.crc32(rest), bytes(12)) + rest
-
-
-def split_sections(data: bytes) -> dict[str, bytes]:
-    """Check header, checksum and table; return the body of each section.
-
-    Raises:
-        BundleError: with what to do, for each way in which the file can be wrong.
-    """
-    if len(data) < HEADER.size:
-        raise BundleError(
-            f"The bundle is truncated: {len(data)} bytes, shorter than its header.", _REBUILD
-        )
-    magic, version, count, total, crc, reserved = HEADER.unpack_from(data)
-    if magic != MAGIC:
-        raise BundleError("This is not a tinymia bundle.", "Give a .bundle file.")
-    if version > VERSION:
-        raise BundleError(
-            f"The bundle has format version {version}; this tinymia reads {VERSION}.",
-            "Update tinymia.",
-        )
-    if version < VERSION:
-        raise BundleError(
-            f"The bundle has the old format version {version}; this tinymia reads {VERSION}.",
-            "Export it again with `tinymia train`.",
-        )
-    if version != VERSION or any(reserved) or not 1 <= count <= MAX_SECTIONS:
-        raise BundleError("The bundle's header is damaged.", _REBUILD)
-    if len(data) < total:
-        raise BundleError(
-            f"The bundle is truncated: {len(data)} of {total} bytes are there.", _REBUILD
-        )
-    if len(data) > total or total % ALIGN or total > MAX_BYTES:
-        raise BundleError(
-            f"The bundle's size is wrong: {len(data)} bytes, its header says {total}.", _REBUILD
-        )
-    if zlib.crc32(data[HEADER.size :]) != crc:
-        raise BundleError("The bundle is damaged: its checksum does not match.", _REBUILD)
-    return _walk_table(data, count, total)
-
-
-def _walk_table(data: bytes, count: int, total: int) -> dict[str, bytes]:
-    end = HEADER.size + ENTRY.size * count
-    if end > total:
-        raise BundleError("The bundle's section table runs past its end.", _REBUILD)
-    sections: dict[str, bytes] = {}
-    for i in range(count):
-        raw_kind, offset, size, reserved = ENTRY.unpack_from(data, HEADER.size + ENTRY.size * i)
-        kind = raw_kind.decode("ascii", errors="replace")
-        if kind not in KINDS or kind in sections:
-            raise BundleError(f"The bundle has an unknown or double section {kind!r}.", _REBUILD)
-        if offset % ALIGN or offset < end or offset + size > total or reserved:
-            raise BundleError(f"The bundle's section {kind} lies outside the file.", _REBUILD)
-        sections[kind] = data[offset : offset + size]
-        end = _aligned(offset + size)
-        if any(data[offset + size : end]):
-            raise BundleError(f"The padding after the section {kind} is not zero.", _REBUILD)
-    return sections
 
 
 def decode(data: bytes) -> Bundle:

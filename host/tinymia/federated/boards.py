@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,7 @@ from tinymia.device.client import Board
 from tinymia.device.connect import Connection, connect, image_for, needs_image, supply
 from tinymia.errors import DeviceError, StudyError, TinymiaError
 from tinymia.export.bundle import Bundle
-from tinymia.federated.devices import Cohort, Gone, LocalTraining, Reply
-from tinymia.federated.twins import TwinDevices
+from tinymia.federated.devices import Cohort, Devices, Gone, LocalTraining, Reply
 
 
 @dataclass
@@ -109,6 +109,13 @@ class BoardDevice:
         )
 
 
+class Twins(Devices, Protocol):
+    """Devices that train by the firmware's code, wherever they are."""
+
+    cohort: Cohort
+    local: LocalTraining
+
+
 class MixedDevices:
     """Twins, and boards in the place of some of them.
 
@@ -120,7 +127,7 @@ class MixedDevices:
         confirmed: updates of boards that the twin gave, too, bit for bit.
     """
 
-    def __init__(self, twins: TwinDevices, boards: Sequence[BoardDevice] = ()) -> None:
+    def __init__(self, twins: Twins, boards: Sequence[BoardDevice] = ()) -> None:
         self.twins = twins
         self.boards = {board.number: board for board in boards}
         self.confirmed = 0

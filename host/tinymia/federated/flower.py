@@ -52,8 +52,9 @@ def flower() -> Flower:
             "Install it with `pip install 'tinymia[federated]'`; it needs Python 3.11 or newer.",
         ) from error
     logging.getLogger("flwr").setLevel(logging.ERROR)
-    # Flower's runtime sets these for its own processes; here is none of them.
-    TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
+    # Flower's runtime sets these for its own processes, and its simulation engine in this one.
+    if TaskIdentity._run_id is None:
+        TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
     return Flower(flwr.app, flwr.serverapp, flwr.serverapp.strategy)
 
 

@@ -2,7 +2,7 @@
 
 Flower 1.42 runs its message-based apps in processes of its own, from a packaged app; its plain gRPC
 server and client, which it keeps for older programs, take objects of this process and carry the
-same arrays. The connection is not encrypted: it is for one machine, or a tunnel.
+same arrays. Without certificates the line is not encrypted: it is for one machine, or a tunnel.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from tinymia.errors import DeviceError, StudyError
 from tinymia.federated.devices import Devices, Gone, Reply
 from tinymia.federated.flower import flower
+from tinymia.federated.tls import greet, of_device, of_server
 
 _PATIENCE = 120.0
 """Seconds in which all devices must have come, and a device must have answered."""
@@ -39,12 +41,20 @@ class NetworkDevices:
         address: HOST:PORT to listen at.
         count: devices that are waited for.
         patience: seconds.
+        certificates: folder of them; None: without TLS.
 
     Raises:
-        StudyError: the address cannot be had, too few devices came, or two say they are the same.
+        StudyError: the address or the certificates cannot be had, too few devices came, or two say
+            they are the same.
     """
 
-    def __init__(self, address: str, count: int, patience: float = _PATIENCE) -> None:
+    def __init__(
+        self,
+        address: str,
+        count: int,
+        patience: float = _PATIENCE,
+        certificates: Path | None = None,
+    ) -> None:
         flower()
         from flwr.server import SimpleClientManager
         from flwr.server.superlink.fleet.grpc_bidi.grpc_server import start_grpc_server
@@ -53,7 +63,9 @@ class NetworkDevices:
         self._manager: Any = SimpleClientManager()
         try:
             self._server: Any = start_grpc_server(
-                client_manager=self._manager, server_address=check_address(address)
+                client_manager=self._manager,
+                server_address=check_address(address),
+                certificates=None if certificates is None else of_server(certificates),
             )
         except RuntimeError as error:
             raise StudyError(
@@ -126,18 +138,21 @@ class NetworkDevices:
         self._server.stop(grace=1)
 
 
-def join(address: str, devices: Devices, device: int) -> None:
+def join(address: str, devices: Devices, device: int, certificates: Path | None = None) -> None:
     """Be one device of a federation until its server sends it home.
 
     Args:
         address: HOST:PORT of the server.
         devices: trains it.
         device: its number.
+        certificates: folder of the one that vouches for the server; None: without TLS.
 
     Raises:
-        DeviceError: nobody is there.
+        DeviceError: nobody is there, or a server that is not the one that is meant.
+        StudyError: there is no such certificate.
     """
     flower()
+    greet(check_address(address), certificates, _PATIENCE)
     from flwr.compat.client.app import start_client
     from flwr.compat.client.client import Client
     from flwr.compat.common.parameter import ndarrays_to_parameters, parameters_to_ndarrays
@@ -168,9 +183,10 @@ def join(address: str, devices: Devices, device: int) -> None:
 
     try:
         start_client(
-            server_address=check_address(address),
+            server_address=address,
             client=Member(),
-            insecure=True,
+            insecure=certificates is None,
+            root_certificates=None if certificates is None else of_device(certificates),
             transport="grpc-bidi",
             max_wait_time=_PATIENCE,
         )

@@ -24,6 +24,7 @@ class StrategyKind:
         make: (number of devices, share of them in a round, options) to Flower's object.
         single: it looks at single updates, which secure aggregation and noise on the sum hide.
         options: names and defaults of what may be set.
+        mean: it takes the plain mean, for which noise on the sum is made.
     """
 
     title: str
@@ -31,6 +32,7 @@ class StrategyKind:
     make: Callable[[Any, int, Mapping[str, Any], Mapping[str, float]], Strategy]
     single: bool = False
     options: Mapping[str, float] = ()  # type: ignore[assignment]
+    mean: bool = False
 
 
 def _plain(name: str) -> Callable[..., Strategy]:
@@ -54,9 +56,20 @@ def _krum(name: str) -> Callable[..., Strategy]:
     return make
 
 
+def _prox(
+    module: Any, devices: int, common: Mapping[str, Any], options: Mapping[str, float]
+) -> Strategy:
+    made: Strategy = module.FedProx(**common, proximal_mu=options["mu"])
+    return made
+
+
 _SERVER = {"eta": 0.01, "tau": 1e-3}
 STRATEGIES: dict[str, StrategyKind] = {
-    "fedavg": StrategyKind("FedAvg", "McMahan et al. 2017", _plain("FedAvg"), options={}),
+    "fedavg": StrategyKind(
+        "FedAvg", "McMahan et al. 2017", _plain("FedAvg"), options={}, mean=True
+    ),
+    # (Devices pull: see `proximal`.)
+    "fedprox": StrategyKind("FedProx", "Li et al. 2020", _prox, options={"mu": 0.1}, mean=True),
     "fedavgm": StrategyKind(
         "FedAvgM",
         "Hsu et al. 2019",
@@ -103,6 +116,17 @@ def check_options(name: str, options: Mapping[str, float]) -> dict[str, float]:
                 f"It has: {', '.join(known) or 'none'}.",
             )
     return {**known, **options}
+
+
+def proximal(name: str, options: Mapping[str, float]) -> float:
+    """How hard devices are pulled to the round's tail, a setting of theirs; raises StudyError.
+
+    Whoever serves the rounds averages as FedAvg does: what FedProx is, devices do.
+    """
+    mu = check_options(name, options).get("mu", 0.0)
+    if not (mu == 0 or 1e-6 <= mu <= 1):
+        raise StudyError(f"A mu of {mu:g} cannot be.", "Give 0, or 0.000001 to 1.")
+    return mu
 
 
 def with_noise(strategy: Strategy, noise: float, clip_norm: float, chosen: int) -> Strategy:

@@ -65,15 +65,15 @@ class UpdateTerms:
         return self.units + 0.5 * math.sqrt(count) + 1
 
     def check_sum(self, devices: int, count: int) -> None:
-        """Raise StudyError unless sums of so many updates fit into the width.
+        """Raise StudyError unless sums of so many updates, or one's numbers, fit into the width.
 
         Clipping bounds each number by the clip norm; noise is below 12 of its deviations.
         """
         largest = devices * (self.units + 1) + 12 * math.sqrt(devices) * self.sigma(count)
         if largest >= 2 ** (8 * self.width - 1):
+            what = "A number of an update" if devices == 1 else f"The sum of {devices} updates"
             raise StudyError(
-                f"The sum of {devices} updates can reach {largest:,.0f}, too much for {self.width}"
-                " bytes a number.",
+                f"{what} can reach {largest:,.0f}, too much for {self.width} bytes a number.",
                 "Give fewer --units or a larger --width.",
             )
 

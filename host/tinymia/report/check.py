@@ -50,6 +50,9 @@ def _problems(finding: MembershipFinding, context: Context) -> Iterator[str]:
     for row in finding.adversaries:
         if len(row.attack) != len(finding.answers):
             yield f"the adversary {row.title!r} has another number of attacks than of policies"
+    for left in finding.left_out:
+        if len(left.without) != len(finding.counts.people):
+            yield f"a figure of {left.condition!r} leaves out another number of people"
     for curve in finding.curves:
         if {len(curve.tpr), len(curve.low), len(curve.high)} != {len(finding.fprs)}:
             yield f"a ROC curve of {curve.condition!r} has another length than its grid"
@@ -59,7 +62,8 @@ def _conditions(finding: MembershipFinding, context: Context) -> Iterator[str]:
     """Every condition's name that something refers to."""
     parts: tuple[Sequence[_OfCondition], ...] = (
         *(finding.leaks, finding.curves, finding.thresholds, finding.people, finding.accuracy),
-        *(finding.added, finding.paired, context.costs, context.privacy, context.shadows),
+        *(finding.left_out, finding.added, finding.paired),
+        *(context.costs, context.privacy, context.shadows),
     )
     for part in parts:
         yield from (row.condition for row in part)
@@ -71,7 +75,7 @@ def _attacks(finding: MembershipFinding) -> Iterator[str]:
     """Every attack's name that something refers to; "" is none."""
     parts: tuple[Sequence[_OfAttack], ...] = (
         *(finding.leaks, finding.curves, finding.thresholds),
-        *(finding.people, finding.added, finding.paired),
+        *(finding.people, finding.added, finding.paired, finding.left_out),
     )
     for part in parts:
         yield from (row.attack for row in part)

@@ -88,13 +88,65 @@ def _view(results: Mapping[str, Any]) -> dict[str, Any]:
             )
             for r in shown
         ],
-        "gone": [(f"{count} times", why) for why, count in gone.items()],
+        "gone": [("Once" if count == 1 else f"{count} times", why) for why, count in gone.items()],
         "cost": _cost(found),
         "claim": _claim(found),
+        "shared": _shared(found),
         "leaks": _leaks(found["leaks"]),
+        "leak_claim": _leak_claim(found["leak_claim"]),
         "homomorphic": _homomorphic(found["homomorphic"]),
-        "settings": [(name, str(value)) for name, value in settings.items()],
+        "settings": _settings(settings),
     }
+
+
+_TERMS = {
+    "clip_norm": "Clip norm of an update",
+    "units": "Whole units to the clip norm",
+    "noise": "A device's own noise, in clip norms",
+    "width": "Bytes of each number",
+    "masked": "Behind masks (--secure)",
+}
+
+
+def _settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    def text(value: Any) -> str:
+        if isinstance(value, Mapping):
+            return ", ".join(f"{name} {number:g}" for name, number in value.items()) or "none"
+        if isinstance(value, list):
+            return ", ".join(map(str, value)) or "none named"
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    own = [
+        ("The server's noise, in clip norms" if name == "noise" else _named(name), text(value))
+        for name, value in settings.items()
+        if name != "terms"
+    ]
+    return own + [(title, text(settings["terms"][name])) for name, title in _TERMS.items()]
+
+
+def _named(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _shared(found: Mapping[str, Any]) -> str:
+    if not found["shared"]:
+        return "No two devices have windows of the same block of a recording."
+    return (
+        f"{found['shared']:,} of {found['settings']['devices']:,} devices have windows of a block"
+        " of a recording that another device has, too: the people have too few for that many"
+        " devices. A claim for one device says less about such windows, which others hold, too."
+    )
+
+
+def _leak_claim(claim: Mapping[str, Any] | None) -> str:
+    if claim is None:
+        return ""
+    return (
+        f"That smaller federation's noise gives epsilon {claim['epsilon']:.2f} at delta"
+        f" {claim['delta']:g}, not the one above."
+    )
 
 
 def _cost(found: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -134,9 +186,9 @@ def _leaks(rows: list[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
     def text(leak: Mapping[str, Any]) -> str:
         return f"{leak['auc']:.3f} [{leak['low']:.3f}, {leak['high']:.3f}]"
 
-    worst = {leak["who"]: leak for leak in rows if leak["knows_others"]}
+    worst = {(leak["who"], leak["attack"]): leak for leak in rows if leak["knows_others"]}
     return [
-        (leak["who"], leak["attack"], text(leak), text(worst[leak["who"]]))
+        (leak["who"], leak["attack"], text(leak), text(worst[leak["who"], leak["attack"]]))
         for leak in rows
         if not leak["knows_others"]
     ]

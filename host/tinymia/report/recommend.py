@@ -11,6 +11,7 @@ from tinymia.experiments.base import Condition, Figure, Verdict
 from tinymia.experiments.membership.types import AttackRow
 from tinymia.report.facts import Facts
 from tinymia.report.words import decided, number, ratio_text
+from tinymia.study.results import Cost
 
 _LESS = {Knowledge.UNDEFENDED.value, Knowledge.MISMATCHED.value, Knowledge.HALF.value}
 """Of attackers who know less than they could: none of them is the worst one on purpose."""
@@ -28,10 +29,13 @@ class Row:
         worst_attack: which attack that is; "" for none.
         heldout: accuracy.
         lost: share of accuracy against no defence; None where either is not measured.
-        extra: of a training step and of an answer, what the dearer of them takes more than without
+        extra: of a whole training and of an answer, what the dearer of them takes more than without
             a defence (0.1: a tenth); None where it was not measured.
-        step, answer: in the device's unit.
+        step, training, answer: in the device's unit. A training is as many steps as it has: some
+            end sooner, others train several heads.
         ram: bytes of model and training.
+        flash: bytes of an image that can do nothing else, with its bundle.
+        line_out, line_in: bytes to the device and back of a whole training, with its windows.
         lowers: whether the strongest attack's AUC is lower than without a defence, by the verdict
             that is corrected for how many were compared.
     """
@@ -45,9 +49,13 @@ class Row:
     lost: float | None
     extra: float | None
     step: float | None
+    training: float | None
     answer: float | None
     ram: int | None
     lowers: bool
+    flash: int | None = None
+    line_out: int | None = None
+    line_in: int | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -60,7 +68,7 @@ class Budget:
     """What a defence may take.
 
     Attributes:
-        extra: share more in instructions, of a step and of an answer; None: whatever it takes.
+        extra: share more in instructions, of a training and of an answer; None: whatever it takes.
         points: of accuracy.
     """
 
@@ -84,7 +92,7 @@ BUDGETS = (
 
 def rule(unit: str) -> str:
     """How a row is chosen; ``unit`` is that of costs, "" where nothing was measured."""
-    cheap = f"whose training step and answer take at most so many more {unit} and " if unit else ""
+    cheap = f"whose whole training and answer take at most so many more {unit} and " if unit else ""
     return (
         f"Of all ways of fine-tuning {cheap}whose held-out accuracy is at most so many points lower"
         " than without a defence, that one is named whose AUC is lowest under the attack that is"
@@ -114,9 +122,10 @@ def _row(facts: Facts, condition: Condition) -> Row:
         lost = (before.heldout.value or 0.0) - (accuracy.heldout.value or 0.0)
     step = cost.step if cost else None
     answer = (cost.answer if cost else None) or (device.query if step else None)
-    extra = None
-    if cost is not None and step:
-        dearer = [cost.ratio or 1.0]
+    training, extra = _training(cost), None
+    plain = _training(facts.costs.get(facts.finding.main))
+    if cost is not None and training and plain:
+        dearer = [training / plain]
         if cost.answer and device.query:
             dearer.append(cost.answer / device.query)
         extra = max(dearer) - 1
@@ -133,20 +142,27 @@ def _row(facts: Facts, condition: Condition) -> Row:
         lost,
         extra,
         step,
+        training,
         answer,
         ram,
         lowers,
+        cost.flash if cost else None,
+        cost.line_out if cost else None,
+        cost.line_in if cost else None,
     )
+
+
+def _training(cost: Cost | None) -> float | None:
+    """What a whole training takes, in the device's unit."""
+    return cost.step * cost.steps if cost is not None and cost.step and cost.steps else None
 
 
 def guarantee(facts: Facts, condition: Condition, lowers: bool) -> str:
     """What is proven, else whether a reduction was measured."""
     account = facts.privacy.get(condition.name)
-    if account is not None:
-        return f"({account.epsilon:.2f}, {account.delta:g})-DP"
-    if condition.promise:
-        return condition.promise
-    return "empirical" if lowers else "none"
+    proven = [] if account is None else [f"({account.epsilon:.2f}, {account.delta:g})-DP"]
+    proven += [condition.promise] if condition.promise else []
+    return "; ".join(proven) or ("empirical" if lowers else "none")
 
 
 def worst_of(facts: Facts, condition: str) -> tuple[AttackRow, Figure] | None:
@@ -174,6 +190,22 @@ def front(made: Sequence[Row], worst: bool = False) -> list[Row]:
         if not found or (row.accuracy or 0.0) > (found[-1].accuracy or 0.0):
             found.append(row)
     return found
+
+
+def hiding(made: Sequence[Row], plain: Row | None) -> list[Row]:
+    """Rows against which the strongest attack finds less, and another as much as without a defence.
+
+    To a hundredth, as the rule above compares.
+    """
+    most = plain.worst.value if plain and plain.worst else None
+    return [
+        row
+        for row in made
+        if row.lowers
+        and most is not None
+        and row.worst
+        and round((row.worst.value or 0.0) - most, 2) >= 0
+    ]
 
 
 def _leakage(row: Row, worst: bool) -> float | None:

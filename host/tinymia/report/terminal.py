@@ -194,6 +194,14 @@ def print_results(results: Results, console: Console | None = None) -> None:
         for text in advice:
             console.print(f"  - {text}".replace("\u00a0", " "), highlight=False)
         console.print()
+    for chapter in results.findings.chapters:
+        failed = [c.title for c in chapter.controls if not c.holds]
+        lines = [f"{chapter.title}: {chapter.answer}"]
+        lines += [f"  - a control did not come out as expected: {title}" for title in failed]
+        console.print("\n".join(lines), highlight=False)
+        console.print()
+    if results.findings.membership is None and results.findings.chapters:
+        return
     for sentence in sentences(results):
         console.print(sentence.replace("\u00a0", " "), highlight=False)
         console.print()

@@ -118,3 +118,36 @@ def equivalent(difference: Replicates, margin: float) -> bool:
         return False
     reach = float(t.ppf(LEVEL, difference.people - 1)) * float(error)
     return abs(float(difference.point)) + reach <= margin
+
+
+MOST_PEOPLE = 10_000
+"""More are not asked for: who needs them has a figure that stands at its limit."""
+
+
+def people_needed(error: float, people: int, distance: float, level: float = LEVEL) -> int | None:
+    """How many people a study needs to find a figure on its side of a limit, in 80 % of cases.
+
+    The model of :func:`smallest_effect`: the standard error falls with the root of the number of
+    people, and the true figure is the measured one.
+
+    Args:
+        error: standard error of the figure.
+        people: of the study that has it, at least 2.
+        distance: from the figure to the limit.
+        level: of the interval.
+
+    Returns:
+        At least 2; None where ``MOST_PEOPLE`` are not enough.
+    """
+
+    def enough(number: int) -> bool:
+        shrunk = error * float(np.sqrt(people / number))
+        return noncentrality(number - 1, 1 - level) * shrunk <= abs(distance)
+
+    if not enough(MOST_PEOPLE):
+        return None
+    low, high = 1, MOST_PEOPLE  # it takes more than `low`, and `high` are enough
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

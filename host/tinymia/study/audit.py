@@ -16,6 +16,7 @@ from tinymia.experiments.experiment import MEMBERSHIP
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import people_to_audit
 from tinymia.study import describe, experimenting
+from tinymia.study.adversaries import adversary_for
 from tinymia.study.board_runs import Reporter
 from tinymia.study.confirm import shortened
 from tinymia.study.context import context_of
@@ -151,13 +152,15 @@ def _underway(
     references = references_for(
         bundle, max(r.training.references for r in every), public, settings.seed
     )
+    classifiers = Classifiers(settings, public, store)
     lanes = Lanes(
         bundle,
         most_views=1 if audit.board_only else VIEWS,
         spare=any(r.answer.guard.swap for r in runs),
         references=references,
+        adversary=adversary_for(bundle, every, classifiers),
     )
-    showing = Showing(lanes, Classifiers(settings, public, store))
+    showing = Showing(lanes, classifiers)
     if any(r.answer.guard.classifier for r in every):
         say("Training classifiers of members")
     # Shorter runs than the study's, which boards confirm, have classifiers of their own.
@@ -280,6 +283,7 @@ def _membership(
         whole=not audit.board_only,
         spare=study.lanes.spare,
         references=study.lanes.references,
+        adversary=study.lanes.adversary,
     )
     cells = [
         Cell(run, person, tuple(keys[run.name][person]))
@@ -319,6 +323,7 @@ def _workbench(study: Underway, public: Public) -> TwinWorkbench:
         public,
         study.store,
         study.lanes.references,
+        study.lanes.adversary,
     )
 
 

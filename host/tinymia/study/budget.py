@@ -16,13 +16,15 @@ from tinymia.defenses.base import planned
 from tinymia.errors import BundleError, StudyError
 from tinymia.evidence import Run
 from tinymia.export.answers import AnswerRule
-from tinymia.export.bundle import Budget, Bundle
+from tinymia.export.budget import Budget
+from tinymia.export.bundle import Bundle
 from tinymia.export.depth import HEAD
 from tinymia.export.tensorflow import quiet
+from tinymia.study.adversaries import adversary_for
 from tinymia.study.lab import public_of
 from tinymia.study.lanes import Lanes
 from tinymia.study.settings import StudySettings
-from tinymia.study.showing import Classifiers, auxiliary_of
+from tinymia.study.showing import Classifiers, Public, auxiliary_of
 from tinymia.study.store import Store
 from tinymia.study.training import TrainingOptions
 from tinymia.wire.protocol import Policy
@@ -146,6 +148,33 @@ def with_guard(
     if plan.guard.classifier and not classifiers:
         classifiers = _classifier(bundle, defences, dataset(), members, batch, epochs)
     return replace(bundle, guard=plan.guard, classifiers=classifiers)
+
+
+def adversary_of(
+    bundle: Bundle,
+    public: Public,
+    settings: TrainSettings,
+    members: int,
+    epochs: int,
+) -> bytes:
+    """The classifier of members that adversarial regularisation is held against.
+
+    Args:
+        bundle: what is fine-tuned; its own is taken where it has one.
+        public: whose devices it learns from, trained without any defence.
+        settings: of the training, of which rate, batch and optimizer count.
+        members, epochs: of a device.
+
+    Raises:
+        StudyError: there is nobody to learn from.
+    """
+    plain = {name: getattr(settings, name) for name in ("learning_rate", "batch", "optimizer")}
+    run = Run("plain", "no defence", HEAD, (), epochs, TrainSettings(**plain))
+    study = StudySettings(members=members, epochs=(epochs,))
+    needing = replace(run, training=replace(run.training, adversary=settings.adversary))
+    with tempfile.TemporaryDirectory() as folder:
+        made = Classifiers(study, public, Store(Path(folder)))
+        return adversary_for(bundle, [run, needing], made)
 
 
 def _classifier(

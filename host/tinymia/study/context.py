@@ -45,7 +45,7 @@ def context_of(
         notes=(*describe.notes(study.bundle, study.dataset, study.people), *study.left_out),
         versions=describe.versions(),
         device=_device(study),
-        costs=describe.run_costs(study.runs, devices, study.measured),
+        costs=describe.run_costs(study.runs, devices, study.measured, study.flash),
         privacy=describe.privacy(settings, study.runs, study.bundle),
         confirmation=confirmed,
         shadows=tuple(

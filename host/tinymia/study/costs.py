@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinymia.data.splits import Draw
-from tinymia.device.client import Board
+from tinymia.device.client import EPOCHS_AT_ONCE, Board
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, Run
 from tinymia.export.bundle import Bundle
@@ -24,7 +25,8 @@ from tinymia.study.store import Store
 from tinymia.wire.guard import GuardSettings
 
 _SAMPLES = 16
-_KIND = "costs"
+_KIND = "costs-2"
+"""What costs are kept as; those of another kind had fewer figures."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,16 @@ class RunCost:
         trained: parameters that change.
         workspace: bytes that training takes beside the store.
         answer: ticks of an answer from the store, where defences act on it, else None.
+        line_out, line_in: bytes to the device and back: its members, its settings, the requests of
+            a whole training, and how it answers.
     """
 
     step: float | None
     trained: int
     workspace: int
     answer: float | None = None
+    line_out: int = 0
+    line_in: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,15 +107,19 @@ def measure(
     draw = person.draws[0]
     costs: dict[str, RunCost] = {}
     for layout, group in groupby(ordered(bundle, runs), lambda r: recipe.layout_of(bundle, r)):
-        measured: dict[str, RunCost] = {}
+        measured: dict[str, _Trained] = {}
         for run in group:
             if run.recipe not in measured:
                 measured[run.recipe] = _run(board, layout, person, run)
-            cost = measured[run.recipe]
-            step, answer = None if run.is_base else cost.step, None
+            cost, answer = measured[run.recipe], None
+            line = cost.line(run.epochs)
             if run.own != AnswerSettings(levels=run.own.levels):
+                with _counting(board) as guarding:
+                    board.guard(answer_on_board(run, classifiers).guard)
+                line = [a + b for a, b in zip(line, guarding, strict=True)]
                 answer = _answer(board, answer_on_board(run, classifiers))
-            costs[run.name] = RunCost(step, *_rest(cost), answer)
+            step = None if run.is_base else cost.step
+            costs[run.name] = RunCost(step, cost.trained, cost.workspace, answer, *line)
     plain = next(run for run in runs if not run.is_base and not run.defences and not run.reference)
     last = [run for run in runs if run.recipe == plain.recipe][-1]
     layout = recipe.layout_of(bundle, plain)
@@ -168,13 +178,48 @@ def keep(store: Store, key: str, measured: Measured) -> None:
     store.save(_KIND, key, {"json": np.frombuffer(text, np.uint8)})
 
 
-def _run(board: Board, layout: recipe.Layout, person: Person, run: Run) -> RunCost:
+@dataclass(frozen=True)
+class _Trained:
+    """One recipe on the board.
+
+    Attributes:
+        step, trained, workspace: see :class:`RunCost`.
+        given: bytes to the board and back until training begins.
+        asked: the same of a request to train, which is as long whatever it asks for.
+    """
+
+    step: float
+    trained: int
+    workspace: int
+    given: list[int]
+    asked: list[int]
+
+    def line(self, epochs: int) -> list[int]:
+        """Bytes to the board and back of a training of that length."""
+        requests = -(-epochs // EPOCHS_AT_ONCE)
+        return [g + requests * a for g, a in zip(self.given, self.asked, strict=True)]
+
+
+def _run(board: Board, layout: recipe.Layout, person: Person, run: Run) -> _Trained:
     members = person.draws[0].member.nonzero()[0]
     # Nothing but the members, so that the largest workspace fits beside them.
-    recipe.store(board, layout, person.windows[members], person.labels[members])
-    begun = recipe.begin(board, np.ones(len(members), np.bool_), device_settings(run, 1))
-    epoch = board.train(0, 1)
-    return RunCost(round(epoch.ticks / max(1, epoch.steps), 1), begun.trained, begun.workspace)
+    with _counting(board) as given:
+        recipe.store(board, layout, person.windows[members], person.labels[members])
+        begun = recipe.begin(board, np.ones(len(members), np.bool_), device_settings(run, 1))
+    with _counting(board) as asked:
+        epoch = board.train(0, 1)
+    step = round(epoch.ticks / max(1, epoch.steps), 1)
+    return _Trained(step, begun.trained, begun.workspace, given, asked)
+
+
+@contextmanager
+def _counting(board: Board) -> Iterator[list[int]]:
+    """A list that behind the block holds the bytes to the board and back, sent again or not."""
+    stats = board.stats
+    before = stats.first_bytes_out, stats.first_bytes_in
+    counted: list[int] = []
+    yield counted
+    counted += [stats.first_bytes_out - before[0], stats.first_bytes_in - before[1]]
 
 
 def _answer(board: Board, answer: AnswerSettings) -> float:
@@ -185,10 +230,6 @@ def _answer(board: Board, answer: AnswerSettings) -> float:
     ticks = [board.query(np.array([slot]), policy, answer.levels)[1] for slot in slots]
     board.guard(GuardSettings())
     return float(statistics.mean(ticks))
-
-
-def _rest(cost: RunCost) -> tuple[int, int]:
-    return cost.trained, cost.workspace
 
 
 def _asked(draw: Draw) -> Any:

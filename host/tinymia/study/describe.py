@@ -120,7 +120,10 @@ def _promise(run: Run, classes: int) -> str:
 
 
 def run_costs(
-    runs: Sequence[Run], devices: Mapping[str, Sequence[Device]], measured: Measured | None
+    runs: Sequence[Run],
+    devices: Mapping[str, Sequence[Device]],
+    measured: Measured | None,
+    flash: Mapping[str, int],
 ) -> tuple[Cost, ...]:
     """What each condition costs on the device.
 
@@ -128,6 +131,7 @@ def run_costs(
         runs: all of them.
         devices: of each run, by name; none of a run that was not trained.
         measured: on a board; None: on none.
+        flash: bytes by the name of a run, where images were built.
     """
     found = []
     for run in runs:
@@ -150,6 +154,9 @@ def run_costs(
                 clipped=float(np.mean([device.clipped for device in own])) if own else 0.0,
                 ticks=ticks or None,
                 answer=None if cost is None else cost.answer,
+                flash=flash.get(run.name),
+                line_out=None if cost is None else cost.line_out,
+                line_in=None if cost is None else cost.line_in,
             )
         )
     return tuple(found)

@@ -42,7 +42,8 @@ def design_of(
 
     Biases alone are trained, since the claim is the same whatever is trained and noise on a head
     takes 65 times as long, and for QUICK_EPOCHS at most unless it is ``whole``: the claim that is
-    checked is then that of so many epochs.
+    checked is then that of so many epochs. What is shaped is checked as it is: it has noise in few
+    steps.
 
     Args:
         training: of the condition.
@@ -51,6 +52,9 @@ def design_of(
         whole: all of these.
         devices, seed: see :class:`~tinymia.experiments.epsilon.Design`.
     """
+    if training.shaped:
+        steps = min(epochs, training.schedule_epochs or epochs)
+        return Design(training, steps, members, devices, seed=seed)
     settings = replace(training, trained=Parameters.BIASES)
     return Design(
         settings, epochs if whole else min(epochs, QUICK_EPOCHS), members, devices, seed=seed
@@ -95,6 +99,8 @@ class TwinDevices(Devices):
         weights = layers.weights(last).reshape(self._twin.classes, -1)
         self.head = np.concatenate([weights, layers.bias(last)[:, None]], axis=1)
         self.scale, self.zero_point = self._twin.scale, self._twin.zero_point
+        if bundle.shape is not None:
+            self.shape = bundle.shape.mean, bundle.shape.rows
 
     def train(
         self,

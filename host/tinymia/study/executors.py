@@ -23,6 +23,9 @@ _ENVIRONMENT = {
 }
 """Of worker processes; read when one starts."""
 
+_PRELOADED = ("tinymia.study.audit", "tinymia.attacks.registry", "scipy.stats", "scipy.optimize")
+"""Imported before workers start."""
+
 
 class Executor(Protocol):
     """Runs the same work on many cells."""
@@ -69,8 +72,12 @@ class Processes:
 
         if not cells:
             return
-        # Not forked: threads of the twin or of a simulator's line do not survive that.
-        context = multiprocessing.get_context("spawn")
+        # Not forked: threads of the twin or of a simulator's line do not survive that. A server
+        # without threads is, which imports once what takes longer than many a cell.
+        context = multiprocessing.get_context(
+            "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        )
+        context.set_forkserver_preload(list(_PRELOADED))
         before = {name: os.environ.get(name) for name in _ENVIRONMENT}
         os.environ.update(_ENVIRONMENT)
         workers = min(self.workers, len(cells))

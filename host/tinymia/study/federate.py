@@ -29,12 +29,13 @@ from tinymia.federated.privacy import (
     client_epsilon,
     distributed_multiplier,
 )
+from tinymia.federated.simulation import check_engine, simulated
 from tinymia.federated.strategies import make_strategy, with_noise
 from tinymia.files import write_whole
-from tinymia.study.federated_leakage import Leak, leakage
+from tinymia.study.federated_leakage import MOST_DEVICES, MOST_ROUNDS, Leak, leakage
 from tinymia.study.federation import FederationSettings, Lab, prepare
 
-FORMAT = 1
+FORMAT = 2
 RESULTS, BUNDLE = "federation.json", "federated.bundle"
 
 
@@ -47,6 +48,24 @@ class Look:
 
 
 NO_LOOK = Look()
+
+
+@dataclass(frozen=True)
+class Where:
+    """Who runs the devices: all of it is the same in every bit.
+
+    Attributes:
+        simulation: Flower's simulation engine, in processes of Ray's, in place of this process.
+        listen: HOST:PORT where devices are waited for, over Flower's gRPC; empty: none are.
+        certificates: folder of the server's, for TLS; None: the line is not encrypted.
+    """
+
+    simulation: bool = False
+    listen: str = ""
+    certificates: Path | None = None
+
+
+HERE = Where()
 
 
 @dataclass(frozen=True)
@@ -92,6 +111,7 @@ class Federation:
         seconds: of the rounds.
         finished: whether all rounds ran.
         leaks: what is given away of one device's windows, to whom; empty: it was not looked at.
+        leak_claim: epsilon of the smaller federation in which that was measured; None: no noise.
         homomorphic: what sums under encryption cost; None: it was not looked at.
     """
 
@@ -109,6 +129,7 @@ class Federation:
     seconds: float
     finished: bool
     leaks: tuple[Leak, ...] = ()
+    leak_claim: ClientEpsilon | None = None
     homomorphic: Homomorphic | None = None
 
     def to_json(self, **context: Any) -> str:
@@ -128,7 +149,7 @@ def run(
     warn: Callable[[str], object] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
     look: Look = NO_LOOK,
-    listen: str = "",
+    where: Where = HERE,
 ) -> Federation:
     """Run a federation and write its results and the bundle with the shared tail.
 
@@ -142,24 +163,16 @@ def run(
         threads: of the twin.
         force, warn: see :func:`tinymia.study.cohort.deal`.
         progress: told of each round that is done.
-        listen: HOST:PORT where devices are waited for, over Flower's gRPC; empty: all are
-            here.
+        where: the devices are.
         look: what else is measured, once the rounds are done and written.
 
     Raises:
         TinymiaError: it cannot be run, or a board's update is not the twin's.
     """
-    if look.homomorphic:
-        tenseal()  # missing, it is said now and not behind the rounds
+    _check_installed(look, where)
     lab = prepare(settings, bundle, dataset, threads=threads, force=force, warn=warn)
-    network: NetworkDevices | None = None
-    if listen:
-        if settings.terms.masked or settings.boards:
-            raise StudyError(
-                "Over gRPC, devices give single updates, and boards are where they join.",
-                "Leave out --secure and, at the server, --board.",
-            )
-        network = NetworkDevices(listen, settings.devices)
+    network = _listen(settings, where)
+    if network is not None:
         lab.exchange.devices = network
     strategy = make_strategy(settings.strategy, settings.devices, settings.share, settings.options)
     if settings.noise:
@@ -176,10 +189,17 @@ def run(
         if number:
             progress(1)
 
+    def rounds() -> None:
+        federate(strategy, lab.exchange, lab.start, settings.rounds, settings.seed, after)
+
     try:
         if network is not None:
             network.wait()
-        federate(strategy, lab.exchange, lab.start, settings.rounds, settings.seed, after)
+        if where.simulation:
+            first, _ = resolve(bundle, "head")
+            simulated(lab.devices, bundle, first, lab.twins.twin.threads, rounds)
+        else:
+            rounds()
     finally:
         lab.devices.close()
         if network is not None:
@@ -190,12 +210,41 @@ def run(
             _write(lab, found, tails[-1], dataset, out)
     if look.leakage:
         leaks = [leakage(lab, knows_others=knows) for knows in (False, True)]
-        found = replace(found, leaks=tuple(leak for rows in leaks for leak in rows))
+        rows = tuple(leak for some in leaks for leak in some)
+        found = replace(found, leaks=rows, leak_claim=_claim_of_leakage(lab))
     if look.homomorphic:
         found = replace(found, homomorphic=_homomorphic(lab, tails[-1]))
     if look != NO_LOOK:
         _write(lab, found, tails[-1], dataset, out)
     return found
+
+
+def _check_installed(look: Look, where: Where) -> None:
+    """What is missing is said now and not behind the rounds."""
+    if look.homomorphic:
+        tenseal()
+    if where.simulation:
+        check_engine()
+
+
+def _listen(settings: FederationSettings, where: Where) -> NetworkDevices | None:
+    if not where.listen:
+        if where.certificates is not None:
+            raise StudyError(
+                "Certificates are for a line, and here is none.", "Give --listen or --join, too."
+            )
+        return None
+    if where.simulation:
+        raise StudyError(
+            "Devices that join from elsewhere are not simulated here.",
+            "Give --listen, or --engine simulation.",
+        )
+    if settings.terms.masked or settings.boards:
+        raise StudyError(
+            "Over gRPC, devices give single updates, and boards are where they join.",
+            "Leave out --secure and, at the server, --board.",
+        )
+    return NetworkDevices(where.listen, settings.devices, certificates=where.certificates)
 
 
 def _homomorphic(lab: Lab, theta: NDArray[np.float32]) -> Homomorphic:
@@ -276,6 +325,19 @@ def _claim(lab: Lab, figures: list[RoundFigures]) -> ClientEpsilon | None:
     return client_epsilon(multipliers, settings.delta, distributed=settings.terms.noise > 0)
 
 
+def _claim_of_leakage(lab: Lab) -> ClientEpsilon | None:
+    settings, terms, count = lab.settings, lab.settings.terms, len(lab.start)
+    devices = min(settings.devices, MOST_DEVICES)
+    if settings.noise:
+        each = central_multiplier(settings.noise, terms, count, devices, devices)
+    elif terms.noise:
+        each = distributed_multiplier(terms, count, devices)
+    else:
+        return None
+    rounds = [each] * min(settings.rounds, MOST_ROUNDS)
+    return client_epsilon(rounds, settings.delta, distributed=terms.noise > 0)
+
+
 def _alone(lab: Lab, theta: NDArray[np.float32]) -> tuple[float, float]:
     """Accuracy on each device's own person: of devices that train alone, and of a shared tail."""
     settings, split = lab.settings, lab.split
@@ -283,7 +345,8 @@ def _alone(lab: Lab, theta: NDArray[np.float32]) -> tuple[float, float]:
         lab.twins.features,
         split.cohort.labels,
         split.cohort.members,
-        [lab.local.of(device, 0) for device in range(settings.devices)],
+        # (Nothing is shared, so there is nothing to be pulled to.)
+        [replace(lab.local.of(d, 0), base_pull=0.0) for d in range(settings.devices)],
         epochs=(settings.epochs * settings.rounds,),
         queries=lab.twins.features[split.held_out],
         embedded=True,
@@ -332,4 +395,4 @@ def load(folder: Path) -> dict[str, Any]:
     return found
 
 
-__all__ = ["BUNDLE", "RESULTS", "Federation", "Look", "load", "run"]
+__all__ = ["BUNDLE", "RESULTS", "Federation", "Look", "Where", "load", "run"]

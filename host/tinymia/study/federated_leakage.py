@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.attacks.base import Attack
 from tinymia.attacks.registry import get_attack
 from tinymia.errors import StudyError
 from tinymia.evidence import Candidates, Knowledge, Oracle, Run, Shadows, Target
@@ -53,12 +53,15 @@ class Leak:
 
 
 VIEWS = {
-    "update": "the server, of the device's updates",
-    "sum": "the server behind secure aggregation, of the first round's sum",
-    "client": "a curious device, of the first round's sum without its own",
-    "model": "whoever has the final model's weights",
-    "answers": "whoever asks the final model",
+    "update": "the server: the device's updates",
+    "sum": "the server behind masks: the first sum",
+    "client": "another device: the first sum less its own",
+    "model": "who has the final weights",
+    "answers": "who asks the final model",
+    "control": "control: members drawn and not used",
 }
+MOST_DEVICES, MOST_ROUNDS = 20, 10
+"""Of a federation that is looked at: of larger ones the first so many."""
 
 
 def leakage(
@@ -67,8 +70,8 @@ def leakage(
     shadows: int = 64,
     targets: int = 8,
     blocks: int = 10,
-    most_devices: int = 20,
-    most_rounds: int = 10,
+    most_devices: int = MOST_DEVICES,
+    most_rounds: int = MOST_ROUNDS,
     knows_others: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Leak]:
@@ -143,19 +146,30 @@ def _of_person(
     member = inside[:, group]
     members = _members(lab, person, windows, member, most_devices, knows_others)
     seen = _federations(lab, person, members, seed, progress)
-    answers = lab.twins.answers(seen["model"], lab.twins.features[windows])[:, :, None]
     run = _run_of(lab)
     known = _candidates(lab, windows, group)
-    result = {}
+    # Had the attack, its score or the table a leaning of its own, an unused draw would show it.
+    unused = np.zeros((targets, blocks), np.bool_)
+    for row in unused:
+        row[generator.permutation(blocks)[: blocks // 2]] = True
+    result, control = {}, 0.5
     for view, theta in seen.items():
-        for name in (WEIGHTS,) if view != "model" else (WEIGHTS, ANSWERS):
-            attack = get_attack(name)
-            kind = "answers" if name == ANSWERS else view
-            given = _Given(known, member[:shadows], answers[:shadows], theta[:shadows])
-            result[kind, name] = _auc(
-                attack, given, run, member[shadows:], answers[shadows:], theta[shadows:]
-            )
-    return result
+        # Whoever sees weights asks them as well, and divides a sum first.
+        of = members.shape[1] if view in ("sum", "client") else 1
+        asked_of = (lab.start + (theta - lab.start) / of).astype(np.float32)
+        answers = lab.twins.answers(asked_of, lab.twins.features[windows])[:, :, None]
+        given = _Given(known, member[:shadows], answers[:shadows], theta[:shadows])
+        for name in (WEIGHTS, ANSWERS):
+            score = get_attack(name).fit(given, run, "p")
+            scores = [
+                score(Target("p", number, known, answers[f], theta[f]))
+                for number, f in enumerate(range(shadows, count))
+            ]
+            kind = "answers" if (view, name) == ("model", ANSWERS) else view
+            result[kind, name] = _auc(scores, member[shadows:])
+            if view in ("update", "sum") and name == WEIGHTS:
+                control = _auc(scores, unused[:, group])
+    return {**result, ("control", WEIGHTS): control}
 
 
 def _members(
@@ -300,21 +314,10 @@ class _Given:
         raise StudyError("No more questions can be asked here.")
 
 
-def _auc(
-    attack: Attack,
-    given: _Given,
-    run: Run,
-    member: NDArray[np.bool_],
-    answers: NDArray[np.float32],
-    theta: NDArray[np.float32],
-) -> float:
-    score = attack.fit(given, run, "p")
-    values = []
-    for number, inside in enumerate(member):
-        target = Target("p", number, given.known_, answers[number], theta[number])
-        scores = score(target)
-        values.append(auc(scores[inside], scores[~inside]))
-    return float(np.mean(values))
+def _auc(scores: Sequence[NDArray[Any]], member: NDArray[np.bool_]) -> float:
+    """Mean over federations of scores (n,) against members (federations, n)."""
+    pairs = zip(scores, member, strict=True)
+    return float(np.mean([auc(found[inside], found[~inside]) for found, inside in pairs]))
 
 
-__all__: Sequence[str] = ("VIEWS", "Leak", "leakage")
+__all__: Sequence[str] = ("MOST_DEVICES", "MOST_ROUNDS", "VIEWS", "Leak", "leakage")

@@ -17,7 +17,7 @@ from tinymia.federated.boards import BoardDevice, MixedDevices
 from tinymia.federated.devices import LocalTraining, round_seed
 from tinymia.federated.flower import Exchange, summed_openly
 from tinymia.federated.secure import SecureDevices
-from tinymia.federated.strategies import check_options, strategy_called
+from tinymia.federated.strategies import proximal, strategy_called
 from tinymia.federated.terms import UpdateTerms
 from tinymia.federated.twins import TwinDevices
 from tinymia.study.cohort import Split, deal
@@ -68,14 +68,14 @@ class FederationSettings:
 
     def __post_init__(self) -> None:
         kind = strategy_called(self.strategy)
-        check_options(self.strategy, self.options)
+        proximal(self.strategy, self.options)
         noisy = self.noise > 0 or self.terms.noise > 0
         wrong = {
             f"{kind.title} looks at single updates, which are hidden in this federation.": (
                 kind.single and (noisy or self.terms.masked)
             ),
             f"The server's noise is made for a plain mean, which {kind.title} does not give.": (
-                self.noise > 0 and self.strategy != "fedavg"
+                self.noise > 0 and not kind.mean
             ),
             "Noise is added by the server or by the devices, not by both.": (
                 self.noise > 0 and self.terms.noise > 0
@@ -143,7 +143,11 @@ def prepare(
         warn=warn,
     )
     first, _ = resolve(bundle, "head")
-    training = TrainSettings(learning_rate=settings.learning_rate, batch=settings.batch)
+    training = TrainSettings(
+        learning_rate=settings.learning_rate,
+        batch=settings.batch,
+        base_pull=proximal(settings.strategy, settings.options),
+    )
     local = LocalTraining(training, settings.epochs, settings.seed, settings.terms)
     twins = TwinDevices(bundle, split.cohort, local, first_layer=first, threads=threads)
     boards = [
@@ -159,8 +163,9 @@ def prepare(
         _losses(settings),
     )
     secure = None
+    summed = settings.devices if settings.terms.masked else 1
+    settings.terms.check_sum(summed, twins.twin.parameters)
     if settings.terms.masked:
-        settings.terms.check_sum(settings.devices, twins.twin.parameters)
         secure = SecureDevices(devices, settings.peers, settings.seed)
         exchange.devices, exchange.summing = secure, secure.total
     start = np.asarray(bundle.layers.parameters[-twins.twin.parameters :], np.float32)

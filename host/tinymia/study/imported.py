@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.errors import ModelError, TinymiaError
-from tinymia.export.bundle import pack_sections
 from tinymia.export.convert import run
 from tinymia.export.cut import between, output_at, prefix, tensors_between
 from tinymia.export.graph import TensorInfo, read_graph
 from tinymia.export.importing import Imported
 from tinymia.export.layers import dense
+from tinymia.export.sections import pack_sections
 from tinymia.study.memory import refused
 from tinymia.twin import Twin
 

@@ -57,7 +57,9 @@ class Lanes:
         threads: of each call; None: one a processor.
         most_views: answers to each window.
         spare: whether devices are asked about the random windows of HAMP, too.
-        references: body of the bundle's section from which students learn.
+        references: body of the bundle's section from which students learn, or beside which members
+            are held.
+        adversary: body of the bundle's section whose first classifier training is held against.
     """
 
     bundle: Bundle
@@ -65,17 +67,19 @@ class Lanes:
     most_views: int = VIEWS
     spare: bool = False
     references: bytes = b""
-    _twins: dict[tuple[int, bool, bool], Twin] = field(default_factory=dict)
+    adversary: bytes = b""
+    _twins: dict[tuple[int, bool, bool, bool], Twin] = field(default_factory=dict)
     _features: dict[tuple[int, str], NDArray[np.int8]] = field(default_factory=dict)
 
     def twin(self, run: Run) -> Twin:
         """The twin whose boundary the run's training has."""
         first = resolve(self.bundle, run.depth)[0]
-        teaches = run.training.references > 0
-        at = first, run.training.augments, teaches
+        references, adversary = self._needed(run)
+        at = first, run.training.augments, bool(references), bool(adversary)
         if at not in self._twins:
+            bundle = replace(self.bundle, references=references) if references else self.bundle
             self._twins[at] = Twin(
-                replace(self.bundle, references=self.references) if teaches else self.bundle,
+                replace(bundle, classifiers=adversary) if adversary else bundle,
                 first_layer=first,
                 raw=run.training.augments,
                 threads=self.threads,
@@ -84,8 +88,18 @@ class Lanes:
 
     def identity(self, run: Run) -> str:
         """Digest of the twin's code, what a run needs of the bundle and what devices are asked."""
-        references = self.references if run.training.references else b""
-        return twin_identity(self.bundle, spare=self.spare, references=references)
+        references, adversary = self._needed(run)
+        return twin_identity(
+            self.bundle, spare=self.spare, references=references, adversary=adversary
+        )
+
+    def _needed(self, run: Run) -> tuple[bytes, bytes]:
+        """References and adversary, as far as a run's training needs them."""
+        training = run.training
+        return (
+            self.references if training.references else b"",
+            self.adversary if training.adversary else b"",
+        )
 
     def views(self, run: Run) -> int:
         """Answers to each window: deep training runs float32 layers for each, so one."""
@@ -184,14 +198,18 @@ class Lanes:
     def candidates(self, run: Run, person: Person) -> Candidates:
         """What is known of a person's windows before a device is seen, answers whole."""
         twin, base = self.twin(run), self._base(run, person.windows)
-        features = head = None
+        features = head = shaped = None
         if not is_deep(run):
             codes = self.embed(run, person.windows).astype(np.int32) - twin.zero_point
             features = codes.astype(np.float32) * np.float32(twin.scale)
             split = twin.classes * twin.slot_bytes
             weights = base.theta[0, :split].reshape(twin.classes, twin.slot_bytes)
             head = np.concatenate([weights, base.theta[0, split:, None]], axis=1)
-        return Candidates(person.labels, person.pool.block, base.answers[0], features, head)
+            shape = self.bundle.shape
+            if run.training.shaped and shape is not None:
+                shaped = (features - shape.mean) @ shape.rows.T
+        answers = base.answers[0]
+        return Candidates(person.labels, person.pool.block, answers, features, head, shaped)
 
     def _base(self, run: Run, windows: NDArray[np.int8]) -> Trained:
         untrained = replace(run, epochs=0, training=TrainSettings(), reference=None)
@@ -200,11 +218,15 @@ class Lanes:
         return self.train(untrained, windows, labels, one, [0], windows)
 
 
-def twin_identity(bundle: Bundle, *, spare: bool = False, references: bytes = b"") -> str:
+def twin_identity(
+    bundle: Bundle, *, spare: bool = False, references: bytes = b"", adversary: bytes = b""
+) -> str:
     """Digest of the twin's code, the bundle and what devices are asked."""
     more: dict[str, object] = {"spare": True} if spare else {}
     if references:
         more["references"] = hashlib.sha256(references).hexdigest()
+    if adversary:
+        more["adversary"] = hashlib.sha256(adversary).hexdigest()
     return digest({"stamp": core().stamp, "bundle": bundle.bundle_id, "views": VIEWS, **more})
 
 

@@ -11,10 +11,11 @@ from tinymia.device.client import BoardRefusedError
 from tinymia.device.connect import Connection, connect
 from tinymia.device.elf import ImageInfo, image_info
 from tinymia.errors import DeviceError, TinymiaError
-from tinymia.export.bundle import Bundle, pack_sections
+from tinymia.export.bundle import Bundle
 from tinymia.export.depth import depth_title
 from tinymia.export.graph import ALIASES, Graph, OperatorInfo, TensorInfo, sentence
 from tinymia.export.layers import canonical
+from tinymia.export.sections import pack_sections
 from tinymia.wire.protocol import Status
 
 _LEAST, _MOST = 1024, 1 << 28

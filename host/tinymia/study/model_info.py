@@ -7,10 +7,11 @@ from pathlib import Path
 
 from tinymia.device.client import BoardRefusedError
 from tinymia.errors import BundleError, ModelError, TinymiaError
-from tinymia.export.bundle import MAGIC, Bundle
+from tinymia.export.bundle import Bundle
 from tinymia.export.cut import cut
 from tinymia.export.graph import Graph, read_graph
 from tinymia.export.importing import Wanted, import_tflite
+from tinymia.export.sections import MAGIC
 from tinymia.export.tail import find_tail, without_ends
 from tinymia.study.memory import Depth, Refused, bare, depths, least_arena, model_arena, refused
 

@@ -12,6 +12,7 @@ from tinymia.device.build import build
 from tinymia.device.checkout import DEFAULT_ENV
 from tinymia.device.chosen import Chosen
 from tinymia.errors import BundleError
+from tinymia.evidence import Run
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import resolve
 from tinymia.export.tflite_file import builtin_code, open_graph, schema
@@ -76,29 +77,44 @@ def needed(bundle: Bundle, only: str, defences: Sequence[str] | None = None) -> 
         StudyError: there is no such defence.
     """
     if only != NOTHING:
-        first, _ = resolve(bundle, only)
-        kinds = frozenset(int(record.kind) for record in bundle.layers.records[first:])
-        guards, without = bundle.guard is not None, frozenset[str]()
-        if defences is not None:
-            plans = [_plan_of(name) for name in defences]
-            guards |= any(plan.guard != GuardSettings() for plan in plans)
-            without = frozenset(
-                name
-                for name in _SWITCHES
-                if not any(getattr(plan.settings, name) > 0 for plan in plans)
-            )
-        return replace(
-            chosen(bundle.model, kinds),
-            guards=guards,
-            updates=bundle.updates is not None,
-            without=without,
-        )
+        if defences is None:
+            return _training(bundle, only, bundle.guard is not None, frozenset())
+        plans = [_plan_of(name) for name in defences]
+        guards = bundle.guard is not None or any(p.guard != GuardSettings() for p in plans)
+        return _training(bundle, only, guards, _off([plan.settings for plan in plans]))
     if bundle.tail is not None:
         raise BundleError(
             "This bundle's last layer is a float one, which takes what trains it to answer, too.",
             "Give --only head, or make a complete model of it: `tinymia export --personalized`.",
         )
     return chosen(bundle.model)
+
+
+def needed_by(bundle: Bundle, run: Run) -> Chosen:
+    """As :func:`needed`, for the training and the answers of one run of a study and nothing else.
+
+    Raises:
+        BundleError: the bundle has nothing to train, or cannot be trained from there.
+    """
+    guards = run.own.guard != GuardSettings()
+    return _training(bundle, run.depth, guards, _off([run.training]))
+
+
+def _training(bundle: Bundle, depth: str, guards: bool, without: frozenset[str]) -> Chosen:
+    """What trains a bundle from some layer on."""
+    first, _ = resolve(bundle, depth)
+    kinds = frozenset(int(record.kind) for record in bundle.layers.records[first:])
+    return replace(
+        chosen(bundle.model, kinds),
+        guards=guards,
+        updates=bundle.updates is not None,
+        without=without,
+    )
+
+
+def _off(used: Sequence[TrainSettings]) -> frozenset[str]:
+    """The switches that none of some trainings has on."""
+    return frozenset(n for n in _SWITCHES if not any(getattr(one, n) > 0 for one in used))
 
 
 # What a defence can switch on; how the learning rate falls is none.

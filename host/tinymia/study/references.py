@@ -1,4 +1,4 @@
-"""What students learn from: public people's windows, as a bundle carries them."""
+"""Public people's windows, as a bundle carries them, from which or beside which devices learn."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ def references_for(bundle: Bundle, wanted: int, public: Public, seed: int) -> by
         return bundle.references
     if len(public) < wanted:
         raise StudyError(
-            f"Distillation needs {wanted} windows of public people as references, and"
+            f"Training needs {wanted} windows of public people as references, and"
             f" {len(public)} are left beside those who are audited.",
-            "Name the audited ones by --person, give fewer --references, or leave dmp out.",
+            "Name the audited ones by --person, give fewer references, or leave that defence out.",
         )
     chosen = np.random.default_rng([seed, 56]).permutation(len(public))[:wanted]
     twin = Twin(bundle, threads=1)
-    return pack_references(twin.embed(public.windows[chosen]), twin.first_layer)
+    codes = twin.embed(public.windows[chosen])
+    return pack_references(codes, twin.first_layer, public.labels[chosen])

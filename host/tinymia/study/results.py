@@ -67,6 +67,9 @@ class Cost:
         steps, clipped: examples of the whole training and those clipped, mean over devices.
         ticks: of the whole training, mean over devices, where boards ran all of it.
         answer: in the device's unit, of one from its store, where defences act on answers.
+        flash: bytes of an image that can do nothing else, and of its bundle; None: not measured.
+        line_out, line_in: bytes to the device and back of giving it the members, training and
+            setting how it answers; None where it was not measured.
     """
 
     condition: str
@@ -79,6 +82,9 @@ class Cost:
     clipped: float
     ticks: float | None
     answer: float | None = None
+    flash: int | None = None
+    line_out: int | None = None
+    line_in: int | None = None
 
 
 @dataclass(frozen=True)

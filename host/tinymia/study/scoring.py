@@ -61,7 +61,8 @@ class Scoring:
         views: answers to each window that attacked devices gave.
         whole: whether their answers are whole, as the twin's are; boards guard and cut them.
         spare: whether devices were asked about the random windows of HAMP.
-        references: body of the bundle's section from which students learn.
+        references: body of the bundle's section of references of training.
+        adversary: body of the bundle's section of classifiers against which training is held.
     """
 
     settings: StudySettings
@@ -75,6 +76,7 @@ class Scoring:
     whole: bool = True
     spare: bool = False
     references: bytes = b""
+    adversary: bytes = b""
 
     def __call__(self, cell: Cell) -> Cell:
         """Score what the store does not have yet; returns the cell."""
@@ -94,6 +96,7 @@ class Scoring:
             most_views=self.views,
             spare=self.spare,
             references=self.references,
+            adversary=self.adversary,
         )
         return TwinLab(
             self.settings, lanes, self.people, self.public, self.counts, Store(self.folder)

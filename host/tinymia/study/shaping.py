@@ -8,9 +8,12 @@ from dataclasses import replace
 from tinymia.data.base import Dataset
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
-from tinymia.export.shape import shape_of
+from tinymia.export.shape import personal_shape
 from tinymia.study.lab import public_of
 from tinymia.twin import Twin
+
+MOST_PEOPLE, MOST_WINDOWS = 12, 2880
+"""Of a data set that a shape is made of."""
 
 
 def with_shape(bundle: Bundle, dataset: Dataset, private: Sequence[str]) -> Bundle:
@@ -28,11 +31,21 @@ def with_shape(bundle: Bundle, dataset: Dataset, private: Sequence[str]) -> Bund
     if bundle.shape is not None:
         return bundle
     named = bundle.meta.get("provenance", {}).get("audited_people", [])
-    public = public_of(dataset, bundle, sorted({*private, *named}))
-    if len(public.labels) < 2:
+    left_out = {*private, *named}
+    public = [person for person in dataset.people if person not in left_out]
+    public = public[:: -(-len(public) // MOST_PEOPLE) or 1]
+    twin = Twin(bundle)
+    assert bundle.tail is not None
+    people = []
+    for person in public:
+        others = [other for other in dataset.people if other != person]
+        found = public_of(dataset, bundle, others, MOST_WINDOWS // len(public))
+        if len(found.labels):
+            embedded = bundle.dequantize_embedding(twin.embed(found.windows))
+            people.append((embedded, bundle.tail.logits(embedded), found.labels))
+    if sum(len(labels) for _, _, labels in people) < 2:
         raise StudyError(
             "A public shape is made of other people's windows, and there are none here.",
             "Give a data set with people who are not audited, or a bundle that holds a shape.",
         )
-    embeddings = bundle.dequantize_embedding(Twin(bundle).embed(public.windows))
-    return replace(bundle, shape=shape_of(embeddings))
+    return replace(bundle, shape=personal_shape(people))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tinymia.defenses.base import Auxiliary
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, Run, digest, reveal
+from tinymia.export.answers import classifiers_in, joined_classifiers
 from tinymia.study.lanes import Lanes
 from tinymia.study.settings import StudySettings
 from tinymia.study.store import Store
@@ -69,13 +70,18 @@ class Classifiers:
     store: Store
     _made: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
-    def of(self, lanes: Lanes, run: Run) -> NDArray[np.float32]:
-        """The numbers of a run's auxiliary model, trained once.
+    def of(self, lanes: Lanes, run: Run, auxiliary: Auxiliary | None = None) -> NDArray[np.float32]:
+        """The numbers of an auxiliary model that learns from devices of a run, trained once.
+
+        Args:
+            lanes: train the devices.
+            run: theirs.
+            auxiliary: the model; None: that of the run's own defences.
 
         Raises:
             StudyError: there are no public people to learn from.
         """
-        auxiliary = auxiliary_of(run)
+        auxiliary = auxiliary or auxiliary_of(run)
         assert auxiliary is not None, "no defence of this run needs one"
         key = digest(
             {
@@ -100,9 +106,9 @@ class Classifiers:
         groups = np.unique(public.group)
         if len(groups) < 2:
             raise StudyError(
-                "MemGuard needs public people, on whose devices its classifier of members learns;"
-                " nobody is left beside those who are audited.",
-                "Name the audited ones by --person, or leave memguard out.",
+                "MemGuard and adversarial regularisation need public people, on whose devices a"
+                " classifier of members learns; nobody is left beside those who are audited.",
+                "Name the audited ones by --person, or leave memguard and adversarial out.",
             )
         name = f"{self.settings.seed}/auxiliary".encode()
         rng = np.random.default_rng(list(hashlib.sha256(name).digest()))
@@ -213,18 +219,23 @@ class Showing:
     def carried(self, runs: Sequence[Run]) -> tuple[bytes, dict[tuple[str, int], int]]:
         """What boards need in their bundle for all of these runs, and which run needs what.
 
+        The adversary of training, where there is one, comes first.
+
         Returns:
             The body of the section of classifiers, empty where none is needed, and the numbers of
             classifiers by (recipe, epochs) of a run.
         """
         needing = {(r.recipe, r.epochs): r for r in runs if r.answer.guard.classifier}
         made = [self.classifiers.of(self.lanes, run) for run in needing.values()]
-        numbers = {key: at + 1 for at, key in enumerate(needing)}
+        adversary = self.lanes.adversary
+        before = classifiers_in(adversary)[0]
+        numbers = {key: before + at + 1 for at, key in enumerate(needing)}
         for run in needing.values():
             auxiliary = auxiliary_of(run)
             assert auxiliary is not None
-            return auxiliary.pack(made, self.lanes.twin(run).classes), numbers
-        return b"", {}
+            packed = auxiliary.pack(made, self.lanes.twin(run).classes)
+            return joined_classifiers(adversary, packed), numbers
+        return adversary, {}
 
     def _guarded(
         self,

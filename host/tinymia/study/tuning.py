@@ -38,6 +38,7 @@ from tinymia.experiments.tuning import VERSION, Attacked, Chosen, Tried, TuningF
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import seen_people
 from tinymia.statistics.metrics import auc
+from tinymia.study.adversaries import adversary_for
 from tinymia.study.executors import Executor
 from tinymia.study.lab import TwinLab, shadow_key
 from tinymia.study.lanes import Lanes, train_devices, twin_identity
@@ -45,7 +46,7 @@ from tinymia.study.people import Person, plan
 from tinymia.study.references import references_for
 from tinymia.study.scoring import code_of, lab_digest
 from tinymia.study.settings import StudySettings, is_dear, is_deep, training_seed
-from tinymia.study.showing import Public
+from tinymia.study.showing import Classifiers, Public
 from tinymia.study.store import Store
 
 KIND = "tuning"
@@ -116,7 +117,8 @@ class Trying:
         counts: shadow devices by (recipe, epochs) of a run.
         folder: of the study's store.
         spare: whether devices are asked about the random windows of HAMP.
-        references: body of the bundle's section from which students learn.
+        references: body of the bundle's section of references of training.
+        adversary: body of the bundle's section of classifiers against which training is held.
     """
 
     settings: StudySettings
@@ -127,6 +129,7 @@ class Trying:
     folder: Path
     spare: bool
     references: bytes = b""
+    adversary: bytes = b""
 
     @functools.cached_property
     def lab(self) -> TwinLab:
@@ -137,6 +140,7 @@ class Trying:
             most_views=1,
             spare=self.spare,
             references=self.references,
+            adversary=self.adversary,
         )
         return TwinLab(
             self.settings, lanes, self.people, self.public, self.counts, Store(self.folder)
@@ -147,7 +151,10 @@ class Trying:
         """What every cell hangs on."""
         return {
             "twin": twin_identity(
-                Bundle.from_bytes(self.bundle), spare=self.spare, references=self.references
+                Bundle.from_bytes(self.bundle),
+                spare=self.spare,
+                references=self.references,
+                adversary=self.adversary,
             ),
             "shadows": shadow_key(self.settings, self.public.digest),
             "lab": lab_digest(),
@@ -325,6 +332,7 @@ def tuned(
         folder,
         spare,
         references_for(bundle, max(r.training.references for r in runs), public, settings.seed),
+        adversary_for(bundle, runs, Classifiers(settings, public, Store(folder))),
     )
     cells = [Cell(run, person.name) for run in runs for person in people]
     todo = [cell for cell in cells if trying.stored(cell) is None]

@@ -9,7 +9,7 @@ from pathlib import Path
 from tinymia.data.base import Dataset
 from tinymia.data.splits import MAX_SLOTS
 from tinymia.device.connect import RESUME, Interruption, is_twin
-from tinymia.errors import StudyError
+from tinymia.errors import DeviceError, StudyError
 from tinymia.evidence import Run, digest
 from tinymia.experiments.epsilon import Finding as EpsilonFinding
 from tinymia.experiments.peers.types import PeersFinding
@@ -28,6 +28,7 @@ from tinymia.study.lanes import Lanes, train_devices
 from tinymia.study.peers import installed, peers_finding
 from tinymia.study.people import Person, plan
 from tinymia.study.results import Confirmation
+from tinymia.study.row_flash import row_flash
 from tinymia.study.scoring import Cell, Scoring
 from tinymia.study.settings import StudySettings, is_dear, training_seed
 from tinymia.study.showing import Showing
@@ -54,6 +55,7 @@ class Audit:
         executor: attacks; None: processes, as many as ``boards``.
         tune: how defences' strengths are chosen on public people; None: they are as given.
         leave_out: go on without defences that cannot run on this model and these data.
+        flash: build an image for each way of fine-tuning, to say what it takes.
 
     Raises:
         StudyError: fewer than no boards, or no board where there must be one.
@@ -73,6 +75,7 @@ class Audit:
     executor: Executor | None = None
     tune: Tuning | None = None
     leave_out: bool = False
+    flash: bool = True
 
     def __post_init__(self) -> None:
         if self.boards < 0:
@@ -104,6 +107,7 @@ class Underway:
     classifiers: dict[tuple[str, int], int]
     people: list[Person] = field(default_factory=list)
     measured: costs.Measured | None = None
+    flash: dict[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     tuning: TuningFinding | None = None
     planned: dict[str, Run] = field(default_factory=dict)
@@ -155,9 +159,25 @@ def open_boards(study: Underway) -> None:
                     study.classifiers,
                 )
                 costs.keep(study.store, key, study.measured)
+        _measure_flash(study)
     else:
         study.people = _planned(study, slots)
     _check_limits(study)
+
+
+def _measure_flash(study: Underway) -> None:
+    """Build an image for each way of fine-tuning, where this machine builds the boards' image."""
+    image = None if study.fleet is None else study.fleet.image
+    runs = [run_ for run_ in study.runs if not run_.is_base]
+    if image is None or not study.audit.flash:
+        return
+    study.reporter.begin(len(runs), "Measuring flash")
+    try:
+        study.flash = row_flash(
+            study.bundle, runs, study.showing, image.build, study.reporter.advance
+        )
+    except DeviceError as error:
+        study.say(f"note: flash is not measured: {error.message}")
 
 
 def _check_limits(study: Underway) -> None:

@@ -71,6 +71,7 @@ class TwinWorkbench:
         planned: runs by combination of defences that run here; "" is plain fine-tuning.
         mixed: other people's windows in one, from which auxiliary models learn.
         references: body of the bundle's section from which students learn.
+        adversary: body of the one with the inference model that training plays against.
         store: keeps auxiliary models.
         threads: of the twin; None: one a processor.
     """
@@ -83,6 +84,7 @@ class TwinWorkbench:
     mixed: Public
     store: Store
     references: bytes = b""
+    adversary: bytes = b""
     threads: int | None = 1
     _bases: dict[str, NDArray[np.float32]] = field(default_factory=dict)
 
@@ -221,7 +223,13 @@ class TwinWorkbench:
 
     @cached_property
     def _lanes(self) -> Lanes:
-        return Lanes(self._bundle, self.threads, most_views=1, references=self.references)
+        return Lanes(
+            self._bundle,
+            self.threads,
+            most_views=1,
+            references=self.references,
+            adversary=self.adversary,
+        )
 
     @cached_property
     def _showing(self) -> Showing:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.export.bundle import Bundle, pack_sections, split_sections
+from tinymia.export.bundle import Bundle
+from tinymia.export.sections import pack_sections, split_sections
 from tinymia.twin.fleet import Twin
 from tinymia.twin.settings import settings_array
 from tinymia.wire.settings import TrainSettings

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tinymia.errors import BundleError, DataError, TwinError
-from tinymia.export.bundle import Bundle, split_sections
+from tinymia.export.bundle import Bundle
+from tinymia.export.sections import split_sections
 from tinymia.twin.core import core
 from tinymia.twin.inputs import (
     augments,
@@ -122,7 +123,8 @@ class Twin:
         cut: operators of the int8 model in front of the boundary.
         boundaries: layers at which training can start.
         parameters: numbers that are trained, biases among them; ``biases``: those alone.
-        references: of the bundle, for a student at this boundary.
+        references: of the bundle, at this boundary; ``labelled``: of which it has the class.
+        classifiers: of members, in the bundle.
         scale, zero_point: quantisation at the boundary.
 
     Raises:
@@ -170,6 +172,8 @@ class Twin:
         self.parameters: int = shape["weights"]
         self.biases: int = shape["biases"]
         self.references: int = shape["references"]
+        self.labelled: int = shape["labelled"]
+        self.classifiers: int = shape["classifiers"]
         self.scale: float = shape["scale"]
         self.zero_point: int = shape["zero_point"]
 
@@ -368,7 +372,14 @@ class _Run:
                 " embeddings only.",
                 "Make it with raw=True.",
             )
-        check_phases(table, twin.references, twin.first_layer, twin.layers)
+        check_phases(
+            table,
+            twin.references,
+            twin.labelled,
+            twin.classifiers,
+            twin.first_layer,
+            twin.layers,
+        )
         shaped = table["shaped"] > 0
         if shaped.any() and not (twin.can_shape and not table["trained"][shaped].any()):
             raise TwinError(

@@ -47,17 +47,28 @@ def check_members(members: ArrayLike, count: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def check_phases(settings: NDArray[Any], references: int, first_layer: int, layers: int) -> None:
-    """Raise TwinError where a student lacks references, or several heads are not of one layer.
+def check_phases(
+    settings: NDArray[Any],
+    references: int,
+    labelled: int,
+    classifiers: int,
+    first_layer: int,
+    layers: int,
+) -> None:
+    """Raise TwinError where the bundle lacks what training needs, or several heads are of layers.
 
     Args:
         settings: (devices,) structured.
-        references: that the bundle has at this boundary.
+        references, labelled: that the bundle has at this boundary.
+        classifiers: of members, in the bundle.
         first_layer, layers: where training starts, of how many.
     """
-    wanted = int(settings["references"].max(initial=0))
-    if wanted > references:
-        raise TwinError(*explain(Status.NO_REFERENCES, wanted, references))
+    for known, some in ((references, settings["mmd"] == 0), (labelled, settings["mmd"] > 0)):
+        wanted = int(settings["references"][some].max(initial=0))
+        if wanted > known:
+            raise TwinError(*explain(Status.NO_REFERENCES, wanted, known))
+    if (settings["adversary"] > 0).any() and not classifiers:
+        raise TwinError(*explain(Status.NO_CLASSIFIER, 1, 0))
     if (settings["heads"] > 0).any() and first_layer + 1 != layers:
         raise TwinError(*explain(Status.ONE_LAYER_ONLY, first_layer, layers))
 

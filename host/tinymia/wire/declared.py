@@ -52,7 +52,7 @@ class TrainSettings:
         confidence_penalty: times the entropy of an example's probabilities, which is taken from its loss.
         focal_loss: gamma of focal loss: an example's loss times (1 - probability of its class)^gamma.
         relax_loss: alpha of RelaxLoss: a mini-batch with less mean loss is ascended in epochs 0, 2, ... and flattened in the others.
-        base_pull: adds base_pull * (w - w of the base network) to the mean gradient of each parameter.
+        base_pull: adds base_pull * (w - w at the start, which is the base network or a shared tail) to the mean gradient of each parameter.
         weight_bits: weights of each trained layer are rounded to that many bits.
         prune: share of each trained layer's weights, the smallest ones, that is set to 0 and stays there.
         compress_after: epochs behind which weights are rounded and pruned, then behind each further one; 0: behind each.
@@ -62,7 +62,7 @@ class TrainSettings:
         left_out: how many of the heads each member is left out of; one fewer than heads: parts are disjoint.
         teacher_epochs: epochs behind which what is trained becomes the teacher of a student that starts from the base network.
         teacher_temperature: what a teacher's logits are divided by.
-        references: how many of the bundle's references the student learns from; 0: from the members, of which each is taught by the heads that left it out.
+        references: how many of the bundle's references a student learns from (0: from the members, of which each is taught by the heads that left it out), or members are held beside.
         jitter: augmentation: noise on each value, in deviations of the normalised signal.
         scaling: augmentation: deviation of each channel's factor.
         rotation: augmentation: deviation of the rotation of each sensor's axes, radians.
@@ -70,6 +70,10 @@ class TrainSettings:
         noise_multiplier: of DP-SGD: deviation of the noise, in clip norms; examples are then drawn by Poisson sampling.
         expected_members: of DP-SGD: public number of members that gives the sampling rate (batch / expected_members) and the steps of an epoch, whatever their true number is.
         shaped: of DP-SGD on the last layer: gradients are clipped and noise is added in the coordinates of the bundle's public shape.
+        adversary: lambda of adversarial regularisation: times the gain of the bundle's first classifier of members, which is added to an example's loss.
+        adversary_rate: learning rate of that classifier, which learns to tell a step's members from references before each step (with references only); 0: it stays as it is.
+        mmd: times the squared distance between the mean probabilities of a mini-batch's examples and of the references of the same class, which is added to their loss.
+        stacking: learning rate of what combines the heads' logits, which learns from a further part of the members; 0: their mean.
     """
 
     learning_rate: float = 0.2
@@ -107,6 +111,10 @@ class TrainSettings:
     noise_multiplier: float = 0.0
     expected_members: int = 0
     shaped: int = 0
+    adversary: float = 0.0
+    adversary_rate: float = 0.0
+    mmd: float = 0.0
+    stacking: float = 0.0
 
     @property
     def is_private(self) -> bool:
@@ -129,7 +137,7 @@ class Setting:
         off: 0 is allowed, too.
         choices: its values by name, where they have names.
         only_with: it is on exactly when that one is.
-        needs: it is on only when that one is.
+        needs: it is on only when one of these is.
         not_with: it is off when one of these is on.
     """
 
@@ -142,7 +150,7 @@ class Setting:
     off: bool = False
     choices: type[IntEnum] | None = None
     only_with: str = ""
-    needs: str = ""
+    needs: tuple[str, ...] = ()
     not_with: tuple[str, ...] = ()
 
     @property
@@ -296,7 +304,7 @@ SETTINGS = (
     Setting(
         name="base_pull",
         kind="f32",
-        doc='adds base_pull * (w - w of the base network) to the mean gradient of each parameter',
+        doc='adds base_pull * (w - w at the start, which is the base network or a shared tail) to the mean gradient of each parameter',
         least=1e-06,
         most=1.0,
         off=True,
@@ -384,11 +392,11 @@ SETTINGS = (
     Setting(
         name="references",
         kind="u16",
-        doc="how many of the bundle's references the student learns from; 0: from the members, of which each is taught by the heads that left it out",
+        doc="how many of the bundle's references a student learns from (0: from the members, of which each is taught by the heads that left it out), or members are held beside",
         least=1,
         most=4096,
         off=True,
-        needs="teacher_epochs",
+        needs=('teacher_epochs', 'adversary_rate', 'mmd'),
     ),
     Setting(
         name="jitter",
@@ -429,7 +437,7 @@ SETTINGS = (
         least=0.01,
         most=64.0,
         off=True,
-        needs="clip_norm",
+        needs=('clip_norm',),
     ),
     Setting(
         name="expected_members",
@@ -447,8 +455,46 @@ SETTINGS = (
         least=1,
         most=1,
         off=True,
-        needs="noise_multiplier",
+        needs=('noise_multiplier',),
         not_with=('dropout',),
+    ),
+    Setting(
+        name="adversary",
+        kind="f32",
+        doc="lambda of adversarial regularisation: times the gain of the bundle's first classifier of members, which is added to an example's loss",
+        least=0.001,
+        most=100.0,
+        off=True,
+        not_with=('noise_multiplier', 'teacher_epochs', 'heads'),
+    ),
+    Setting(
+        name="adversary_rate",
+        kind="f32",
+        doc="learning rate of that classifier, which learns to tell a step's members from references before each step (with references only); 0: it stays as it is",
+        least=1e-06,
+        most=100.0,
+        off=True,
+        needs=('adversary',),
+    ),
+    Setting(
+        name="mmd",
+        kind="f32",
+        doc="times the squared distance between the mean probabilities of a mini-batch's examples and of the references of the same class, which is added to their loss",
+        least=0.001,
+        most=1000.0,
+        off=True,
+        needs=('references',),
+        not_with=('noise_multiplier', 'teacher_epochs', 'heads'),
+    ),
+    Setting(
+        name="stacking",
+        kind="f32",
+        doc="learning rate of what combines the heads' logits, which learns from a further part of the members; 0: their mean",
+        least=1e-06,
+        most=10.0,
+        off=True,
+        needs=('heads',),
+        not_with=('trained', 'teacher_epochs'),
     ),
 )
 """Every setting in the order in which a board numbers them, from 1."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 6
+VERSION = 7
 MAGIC = 0x41494d54
 MAX_PAYLOAD = 1024
 WINDOW = 4
@@ -110,7 +110,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BAD_SLOT: ('slot {a} is outside what the sample store holds ({b})', "Store the windows first; `tinymia info` shows the store's capacity."),
     Status.BAD_LABEL: ("label {a} is not one of the model's {b} classes", ''),
     Status.BAD_WINDOW: ('a window of {a} bytes was sent, the model takes {b}', ''),
-    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 confidence_penalty, 16 focal_loss, 17 relax_loss, 18 base_pull, 19 weight_bits, 20 prune, 21 compress_after, 22 holdout, 23 patience, 24 heads, 25 left_out, 26 teacher_epochs, 27 teacher_temperature, 28 references, 29 jitter, 30 scaling, 31 rotation, 32 shift, 33 noise_multiplier, 34 expected_members, 35 shaped.'),
+    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 confidence_penalty, 16 focal_loss, 17 relax_loss, 18 base_pull, 19 weight_bits, 20 prune, 21 compress_after, 22 holdout, 23 patience, 24 heads, 25 left_out, 26 teacher_epochs, 27 teacher_temperature, 28 references, 29 jitter, 30 scaling, 31 rotation, 32 shift, 33 noise_multiplier, 34 expected_members, 35 shaped, 36 adversary, 37 adversary_rate, 38 mmd, 39 stacking.'),
     Status.STEP_MISMATCH: ('training was asked to go on at epoch {a}, the board stands at {b}', 'Ask the board for its state and go on from there, or begin again.'),
     Status.NO_MEMBERS: ('no stored window is selected for training', ''),
     Status.BAD_POLICY: ('there is no output policy {a} with {b} levels', 'Rounding needs at least one level; the top classes are 1 to all.'),
@@ -134,7 +134,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.UPDATE_FORBIDDEN: ("the bundle's rule for updates forbids this one: term {a} of the rule (1 clip norm, 2 noise, 3 masks, 4 number of updates; 0: there is no rule)", '`tinymia info` shows the rule; `tinymia export --updates` writes one into a bundle.'),
     Status.BAD_UPDATE: ('setting {a} of the update is out of range (1 clip norm, 2 units, 3 noise, 4 bytes a value; 5: a parameter of the shared tail is no number)', ''),
     Status.ROUND_OPEN: ('what was trained for an update answers nobody', 'Take the update and send a shared tail (SHARE), or begin anew.'),
-    Status.NO_MASKS: ('this firmware was built without masks for updates', 'Build it with them: `tinymia build --env secure`, which needs the library Monocypher.'),
+    Status.NO_MASKS: ('this firmware was built without masks for updates', 'Build it with them: `tinymia build --secure`, which fetches the library Monocypher.'),
     Status.BAD_PEER: ('peer {a} cannot be: there is room for {b}, each is announced once behind MASK, and none is the board itself', ''),
     Status.BAD_SHARE: ('the share for peer {a} is refused (1 it is not what that peer sealed, 2 the other kind was given, 3 no masked update was given: reason {b})', 'A server may learn of a device either what hides its update or what hid it from its peers, never both.'),
     Status.BUNDLE_TRUNCATED: ('the bundle on the board is truncated: it says {a} bytes, {b} are there', 'Bake it in again from a whole file.'),
@@ -152,10 +152,10 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.MODEL_OP_LEFT_OUT: ('operator {a} of the model is number {b} of the .tflite schema, which this image was built without', 'It was built for another bundle alone: build one for this bundle, or `tinymia build` without --only.'),
     Status.MODEL_BIAS_SCALE: ('operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights', 'Convert it again: the file contradicts itself.'),
     Status.NO_SHAPE: ('noise can be shaped where the last layer alone is trained, weights too, and the bundle holds a public shape ({b} rows), not from layer {a}', 'Train the head, with a bundle that holds one: `tinymia personalize` and `tinymia audit` add it where it is missing.'),
-    Status.NO_REFERENCES: ('the student is to learn from {a} references at the layer where training starts, the bundle has {b}', "Distillation needs public people's windows in the bundle: `tinymia audit --defence dmp` puts them there, for the head."),
+    Status.NO_REFERENCES: ('training is to learn from {a} references at the layer where it starts, the bundle has {b} (MMD counts those with labels alone)', "Training needs public people's windows in the bundle: `tinymia audit --defence dmp` (or adversarial, mmd) puts them there, for the head."),
     Status.ONE_LAYER_ONLY: ('several heads were asked for, but training starts at layer {a} of {b}', 'The mean of several networks stands for them only where the last layer alone is trained: lay out with it.'),
     Status.BAD_GUARD: ('answer setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of GUARD: 1 temperature, 2 noise_law, 3 noise, 4 noise_bound, 5 answers, 6 classifier, 7 distortion, 8 swap.'),
-    Status.NO_CLASSIFIER: ('answers are to be guarded by classifier {a}, the bundle has {b}', 'MemGuard needs a classifier of members in the bundle: `tinymia audit --defence memguard` trains one, `tinymia export --guard memguard` writes it.'),
+    Status.NO_CLASSIFIER: ('answers are to be guarded, or training is to be held against, classifier {a}, the bundle has {b}', 'MemGuard and adversarial regularisation need a classifier of members in the bundle: `tinymia audit --defence memguard` (or adversarial) trains one, `tinymia export --guard memguard` writes it.'),
     Status.ANSWERS_SPENT: ('{a} answers were asked for, {b} are left since training began', 'Stop here: more answers would exceed the epsilon that was set for them.'),
 }
 
@@ -184,7 +184,7 @@ class Type(IntEnum):
     MASK = 19
     PEER = 20
     REVEAL = 21
-    GUARD = 32
+    GUARD = 22
     BUSY = 125
     RESEND = 126
 
@@ -553,12 +553,16 @@ class BeginRequest:
     noise_multiplier: float
     expected_members: int
     shaped: int
+    adversary: float
+    adversary_rate: float
+    mmd: float
+    stacking: float
     TYPE: ClassVar[int] = Type.BEGIN
-    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffffffBfHBHBBHfHfffHfHB")
+    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffffffBfHBHBBHfHfffHfHBffff")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.confidence_penalty, self.focal_loss, self.relax_loss, self.base_pull, self.weight_bits, self.prune, self.compress_after, self.holdout, self.patience, self.heads, self.left_out, self.teacher_epochs, self.teacher_temperature, self.references, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members, self.shaped)
+        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.confidence_penalty, self.focal_loss, self.relax_loss, self.base_pull, self.weight_bits, self.prune, self.compress_after, self.holdout, self.patience, self.heads, self.left_out, self.teacher_epochs, self.teacher_temperature, self.references, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members, self.shaped, self.adversary, self.adversary_rate, self.mmd, self.stacking)
         return fixed
 
     @classmethod

@@ -66,11 +66,13 @@ def wrong_setting(s: object, declared: Sequence[Setting] = SETTINGS) -> str | No
         right = (
             in_range(setting, getattr(s, name))
             and (not setting.only_with or on(name) == on(setting.only_with))
-            and (not setting.needs or not on(name) or on(setting.needs))
+            and (not setting.needs or not on(name) or any(map(on, setting.needs)))
             and not (on(name) and any(on(other) for other in setting.not_with))
         )
         if not right:
             return name
+    if getattr(s, "adversary_rate", 0) > 0 and not getattr(s, "references", 0):
+        return "adversary_rate"
     left_out: int = getattr(s, "left_out", 0)
     return "left_out" if left_out and left_out >= getattr(s, "heads", 0) else None
 
@@ -108,7 +110,7 @@ def described(s: Setting) -> str:
     if s.only_with:
         text += f", above 0 beside {s.only_with} and only there"
     if s.needs:
-        text += f", above 0 beside {s.needs} only"
+        text += f", above 0 beside {' or '.join(s.needs)} only"
     if s.not_with:
         text += f", 0 beside {' or '.join(s.not_with)}"
     return text

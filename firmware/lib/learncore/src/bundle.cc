@@ -193,6 +193,9 @@ bool Agree(const BundleView& view) {
                                 view.graph.layers[references.layer].inputs() != references.width)) {
     return false;
   }
+  for (uint32_t i = 0; references.labels != nullptr && i < references.count; ++i) {
+    if (references.labels[i] >= classes) return false;
+  }
   const AnswerRule& rule = view.answers;
   const bool shown = rule.policy != kTopKAnswers || classes == 0 || rule.levels <= classes;
   return shown && view.guard.classifier <= classifiers.count &&

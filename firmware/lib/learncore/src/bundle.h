@@ -1,7 +1,7 @@
 // A bundle in flash: the int8 model, its float layers if it can be personalised, a privacy
 // budget if one is set, a release build's output policy and guard of answers, classifiers of
 // members where an answer's guard needs them, and references for distillation. Layout: see
-// host/tinymia/export/bundle.py, which writes it.
+// sections.py and bundle.py in host/tinymia/export, which write it.
 #pragma once
 
 #include <stdint.h>

@@ -8,7 +8,7 @@
 namespace tinymia {
 
 constexpr char kFirmwareVersion[] = "0.1.0";
-constexpr uint16_t kProtocolVersion = 6;
+constexpr uint16_t kProtocolVersion = 7;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;
 constexpr uint32_t kWindow = 4;
@@ -57,7 +57,7 @@ enum class Type : uint8_t {
   kMask = 19,
   kPeer = 20,
   kReveal = 21,
-  kGuard = 32,
+  kGuard = 22,
   kBusy = 125,
   kResend = 126,
 };
@@ -415,7 +415,11 @@ struct BeginRequest {
   float noise_multiplier;
   uint16_t expected_members;
   uint8_t shaped;
-  static constexpr uint32_t kFixed = 104;
+  float adversary;
+  float adversary_rate;
+  float mmd;
+  float stacking;
+  static constexpr uint32_t kFixed = 120;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&learning_rate, payload + 0, 4);
@@ -453,6 +457,10 @@ struct BeginRequest {
     memcpy(&noise_multiplier, payload + 97, 4);
     memcpy(&expected_members, payload + 101, 2);
     memcpy(&shaped, payload + 103, 1);
+    memcpy(&adversary, payload + 104, 4);
+    memcpy(&adversary_rate, payload + 108, 4);
+    memcpy(&mmd, payload + 112, 4);
+    memcpy(&stacking, payload + 116, 4);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -491,6 +499,10 @@ struct BeginRequest {
     memcpy(payload + 97, &noise_multiplier, 4);
     memcpy(payload + 101, &expected_members, 2);
     memcpy(payload + 103, &shaped, 1);
+    memcpy(payload + 104, &adversary, 4);
+    memcpy(payload + 108, &adversary_rate, 4);
+    memcpy(payload + 112, &mmd, 4);
+    memcpy(payload + 116, &stacking, 4);
     return kFixed;
   }
 };

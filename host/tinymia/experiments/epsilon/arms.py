@@ -66,9 +66,11 @@ class Lab:
         settings = design.settings
         self._devices, self._design, self.progress = devices, design, progress
         biases = settings.trained is Parameters.BIASES
+        shape = devices.shape if settings.shaped else None
         self._canaries = worst_case(
-            devices.head, devices.scale, devices.zero_point, settings.clip_norm, biases
+            devices.head, devices.scale, devices.zero_point, settings.clip_norm, biases, shape
         )
+        self._back = None if shape is None else _back(*shape)
         weights, bias = devices.head[:, :-1].ravel(), devices.head[:, -1]
         self._base = np.asarray(bias if biases else np.concatenate([weights, bias]), np.float64)
         _, sizes, axes = np.linalg.svd(self._canaries.gradients, full_matrices=False)
@@ -115,6 +117,11 @@ class Lab:
         """
         tiny = np.finfo(np.float32).tiny
         update = np.asarray(trained.theta, np.float64) - self._base
+        if self._back is not None:
+            classes, inputs = len(self._devices.head), len(self._back) - 1
+            weights = update[:, :-classes].reshape(-1, classes, inputs)
+            moved = np.concatenate([weights, update[:, -classes:, None]], axis=2) @ self._back
+            update = np.concatenate([moved[..., :-1].reshape(len(moved), -1), moved[..., -1]], 1)
         along = update @ self._axes.T
         rest = np.sum(update**2, axis=1) - np.sum(along**2, axis=1)
         answers = np.log(np.maximum(np.asarray(trained.answers, np.float64), tiny))
@@ -122,6 +129,15 @@ class Lab:
             View.WHITE: np.column_stack([along, np.log(np.maximum(rest, tiny))]),
             View.BLACK: answers.reshape(len(answers), -1),
         }
+
+
+def _back(mean: NDArray[np.float32], rows: NDArray[np.float32]) -> Floats:
+    """(d + 1, r + 1): from a change of weights and bias to that in a shape's coordinates."""
+    count, inputs = rows.shape
+    way = np.zeros((count + 1, inputs + 1))
+    way[:-1, :-1], way[-1, -1] = rows, 1.0
+    way[:-1, -1] = -rows.astype(np.float64) @ mean
+    return np.asarray(np.linalg.pinv(way), np.float64)
 
 
 def scored(inside: Floats, outside: Floats) -> tuple[Half, Half]:

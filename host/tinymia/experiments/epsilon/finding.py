@@ -73,11 +73,14 @@ class Devices(Protocol):
     Attributes:
         head: (classes, d + 1) float32: the base head's weights and bias.
         scale, zero_point: of an embedding.
+        shape: mean (d,) and rows (r, d) of the coordinates rows * (x - mean) in which gradients are
+            clipped and get their noise; None: in the embedding's own.
     """
 
     head: NDArray[np.float32]
     scale: float
     zero_point: int
+    shape: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
 
     def train(
         self,
@@ -210,6 +213,7 @@ class Finding:
         leak: positive control: almost without noise, against a claim that so few devices can see
             broken.
         seconds: that training and judging took.
+        title: of the condition whose claim it is; empty outside a study.
     """
 
     design: Design
@@ -217,6 +221,7 @@ class Finding:
     nothing: Checked
     leak: Checked
     seconds: float
+    title: str = ""
 
     @property
     def controls_hold(self) -> bool:

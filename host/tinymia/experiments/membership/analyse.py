@@ -15,6 +15,7 @@ from tinymia.experiments.membership.compare import compare, verdict_of
 from tinymia.experiments.membership.controls import PersonControls, cells_of, controls
 from tinymia.experiments.membership.devices import Cells
 from tinymia.experiments.membership.figures import absent, figure, masked
+from tinymia.experiments.membership.left_out import left_out
 from tinymia.experiments.membership.rates import threshold_rows
 from tinymia.experiments.membership.types import (
     VERSION,
@@ -25,6 +26,7 @@ from tinymia.experiments.membership.types import (
     Counts,
     Curve,
     Leak,
+    LeftOut,
     MembershipFinding,
     PersonRow,
     Rate,
@@ -135,6 +137,7 @@ class Analysis:
             controls=tuple(self._controls(leaks, main_scores)),
             counts=self._counts(leaks),
             levels=self.levels,
+            left_out=self._left_out(),
             rules=Rules(
                 LEVEL,
                 self.sampler.method.value,
@@ -303,6 +306,14 @@ class Analysis:
             for c in compared
         ]
         return rows + compare(family, Measure.HELD_OUT, "", self.answers[0])
+
+    def _left_out(self) -> tuple[LeftOut, ...]:
+        """What another study of the same people is paired with."""
+        heads = {(a.info.name, p) for p in self.answers for a in self._headlines_of(p)}
+        measures = {Measure.AUC: self._auc}
+        if resolves(FPRS[0], sum(self.nonmembers), self.distinct).ok:
+            measures[Measure.TPR_1] = self._tpr
+        return left_out(measures, heads, self._heldout, self.answers[0])
 
     def _people(self, scored: Mapping[str, Sequence[Scores]]) -> list[PersonRow]:
         """Means over the repetitions of each person; too few for an interval of their own."""

@@ -81,13 +81,14 @@ def part_of(candidates: Candidates, kept: Bools) -> Candidates:
     """Some of the candidates; (n,) bool says which."""
     if kept.all():
         return candidates
-    features = candidates.features
+    features, shaped = candidates.features, candidates.shaped
     return Candidates(
         candidates.labels[kept],
         candidates.group[kept],
         candidates.base[kept],
         None if features is None else features[kept],
         candidates.head,
+        None if shaped is None else shaped[kept],
     )
 
 

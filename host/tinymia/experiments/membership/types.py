@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tinymia.attacks.base import Adversary
 from tinymia.evidence import OutputPolicy, Reveals
-from tinymia.experiments.base import Comparison, Condition, Figure, Verdict
+from tinymia.experiments.base import Comparison, Condition, Figure, Measure, Verdict
 
 VERSION = 1
 
@@ -72,6 +72,27 @@ class Curve:
     tpr: tuple[float | None, ...]
     low: tuple[float | None, ...]
     high: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A figure without each person: what pairs it with the same figure of another study.
+
+    Attributes:
+        condition, attack, answer: whose; no attack for an accuracy.
+        measure: which.
+        value: with everybody.
+        without: with each of ``Counts.people`` left out, in their order.
+        grain: the least standard error that is believed, see :class:`Replicates`.
+    """
+
+    condition: str
+    attack: str
+    answer: OutputPolicy
+    measure: Measure
+    value: float
+    without: tuple[float, ...]
+    grain: float
 
 
 @dataclass(frozen=True)
@@ -219,6 +240,7 @@ class MembershipFinding:
         controls: negative and positive ones.
         counts, rules: what the figures rest on.
         levels: steps of a probability where answers are rounded: 100 is 1/100.
+        left_out: see :class:`LeftOut`, of accuracies and headline attacks; empty with one person.
     """
 
     version: int
@@ -242,6 +264,7 @@ class MembershipFinding:
     counts: Counts
     rules: Rules
     levels: int = 100
+    left_out: tuple[LeftOut, ...] = ()
 
     def condition(self, name: str) -> Condition:
         """The condition of that name."""

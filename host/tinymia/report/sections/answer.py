@@ -81,9 +81,11 @@ def _range(figure: Figure, scale: float = 1.0, digits: int = 3) -> str:
     return f"95 % interval {low} to {high}"
 
 
-def view(results: Results) -> View:
-    """The sentences in pieces, and the tiles."""
+def view(results: Results) -> View | None:
+    """The sentences in pieces, and the tiles; None where only other questions were asked."""
     facts = Facts.of(results)
+    if facts is None and results.findings.chapters:
+        return None
     return {
         "answer": [_sentence(answer) for answer in compose(results)],
         "tiles": tiles(facts) if facts else [],

@@ -7,14 +7,14 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tinymia.experiments.base import Figure
+from tinymia.experiments.base import Condition, Figure
 from tinymia.report.cells import named
 from tinymia.report.charts import bounds, ends, tick_percent
 from tinymia.report.facts import Facts
-from tinymia.report.recommend import Row, front, rows, rule, sentences
+from tinymia.report.recommend import Row, front, hiding, rows, rule, sentences
 from tinymia.report.section import Section, Table, View
 from tinymia.report.svg import Chart, linear_axis
-from tinymia.report.words import count, interval, number, percent, ratio_text
+from tinymia.report.words import MINUS, count, interval, number, percent, ratio_text
 from tinymia.study.results import Results
 
 
@@ -67,24 +67,43 @@ def _plot(made: Sequence[Row], worst: bool, title: str, identity: str) -> dict[s
     return {"title": title, "svg": Markup(chart.render(identity)), "legend": []}
 
 
-def _cells(row: Row, number_of: int, best: Sequence[Row], flash: str) -> dict[str, Any]:
+def _detail(condition: Condition, tuned: frozenset[str]) -> str:
+    """The defences with their numbers, and whether those were chosen on other people."""
+    if not condition.defences:
+        return ""
+    chosen = " (chosen on other people)" if tuned >= {*condition.defences} else ""
+    return condition.detail + chosen
+
+
+def _cells(
+    row: Row, number_of: int, best: Sequence[Row], plain: Row | None, tuned: frozenset[str]
+) -> dict[str, Any]:
     condition = row.condition
+    added = None
+    if row is not plain and plain is not None and row.flash and plain.flash:
+        added = row.flash - plain.flash
     return {
         **named(condition),
         "number": str(number_of),
+        "detail": _detail(condition, tuned),
         "front": row in best,
         "guarantee": row.guarantee,
-        "proven": row.guarantee not in ("none", "empirical"),
+        # What an answer promises is no bound on all of them.
+        "proven": row.guarantee.startswith("("),
         "strongest": interval(row.strongest) if row.strongest else "does not run",
         "worst": interval(row.worst) if row.worst else "none runs",
         "worst_attack": row.worst_attack,
         "heldout": percent(row.heldout) if row.heldout else "n/a",
         "lost": "" if row.lost is None else f"{number(-100 * row.lost, 1, signed=True)} points",
         "step": count(row.step) if row.step else "n/a",
+        "training": f"{number(row.training / 1e6, 1)} M" if row.training else "n/a",
         "answer": count(row.answer) if row.answer else "n/a",
         "extra": "" if row.extra is None else ratio_text(1 + row.extra),
         "ram": count(row.ram) if row.ram else "n/a",
-        "flash": flash,
+        "flash": count(row.flash) if row.flash else "n/a",
+        "added": "" if added is None else f"{'+' if added >= 0 else MINUS}{count(abs(added))}",
+        "line_out": count(row.line_out) if row.line_out else "n/a",
+        "line_in": count(row.line_in) if row.line_in else "n/a",
     }
 
 
@@ -95,8 +114,9 @@ def view(results: Results) -> View | None:
         return None
     made = rows(facts)
     best = front(made, worst=True)
-    device = results.context.device
-    flash = count(device.flash_bytes) if device.flash_bytes else "n/a"
+    tuning = results.findings.tuning
+    tuned = frozenset(row.defence for row in tuning.chosen) if tuning else frozenset[str]()
+    plain = next((row for row in made if row.condition.name == facts.finding.main), None)
     strongest = facts.strongest
     panels = [
         strongest
@@ -105,12 +125,15 @@ def view(results: Results) -> View | None:
     ]
     return {
         "attack": strongest[1].title if strongest else "none runs",
-        "rows": [_cells(row, i, best, flash) for i, row in enumerate(made, 1)],
+        "rows": [_cells(row, i, best, plain, tuned) for i, row in enumerate(made, 1)],
         "measured": any(row.step for row in made),
+        "flash": any(row.flash for row in made),
+        "line": any(row.line_out for row in made),
         "unit": facts.unit,
         "panels": [panel for panel in panels if panel],
         "sentences": [text for _, _, text in sentences(facts, made)],
         "rule": rule(facts.unit if any(row.extra is not None for row in made) else ""),
+        "hiding": [f"{row.condition.title} ({row.worst_attack})" for row in hiding(made, plain)],
         "useless": [
             row.condition.title
             for row in made
@@ -124,8 +147,8 @@ def table(results: Results) -> Table:
     columns = (
         *("condition", "guarantee", "strongest_attack", "strongest_auc", "strongest_low"),
         *("strongest_high", "worst_attack", "worst_auc", "worst_low", "worst_high", "heldout"),
-        *("heldout_low", "heldout_high", "lost", "extra", "step", "answer", "ram", "flash"),
-        "front",
+        *("heldout_low", "heldout_high", "lost", "extra", "step", "training", "answer"),
+        *("ram", "flash", "line_out", "line_in", "front"),
     )
     facts = Facts.of(results)
     if facts is None:
@@ -139,8 +162,8 @@ def table(results: Results) -> Table:
             (
                 *(row.condition.name, row.guarantee, attack, *_ends(row.strongest)),
                 *(row.worst_attack, *_ends(row.worst), *_ends(row.heldout)),
-                *(row.lost, row.extra, row.step, row.answer, row.ram),
-                *(results.context.device.flash_bytes, row in best),
+                *(row.lost, row.extra, row.step, row.training, row.answer),
+                *(row.ram, row.flash, row.line_out, row.line_in, row in best),
             )
             for row in made
         ],

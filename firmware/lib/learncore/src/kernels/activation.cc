@@ -29,8 +29,8 @@ Status PrepareRelu(PrepareContext* context) {
   const Status status = UseBoth(context, &input, &output);
   if (status != Status::kOk) return status;
   ReluParams p;
-  const float scale = input.scale / output.scale;
-  if (!QuantizeMultiplier(static_cast<double>(scale), &p.multiplier)) {
+  const double scale = static_cast<double>(input.scale) / static_cast<double>(output.scale);
+  if (!QuantizeMultiplier(scale, &p.multiplier)) {
     return Status::kModelMalformed;
   }
   p.input_zero_point = input.zero_point;

@@ -59,8 +59,7 @@ TINYMIA_AT_LOAD Status Prepare(PrepareContext* context) {
       p.batch_strides[k][i] = Dim(t, i) == 1 ? 0 : (i == 0 ? matrix * Dim(t, 1) : matrix);
     }
   }
-  // In single precision, as in a fully connected layer.
-  const double product = static_cast<double>(left.scale * right.scale);
+  const double product = static_cast<double>(left.scale) * static_cast<double>(right.scale);
   if (!ToFixed(product / static_cast<double>(output.scale), &p.multiplier)) {
     return Status::kModelMalformed;
   }

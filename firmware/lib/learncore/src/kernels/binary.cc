@@ -59,18 +59,15 @@ TINYMIA_AT_LOAD Status PrepareSub(PrepareContext* context) {
   Status status = UseAll(context, inputs, &output, &p);
   if (status == Status::kOk) status = Activation(context, OptionsType::kSub, output, &p);
   if (status != Status::kOk) return status;
-  // In single precision, unlike ADD.
-  const float common = 2 * Max(inputs[0].scale, inputs[1].scale);
-  const float scale = common / ((1 << kInputShift) * output.scale);
+  const double common = 2 * static_cast<double>(Max(inputs[0].scale, inputs[1].scale));
+  const double scale = common / ((1 << kInputShift) * static_cast<double>(output.scale));
   for (int32_t i = 0; i < 2; ++i) {
-    const float ratio = inputs[i].scale / common;
-    if (!(ratio > 0) || !ToFixed(static_cast<double>(ratio), &p.inputs[i])) {
+    if (!ToFixed(static_cast<double>(inputs[i].scale) / common, &p.inputs[i])) {
       return Status::kModelMalformed;
     }
   }
   // The reference stops at an output that is this much finer than the inputs.
-  if (!(scale > 0 && scale < 1) || !ToFixed(static_cast<double>(scale), &p.output) ||
-      p.output.shift > 0) {
+  if (!(scale < 1) || !ToFixed(scale, &p.output) || p.output.shift > 0) {
     return Status::kModelUnsupportedType;
   }
   context->SaveParams(p);

@@ -53,7 +53,7 @@ TINYMIA_AT_LOAD Status ReadWeights(PrepareContext* context, uint32_t operand, in
     return Status::kModelUnsupportedShape;
   }
   *ref = kInModel | weights.data_pos;
-  const double product = static_cast<double>(input_scale * weights.scale);
+  const double product = static_cast<double>(input_scale) * static_cast<double>(weights.scale);
   return ToFixed(product / static_cast<double>(kGateScale), multiplier) ? Status::kOk
                                                                         : Status::kModelMalformed;
 }

@@ -118,11 +118,8 @@ Status PrepareRequantization(PrepareContext* context, const Tensor& input, const
   for (uint32_t i = 0; i < checks; ++i) {
     const float filter_scale = model->FloatAt(filter.scales, per_channel ? i : 0);
     const double product = static_cast<double>(input.scale) * static_cast<double>(filter_scale);
-    double scale = product;
-    // The reference multiplies in single precision here, and only here.
-    if (shared_scale && !per_channel) scale = static_cast<double>(input.scale * filter_scale);
     FixedMultiplier multiplier;
-    if (!QuantizeMultiplier(scale / static_cast<double>(output.scale), &multiplier)) {
+    if (!QuantizeMultiplier(product / static_cast<double>(output.scale), &multiplier)) {
       return Status::kModelMalformed;
     }
     if (!BiasFits(model, bias, i, product, output, shared_scale && !per_channel)) {

@@ -88,8 +88,8 @@ int32_t Saturate16(int64_t value) {
 int32_t HighMul16(int32_t a, int32_t b) { return Saturate16((a * b + (1 << 14)) >> 15); }
 
 // A multiplier in 16 bits. The reference's right shifts would be undefined beyond 15.
-bool Multiplier16(float value, FixedMultiplier* m) {
-  if (!ToFixed(static_cast<double>(value), m) || m->shift < -15) return false;
+bool Multiplier16(double value, FixedMultiplier* m) {
+  if (!ToFixed(value, m) || m->shift < -15) return false;
   m->multiplier = static_cast<int32_t>(
       Min<int64_t>((static_cast<int64_t>(m->multiplier) + (1 << 15)) >> 16, INT16_MAX));
   return true;
@@ -99,10 +99,10 @@ TINYMIA_AT_LOAD Status PrepareHardSwish(PrepareContext* context) {
   Tensor input, output;
   const Status status = UseBoth(context, &input, &output);
   if (status != Status::kOk) return status;
-  const float fine_scale = (1.0f / 128.0f) * input.scale;
+  const double fine_scale = static_cast<double>(input.scale) / 128;
   FixedMultiplier to_output, to_relu;
-  if (!Multiplier16(fine_scale / output.scale, &to_output) || to_output.shift > 0 ||
-      !Multiplier16(fine_scale / (3.0f / 32768.0f), &to_relu)) {
+  if (!Multiplier16(fine_scale / static_cast<double>(output.scale), &to_output) ||
+      to_output.shift > 0 || !Multiplier16(fine_scale / (3.0 / 32768), &to_relu)) {
     return Status::kModelUnsupportedType;
   }
   SaveTable(context, input, [&](int32_t x) -> int32_t {
@@ -127,11 +127,10 @@ TINYMIA_AT_LOAD Status PrepareLeakyRelu(PrepareContext* context) {
   const Status status = UseBoth(context, &input, &output);
   if (status != Status::kOk) return status;
   if (context->options_type() != OptionsType::kLeakyRelu) return Status::kModelMalformed;
-  const float alpha = context->options().Scalar<float>(0, 0.0f);
-  const float slope = input.scale * alpha / output.scale;
+  const double in = static_cast<double>(input.scale), out = static_cast<double>(output.scale);
+  const double slope = in * static_cast<double>(context->options().Scalar<float>(0, 0.0f)) / out;
   FixedMultiplier above, below;
-  if (!ToFixed(static_cast<double>(input.scale / output.scale), &above) ||
-      !ToFixed(static_cast<double>(slope < 0 ? -slope : slope), &below)) {
+  if (!ToFixed(in / out, &above) || !ToFixed(slope < 0 ? -slope : slope, &below)) {
     return Status::kModelMalformed;
   }
   SaveTable(context, input, [&](int32_t x) -> int32_t {

@@ -50,6 +50,8 @@ class Batches {
   uint32_t StartDrawn(uint32_t step, const uint32_t* words, uint32_t stride);
   uint32_t StreamOf(uint32_t step) const { return epoch_ * steps() + step; }
   const uint16_t* order() const { return order_; }
+  // Examples of all epochs before the step's i-th; not under Poisson sampling.
+  uint32_t Seen(uint32_t i) const { return epoch_ * training() + position_ + i; }
   // Slots of the step's examples.
   const uint16_t* InStep() const { return order_ + first_; }
   // The i-th example of the step.

@@ -89,7 +89,7 @@ struct TrainSettings {
 #ifdef TINYMIA_WITHOUT_BASE_PULL
   static constexpr float base_pull = 0;
 #else
-  float base_pull = 0.0f;  // adds base_pull * (w - w of the base network) to the mean gradient of each parameter
+  float base_pull = 0.0f;  // adds base_pull * (w - w at the start, which is the base network or a shared tail) to the mean gradient of each parameter
 #endif
 #ifdef TINYMIA_WITHOUT_WEIGHT_BITS
   static constexpr uint8_t weight_bits = 0;
@@ -139,7 +139,7 @@ struct TrainSettings {
 #ifdef TINYMIA_WITHOUT_REFERENCES
   static constexpr uint16_t references = 0;
 #else
-  uint16_t references = 0;  // how many of the bundle's references the student learns from; 0: from the members, of which each is taught by the heads that left it out
+  uint16_t references = 0;  // how many of the bundle's references a student learns from (0: from the members, of which each is taught by the heads that left it out), or members are held beside
 #endif
 #ifdef TINYMIA_WITHOUT_JITTER
   static constexpr float jitter = 0;
@@ -175,6 +175,26 @@ struct TrainSettings {
   static constexpr uint8_t shaped = 0;
 #else
   uint8_t shaped = 0;  // of DP-SGD on the last layer: gradients are clipped and noise is added in the coordinates of the bundle's public shape
+#endif
+#ifdef TINYMIA_WITHOUT_ADVERSARY
+  static constexpr float adversary = 0;
+#else
+  float adversary = 0.0f;  // lambda of adversarial regularisation: times the gain of the bundle's first classifier of members, which is added to an example's loss
+#endif
+#ifdef TINYMIA_WITHOUT_ADVERSARY_RATE
+  static constexpr float adversary_rate = 0;
+#else
+  float adversary_rate = 0.0f;  // learning rate of that classifier, which learns to tell a step's members from references before each step (with references only); 0: it stays as it is
+#endif
+#ifdef TINYMIA_WITHOUT_MMD
+  static constexpr float mmd = 0;
+#else
+  float mmd = 0.0f;  // times the squared distance between the mean probabilities of a mini-batch's examples and of the references of the same class, which is added to their loss
+#endif
+#ifdef TINYMIA_WITHOUT_STACKING
+  static constexpr float stacking = 0;
+#else
+  float stacking = 0.0f;  // learning rate of what combines the heads' logits, which learns from a further part of the members; 0: their mean
 #endif
 
   bool augments() const { return jitter > 0 || scaling > 0 || rotation > 0 || shift > 0; }
@@ -317,6 +337,26 @@ inline void SetShaped(TrainSettings*, uint8_t) {}
 #else
 inline void SetShaped(TrainSettings* s, uint8_t value) { s->shaped = value; }
 #endif
+#ifdef TINYMIA_WITHOUT_ADVERSARY
+inline void SetAdversary(TrainSettings*, float) {}
+#else
+inline void SetAdversary(TrainSettings* s, float value) { s->adversary = value; }
+#endif
+#ifdef TINYMIA_WITHOUT_ADVERSARY_RATE
+inline void SetAdversaryRate(TrainSettings*, float) {}
+#else
+inline void SetAdversaryRate(TrainSettings* s, float value) { s->adversary_rate = value; }
+#endif
+#ifdef TINYMIA_WITHOUT_MMD
+inline void SetMmd(TrainSettings*, float) {}
+#else
+inline void SetMmd(TrainSettings* s, float value) { s->mmd = value; }
+#endif
+#ifdef TINYMIA_WITHOUT_STACKING
+inline void SetStacking(TrainSettings*, float) {}
+#else
+inline void SetStacking(TrainSettings* s, float value) { s->stacking = value; }
+#endif
 
 // The settings in the protocol's order, by which a refusal names the wrong one.
 enum class Setting : uint8_t {
@@ -356,6 +396,10 @@ enum class Setting : uint8_t {
   kNoiseMultiplier = 33,
   kExpectedMembers = 34,
   kShaped = 35,
+  kAdversary = 36,
+  kAdversaryRate = 37,
+  kMmd = 38,
+  kStacking = 39,
 };
 
 // The first setting that is out of range by itself or beside the others (NaN is, too).
@@ -416,7 +460,7 @@ TINYMIA_COLD inline Setting CheckDeclared(const TrainSettings& s) {
   if (!(s.teacher_temperature == 0.0f || (s.teacher_temperature >= 1.0f && s.teacher_temperature <= 100.0f))) return Setting::kTeacherTemperature;
   if ((s.teacher_temperature > 0) != (s.teacher_epochs > 0)) return Setting::kTeacherTemperature;
   if (!(s.references <= 4096)) return Setting::kReferences;
-  if (s.references > 0 && !(s.teacher_epochs > 0)) return Setting::kReferences;
+  if (s.references > 0 && !(s.teacher_epochs > 0 || s.adversary_rate > 0 || s.mmd > 0)) return Setting::kReferences;
   if (!(s.jitter == 0.0f || (s.jitter >= 1e-06f && s.jitter <= 10.0f))) return Setting::kJitter;
   if (!(s.scaling == 0.0f || (s.scaling >= 1e-06f && s.scaling <= 2.0f))) return Setting::kScaling;
   if (!(s.rotation == 0.0f || (s.rotation >= 1e-06f && s.rotation <= 4.0f))) return Setting::kRotation;
@@ -427,6 +471,21 @@ TINYMIA_COLD inline Setting CheckDeclared(const TrainSettings& s) {
   if (!(s.shaped <= 1)) return Setting::kShaped;
   if (s.shaped > 0 && !(s.noise_multiplier > 0)) return Setting::kShaped;
   if (s.shaped > 0 && s.dropout > 0) return Setting::kShaped;
+  if (!(s.adversary == 0.0f || (s.adversary >= 0.001f && s.adversary <= 100.0f))) return Setting::kAdversary;
+  if (s.adversary > 0 && s.noise_multiplier > 0) return Setting::kAdversary;
+  if (s.adversary > 0 && s.teacher_epochs > 0) return Setting::kAdversary;
+  if (s.adversary > 0 && s.heads > 0) return Setting::kAdversary;
+  if (!(s.adversary_rate == 0.0f || (s.adversary_rate >= 1e-06f && s.adversary_rate <= 100.0f))) return Setting::kAdversaryRate;
+  if (s.adversary_rate > 0 && !(s.adversary > 0)) return Setting::kAdversaryRate;
+  if (!(s.mmd == 0.0f || (s.mmd >= 0.001f && s.mmd <= 1000.0f))) return Setting::kMmd;
+  if (s.mmd > 0 && !(s.references > 0)) return Setting::kMmd;
+  if (s.mmd > 0 && s.noise_multiplier > 0) return Setting::kMmd;
+  if (s.mmd > 0 && s.teacher_epochs > 0) return Setting::kMmd;
+  if (s.mmd > 0 && s.heads > 0) return Setting::kMmd;
+  if (!(s.stacking == 0.0f || (s.stacking >= 1e-06f && s.stacking <= 10.0f))) return Setting::kStacking;
+  if (s.stacking > 0 && !(s.heads > 0)) return Setting::kStacking;
+  if (s.stacking > 0 && static_cast<uint8_t>(s.trained) != 0) return Setting::kStacking;
+  if (s.stacking > 0 && s.teacher_epochs > 0) return Setting::kStacking;
   return Setting::kNone;
 }
 
@@ -469,6 +528,10 @@ TrainSettings SettingsFrom(const Request& request) {
   SetNoiseMultiplier(&s, request.noise_multiplier);
   SetExpectedMembers(&s, request.expected_members);
   SetShaped(&s, request.shaped);
+  SetAdversary(&s, request.adversary);
+  SetAdversaryRate(&s, request.adversary_rate);
+  SetMmd(&s, request.mmd);
+  SetStacking(&s, request.stacking);
   return s;
 }
 
@@ -557,6 +620,18 @@ Setting LeftOutOf(const Request& request) {
 #ifdef TINYMIA_WITHOUT_SHAPED
   if (request.shaped > 0) return Setting::kShaped;
 #endif
+#ifdef TINYMIA_WITHOUT_ADVERSARY
+  if (request.adversary > 0) return Setting::kAdversary;
+#endif
+#ifdef TINYMIA_WITHOUT_ADVERSARY_RATE
+  if (request.adversary_rate > 0) return Setting::kAdversaryRate;
+#endif
+#ifdef TINYMIA_WITHOUT_MMD
+  if (request.mmd > 0) return Setting::kMmd;
+#endif
+#ifdef TINYMIA_WITHOUT_STACKING
+  if (request.stacking > 0) return Setting::kStacking;
+#endif
   return Setting::kNone;
 }
 
@@ -598,6 +673,10 @@ void EachSetting(const TrainSettings& s, Visit visit) {
   visit(s.noise_multiplier);
   visit(s.expected_members);
   visit(s.shaped);
+  visit(s.adversary);
+  visit(s.adversary_rate);
+  visit(s.mmd);
+  visit(s.stacking);
 }
 
 #ifndef TINYMIA_OPERATORS
@@ -643,6 +722,10 @@ constexpr SettingField kSettingFields[] = {
     {"noise_multiplier", "<f4", offsetof(TrainSettings, noise_multiplier)},
     {"expected_members", "<u2", offsetof(TrainSettings, expected_members)},
     {"shaped", "<u1", offsetof(TrainSettings, shaped)},
+    {"adversary", "<f4", offsetof(TrainSettings, adversary)},
+    {"adversary_rate", "<f4", offsetof(TrainSettings, adversary_rate)},
+    {"mmd", "<f4", offsetof(TrainSettings, mmd)},
+    {"stacking", "<f4", offsetof(TrainSettings, stacking)},
 };
 #endif
 

@@ -30,12 +30,19 @@ struct Needs {
   bool teaching = false;  // a student's soft targets
   bool own = false;       // of members, not of references
   uint32_t references = 0;
-  bool objective = false;    // another than the cross-entropy
+  bool objective = false;  // another than the cross-entropy
+  bool reshaped = false;   // its gradient is, see Objective
+  bool slopes = false;     // it has terms that follow from the probabilities: one of these
+  bool adversary = false;
+  bool likeness = false;
+  bool rivalry = false;  // the adversary learns, too
+  bool stacking = false;
   bool bent = false;         // or another target than one label, evenly smoothed
   bool batch_loss = false;   // which needs to know the mini-batch's loss beforehand
   bool preparation = false;  // something is done before the examples of a step
   bool compression = false;
   bool shape = false;
+  bool pull = false;  // to where training starts
 
   void Add(const TrainSettings& settings);
 };
@@ -81,6 +88,11 @@ class Net {
   F* gradient() { return gradient_; }
   F* moment(uint32_t which) { return moments_ + which * count_; }
   F* best() { return best_; }
+  // Behind Reset: a lane starts at these parameters, not at the base. One device (not in lanes)
+  // reads them as long as it trains.
+  void Start(uint32_t lane, const float* parameters);
+  void ForgetStart() { start_ = nullptr; }
+  const F* start() const { return start_; }  // nullptr: at the base
   // The last layer's inputs of this turn as its gradient sees them: in lanes of `mask` they become
   // those in the public shape, of which those behind its rows are 0.
   void Shape(MaskOf<F> mask, bool dropped);
@@ -91,6 +103,12 @@ class Net {
   uint32_t dropout_size() const { return last().inputs(); }
 
   const F* Forward(bool dropout = false);  // logits, [classes]
+  // Those of other weights and biases, where the last layer alone is trained.
+  void ForwardOf(const F* parameters, F* to) {
+    const F* const x = input();
+    const F* const none = nullptr;
+    LayerForward(last(), x, none, parameters, parameters + last().weight_count, to);
+  }
   // Gradient of the logits: write it.
   F* delta() { return work_[graph_.count - 1].dy + turn() * classes(); }
 
@@ -154,6 +172,8 @@ class Net {
   F* gradient_ = nullptr;
   F* moments_ = nullptr;
   F* best_ = nullptr;
+  const F* start_ = nullptr;
+  F* starts_ = nullptr;  // of lanes; where one is pulled to it
   F* dropout_ = nullptr;
   F* dropped_ = nullptr;  // the last layer's inputs behind dropout
   F* shaped_ = nullptr;   // room for them in the public shape
@@ -182,6 +202,7 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   gradient_ = needs.gradient ? arena->AllocArray<F>(count_) : nullptr;
   moments_ = needs.moments == 0 ? nullptr : arena->AllocArray<F>(count_ * needs.moments);
   best_ = needs.best ? arena->AllocArray<F>(count_) : nullptr;
+  starts_ = Lanes<F>::kCount > 1 && needs.pull ? arena->AllocArray<F>(count_) : nullptr;
   together_ = 0;
   turn_ = 0;
   stride_ = inputs();
@@ -248,6 +269,19 @@ void Net<F>::Reset(M mask) {
   for (uint32_t j = 0; j < count_ * moments_count_; ++j) {
     moments_[j] = Select(mask, F(0.0f), moments_[j]);
   }
+}
+
+template <typename F>
+void Net<F>::Start(uint32_t lane, const float* parameters) {
+  if constexpr (Lanes<F>::kCount == 1) {
+    start_ = parameters;
+  } else if (starts_ != nullptr) {
+    // (Lanes that are not told another start are at the base.)
+    if (start_ == nullptr) memcpy(starts_, theta_, count_ * sizeof *starts_);
+    for (uint32_t i = 0; i < count_; ++i) SetLane(&starts_[i], lane, parameters[i]);
+    start_ = starts_;
+  }
+  for (uint32_t i = 0; i < count_; ++i) SetLane(&theta_[i], lane, parameters[i]);
 }
 
 template <typename F>

@@ -21,6 +21,7 @@ float CosPi(float u) {
 Setting CheckSettings(const TrainSettings& settings) {
   const Setting wrong = CheckDeclared(settings);
   if (wrong != Setting::kNone) return wrong;
+  if (settings.adversary_rate > 0 && settings.references == 0) return Setting::kAdversaryRate;
   return settings.left_out != 0 && settings.left_out >= settings.heads ? Setting::kLeftOut : wrong;
 }
 

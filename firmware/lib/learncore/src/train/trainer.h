@@ -6,8 +6,10 @@
 #include <stdint.h>
 
 #include "../arena.h"
+#include "adversary.h"
 #include "batches.h"
 #include "gaussian.h"
+#include "likeness.h"
 #include "net.h"
 #include "objective.h"
 #include "references.h"
@@ -36,14 +38,20 @@ class Trainer {
   TINYMIA_COLD bool Plan(const Graph& graph, uint32_t first, const TrainSettings* settings,
                          uint32_t count, ExampleStore* store, uint32_t slots, Arena* arena);
 
-  // Before Plan: what students of the bundle's references learn from.
-  void Refer(const References& references) { references_ = references; }
+  // Before Plan: the bundle's references and classifiers of members, where it has some.
+  void Refer(const References& references, const Classifiers& classifiers) {
+    references_ = references;
+    classifier_ = classifiers.first;
+  }
 
   // Back to the base network, epoch 0. One entry a lane: settings, keys, and bitmaps of the members
   // (bit i: slot i). Settings and bitmaps stay where they are until the next Begin.
   void Begin(const TrainSettings* settings, const SecretKey* keys, const uint8_t* const* members);
-  // Behind Begin: this lane starts at these parameters, [parameter_count()], not at the base.
+  // Behind Begin: this lane starts at these parameters, [parameter_count()], not at the base, and
+  // is pulled to them where it would be pulled to the base. One device (not in lanes) reads them as
+  // long as it trains, or until it forgets them.
   void Start(uint32_t lane, const float* parameters);
+  void ForgetStart() { net_.ForgetStart(); }
   // See Watcher. Results: one a lane, over these epochs.
   void Watch(const Watcher& watcher) { net_.Watch(watcher); }
   void Train(uint32_t epochs, TrainResult* results);
@@ -95,6 +103,8 @@ class Trainer {
   TINYMIA_COLD void TakeHead(uint32_t head);
   TINYMIA_COLD void PutHead(uint32_t head);
   TINYMIA_COLD void MixHeads();
+  TINYMIA_COLD void StartStack();
+  TINYMIA_COLD void Stack();  // the combination learns, and becomes the parameters
   bool LeavesOut(uint32_t lane, uint32_t head, uint32_t slot) const;  // of a member
   void LoadSoft(const Example* examples);
   template <bool kTaught>
@@ -129,7 +139,12 @@ class Trainer {
   void Judge(M mask, const F* logits);
   // From probabilities to the gradient of the logits under the lanes' objectives; returns the
   // target's own logit. log_total: log(sum(exp(logits))).
-  F Shape(const F* logits, F log_total, F* delta) const;
+  F Shape(const F* logits, F log_total, F* delta);
+  // Of the terms that follow from probabilities p, with respect to the logits: into slopes_.
+  TINYMIA_COLD void FindSlopes(const F* p);
+  TINYMIA_COLD void MeetReferences();                   // for the classes' means of an epoch
+  TINYMIA_COLD void Rival(MaskOf<F> mask, uint32_t i);  // the adversary learns from an example
+  F ClassOfExample() const;                             // of mixed ones the larger share's
   // Tells the objective of the step that comes, of up to `most` examples, what their loss is.
   void LookAhead(uint32_t most);
   F OwnLogit(const F* logits) const;
@@ -153,6 +168,10 @@ class Trainer {
   Net<F> net_;
   Update<F> update_;
   Objective<F> objective_;
+  Adversary<F> adversary_;
+  Likeness<F> likeness_;
+  Classifier classifier_;
+  F* slopes_ = nullptr;  // [classes]
   Needs needs_;
   ExampleStore* store_ = nullptr;
   Lane* lanes_ = nullptr;
@@ -167,6 +186,8 @@ class Trainer {
   F* soft_ = nullptr;          // [references or slots][classes], of teachers
   F* targets_soft_ = nullptr;  // [examples that are taken together][classes]
   F* heads_ = nullptr;         // [heads][parameters]
+  F* stack_ = nullptr;         // [classes][heads * classes + 1] what combines the heads' logits
+  F* stacked_ = nullptr;       // its gradient, in the same places; then the logits of one example
   uint8_t* part_ = nullptr;    // [kLanes][slots] of members
   uint8_t* others_ = nullptr;  // [kLanes][bitmap] members of the head that is trained
   uint32_t slots_ = 0;
@@ -181,7 +202,7 @@ class Trainer {
   F clip_{}, on_{}, off_{}, to_units_{}, from_units_{};
   IntOf<F> noise_half_{}, noise_shift_{};  // see NoiseUnits
   SecretState<UintOf<F>> secret_;
-  MaskOf<F> has_clip_{}, is_private_{}, is_shaped_{}, has_heads_{}, is_student_{};
+  MaskOf<F> has_clip_{}, is_private_{}, is_shaped_{}, has_heads_{}, is_student_{}, has_slopes_{};
   F softening_{};  // 1 / the teacher's temperature
   Targets targets_;
   F loss_{};  // summed over the epoch

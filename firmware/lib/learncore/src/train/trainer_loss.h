@@ -3,6 +3,7 @@
 
 #include "../fmath.h"
 #include "pair.h"
+#include "rows.h"
 #include "trainer.h"
 
 namespace tinymia {
@@ -93,18 +94,69 @@ F Trainer<F>::OwnLogit(const F* logits) const {
 }
 
 template <typename F>
-F Trainer<F>::Shape(const F* logits, F log_total, F* delta) const {
+F Trainer<F>::ClassOfExample() const {
+  if (!needs_.mixup) return targets_.label;
+  return Select(targets_.mix < F(0.5f), targets_.partner, targets_.label);
+}
+
+template <typename F>
+void Trainer<F>::FindSlopes(const F* p) {
+  const uint32_t n = net_.classes();
+  for (uint32_t k = 0; k < n; ++k) slopes_[k] = F(0.0f);
+  if (needs_.adversary) adversary_.AddSlope(p, slopes_);
+  if (needs_.likeness) likeness_.AddSlope(ClassOfExample(), slopes_);
+  F mean = F(0.0f);
+  for (uint32_t k = 0; k < n; ++k) mean = mean + p[k] * slopes_[k];
+  for (uint32_t k = 0; k < n; ++k) slopes_[k] = p[k] * (slopes_[k] - mean);
+}
+
+template <typename F>
+F Trainer<F>::Shape(const F* logits, F log_total, F* delta) {
   if (!needs_.objective) return Subtract(logits, delta);
-  objective_.Penalise(logits, net_.classes(), delta);
+  const uint32_t n = net_.classes();
+  if (needs_.slopes) FindSlopes(delta);
+  if (needs_.reshaped) objective_.Penalise(logits, n, delta);
   const F own = Subtract(logits, delta);
-  objective_.Reshape(targets_.label, log_total - own, net_.classes(), delta);
+  if (needs_.reshaped) objective_.Reshape(targets_.label, log_total - own, n, delta);
+  for (uint32_t k = 0; needs_.slopes && k < n; ++k) {
+    delta[k] = Select(has_slopes_, delta[k] + slopes_[k], delta[k]);
+  }
   return own;
+}
+
+template <typename F>
+void Trainer<F>::MeetReferences() {
+  likeness_.StartEpoch();
+  for (uint32_t i = 0; i < needs_.references; ++i) {
+    LoadAlike(references_.rows + i * net_.inputs());
+    Softmax(net_.Forward(), net_.delta());
+    MaskOf<F> mask{};
+    for (uint32_t l = 0; l < kLanes; ++l) SetLane(&mask, l, i < lanes_[l].settings->references);
+    likeness_.AddReference(mask, references_.labels[i], net_.delta());
+    net_.Pass();
+  }
+}
+
+template <typename F>
+void Trainer<F>::Rival(MaskOf<F> mask, uint32_t i) {
+  adversary_.Learn(mask, net_.delta(), true);
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const Lane& lane = lanes_[l];
+    const bool has = i < lane.in_step && lane.settings->adversary_rate > 0;
+    const uint32_t number = has ? lane.batches.Seen(i) % lane.settings->references : 0;
+    rows_[l] = references_.rows + number * net_.inputs();
+  }
+  const Interpreter::TensorInfo& info = store_->cut().info;
+  LoadRows(rows_, net_.inputs(), info.scale, info.zero_point, net_.input());
+  Softmax(net_.Forward(), net_.delta());
+  adversary_.Learn(mask, net_.delta(), false);
 }
 
 template <typename F>
 void Trainer<F>::LookAhead(uint32_t most) {
   F total = F(0.0f);
   F count = F(0.0f);
+  if (needs_.likeness) likeness_.StartBatch();
   for (uint32_t i = 0; i < most; ++i) {
     LoadExamples(i);
     const F* logits = net_.Forward(needs_.dropout);
@@ -113,6 +165,8 @@ void Trainer<F>::LookAhead(uint32_t most) {
     for (uint32_t l = 0; l < kLanes; ++l) SetLane(&mask, l, i < lanes_[l].in_step);
     total = Select(mask, total + loss, total);
     count = Select(mask, count + F(1.0f), count);
+    if (needs_.likeness) likeness_.AddExample(mask, ClassOfExample(), net_.delta());
+    if (needs_.rivalry) Rival(mask, i);
     net_.Pass();
   }
   objective_.StartBatch(epoch_, total / count);

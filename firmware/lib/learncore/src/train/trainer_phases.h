@@ -19,6 +19,12 @@ void Trainer<F>::PlanPhases(Arena* arena) {
     part_ = arena->AllocArray<uint8_t>(kLanes * slots_);
     others_ = arena->AllocArray<uint8_t>(kLanes * ((slots_ + 7) / 8));
   }
+  stack_ = stacked_ = nullptr;
+  if (needs_.stacking) {
+    const uint32_t row = needs_.heads * net_.classes() + 1;
+    stack_ = arena->AllocArray<F>(net_.classes() * row);
+    stacked_ = arena->AllocArray<F>((net_.classes() + 1) * row);
+  }
   if (!needs_.teaching) return;
   const uint32_t own = needs_.own ? slots_ : 0;
   const uint32_t rows = own > needs_.references ? own : needs_.references;
@@ -31,7 +37,7 @@ void Trainer<F>::PlanPhases(Arena* arena) {
 template <typename F>
 void Trainer<F>::BeginPhases() {
   is_student_ = has_heads_ = MaskOf<F>{};
-  for (uint32_t i = 0; i < needs_.references; ++i) all_[i / 8] = 0xFF;
+  for (uint32_t i = 0; all_ != nullptr && i < needs_.references; ++i) all_[i / 8] = 0xFF;
   for (uint32_t l = 0; l < kLanes; ++l) {
     Lane& lane = lanes_[l];
     const TrainSettings& s = *lane.settings;
@@ -46,8 +52,10 @@ void Trainer<F>::BeginPhases() {
     lane.batches.StartUnshuffled(0);
     const uint32_t n = lane.batches.members();
     Shuffle(s.seed, 0, order, n, Purpose::kParts);
-    for (uint32_t i = 0; i < n; ++i) part[order[i]] = static_cast<uint8_t>(i % s.heads);
+    const uint32_t parts = s.heads + (s.stacking > 0 ? 1u : 0u);
+    for (uint32_t i = 0; i < n; ++i) part[order[i]] = static_cast<uint8_t>(i % parts);
   }
+  if (needs_.stacking) StartStack();
   for (uint32_t i = 0; i < needs_.heads; ++i) {
     memcpy(heads_ + i * net_.parameter_count(), net_.parameters(),
            net_.parameter_count() * sizeof(F));
@@ -57,6 +65,7 @@ void Trainer<F>::BeginPhases() {
 template <typename F>
 bool Trainer<F>::LeavesOut(uint32_t l, uint32_t head, uint32_t slot) const {
   const TrainSettings& s = *lanes_[l].settings;
+  if (part_[l * slots_ + slot] >= s.heads) return true;  // what combines them learns from it
   return (head + s.heads - part_[l * slots_ + slot]) % s.heads < s.left_out;
 }
 
@@ -111,6 +120,94 @@ void Trainer<F>::MixHeads() {
       sum = Select(F(static_cast<float>(head)) < number, more, sum);
     }
     to[i] = Select(mixes, sum * share, to[i]);
+  }
+  if (needs_.stacking) Stack();
+}
+
+// It starts as the mean of the heads.
+template <typename F>
+void Trainer<F>::StartStack() {
+  const uint32_t n = net_.classes();
+  const uint32_t row = needs_.heads * n + 1;
+  for (uint32_t i = 0; i < n * row; ++i) stack_[i] = F(0.0f);
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    const TrainSettings& s = *lanes_[l].settings;
+    for (uint32_t head = 0; head < s.heads; ++head) {
+      for (uint32_t k = 0; k < n; ++k) {
+        SetLane(&stack_[k * row + head * n + k], l, 1.0f / static_cast<float>(s.heads));
+      }
+    }
+  }
+}
+
+// Stacking (Salem et al., NDSS 2019): a softmax regression on the heads' logits learns from the
+// further part, one step of gradient descent behind each epoch. It is linear, and so what comes of
+// it is again one head.
+template <typename F>
+void Trainer<F>::Stack() {
+  const uint32_t n = net_.classes();
+  const uint32_t row = needs_.heads * n + 1;
+  const uint32_t bias = row - 1;
+  const uint32_t each = net_.parameter_count();
+  const uint32_t width = net_.inputs();
+  F* logits = stacked_ + n * row;
+  F* delta = net_.delta();
+  F count = F(0.0f);
+  F rate{}, number{};
+  MaskOf<F> stacks{};
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    SetLane(&stacks, l, lanes_[l].settings->stacking > 0);
+    SetLane(&rate, l, lanes_[l].settings->stacking);
+    SetLane(&number, l, lanes_[l].settings->heads);
+  }
+  for (uint32_t i = 0; i < n * row; ++i) stacked_[i] = F(0.0f);
+  for (uint32_t slot = 0; slot < store_->stored(); ++slot) {
+    MaskOf<F> mask{};
+    for (uint32_t l = 0; l < kLanes; ++l) {
+      const uint8_t part = part_[l * slots_ + slot];
+      const TrainSettings& s = *lanes_[l].settings;
+      SetLane(&mask, l, s.stacking > 0 && part == s.heads);
+    }
+    if (!Any(mask)) continue;
+    LoadAlike(store_->Features(slot));
+    for (uint32_t head = 0; head < needs_.heads; ++head) {
+      F* own = logits + head * n;
+      net_.ForwardOf(heads_ + head * each, own);
+      const MaskOf<F> there = F(static_cast<float>(head)) < number;
+      for (uint32_t j = 0; j < n; ++j) own[j] = Select(there, own[j], F(0.0f));
+    }
+    logits[bias] = F(1.0f);
+    for (uint32_t k = 0; k < n; ++k) {
+      F sum = F(0.0f);
+      for (uint32_t j = 0; j < row; ++j) sum = sum + stack_[k * row + j] * logits[j];
+      delta[k] = sum;
+    }
+    Softmax(delta, delta);
+    const F label = F(static_cast<float>(store_->label(slot)));
+    for (uint32_t k = 0; k < n; ++k) {
+      const F error = delta[k] - Select(label == F(static_cast<float>(k)), F(1.0f), F(0.0f));
+      for (uint32_t j = 0; j < row; ++j) {
+        F* to = &stacked_[k * row + j];
+        *to = Select(mask, *to + error * logits[j], *to);
+      }
+    }
+    count = Select(mask, count + F(1.0f), count);
+    net_.Pass();
+  }
+  const F step = rate / Larger(count, F(1.0f));
+  F* to = net_.parameters();
+  for (uint32_t k = 0; k < n; ++k) {
+    F* factors = stack_ + k * row;
+    for (uint32_t j = 0; j < row; ++j) factors[j] = factors[j] - step * stacked_[k * row + j];
+    for (uint32_t i = 0; i <= width; ++i) {  // the last one is the bias
+      F sum = i < width ? F(0.0f) : factors[bias];
+      for (uint32_t j = 0; j < bias; ++j) {
+        const F* head = heads_ + j / n * each;
+        sum = sum + factors[j] * (i < width ? head[j % n * width + i] : head[n * width + j % n]);
+      }
+      F* at = i < width ? &to[k * width + i] : &to[n * width + k];
+      *at = Select(stacks, sum, *at);
+    }
   }
 }
 

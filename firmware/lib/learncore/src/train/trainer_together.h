@@ -5,6 +5,7 @@
 #include "../fmath.h"
 #include "pair.h"
 #include "rows.h"
+#include "rows.h"
 #include "trainer.h"
 
 namespace tinymia {

@@ -1,5 +1,6 @@
 // The update at the end of a batch: SGD, heavy-ball momentum or Adam (Kingma and Ba, ICLR 2015,
-// algorithm 1), with L2 and a pull to the base network (L2-SP, Li et al., ICML 2018).
+// algorithm 1), with L2 and a pull to where training started: the base network (L2-SP, Li et al.,
+// ICML 2018), or a shared tail (FedProx, Li et al., MLSys 2020).
 #pragma once
 
 #include <stdint.h>
@@ -82,15 +83,16 @@ class Update {
     });
   }
 
-  // To the sum of gradients: `count` times the pull to the base network.
+  // To the sum of gradients: `count` times the pull to where training started.
   void Pull(F count, Net<F>* net) const {
     const F strength = pull_ * count;
     const F* w = net->parameters();
     F* gradient = net->gradient();
+    const F* start = net->start();
     net->ForEachRun([=](uint32_t first, uint32_t n, bool, const float* base) {
       for (uint32_t i = 0; i < n; ++i) {
         const F sum = gradient[first + i];
-        const F away = w[first + i] - F(base[i]);
+        const F away = w[first + i] - (start == nullptr ? F(base[i]) : start[first + i]);
         gradient[first + i] = Select(has_pull_, sum + strength * away, sum);
       }
     });

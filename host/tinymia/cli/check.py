@@ -1,0 +1,101 @@
+"""`tinymia check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tinymia.cli.options import FilePath, Judging, json_option, print_json
+
+
+@click.command(cls=Judging)
+@click.argument("folder", metavar="RESULTS", type=FilePath(), default=Path("audit"))
+@click.option("--policy", "policy_path", type=FilePath(), help="TOML file with the rules.")
+@click.option(
+    "--against",
+    type=FilePath(),
+    metavar="FOLDER",
+    help="Other results, of the last release, say, for rules on what became worse.",
+)
+@click.option("--junit", type=FilePath(dir_okay=False), help="Also write JUnit XML.")
+@click.option("--sarif", type=FilePath(dir_okay=False), help="Also write SARIF 2.1.0.")
+@click.option("--markdown", type=FilePath(dir_okay=False), help="Also write Markdown.")
+@click.option("--template", is_flag=True, help="Print a policy to begin with, and do nothing else.")
+@click.option("--figures", is_flag=True, help="List the figures that rules may name.")
+@json_option
+def command(
+    folder: Path,
+    policy_path: Path | None,
+    against: Path | None,
+    junit: Path | None,
+    sarif: Path | None,
+    markdown: Path | None,
+    template: bool,
+    figures: bool,
+    as_json: bool,
+) -> None:
+    """Hold RESULTS, the folder of an audit, against a policy.  [default: audit]
+
+    A rule holds where the whole 95 % interval of its figure is within the limit, is broken where
+    the whole interval is beyond, and cannot be told in between: then it says how many people would
+    be enough.
+
+    \b
+    Exit status:
+       0  all rules hold
+       1  a rule is broken
+       2  none is broken, but one cannot be told: too few people, or not measured
+      64  no verdict: the command line, the policy or the results cannot be used
+      70  a fault of tinymia itself
+    Other verbs end with 1 or 2 on bad input. Here these are verdicts, and a policy with a typo
+    must not look like a model that leaks, nor like one that wants more people.
+
+    \b
+    Examples:
+      tinymia check --template > leakage.toml
+      tinymia check audit --policy leakage.toml
+      tinymia check audit --policy leakage.toml --against last-release
+      tinymia check audit --policy leakage.toml --junit check.xml --sarif check.sarif
+      tinymia check audit --policy leakage.toml --json | jq .outcome
+    """
+    from tinymia.errors import PolicyError
+    from tinymia.gate import outputs
+    from tinymia.gate.chapters import kinds_of
+    from tinymia.gate.figures import KINDS
+    from tinymia.gate.judge import judge, overall
+    from tinymia.gate.policy import TEMPLATE, read
+    from tinymia.study.results import load
+
+    if template:
+        click.echo(TEMPLATE, nl=False)
+        return
+    if policy_path is None and not figures:
+        raise PolicyError(
+            "A check needs a policy.",
+            "Give --policy FILE; `tinymia check --template > leakage.toml` makes one.",
+        )
+    results = load(folder) if policy_path is not None or folder.exists() else None
+    kinds = KINDS if results is None else kinds_of(results)
+    if figures or policy_path is None:
+        for name, kind in kinds.items():
+            click.echo(f"{name:22} {kind.title}{_takes(kind.takes)}")
+        return
+    policy = read(policy_path, kinds)
+    assert results is not None
+    judged = judge(policy, results, None if against is None else load(against))
+    if junit is not None:
+        outputs.write(junit, outputs.junit(policy, judged))
+    if sarif is not None:
+        outputs.write(sarif, outputs.sarif(policy, judged))
+    if markdown is not None:
+        outputs.write(markdown, outputs.markdown(policy, judged))
+    if as_json:
+        print_json(outputs.as_json(policy, judged, folder))
+    else:
+        click.echo(outputs.text(policy, judged))
+    raise click.exceptions.Exit(overall(judged).status)
+
+
+def _takes(keys: tuple[str, ...]) -> str:
+    return f" ({', '.join(keys)})" if keys else ""

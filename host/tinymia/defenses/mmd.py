@@ -1,0 +1,60 @@
+"""MMD."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+
+
+@dataclass(frozen=True)
+class Mmd(Unproven):
+    """Members are answered as public windows of their class are (Li, Li and Ribeiro, CODASPY 2021).
+
+    A mini-batch's loss has, class by class, the squared distance between the mean probabilities of
+    its examples and those of references, public windows in the bundle. The kernel is linear where
+    theirs is Gaussian, and the references' means are taken at the start of each epoch. Theirs goes
+    with mixup: ``mmd+mixup``, where a mixed example is of the class of its larger share.
+
+    Attributes:
+        strength: what the distance is multiplied by.
+        references: windows that members are held beside.
+
+    Raises:
+        StudyError: a number is out of range.
+    """
+
+    strength: float = 3.0
+    references: int = 160
+
+    kind: ClassVar[Kind]
+
+    def __post_init__(self) -> None:
+        check_strength("mmd", self.strength, "A weight of MMD")
+        check_strength("references", self.references, "A number of references")
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"MMD of {self.strength:g} to {self.references} references"
+
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with members held beside references."""
+        return plan.training(mmd=self.strength, references=self.references)
+
+
+KIND = Mmd.kind = Kind(
+    name="mmd",
+    short="MMD",
+    site=Site.LOSS,
+    make=Mmd,
+    parameters=(
+        Parameter("strength", "--mmd", "what the distance to references is multiplied by"),
+        Parameter("references", "--mmd-references", "public windows that members are held beside"),
+    ),
+    sweep=(1.0, 3.0, 10.0, 30.0),
+    excludes=frozenset({"dp", "dp-public", "dmp", "selena", "ensemble", "stacking"}),
+    why="It holds the members of one head's mini-batches beside references.",
+    limits="For the head alone. It makes classes alike on average, not each member.",
+)

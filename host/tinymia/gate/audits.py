@@ -1,0 +1,69 @@
+"""Two bundles audited alike: the same people, draws and seed, so that they pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tinymia import data
+from tinymia.errors import StudyError
+from tinymia.export.bundle import Bundle
+from tinymia.export.provenance import people_to_audit
+from tinymia.study.audit import Audit, run
+from tinymia.study.board_runs import Reporter
+from tinymia.study.results import Results
+from tinymia.study.settings import StudySettings
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What both audits share.
+
+    Attributes:
+        old, new: bundles.
+        settings: of both; learning rate and batch are each bundle's own, as an audit takes them.
+        out: folder; each audit has one in it, and goes on where it ended.
+        targets: boards that confirm, or ``twin:``.
+    """
+
+    old: Path
+    new: Path
+    settings: StudySettings
+    out: Path
+    targets: tuple[str, ...] = ("twin:",)
+
+
+def audited(
+    pair: Pair, reporter: Reporter, say: Callable[[str], None] = lambda _: None
+) -> tuple[Results, Results]:
+    """Results of the old bundle and of the new one; what is finished is not run again.
+
+    Raises:
+        TinymiaError: nobody is unknown to both bundles, or whatever stops an audit.
+    """
+    bundles = [Bundle.load(path) for path in (pair.old, pair.new)]
+    dataset = data.load(pair.settings.dataset)
+    for bundle in bundles:
+        dataset.check_model(bundle.meta)
+    of = [people_to_audit(dataset, bundle, pair.settings.people) for bundle in bundles]
+    people = tuple(person for person in of[0] if person in of[1])
+    if not people:
+        raise StudyError(
+            "There is nobody whom neither bundle was trained on.",
+            "Two bundles compare on people who are new to both: give other --data.",
+        )
+    found = []
+    for name, path, bundle in zip(("old", "new"), (pair.old, pair.new), bundles, strict=True):
+        say(f"Auditing {path}")
+        facts = {
+            key: value
+            for key, value in bundle.meta.get("training", {}).items()
+            if key in ("learning_rate", "batch")
+        }
+        settings = replace(
+            pair.settings, people=people, training=replace(pair.settings.training, **facts)
+        )
+        audit = Audit(settings, path, pair.targets, pair.out / name, command="tinymia compare")
+        found.append(run(audit, reporter, say))
+    return found[0], found[1]

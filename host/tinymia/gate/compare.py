@@ -1,0 +1,245 @@
+"""Two studies side by side: what changed, figure by figure, paired where that is possible."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tinymia.evidence import OutputPolicy
+from tinymia.experiments.base import Comparison, Figure, Measure, Verdict
+from tinymia.experiments.membership.compare import compare, verdict_of
+from tinymia.experiments.membership.types import MembershipFinding
+from tinymia.gate.figures import KINDS, Reading, Selection
+from tinymia.gate.pairs import by_key, difference, paired, same_draws, same_people
+from tinymia.report.words import verdict_words
+from tinymia.study.results import Results
+
+VERSION = 1
+"""Of what ``--json`` prints."""
+_FIGURES = {Measure.AUC: "membership.auc", Measure.TPR_1: "membership.tpr"}
+_COSTS = ("cost.step", "cost.workspace", "cost.answer")
+_OF_DEVICE = ("cost.inference", "cost.flash", "cost.arena", "cost.stack")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure in both studies.
+
+    Attributes:
+        figure: its name, see :mod:`tinymia.gate.figures`.
+        condition, adversary, attack, answer: whose; "" where that does not matter.
+        old, new: with their own intervals.
+        difference: new less old, with its interval; a cost has none.
+        verdict: corrected for how many were compared together, in ``family``; in words.
+        alone: by the difference's own interval.
+        family: how many were compared together.
+        smallest_effect: the least difference that would have been seen in 80 % of cases.
+        unit: behind values.
+        how: paired or not; "" for a cost.
+    """
+
+    figure: str
+    condition: str
+    adversary: str
+    attack: str
+    answer: str
+    old: Figure
+    new: Figure
+    difference: Figure
+    verdict: str
+    alone: str
+    family: int = 1
+    smallest_effect: float | None = None
+    unit: str = ""
+    how: str = ""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two studies.
+
+    Attributes:
+        version: of this type.
+        same_people, same_draws: what pairs them.
+        changes: figures with intervals, then costs.
+        notes: what else differs, and what only one of them has.
+    """
+
+    version: int
+    same_people: bool
+    same_draws: bool
+    changes: tuple[Change, ...]
+    notes: tuple[str, ...]
+
+
+def compared(new: Results, old: Results) -> Compared:
+    """What changed from one study to the next.
+
+    Differences are new less old. One family is a measure of one attack over all conditions, as on
+    the page.
+    """
+    here, there = new.findings.membership, old.findings.membership
+    changes: list[Change] = []
+    if here is not None and there is not None:
+        for answer in (a for a in here.answers if a in there.answers):
+            for row in here.adversaries:
+                attack = row.attack[here.answers.index(answer)]
+                if attack:
+                    for measure in _FIGURES:
+                        changes += _family(
+                            new, old, here, there, measure, row.adversary.value, attack, answer
+                        )
+        changes += _family(new, old, here, there, Measure.HELD_OUT, "", "", here.answer)
+    changes += _costs(new, old, here, there)
+    return Compared(
+        VERSION,
+        same_people(new, old),
+        same_draws(new, old),
+        tuple(changes),
+        tuple(_notes(new, old, here, there)),
+    )
+
+
+def _conditions(here: MembershipFinding, there: MembershipFinding) -> list[str]:
+    known = {c.name for c in there.conditions}
+    return [c.name for c in here.conditions if c.name in known]
+
+
+def _learnt(here: MembershipFinding, there: MembershipFinding) -> list[str]:
+    """Those that attacks are compared on: the base model has learnt from nobody who is audited."""
+    base = {c.name for c in here.conditions if c.is_base}
+    return [name for name in _conditions(here, there) if name not in base]
+
+
+def _family(
+    new: Results,
+    old: Results,
+    here: MembershipFinding,
+    there: MembershipFinding,
+    measure: Measure,
+    adversary: str,
+    attack: str,
+    answer: OutputPolicy,
+) -> list[Change]:
+    """One measure of one attack over all conditions that both have."""
+    mine, others = by_key(new), by_key(old)
+    pairs, single = [], []
+    names = _conditions(here, there) if measure is Measure.HELD_OUT else _learnt(here, there)
+    for name in names:
+        a = _reading(new, measure, name, attack, answer)
+        b = _reading(old, measure, name, attack, answer)
+        if a is None or b is None or a.figure.value is None or b.figure.value is None:
+            continue
+        key = name, attack, answer.value, measure
+        both = paired(new, old, mine[key], others[key]) if key in mine and key in others else None
+        if both is None:
+            single.append((name, a, b))
+        else:
+            pairs.append((name, a, b, both))
+    figure = _FIGURES.get(measure, "accuracy.heldout")
+    rows = compare([(n, n, both) for n, _, _, both in pairs], measure, attack, answer)
+    how = "paired by person and draw" if same_draws(new, old) else "paired by person"
+    found = [
+        Change(
+            *(figure, row.condition, adversary, attack, answer.value, b.figure, a.figure),
+            row.difference,
+            verdict_words(_decided(row), measure),
+            verdict_words(row.verdict, measure),
+            row.family,
+            row.smallest_effect,
+            how=how,
+        )
+        for row, (_, a, b, _) in zip(rows, pairs, strict=True)
+    ]
+    for name, a, b in single:
+        change = difference(new, old, a, b)
+        words = verdict_words(verdict_of(change.figure), measure)
+        found.append(
+            Change(
+                *(figure, name, adversary, attack, answer.value, b.figure, a.figure),
+                change.figure,
+                *(words, words),
+                how=change.how,
+            )
+        )
+    return found
+
+
+def _decided(row: Comparison) -> Verdict:
+    return row.verdict if row.family == 1 else row.verdict_adjusted
+
+
+def _reading(
+    results: Results, measure: Measure, condition: str, attack: str, answer: OutputPolicy
+) -> Reading | None:
+    if measure is Measure.HELD_OUT:
+        kind, select = KINDS["accuracy.heldout"], Selection(condition=condition)
+    else:
+        kind = KINDS[_FIGURES[measure]]
+        select = Selection(condition=condition, attack=attack, answer=answer.value)
+    return next(iter(kind.read(results, select)), None)
+
+
+def _costs(
+    new: Results,
+    old: Results,
+    here: MembershipFinding | None,
+    there: MembershipFinding | None,
+) -> Iterator[Change]:
+    names = _conditions(here, there) if here is not None and there is not None else []
+    asked = [(figure, name) for figure in _COSTS for name in names]
+    for figure, name in [*asked, *((figure, "") for figure in _OF_DEVICE)]:
+        select = Selection(condition=name)
+        (a,), (b,) = (KINDS[figure].read(results, select) for results in (new, old))
+        if a.figure.value is None or b.figure.value is None:
+            continue
+        change = difference(new, old, a, b).figure
+        words = change.reason
+        if change.value is not None:
+            words = "the same" if not change.value else "more" if change.value > 0 else "less"
+        yield Change(
+            *(figure, name, "", "", "", b.figure, a.figure, change, words, words), unit=a.unit
+        )
+
+
+def _notes(
+    new: Results,
+    old: Results,
+    here: MembershipFinding | None,
+    there: MembershipFinding | None,
+) -> Iterator[str]:
+    """What else differs."""
+    a, b = new.context, old.context
+    if here is not None and there is not None and here.counts.people != there.counts.people:
+        yield (
+            f"other people were audited ({_listed(there.counts.people)} before,"
+            f" {_listed(here.counts.people)} now): nothing is paired; name the same by --person"
+        )
+    for what, before, now in (
+        ("data", b.dataset_sha256[:16], a.dataset_sha256[:16]),
+        ("seed", str(b.seed), str(a.seed)),
+        ("bundle", *(f"{c.device.bundle} {c.device.bundle_id}" for c in (b, a))),
+        ("firmware build", b.device.build_id, a.device.build_id),
+    ):
+        if before != now:
+            yield f"{what}: {before or 'none'} before, {now or 'none'} now"
+    settings = {s.name: s.value for s in b.settings}
+    for setting in a.settings:
+        if settings.get(setting.name, setting.value) != setting.value:
+            before = settings[setting.name]
+            yield f"{setting.name}: {before or 'none'} before, {setting.value or 'none'} now"
+    versions = {v.name: v.value for v in b.versions}
+    for version in a.versions:
+        if versions.get(version.name, version.value) != version.value:
+            yield f"{version.name} {versions[version.name]} before, {version.value} now"
+    if here is not None and there is not None:
+        mine, theirs = ([c.name for c in f.conditions] for f in (here, there))
+        for names, others, when in ((theirs, mine, "before"), (mine, theirs, "now")):
+            lone = [name for name in names if name not in others]
+            if lone:
+                yield f"only {when}: {', '.join(lone)}"
+
+
+def _listed(people: Sequence[str]) -> str:
+    shown = ", ".join(people[:6])
+    return shown if len(people) <= 6 else f"{shown}, ... ({len(people)})"

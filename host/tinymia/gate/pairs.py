@@ -1,0 +1,108 @@
+"""Two studies of one figure: paired person by person, where both audited the same people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinymia.experiments.base import Figure, Measure
+from tinymia.experiments.membership.figures import figure
+from tinymia.experiments.membership.types import LeftOut
+from tinymia.gate.figures import Reading
+from tinymia.statistics.intervals import Replicates, t_quantile
+from tinymia.study.results import Results
+
+_DRAWS = ("members", "split", "repetitions", "dataset")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """New less old.
+
+    Attributes:
+        figure: with a 95 % interval, or the reason why there is none.
+        people: that the interval is over; 0: exact.
+        how: "paired by person and draw"; "" where it is exact.
+    """
+
+    figure: Figure
+    people: int
+    how: str
+
+
+def replicates(left: LeftOut) -> Replicates:
+    """As the analysis had them, without its bootstrap."""
+    nothing = np.zeros(0)
+    return Replicates(
+        np.asarray(left.value), nothing, np.asarray(left.without), lowest=0.0, highest=1.0,
+        grain=left.grain,
+    )  # fmt: skip
+
+
+def same_people(new: Results, old: Results) -> bool:
+    """Whether both audited the same people of the same data."""
+    a, b = new.findings.membership, old.findings.membership
+    if a is None or b is None or new.context.dataset_sha256 != old.context.dataset_sha256:
+        return False
+    return a.counts.people == b.counts.people
+
+
+def same_draws(new: Results, old: Results) -> bool:
+    """Whether each device of one study has its twin in the other: person, repetition, members."""
+
+    def of(results: Results) -> tuple[object, ...]:
+        named = {s.name: s.value for s in results.context.settings}
+        return results.context.seed, *(named.get(name) for name in _DRAWS)
+
+    return same_people(new, old) and of(new) == of(old)
+
+
+def paired(new: Results, old: Results, a: LeftOut, b: LeftOut) -> Replicates | None:
+    """The paired difference; None where other people were audited."""
+    if not same_people(new, old) or len(a.without) != len(b.without):
+        return None
+    return replicates(a) - replicates(b)
+
+
+def difference(new: Results, old: Results, here: Reading, there: Reading) -> Difference:
+    """New less old, by the best way that there is."""
+    a, b = here.figure, there.figure
+    if a.value is None or b.value is None:
+        which = ("", here) if a.value is None else ("in the other results: ", there)
+        return Difference(Figure(None, reason=f"{which[0]}{which[1].figure.reason}"), 0, "")
+    change = a.value - b.value
+    if here.unit != there.unit:
+        why = f"one study counts {here.unit or 'nothing'}, the other {there.unit or 'nothing'}"
+        return Difference(Figure(None, reason=why), 0, "")
+    if not here.people and not there.people:
+        return Difference(Figure(change), 0, "")
+    if here.pair is not None and there.pair is not None:
+        found = paired(new, old, here.pair, there.pair)
+        if found is not None:
+            how = "draw" if same_draws(new, old) else "not by draw: other members"
+            word = f"paired by person and {how}" if how == "draw" else f"paired by person, {how}"
+            return Difference(figure(found), found.people, word)
+    errors = error_of(here), error_of(there)
+    if errors[0] is None or errors[1] is None:
+        return Difference(Figure(change), min(here.people, there.people), "not paired")
+    people = min(here.people, there.people)
+    reach = t_quantile(people) * float(np.hypot(errors[0], errors[1]))
+    how = "not paired: other people or data, or figures that nothing pairs"
+    return Difference(Figure(change, change - reach, change + reach), people, how)
+
+
+def error_of(reading: Reading) -> float | None:
+    """The standard error behind a figure's interval; None where there is no interval."""
+    value, low, high = reading.figure.value, reading.figure.low, reading.figure.high
+    if value is None or low is None or high is None or reading.people < 2:
+        return None
+    # One end may be cut off at what the figure can be.
+    return max(value - low, high - value) / t_quantile(reading.people)
+
+
+def by_key(results: Results) -> dict[tuple[str, str, str, Measure], LeftOut]:
+    """What can be paired, by condition, attack, answer and measure."""
+    finding = results.findings.membership
+    rows = () if finding is None else finding.left_out
+    return {(r.condition, r.attack, r.answer.value, r.measure): r for r in rows}

@@ -1,0 +1,99 @@
+"""What a CI job needs of verbs: figures as JSON on standard output, and quiet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import synthetic_results
+from tinymia.cli.main import VERBS, cli
+from tinymia.device.boards import boards
+from tinymia.export.bundle import Bundle
+
+BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
+
+
+def ran(*words: str) -> Any:
+    done = CliRunner().invoke(cli, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    return done
+
+
+def printed(*words: str) -> Any:
+    return json.loads(ran(*words, "--json").stdout)
+
+
+def test_boards_data_and_files_are_listed() -> None:
+    assert [row["id"] for row in printed("boards")] == list(boards())
+    listed = printed("data")
+    assert listed["people"][0] == "p01"
+    assert listed["counts"][0]["recordings"] > 0
+    found = printed("info", str(BUNDLE))
+    assert found["bundle_id"] == Bundle.load(BUNDLE).bundle_id
+    assert found["macs"] == sum(row["macs"] for row in found["operators"])
+    assert {row["board"] for row in found["boards"]} <= set(boards())
+    (one,) = printed("info", "--brief", str(BUNDLE.with_suffix(".tflite")))
+    assert one["verdict"] == "loads"
+    assert any(row["target"].startswith("qemu:") for row in printed("devices", "--no-ask"))
+
+
+def test_a_board_says_who_it_is_and_answers() -> None:
+    found = printed("info", "--target", "twin:")
+    assert found["info"]["classes"] == 7
+    asked = printed("query", "--target", "twin:", "--person", "p07", "--limit", "3")
+    assert [row["window"] for row in asked] == [0, 1, 2]
+    for row in asked:
+        odds = row["probabilities"]
+        assert max(odds, key=odds.__getitem__) == row["answer"]
+    hidden = printed("query", "--target", "twin:", "--person", "p07", "--policy", "top1")
+    assert None in hidden[0]["probabilities"].values()
+
+
+def test_fine_tuning_has_its_gain() -> None:
+    found = printed("personalize", "--person", "p07", "--target", "twin:", "--epochs", "2")
+    assert found["accuracy"]["members"]["windows"] == 80
+    assert 0.5 < found["accuracy"]["held-out"]["after"] <= 1
+    assert found["steps"] == 160
+
+
+def test_a_bench_prints_figures_and_no_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tinymia.twin import bench
+
+    rate = bench.throughput(Bundle.load(BUNDLE), devices=64, threads=1)
+    monkeypatch.setattr(bench, "throughput", lambda *_, **__: rate)
+    monkeypatch.setattr(bench, "peer_task", lambda *_, **__: bench.PeerTask("a", 1, 1.0, 2.0, 1.0))
+    found = printed("bench", "twin")["twin"]
+    assert found["throughput"][0]["per_second"] == rate.per_second
+
+
+def test_epsilon_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = synthetic_results.epsilon()
+    monkeypatch.setattr("tinymia.study.epsilon_devices.check_claim", lambda *_, **__: finding)
+    found = printed("epsilon", "--devices", "400", "--epochs", "1", "--members", "8")
+    assert {row["relation"] for row in found["checked"]} == {"add", "remove", "replace"}
+
+
+def test_federation_is_what_it_stores(tmp_path: Path) -> None:
+    from tinymia.study.federate import RESULTS
+
+    out = tmp_path / "out"
+    words = ("federate", "--devices", "4", "--rounds", "1", "--windows", "8", "--out", str(out))
+    pytest.importorskip("flwr")
+    assert printed(*words) == json.loads((out / RESULTS).read_text())
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_quiet_leaves_out_progress_and_notes(quiet: bool) -> None:
+    words = ("query", "--target", "twin:", "--person", "p07", "--limit", "1")
+    done = ran(*words, *(["--quiet"] if quiet else []))
+    assert done.stdout.startswith("window,answer")
+    assert ("Asking" in done.stderr) is not quiet
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_can_be_quiet(verb: str) -> None:
+    assert "--quiet" in ran(verb, "--help").stdout

@@ -17,6 +17,7 @@ from tinymia.cli.options import default_bundle, is_quiet, json_option, load_bund
 if TYPE_CHECKING:
     from tinymia.cli.config import Chosen
     from tinymia.study.tuning import Tuning
+    from tinymia.study.underway import Audit
 
 
 @click.command(cls=Grouped)
@@ -63,63 +64,16 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
       [defences.dp]
       noise = [0.5, 1.0, 2.0]
     """
-    from tinymia.defenses.registry import ALL
     from tinymia.report.render import OUTPUTS, render
     from tinymia.report.terminal import print_results
     from tinymia.study import audit as study
     from tinymia.study.results import load
-    from tinymia.study.settings import StudySettings
 
-    options = chosen(AUDIT, flags, config)
-    asked = options["audit"]
-    bundle = Path(asked["bundle"]) if asked["bundle"] else default_bundle()
-    options = options.of_model(load_bundle(bundle).meta)
-    settings = StudySettings(
-        dataset=asked["data"],
-        people=asked["person"],
-        **{
-            key: asked[key]
-            for key in (
-                "repetitions",
-                "members",
-                "split",
-                "epochs",
-                "defences",
-                "depths",
-                "policy",
-                "policies",
-                "levels",
-                "shadows",
-                "epsilon_devices",
-                "confirm",
-                "deep_people",
-                "deep_epochs",
-                "peers",
-                "experiments",
-                "against",
-            )
-        },
-        dear_shadows=asked["shadows"] if asked["whole"] else asked["dear_shadows"],
-        every_attack=asked["whole"],
-        training=options.training,
-        values=options.parameters_of((*asked["defences"], *asked["against"])),
-        seed=options["training"]["seed"],
-    )
-    job = study.Audit(
-        settings=settings,
-        bundle_path=bundle,
-        targets=asked["target"],
-        board_only=asked["board_only"],
-        out=Path(asked["out"]),
-        boards=asked["boards"],
-        fresh=fresh,
-        force=asked["force"],
+    job = job_of(
+        chosen(AUDIT, flags, config),
         outputs=OUTPUTS,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
-        interruption=interruption(asked, lambda _: None),
-        tune=_tuning(options),
-        leave_out=ALL in asked["defences"],
-        flash=not asked["no_flash"],
+        fresh=fresh,
     )
     with Bars() as bars:
         results = study.run(job, bars, bars.say)
@@ -139,6 +93,79 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
     print_results(results)
     click.echo(f"report     {report}")
     click.echo(f"results    {job.out / 'results.json'}")
+
+
+_PLAIN = (
+    "repetitions",
+    "members",
+    "split",
+    "epochs",
+    "defences",
+    "depths",
+    "policy",
+    "policies",
+    "levels",
+    "shadows",
+    "epsilon_devices",
+    "confirm",
+    "deep_people",
+    "deep_epochs",
+    "peers",
+    "experiments",
+    "against",
+)
+"""Options that are settings of the same name."""
+
+
+def job_of(
+    options: Chosen,
+    *,
+    outputs: tuple[str, ...] = (),
+    command: str = "tinymia audit",
+    fresh: bool = False,
+) -> Audit:
+    """The audit that options of :data:`tinymia.cli.catalogue.AUDIT` ask for.
+
+    Args:
+        options: of flags and file, without what the bundle says of its training.
+        outputs, command, fresh: see :class:`tinymia.study.underway.Audit`.
+
+    Raises:
+        TinymiaError: an option is out of range, or the bundle cannot be read.
+    """
+    from tinymia.defenses.registry import ALL
+    from tinymia.study.settings import StudySettings
+    from tinymia.study.underway import Audit
+
+    asked = options["audit"]
+    bundle = Path(asked["bundle"]) if asked["bundle"] else default_bundle()
+    options = options.of_model(load_bundle(bundle).meta)
+    settings = StudySettings(
+        dataset=asked["data"],
+        people=asked["person"],
+        **{key: asked[key] for key in _PLAIN},
+        dear_shadows=asked["shadows"] if asked["whole"] else asked["dear_shadows"],
+        every_attack=asked["whole"],
+        training=options.training,
+        values=options.parameters_of((*asked["defences"], *asked["against"])),
+        seed=options["training"]["seed"],
+    )
+    return Audit(
+        settings=settings,
+        bundle_path=bundle,
+        targets=asked["target"],
+        board_only=asked["board_only"],
+        out=Path(asked["out"]),
+        boards=asked["boards"],
+        fresh=fresh,
+        force=asked["force"],
+        outputs=outputs,
+        command=command,
+        interruption=interruption(asked, lambda _: None),
+        tune=_tuning(options),
+        leave_out=ALL in asked["defences"],
+        flash=not asked["no_flash"],
+    )
 
 
 def _tuning(options: Chosen) -> Tuning | None:

@@ -386,25 +386,40 @@ def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:
         raise StudyError(f"{path} is nested too deeply.", "No option needs that.") from error
     except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
         raise StudyError(f"{path} is not TOML: {error}.", "See `tinymia audit --help`.") from error
+    return checked(content, known, lambda *_: str(path))
+
+
+Where = Callable[..., str]
+"""Says where a way into a document stands, ("audit", "epochs"): its file, and perhaps the line."""
+
+
+def checked(
+    content: Mapping[str, Any], known: Sequence[Option], where: Where
+) -> dict[tuple[str, str], Any]:
+    """The values of a document's tables by (section, key).
+
+    Raises:
+        StudyError: with the place, the key and, for an unknown one, what was probably meant.
+    """
     tables: dict[str, dict[str, Option]] = {}
     for option in known:
         tables.setdefault(option.section, {})[option.key] = option
     found: dict[tuple[str, str], Any] = {}
-    for section, table in _sections(content, tables, path):
+    for section, table in _sections(content, tables, where):
         for key, value in table.items():
-            at = f"{path}: {section}.{key}"
+            at = where(*section.split(".", 1), key)
             option_ = tables[section].get(key)
             if option_ is None:
                 raise StudyError(
-                    f"{path}: there is no key {key!r} in [{section}].",
-                    _meant(key, tables[section]),
+                    f"{at}: there is no key {key!r} in [{section}].",
+                    meant(key, tables[section]),
                 )
-            found[section, key] = option_.from_file(value, at)
+            found[section, key] = option_.from_file(value, f"{at}: {section}.{key}")
     return found
 
 
 def _sections(
-    content: Mapping[str, Any], tables: Iterable[str], path: Path
+    content: Mapping[str, Any], tables: Iterable[str], where: Where
 ) -> list[tuple[str, dict[str, Any]]]:
     """The tables of a file by their dotted names; raises StudyError for unknown ones."""
     known, found = list(tables), []
@@ -413,29 +428,32 @@ def _sections(
         inner = {s.partition(".")[2] for s in known if s.startswith(f"{name}.")}
         if not whole and not inner:
             raise StudyError(
-                f"{path}: there is no table [{name}].",
-                _meant(name, {s.partition(".")[0] for s in known}),
+                f"{where(name)}: there is no table [{name}].",
+                meant(name, {s.partition(".")[0] for s in known}),
             )
         if not isinstance(table, dict):
             raise StudyError(
-                f"{path}: {name} must be a table, not {_short(table)}.", f"Write [{name}]."
+                f"{where(name)}: {name} must be a table, not {_short(table)}.", f"Write [{name}]."
             )
         if whole:
             found.append((name, table))
             continue
         for part, values in table.items():
             if part not in inner:
-                raise StudyError(f"{path}: there is no table [{name}.{part}].", _meant(part, inner))
+                raise StudyError(
+                    f"{where(name, part)}: there is no table [{name}.{part}].", meant(part, inner)
+                )
             if not isinstance(values, dict):
                 raise StudyError(
-                    f"{path}: {name}.{part} must be a table, not {_short(values)}.",
+                    f"{where(name, part)}: {name}.{part} must be a table, not {_short(values)}.",
                     f"Write [{name}.{part}].",
                 )
             found.append((f"{name}.{part}", values))
     return found
 
 
-def _meant(text: str, known: Iterable[str]) -> str:
+def meant(text: str, known: Iterable[str]) -> str:
+    """A hint: the nearest of the names, else all of them."""
     names = sorted(set(known))
     close = difflib.get_close_matches(text, names, 1)
     return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."

@@ -32,6 +32,7 @@ VERBS = {
     "forget": "Let a board forget some of what it learnt, and show what remains.",
     "query": "Ask a board for its answers under an output policy.",
     "audit": "Measure how much fine-tuning on the device leaks, and what defences do.",
+    "study": "Run a family of audits from one file, and show what they say together.",
     "report": "Make the report of a finished audit again.",
     "check": "Hold an audit's figures and their bounds against a policy, for a CI job.",
     "compare": "Compare two bundles, or two audits, on the same people and draws.",

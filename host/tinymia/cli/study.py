@@ -1,0 +1,239 @@
+"""`tinymia study`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinymia.cli.options import FilePath, is_quiet, json_option, print_json, show, table
+
+if TYPE_CHECKING:
+    from tinymia.experiments.base import Figure
+    from tinymia.study.series import Series
+
+ASK_ABOVE = 1000
+"""Cases of a study that is begun without a question."""
+
+
+def _options(function: Any) -> Any:
+    out = click.option("--out", type=FilePath(file_okay=False), help="Folder, not the file's own.")
+    return click.argument("file")(out(function))
+
+
+@click.group()
+def command() -> None:
+    """Run a family of audits from one file, and show what they say together.
+
+    A study file is an audit's file (see `tinymia audit --help`) with what is varied. Each
+    combination of values is a case: an audit on the twin, unless a target is given. All cases share
+    one folder: what two of them share is run once, another value runs only what is new, and after
+    an interruption the same command goes on. FILE is a path, or a study that comes along:
+    factors/examples, factors/epochs, factors/answers, factors/regularisation, factors/write-back,
+    factors/learning-rate, factors/batch.
+
+    \b
+      [study]
+      title = "More windows, fewer epochs"
+      out = "mine"                # or --out; else named after the file
+      [audit]                     # what all cases have
+      repetitions = 5
+      defences = ["clip"]
+      [grid]                      # every combination
+      members = [10, 20, 80]
+      epochs = [[5], [5, 50]]     # lists, where an option is one
+      clip.norm = { from = 0.5, to = 4, points = 4, scale = "log" }
+      [[case]]                    # a list of cases, beside or instead of a grid
+      name = "as shipped"
+      training.batch = 8
+
+    \b
+    Examples:
+      tinymia study plan mine.toml --effect 0.05
+      tinymia study run mine.toml
+      tinymia study show mine.toml
+      tinymia study export mine.toml mine.parquet
+      tinymia study run factors/examples
+    """
+
+
+def _series(name: str, out: Path | None, *, yes: bool = True) -> Series:
+    from tinymia.cli import study_file
+
+    file = study_file.read(study_file.found(name))
+    if len(file) > ASK_ABOVE and not yes:
+        _ask(len(file))
+    return study_file.series(file, out)
+
+
+def _ask(cases: int) -> None:
+    from tinymia.errors import StudyError
+
+    if not sys.stdin.isatty():
+        raise StudyError(
+            f"This study has {cases:,} cases, each of them an audit.", "If that is meant: --yes."
+        )
+    click.confirm(f"This study has {cases:,} cases. Go on?", abort=True, err=True)
+
+
+@command.command()
+@_options
+@click.option("--yes", is_flag=True, help=f"Do not ask about more than {ASK_ABOVE:,} cases.")
+@json_option
+def run(file: str, out: Path | None, yes: bool, as_json: bool) -> None:
+    """Run all cases that are not finished, and print their table.
+
+    A case that cannot be, such as one with more members than there are windows, is left out and
+    said; then it ends with 1, behind all others.
+    """
+    from tinymia.cli.audit import Bars
+    from tinymia.errors import StudyError
+    from tinymia.study.series import run_series
+
+    study = _series(file, out, yes=yes)
+    with Bars() as bars:
+        failures = run_series(study, bars, bars.say)
+    _show(study, as_json=as_json, whole=not failures)
+    if failures:
+        said = "; ".join(f"{one.case}: {one.error.message}" for one in failures[:5])
+        raise StudyError(
+            f"{len(failures)} of {len(study.cases)} cases cannot be: {said}",
+            "Take them out of the study, or mend what they say; the others are finished.",
+        )
+
+
+@command.command()
+@_options
+@click.option("--yes", is_flag=True, help=f"Do not ask about more than {ASK_ABOVE:,} cases.")
+@click.option(
+    "--effect",
+    default=0.05,
+    show_default=True,
+    type=click.FloatRange(0, 0.5, min_open=True),
+    help="Difference of AUC that the study should find.",
+)
+@json_option
+def plan(file: str, out: Path | None, yes: bool, effect: float, as_json: bool) -> None:
+    """Say what a study takes: cases, time, disk, and how many people and repetitions.
+
+    It rests on the cases that are finished; where there is none, the middle one is run, which the
+    study then has.
+    """
+    from tinymia.cli.audit import Bars
+    from tinymia.study.series import run_series
+    from tinymia.study.wanted import cost, needed
+
+    study = _series(file, out, yes=yes)
+    if not any(study.done(case) for case in study.cases):
+        with Bars() as bars:
+            run_series(study, bars, bars.say, [study.cases[len(study.cases) // 2]])
+    finished = list(study.finished())
+    takes = cost(study, finished)
+    case, results = finished[len(finished) // 2]
+    rows = needed(results, effect)
+    if as_json:
+        print_json({**vars(takes), "case": case.name, "needed": [vars(row) for row in rows]})
+        return
+    show(f"{takes.cases:,} cases, {takes.done:,} finished")
+    if takes.seconds is not None and takes.disk is not None:
+        show(
+            f"{takes.seconds / 60:,.1f} minutes for the rest, {takes.disk / 1e6:,.1f} MB in all,"
+            f" by {takes.measured:,} finished; cases that share devices take less"
+        )
+    listed = table(
+        f"\nTo find a difference of {effect:g} in AUC in 80 % of studies, by {case.name or 'it'}",
+        ("adversary", "AUC", "error", "people", "or repetitions"),
+    )
+    for row in rows:
+        if row.error is None:
+            listed.add_row(row.adversary, _number(row.value), "none: one person", "?", "?")
+            continue
+        listed.add_row(
+            row.adversary,
+            _number(row.value),
+            _number(row.error),
+            "over 10,000" if row.people is None else f"{row.people:,}",
+            "no number of them" if row.repetitions is None else f"{row.repetitions:,}",
+        )
+    show(listed)
+
+
+@command.command("show")
+@_options
+@json_option
+def show_(file: str, out: Path | None, as_json: bool) -> None:
+    """Print a row for each finished case and condition, and the answer of a study of one factor."""
+    _show(_series(file, out), as_json=as_json, whole=False)
+
+
+@command.command()
+@_options
+@click.argument("to", type=FilePath(dir_okay=False))
+def export(file: str, out: Path | None, to: Path) -> None:
+    """Write TO (.csv or .parquet): a row a case, condition, attack, answer and figure.
+
+    pandas and polars load it as it is. What was varied is in columns "axis.NAME"; headline says
+    whether an attack stands for its adversary, fixed beforehand. Figures of experiments beyond
+    membership are in the cases' own results.json. Parquet takes the extra tinymia[parquet].
+    """
+    from tinymia.errors import StudyError
+    from tinymia.study import rows
+
+    study = _series(file, out)
+    found = list(rows.rows(study))
+    if not found:
+        raise StudyError("No case of this study is finished.", f"tinymia study run {file}")
+    rows.export(found, to)
+    if not is_quiet():
+        click.echo(f"{len(found):,} rows in {to}", err=True)
+
+
+def _show(study: Series, *, as_json: bool, whole: bool) -> None:
+    from tinymia.errors import StudyError
+    from tinymia.study import fits, rows
+
+    done = list(study.finished())
+    found = [row for case, results in done for row in rows.summaries(case, results)]
+    answer = None
+    try:
+        answer = fits.answer(study.question, done)
+    except StudyError:
+        if whole:
+            raise
+    if as_json:
+        print_json(
+            {
+                "folder": study.out,
+                "cases": len(study.cases),
+                "finished": len(done),
+                "rows": [vars(row) for row in found],
+                "answer": answer,
+            }
+        )
+        return
+    listed = table("", ("case", "condition", "strongest AUC", "own answer AUC", "accuracy"))
+    for row in found:
+        listed.add_row(
+            row.case or "the only one",
+            row.condition,
+            *(_interval(figure) for figure in (row.strongest, row.own, row.accuracy)),
+        )
+    if found:
+        show(listed)
+    show(f"{len(done):,} of {len(study.cases):,} cases are finished, in {study.out}")
+    for line in fits.lines(answer) if answer is not None else ():
+        show(line)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _interval(figure: Figure | None) -> str:
+    if figure is None or figure.value is None:
+        return "-"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3f}"
+    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"

@@ -1,0 +1,277 @@
+"""What a study of one factor answers: a curve's points, a fit with its interval, a sentence.
+
+Points of one study share their people, so a fit is made anew without each person: the interval is
+that of leave-one-person-out pseudo-values, as everywhere in this package.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.attacks.base import Adversary
+from tinymia.errors import StudyError
+from tinymia.experiments.base import Figure, Measure, Verdict
+from tinymia.experiments.membership.types import LeftOut, MembershipFinding
+from tinymia.statistics.intervals import Replicates
+from tinymia.study.results import Results
+from tinymia.study.rows import attack_of
+from tinymia.study.series import Case, Question
+
+PUBLISHED_SLOPE = -0.5
+"""Of log(TPR - FPR) against log examples a class: Tobaben, Ito, Jälkö, He and Honkela 2025,
+"Impact of Dataset Properties on Membership Inference Vulnerability of Deep Transfer Learning",
+NeurIPS (arXiv 2402.06674)."""
+FPR = 0.01
+LEAST_POINTS = 3
+Floats = NDArray[np.float64]
+Done = Sequence[tuple[Case, Results]]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a study of one factor found.
+
+    Attributes:
+        title: of the study.
+        sentences: the answer; the first is the main one.
+        figure: the fit's slope, where there is one.
+        points: (what was varied, figure) of the curve.
+    """
+
+    title: str
+    sentences: tuple[str, ...]
+    figure: Figure | None
+    points: tuple[tuple[str, Figure], ...]
+
+
+def answer(question: Question, done: Done) -> Answer | None:
+    """The answer to a study's question; None where it asks none.
+
+    Args:
+        question: of the study.
+        done: its finished cases.
+
+    Raises:
+        StudyError: too few cases are finished.
+    """
+    ways: dict[str, Callable[[Question, Done], Answer]] = {
+        "power": _power,
+        "trend": _trend,
+        "contrast": _contrast,
+        "answers": _answers,
+    }
+    return ways[question.fit](question, done) if question.fit else None
+
+
+@dataclass(frozen=True)
+class _Point:
+    """One figure along an axis, with and without each person."""
+
+    x: float
+    left: LeftOut
+    people: tuple[str, ...]
+
+
+def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
+    """Of plain fine-tuning along the axis, in its order.
+
+    Raises:
+        StudyError: too few, or of other people than the rest.
+    """
+    found = []
+    for case, results in done:
+        finding = _finding(case, results)
+        attack = attack_of(finding, question.adversary)
+        for condition in finding.conditions:
+            if not condition.is_plain or (
+                question.axis != "epochs" and condition.name != finding.main
+            ):
+                continue
+            x = condition.epochs if question.axis == "epochs" else case.axes.get(question.axis)
+            left = _left_out(finding, condition.name, attack, measure)
+            if left is not None and isinstance(x, (int, float)):
+                found.append(_Point(float(x), left, finding.counts.people))
+    found.sort(key=lambda point: point.x)
+    if len({point.x for point in found}) < LEAST_POINTS:
+        raise StudyError(
+            f"A fit along {question.axis} takes {LEAST_POINTS} finished values of it with two"
+            f" people or more each, there are {len({point.x for point in found})}.",
+            "Run the study to its end.",
+        )
+    if len({point.people for point in found}) > 1:
+        raise StudyError(
+            f"The cases along {question.axis} audited other people each.",
+            "Name them by person = [...] in [audit].",
+        )
+    return found
+
+
+def _finding(case: Case, results: Results) -> MembershipFinding:
+    finding = results.findings.membership
+    if finding is None:
+        raise StudyError(
+            f"The case {case.name} asked nothing about membership.",
+            'Have "membership" among its experiments.',
+        )
+    return finding
+
+
+def _left_out(
+    finding: MembershipFinding, condition: str, attack: str, measure: Measure
+) -> LeftOut | None:
+    wanted = condition, attack, finding.answer, measure
+    rows = (r for r in finding.left_out if (r.condition, r.attack, r.answer, r.measure) == wanted)
+    return next(rows, None)
+
+
+def _power(question: Question, done: Done) -> Answer:
+    """The slope of log TPR, and of log(TPR - FPR), against the logarithm of the axis."""
+    points = _points(question, done, Measure.TPR_1)
+    whole, kept = _log_slope(points, 0.0)
+    above, kept_above = _log_slope(points, FPR)
+    who = Adversary(question.adversary).words
+    sentence = (
+        f"TPR at 1 % FPR ({who}) goes with {question.axis} to the power {_with(whole)}; without the"
+        f" false alarms, TPR - FPR, {_with(above)}; published is {PUBLISHED_SLOPE:g}."
+    )
+    notes = [
+        f"{len(points) - count} of {len(points)} points are at or below {what} for somebody left"
+        " out, and not in that fit."
+        for count, what in ((kept, "0"), (kept_above, "the false alarms"))
+        if count < len(points)
+    ]
+    shown = tuple((f"{p.x:g}", Figure(p.left.value, *_reach(p.left))) for p in points)
+    return Answer(question.title, (sentence, *notes), above, shown)
+
+
+def _log_slope(points: Sequence[_Point], less: float) -> tuple[Figure, int]:
+    """The slope on logarithms with its interval, and how many points it rests on."""
+    usable = [p for p in points if min(p.left.value, *p.left.without) > less]
+    if len({p.x for p in usable}) < LEAST_POINTS:
+        return Figure(None, reason="too few figures are above it"), len(usable)
+    x = np.log([p.x for p in usable])
+    return _slope(x, usable, lambda y: np.log(y - less)), len(usable)
+
+
+def _slope(x: Floats, points: Sequence[_Point], of: Callable[[Floats], Floats]) -> Figure:
+    """Least squares, with everybody and without each person."""
+    centred = x - x.mean()
+    weights = centred / (centred**2).sum()
+    value = float(weights @ of(np.array([p.left.value for p in points])))
+    without = of(np.array([p.left.without for p in points])).T @ weights
+    bounds = Replicates(np.asarray(value), np.zeros(0), without).bounds()
+    if bounds is None:
+        return Figure(value)
+    return Figure(value, float(bounds[0]), float(bounds[1]))
+
+
+def _trend(question: Question, done: Done) -> Answer:
+    """The change of AUC for each doubling of the axis."""
+    points = _points(question, done, Measure.AUC)
+    if points[0].x <= 0:
+        raise StudyError(f"The axis {question.axis} must be above 0.", "Doublings are counted.")
+    x = np.log2([p.x for p in points])
+    slope = _slope(x, points, lambda y: y)
+    clear = slope.excludes(0.0)
+    way = "does not change measurably" if not clear else "rises" if _value(slope) > 0 else "falls"
+    who = Adversary(question.adversary).words
+    first, last = points[0], points[-1]
+    sentence = (
+        f"AUC ({who}) {way} with {question.axis}: {_with(slope, signed=True)} for each doubling,"
+        f" from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f} at {last.x:g}."
+    )
+    shown = tuple((f"{p.x:g}", Figure(p.left.value, *_reach(p.left))) for p in points)
+    return Answer(question.title, (sentence,), slope, shown)
+
+
+def _contrast(question: Question, done: Done) -> Answer:
+    """Each condition against plain fine-tuning, paired."""
+    parts, points = [], []
+    for case, results in done:
+        finding = _finding(case, results)
+        attack = attack_of(finding, question.adversary)
+        titles = {c.name: c.title for c in finding.conditions}
+        for row in finding.paired:
+            same = (row.attack, row.answer) == (attack, finding.answer)
+            if not same or row.measure is not Measure.AUC or row.difference.value is None:
+                continue
+            name = ", ".join(filter(None, (case.name, titles[row.condition])))
+            verdict = row.verdict if row.family == 1 else row.verdict_adjusted
+            parts.append(f"{name} {_WORDS[verdict]} ({_with(row.difference, signed=True)})")
+            points.append((name, row.difference))
+    if not parts:
+        raise StudyError("No condition of this study is compared with another.", "Name defences.")
+    who = Adversary(question.adversary).words
+    sentence = f"Against no defence, AUC ({who}): {'; '.join(parts)}."
+    return Answer(question.title, (sentence,), None, tuple(points))
+
+
+_WORDS = {
+    Verdict.LOWERS: "lowers it",
+    Verdict.RAISES: "raises it",
+    Verdict.NOT_DISTINGUISHABLE: "is not distinguishable",
+    Verdict.NOT_MEASURED: "is not measured",
+}
+
+
+def _answers(question: Question, done: Done) -> Answer:
+    """What each answer policy, and each defence of answers, leaves to the adversary."""
+    points: dict[str, Figure] = {}
+    for case, results in done:
+        finding = _finding(case, results)
+        for number, policy in enumerate(finding.answers):
+            leak = finding.leak(
+                finding.main, attack_of(finding, question.adversary, number), policy
+            )
+            steps = f" to 1/{finding.levels}" if policy.value == "rounded" else ""
+            if leak is not None:
+                points.setdefault(f"{policy.value}{steps}", leak.auc)
+        for condition in finding.conditions:
+            if condition.reference:
+                attack = attack_of(finding, question.adversary)
+                leak = finding.leak(condition.name, attack)
+                if leak is not None:
+                    points.setdefault(condition.title, leak.auc)
+    if not points:
+        raise StudyError(f"{question.adversary} attacked nothing here.", "Name another adversary.")
+    who = Adversary(question.adversary).words
+    said = "; ".join(f"{name} {_with(figure)}" for name, figure in points.items())
+    sentence = f"AUC ({who}) by what an answer reveals: {said}."
+    return Answer(question.title, (sentence,), None, tuple(points.items()))
+
+
+def _reach(left: LeftOut) -> tuple[float | None, float | None]:
+    bounds = Replicates(
+        np.asarray(left.value),
+        np.zeros(0),
+        np.asarray(left.without),
+        lowest=0.0,
+        highest=1.0,
+        grain=left.grain,
+    ).bounds()
+    return (None, None) if bounds is None else (float(bounds[0]), float(bounds[1]))
+
+
+def _value(figure: Figure) -> float:
+    return math.nan if figure.value is None else figure.value
+
+
+def _with(figure: Figure, *, signed: bool = False) -> str:
+    if figure.value is None:
+        return f"not measured ({figure.reason})"
+    sign = "+" if signed else ""
+    text = f"{figure.value:{sign}.3f}"
+    if figure.low is None or figure.high is None:
+        return text
+    return f"{text} [{figure.low:{sign}.3f}, {figure.high:{sign}.3f}]"
+
+
+def lines(found: Answer) -> Iterator[str]:
+    """For a terminal."""
+    yield f"{found.title}: {found.sentences[0]}"
+    yield from found.sentences[1:]

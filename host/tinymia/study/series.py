@@ -1,0 +1,219 @@
+"""A family of audits, the cases of a study: run one after the other in one folder."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tinymia import data
+from tinymia.errors import StudyError, TinymiaError
+from tinymia.evidence import digest
+from tinymia.export.bundle import Bundle
+from tinymia.study import describe
+from tinymia.study.audit import run
+from tinymia.study.board_runs import Reporter
+from tinymia.study.results import RESULTS, Results, load, write_json
+from tinymia.study.settings import listed
+from tinymia.study.store import Lock
+from tinymia.study.underway import Audit
+
+CASES = "cases"
+"""The folder with a folder for each case; results.json in it says that the case is done."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One audit of a study.
+
+    Attributes:
+        name: what tells it from the others: "members=10, batch=4".
+        axes: the same by option.
+        audit: what is run; its folder is the study's.
+    """
+
+    name: str
+    axes: dict[str, Any]
+    audit: Audit
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a study of one factor asks; see :mod:`tinymia.study.fits`.
+
+    Attributes:
+        title: for people.
+        fit: "power", "trend", "contrast" or "answers"; "" for none.
+        axis: option that is varied.
+        adversary: whose figures are fitted.
+    """
+
+    title: str = ""
+    fit: str = ""
+    axis: str = ""
+    adversary: str = "candidates"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A case that cannot be, and why."""
+
+    case: str
+    error: TinymiaError
+
+
+@dataclass(frozen=True)
+class Series:
+    """A study.
+
+    Attributes:
+        out: its folder, with one store for all cases: what two of them share is run once.
+        cases: in the order of their file.
+        question: what is made of their results.
+    """
+
+    out: Path
+    cases: tuple[Case, ...]
+    question: Question = Question()
+
+    def folder(self, case: Case) -> Path:
+        """Where a case's results are."""
+        return self.out / CASES / key_of(case.audit)
+
+    def done(self, case: Case) -> bool:
+        """Whether a case is finished; raises StudyError when the folder cannot be asked."""
+        path = self.folder(case) / RESULTS
+        try:
+            return path.exists()
+        except OSError as error:
+            raise StudyError(f"Cannot read {path}: {error.strerror}.") from error
+
+    def finished(self) -> Iterator[tuple[Case, Results]]:
+        """Finished cases with their results.
+
+        Raises:
+            ReportError: results are damaged or of another version of this program.
+        """
+        for case in self.cases:
+            if self.done(case):
+                yield case, self.results(case)
+
+    def results(self, case: Case) -> Results:
+        """Those of a finished case; raises ReportError."""
+        try:
+            return load(self.folder(case))
+        except TinymiaError as error:
+            raise type(error)(
+                error.message,
+                f"Delete the folder {self.folder(case)} and run the study again: what is stored"
+                " beside it is kept.",
+            ) from error
+
+
+@functools.cache
+def _bundle_digest(path: Path, _changed: int) -> str:
+    return hashlib.sha256(Bundle.load(path).to_bytes()).hexdigest()
+
+
+@functools.cache
+def _data_digest(name: str) -> str:
+    return data.load(name).sha256
+
+
+def key_of(audit: Audit) -> str:
+    """Digest of everything that an audit's results depend on, but for this program.
+
+    Raises:
+        TinymiaError: bundle or data cannot be read.
+    """
+    path = audit.bundle_path
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    return digest(
+        {
+            "settings": listed(audit.settings),
+            "bundle": _bundle_digest(path, changed),
+            "data": _data_digest(audit.settings.dataset),
+            "targets": audit.targets,
+            "board_only": audit.board_only,
+            "force": audit.force,
+            "leave_out": audit.leave_out,
+            "flash": audit.flash,
+            "tune": None if audit.tune is None else (audit.tune.most_lost, sorted(audit.tune.kept)),
+        }
+    )
+
+
+def run_series(
+    series: Series,
+    reporter: Reporter,
+    say: Callable[[str], None] = lambda _: None,
+    only: Sequence[Case] | None = None,
+) -> list[Failure]:
+    """Run every case that is not finished; after an interruption the same call goes on.
+
+    A case that cannot be (too many members, say) is left out and the others run; what the machine
+    refuses, such as a full disk, ends the study, and what is finished is kept.
+
+    Args:
+        series: the study.
+        reporter: told of the progress of each audit.
+        say: told which case begins.
+        only: some of the cases; None: all.
+
+    Returns:
+        Cases that cannot be.
+
+    Raises:
+        TinymiaError: another process works in the folder, or the machine refuses something.
+    """
+    failures: list[Failure] = []
+    cases = series.cases if only is None else only
+    with Lock(series.out / CASES):
+        for number, case in enumerate(cases, 1):
+            if series.done(case):
+                series.results(case)  # of another version: said before hours of work
+                continue
+            say(f"Case {number} of {len(cases)}: {case.name or 'the only one'}")
+            try:
+                _run_case(series, case, reporter, say)
+            except TinymiaError as error:
+                if _of_the_machine(error) or len(cases) == 1:
+                    raise
+                say(f"note: left out: {error}")
+                failures.append(Failure(case.name, error))
+    return failures
+
+
+def _run_case(series: Series, case: Case, reporter: Reporter, say: Callable[[str], None]) -> None:
+    started = time.monotonic()
+    run(replace(case.audit, out=series.out), reporter, say)
+    folder = series.folder(case)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(
+            folder / "case.json",
+            {"case": case.name, "axes": {k: _plain(v) for k, v in case.axes.items()}},
+        )
+        (series.out / describe.SPLITS).replace(folder / describe.SPLITS)
+        # Last: what is there is whole.
+        (series.out / RESULTS).replace(folder / RESULTS)
+    except OSError as error:
+        raise StudyError(f"Cannot write to {folder}: {error.strerror}.") from error
+    say(f"Done in {time.monotonic() - started:.0f} s")
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _of_the_machine(error: BaseException | None) -> bool:
+    """Whether an error comes from the operating system: it would stop every other case, too."""
+    while error is not None:
+        if isinstance(error, (OSError, MemoryError)):
+            return True
+        error = error.__cause__
+    return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -322,6 +322,7 @@ def _question(file: StudyFile) -> Question:
 
 
 def _cases(file: StudyFile, folder: Path) -> Iterator[Case]:
+    from tinymia.device.connect import RESUME
     from tinymia.study.series import Case
 
     _check_values(file, folder)
@@ -339,7 +340,7 @@ def _cases(file: StudyFile, folder: Path) -> Iterator[Case]:
                 raise StudyError(
                     f"{file.path}: case {name}: {error.message}", error.hint
                 ) from error
-            if name != (first := seen.setdefault(repr(audit), name)):
+            if name != (first := seen.setdefault(repr(replace(audit, interruption=RESUME)), name)):
                 raise StudyError(
                     f"{file.path}: cases {first} and {name} are the same audit.",
                     "A defence's parameter is varied where the defence is among the defences.",
@@ -352,6 +353,13 @@ def _check_values(file: StudyFile, folder: Path) -> None:
     try:
         _audit(file, [], folder)
     except StudyError as error:
+        for section, key in file.shared:
+            alone = replace(file, shared={(section, key): file.shared[section, key]})
+            try:
+                _audit(alone, [], folder)
+            except StudyError as own:
+                where = file.where(*section.split(".", 1), key)
+                raise StudyError(f"{where}: {own.message}", own.hint) from own
         raise StudyError(f"{file.path}: {error.message}", error.hint) from error
     for axis in (*file.grid, *itertools.chain(*file.listed)):
         for value in axis.values:

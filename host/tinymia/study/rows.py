@@ -170,17 +170,16 @@ def export(found: list[dict[str, Any]], path: Path) -> Path:
     if path.suffix != ".parquet":
         raise StudyError(f"{path} is neither .csv nor .parquet.", "Name it so.")
     try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        import polars
     except ImportError as error:
         raise StudyError(
-            "Parquet files need pyarrow, which is not installed.",
+            "Parquet files need polars, which is not installed.",
             "pip install 'tinymia[parquet]', or export a .csv.",
         ) from error
-    sink = pa.BufferOutputStream()
-    table = pa.table({name: _column([row.get(name) for row in found]) for name in named})
-    pq.write_table(table, sink)
-    return write_whole(path, sink.getvalue().to_pybytes(), error=StudyError)
+    made = io.BytesIO()
+    columns_ = {name: _column([row.get(name) for row in found]) for name in named}
+    polars.DataFrame(columns_).write_parquet(made)
+    return write_whole(path, made.getvalue(), error=StudyError)
 
 
 def _column(values: list[Any]) -> list[Any]:

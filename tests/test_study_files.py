@@ -1,0 +1,356 @@
+"""Study files: what they vary, what they refuse, and a study that is interrupted and goes on."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import synthetic_results
+from commandline import tinymia
+from synthetic_membership import membership
+from tinymia.cli import study_file
+from tinymia.errors import DataError, ReportError, StudyError
+from tinymia.experiments.base import Measure
+from tinymia.study import fits, rows, series, wanted
+from tinymia.study.describe import SPLITS
+from tinymia.study.results import RESULTS, load, to_json, write_json
+from tinymia.study.series import Question, Series, run_series
+from tinymia.study.store import Lock
+from tinymia.study.underway import Audit
+
+GRID = """
+[audit]
+person = ["p07", "p08"]
+repetitions = 2
+shadows = 16
+defences = []
+depths = []
+policies = []
+epsilon_devices = 0
+[grid]
+members = [10, 20, 80]
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path):
+    """What a file's text gives."""
+
+    def made(text: str) -> Series:
+        path = tmp_path / "s.toml"
+        path.write_text(text)
+        return study_file.series(study_file.read(path), tmp_path / "out")
+
+    return made
+
+
+def refused(study, text: str) -> str:
+    with pytest.raises(StudyError) as caught:
+        study(text)
+    return str(caught.value)
+
+
+class Quiet:
+    """A reporter that says nothing."""
+
+    def begin(self, total: int, what: str) -> None: ...
+    def finish(self, person: str) -> None: ...
+    def stage(self, person: str, what: str) -> None: ...
+    def advance(self, pieces: int) -> None: ...
+
+
+@pytest.fixture
+def audits(monkeypatch: pytest.MonkeyPatch) -> list[Audit]:
+    """Audits that are asked for; each is made up at once."""
+    asked: list[Audit] = []
+    made = synthetic_results.results(membership())
+
+    def run(audit: Audit, *_: object) -> None:
+        asked.append(audit)
+        # Seconds differ from run to run, as they do.
+        write_json(audit.out / RESULTS, to_json(replace(made, timings={"total_seconds": 60.0})))
+        write_json(audit.out / SPLITS, {"members": audit.settings.members})
+
+    monkeypatch.setattr(series, "run", run)
+    return asked
+
+
+def test_a_grid_is_every_combination_and_a_list_stands_beside_it(study) -> None:
+    made = study(
+        GRID
+        + "epochs = [5, [5, 20]]\n"
+        + 'learning_rate = { from = 0.1, to = 0.4, points = 3, scale = "log" }\n'
+        + '[[case]]\nname = "as shipped"\n[[case]]\nbatch = 4\nlevels = 10\n'
+    )
+    assert len(made.cases) == 3 * 2 * 3 * 2
+    first, last = made.cases[0], made.cases[-1]
+    assert first.name == "as shipped, members=10, epochs=5, learning_rate=0.1"
+    assert last.name == "batch=4, levels=10, members=80, epochs=5,20, learning_rate=0.4"
+    assert last.axes["members"] == 80
+    assert last.audit.settings.epochs == (5, 20)
+    assert last.audit.settings.training.batch == 4
+    assert first.audit.settings.training.batch == 8
+    rates = {case.audit.settings.training.learning_rate for case in made.cases}
+    assert sorted(rates) == pytest.approx([0.1, 0.2, 0.4])
+    assert {case.audit.targets for case in made.cases} == {("twin:",)}
+
+
+def test_ranges_and_parameters_of_defences(study) -> None:
+    text = GRID.replace("defences = []", 'defences = ["clip"]').replace(
+        "members = [10, 20, 80]", "members = { from = 10, to = 30, step = 10 }\nclip.norm = [1, 2]"
+    )
+    made = study(text)
+    assert [case.axes for case in made.cases][:2] == [
+        {"members": 10, "clip.norm": 1.0},
+        {"members": 10, "clip.norm": 2.0},
+    ]
+    assert {case.axes["members"] for case in made.cases} == {10, 20, 30}
+    assert made.cases[1].audit.settings.values["clip"]["norm"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "members =",
+            "menbers =",
+            "s.toml:11: there is no option 'menbers'. Did you mean 'members'?",
+        ),
+        (
+            "[grid]",
+            "[gird]",
+            "s.toml:10: there is no table 'gird' in a study. Did you mean 'grid'?",
+        ),
+        ("shadows =", "shadow =", "s.toml:5: there is no key 'shadow' in [audit]. Did you mean"),
+        ("[10, 20, 80]", '[10, "x"]', "s.toml:11: members must be a whole number, not 'x'."),
+        ("[10, 20, 80]", "[]", "s.toml:11: members needs a list of values."),
+        ("[10, 20, 80]", "[10, 10]", "s.toml:11: members has a value twice."),
+        ("[10, 20, 80]", "[10, 0]", "s.toml:11: members: 0 members are not possible."),
+        ("members = [10, 20, 80]", 'policy = ["full", "labl"]', "s.toml:11: policy: There is no"),
+        ("defences = []", 'defences = ["clipp"]', "s.toml:6: There is no defence 'clipp'."),
+        ("members = [10, 20, 80]", "shadows = [16, 32]", "shadows is in [audit] as well."),
+        ("members = [10, 20, 80]", "clip.norm = [1, 2]", "are the same audit."),
+        ("[10, 20, 80]", "{ from = 1, to = 9, steps = 2 }", "Did you mean 'step'?"),
+        ("[10, 20, 80]", "{ from = 1, to = 1e9, step = 1 }", "values are too many."),
+        ("[10, 20, 80]", "{ from = 9, to = 1, step = 1 }", "this range is not possible."),
+        ("[audit]", '[study]\nfit = "powr"\n[audit]', "s.toml:3: there is no fit 'powr'."),
+        ("[audit]", '[study]\nfit = "power"\n[audit]', "a power goes along an axis."),
+        ("[audit]", '[audit]\nout = "x"', "s.toml:3: cases share one folder."),
+        ("[grid]", "[[case]]\nname = 3\n[grid]", "s.toml:11: name must be a text."),
+        ("[audit]", "[audit", "is not TOML"),
+    ],
+)
+def test_a_slip_is_named_with_its_line(study, old: str, new: str, said: str) -> None:
+    text = GRID.replace(old, new)
+    assert text != GRID
+    assert said in refused(study, text)
+
+
+def test_a_huge_grid_asks_first(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(GRID + "batch = { from = 1, to = 400, step = 1 }\n")
+    done = tinymia("study", "run", str(path), cwd=tmp_path)
+    assert done.code == 1
+    assert "This study has 1,200 cases" in done.err
+    assert "--yes" in done.err
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_done_is_not_run_again_and_a_study_grows(study, audits) -> None:
+    made = study(GRID)
+    assert run_series(made, Quiet()) == []
+    assert [audit.settings.members for audit in audits] == [10, 20, 80]
+    run_series(study(GRID.replace("80]", "80, 40]")), Quiet())
+    assert [audit.settings.members for audit in audits] == [10, 20, 80, 40]
+    assert {audit.out for audit in audits} == {made.out}  # one store for all
+
+
+def test_after_an_interruption_the_end_is_the_same(study, audits, monkeypatch, tmp_path) -> None:
+    made = study(GRID)
+    working = series.run
+
+    def dies(audit: Audit, *rest: object) -> None:
+        if audit.settings.members == 20:
+            working(audit, *rest)  # and ends before its results are put away
+            raise KeyboardInterrupt
+        working(audit, *rest)
+
+    monkeypatch.setattr(series, "run", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run_series(made, Quiet())
+    assert [made.done(case) for case in made.cases] == [True, False, False]
+    monkeypatch.setattr(series, "run", working)
+    run_series(made, Quiet())
+    assert [audit.settings.members for audit in audits] == [10, 20, 20, 80]
+    other = replace(made, out=tmp_path / "undisturbed")
+    run_series(other, Quiet())
+    for case in made.cases:
+        for name in (RESULTS, SPLITS, "case.json"):
+            here, there = (one.folder(case) / name for one in (made, other))
+            assert here.read_bytes() == there.read_bytes()
+
+
+def test_a_case_that_cannot_be_is_left_out_and_a_full_disk_ends_it(
+    study, audits, monkeypatch
+) -> None:
+    made, working = study(GRID), series.run
+
+    def fails(audit: Audit, *rest: object) -> None:
+        if audit.settings.members == 20:
+            raise DataError("There are not so many windows.")
+        working(audit, *rest)
+
+    monkeypatch.setattr(series, "run", fails)
+    (failure,) = run_series(made, Quiet())
+    assert failure.case == "members=20"
+    assert [made.done(case) for case in made.cases] == [True, False, True]
+
+    def full(audit: Audit, *_: object) -> None:
+        raise StudyError("Cannot write.") from OSError(28, "No space left on device")
+
+    monkeypatch.setattr(series, "run", full)
+    with pytest.raises(StudyError, match="Cannot write"):
+        run_series(made, Quiet())
+
+
+def test_a_second_process_is_refused(study) -> None:
+    made = study(GRID)
+    with Lock(made.out / series.CASES), pytest.raises(StudyError, match="is in use"):
+        run_series(made, Quiet())
+
+
+def test_results_of_another_version_are_told_before_anything_runs(study, audits) -> None:
+    made = study(GRID)
+    run_series(made, Quiet())
+    path = made.folder(made.cases[0]) / RESULTS
+    path.write_text(path.read_text().replace('"format": ', '"format": 1'))
+    with pytest.raises(ReportError, match=r"has the format .* Delete the folder"):
+        run_series(made, Quiet())
+    with pytest.raises(ReportError, match="has the format"):
+        list(made.finished())
+
+
+def test_table_plan_and_export(study, audits, tmp_path: Path) -> None:
+    study(GRID)
+    asked = "study", "plan", "s.toml", "--out", "out"
+    done = tinymia(*asked, cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert [audit.settings.members for audit in audits] == [20]  # the middle one, to measure
+    assert "3 cases, 1 finished" in done.out
+    assert "2.0 minutes for the rest" in done.out
+    done = tinymia("study", "run", "s.toml", "--out", "out", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert "3 of 3 cases are finished" in done.out
+    assert "members=80" in done.out
+    done = tinymia("study", "export", "s.toml", "all.csv", "--out", "out", cwd=tmp_path)
+    assert done.code == 0, done.err
+    with (tmp_path / "all.csv").open(newline="") as lines:
+        found = list(csv.DictReader(lines))
+    finding = membership()
+    each = sum(2 + len(leak.tpr) for leak in finding.leaks) + 3 * len(finding.accuracy)
+    assert len(found) == 3 * each
+    assert {row["axis.members"] for row in found} == {"10", "20", "80"}
+    leak = finding.leaks[-1]
+    wanted_row = ("80", leak.condition, leak.attack, leak.answer.value, "auc")
+    keys = ("axis.members", "condition", "attack", "answer", "figure")
+    (row,) = [row for row in found if tuple(row[key] for key in keys) == wanted_row]
+    assert float(row["value"]) == pytest.approx(leak.auc.value, abs=1e-6)
+    assert tinymia("study", "export", "s.toml", "all.xls", "--out", "out", cwd=tmp_path).code == 1
+
+
+def test_parquet_loads_as_it_is(study, audits, tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    made = study(GRID)
+    run_series(made, Quiet())
+    found = list(rows.rows(made))
+    table = polars.read_parquet(rows.export(found, tmp_path / "all.parquet"))
+    assert len(table) == len(found)
+    assert table.columns == rows.columns(found)
+    assert table["axis.members"][0] == 10
+    assert table["value"].to_list() == [row["value"] for row in found]
+
+
+def along(made: Series, audits, law, measure: Measure) -> list:
+    """Finished cases whose figures follow a law of the members, and of each person."""
+    run_series(made, Quiet())
+    done = []
+    for case in made.cases:
+        results = load(made.folder(case))
+        finding = results.findings.membership
+        left_out = tuple(
+            dataclasses.replace(
+                row,
+                value=law(case.axes["members"], 0.0),
+                without=tuple(law(case.axes["members"], e) for e in (-0.01, 0.0, 0.0, 0.01)),
+            )
+            if row.measure is measure
+            else row
+            for row in finding.left_out
+        )
+        finding = replace(finding, left_out=left_out)
+        done.append(
+            (case, replace(results, findings=replace(results.findings, membership=finding)))
+        )
+    return done
+
+
+def test_the_power_law_is_found(study, audits) -> None:
+    done = along(study(GRID), audits, lambda n, e: 0.01 + 2.0 * n ** (-0.7 + e), Measure.TPR_1)
+    found = fits.answer(Question("Examples", "power", "members"), done)
+    assert found is not None
+    assert found.figure is not None
+    assert found.figure.value == pytest.approx(-0.7)
+    # Pseudo-values of slopes without each: 3 * 0.01 * deviation, over 4 people.
+    error = 3 * np.std([-0.01, 0, 0, 0.01], ddof=1) / 2
+    assert found.figure.low == pytest.approx(-0.7 - 3.18244630528 * error)
+    assert "-0.5" in found.sentences[0]
+    with pytest.raises(StudyError, match="takes 3 finished values"):
+        fits.answer(Question("Examples", "power", "members"), done[:2])
+
+
+def test_a_trend_counts_doublings(study, audits) -> None:
+    law = lambda n, e: 0.9 - (0.05 + e) * math.log2(n / 10)  # noqa: E731
+    done = along(study(GRID), audits, law, Measure.AUC)
+    found = fits.answer(Question("Examples", "trend", "members"), done)
+    assert found is not None
+    assert found.figure is not None
+    assert found.figure.value == pytest.approx(-0.05)
+
+
+@pytest.mark.parametrize("fit", ["contrast", "answers"])
+def test_conditions_and_answers_have_a_sentence(study, audits, fit: str) -> None:
+    made = study(GRID)
+    run_series(made, Quiet())
+    found = fits.answer(Question("It", fit), list(made.finished()))
+    assert found is not None
+    assert len(found.points) > 2
+    assert "AUC" in found.sentences[0]
+
+
+def test_how_many_people_and_repetitions_an_effect_needs() -> None:
+    results = synthetic_results.results(membership())
+    few, many = (wanted.needed(results, effect) for effect in (0.2, 0.01))
+    for coarse, fine in zip(few, many, strict=True):
+        assert coarse.adversary == fine.adversary
+        if coarse.people is not None and fine.people is not None:
+            assert coarse.people < fine.people
+
+
+@pytest.mark.parametrize("name", study_file.shipped())
+def test_shipped_studies_are_whole(name: str, tmp_path: Path) -> None:
+    made = study_file.series(study_file.read(study_file.found(name)), tmp_path)
+    assert made.cases
+    assert made.question.fit
+    commands = {case.audit.command for case in made.cases}
+    assert commands == {f"tinymia study run {name}"}
+
+
+def test_an_unknown_shipped_study_is_guessed() -> None:
+    with pytest.raises(StudyError, match="Did you mean 'factors/epochs'"):
+        study_file.found("factors/epoch")

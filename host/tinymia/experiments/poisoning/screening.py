@@ -46,14 +46,13 @@ def outlying(read: Floats, labels: Integers) -> Floats:
     return found
 
 
-def spectral(read: Floats, labels: Integers, poisoned: int, seed: int = 0) -> Bools:
+def spectral(read: Floats, labels: Integers, poisoned: int) -> Bools:
     """(n,) bool: the most outlying windows, half as many again as may be poisoned.
 
     Args:
         read: (n, d) float64, embeddings.
         labels: (n,) int64, as told.
         poisoned: how many may be.
-        seed: not used; clustering draws.
     """
     suspicious = np.zeros(len(labels), np.bool_)
     most = min(int(np.ceil(_MORE * poisoned)), len(labels) - 1)
@@ -61,14 +60,15 @@ def spectral(read: Floats, labels: Integers, poisoned: int, seed: int = 0) -> Bo
     return suspicious
 
 
-def clusters(read: Floats, labels: Integers, poisoned: int = 0, seed: int = 0) -> Bools:
+def clusters(read: Floats, labels: Integers, poisoned: int = 0) -> Bools:
     """(n,) bool: the smaller of two clusters of each class, where it is small.
+
+    Clusters start at both ends of the first principal direction, so nothing is drawn.
 
     Args:
         read: (n, d) float64, embeddings.
         labels: (n,) int64, as told.
         poisoned: not used; a small cluster is one whatever was poisoned.
-        seed: of the clusters' first centres.
     """
     from scipy.cluster.vq import kmeans2
 
@@ -81,15 +81,16 @@ def clusters(read: Floats, labels: Integers, poisoned: int = 0, seed: int = 0) -
         if not np.ptp(centred, axis=0).any():  # all the same: there are no two
             continue
         directions = np.linalg.svd(centred, full_matrices=False)[2][:_DIMENSIONS]
-        # A centre of its own for one window is what "++" may end in; that is a cluster, too.
-        which = kmeans2(centred @ directions.T, 2, minit="++", rng=seed, missing="warn")[1]
+        seen = centred @ directions.T
+        ends = seen[[seen[:, 0].argmin(), seen[:, 0].argmax()]]
+        which = kmeans2(seen, ends, minit="matrix")[1]
         small = int(np.sum(which == 1) <= len(of) / 2)
         if 0 < np.sum(which == small) <= _SMALL * len(of):
             suspicious[of[which == small]] = True
     return suspicious
 
 
-SCREENING: dict[str, Callable[[Floats, Integers, int, int], Bools]] = {
+SCREENING: dict[str, Callable[[Floats, Integers, int], Bools]] = {
     SPECTRAL: spectral,
     CLUSTERS: clusters,
 }

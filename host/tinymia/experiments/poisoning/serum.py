@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.evidence import Devices, Owner, Run, Training, Workbench
+from tinymia.evidence import Owner, Run, Training, Workbench
 from tinymia.experiments.poisoning.making import Bools, Integers, Stock
 from tinymia.statistics.metrics import auc
 
@@ -145,26 +145,28 @@ def ratios(logits: Floats, inside: Bools, shadows: int) -> Floats:
 
 
 def play(bench: Workbench, played: Game, run: Run, copies: int) -> Floats:
-    """(2, scores, repetitions) float64: AUC on targets, and on windows that are not poisoned."""
+    """(3, scores, repetitions) float64: AUC of an adversary's scores.
+
+    On targets; on windows that are not poisoned; and of scores of targets against the membership of
+    those other windows, of which they can say nothing.
+    """
     owner, few = played.owner, played.chosen.shape[1]
     asked = owner.windows[played.chosen.ravel()]
     true = owner.labels[played.chosen.ravel()]
     made = training(bench, played, run, copies)
-    done: Devices = bench.train(made, asked)
-    own = confidence(done.answers, true).reshape(few, len(played.drawn), 2, few)
-    base = confidence(
-        bench.answers(run, bench.base(run)[None], asked, made.seeds[:1])[0], true
-    ).reshape(2, few)
-    found = np.empty((2, len(SCORES), bench.repetitions))
-    for side in range(2):
+    answers = bench.train(made, asked).answers
+    own = confidence(answers, true).reshape(few, len(played.drawn), 2, few)
+    public = bench.answers(run, bench.base(run)[None], asked, made.seeds[:1])[0]
+    base = confidence(public, true).reshape(2, few)
+    found = np.empty((3, len(SCORES), bench.repetitions))
+    for row, (side, of) in enumerate(((0, 0), (1, 1), (0, 1))):
         logits = own[np.arange(few), :, side, np.arange(few)]
-        inside = np.repeat(played.inside[side][None], few, axis=0)
-        held = inside[:, SHADOWS:]
-        for s, score in enumerate(
-            (ratios(logits, inside, SHADOWS), logits[:, SHADOWS:] - base[side][:, None])
-        ):
+        inside = np.repeat(played.inside[:, None], few, axis=1)
+        held = inside[of][:, SHADOWS:]
+        lira = ratios(logits, inside[side], SHADOWS)
+        for s, score in enumerate((lira, logits[:, SHADOWS:] - base[side][:, None])):
             # Four devices a repetition and target: with both, with one of them, with none.
             for r in range(bench.repetitions):
-                of = slice(4 * r, 4 * r + 4)
-                found[side, s, r] = auc(score[:, of][held[:, of]], score[:, of][~held[:, of]])
+                part, truth = score[:, 4 * r : 4 * r + 4], held[:, 4 * r : 4 * r + 4]
+                found[row, s, r] = auc(part[truth], part[~truth])
     return found

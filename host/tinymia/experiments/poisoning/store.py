@@ -108,7 +108,8 @@ def told_by_base(bench: Workbench, planned: Planned, run: Run) -> Told:
 def _labels(answers: NDArray[np.float32], sets: int, repetitions: int, windows: int) -> Told:
     labels = np.argmax(np.nan_to_num(answers, nan=-1.0), axis=-1)
     parts = labels[:, :windows], labels[:, windows:-1], np.repeat(labels[:, -1:], windows, axis=1)
-    return np.stack(parts, axis=1).reshape(sets, repetitions, 3, windows).astype(np.int64)
+    made: Told = np.stack(parts, axis=1).astype(np.int64)
+    return made.reshape(sets, repetitions, 3, windows)
 
 
 def accuracy(planned: Planned, labels: Told) -> Floats:
@@ -168,9 +169,9 @@ def screen(bench: Workbench, planned: Planned, run: Run) -> dict[str, dict[str, 
         for key, devices in planned.devices.items():
             attack, share = key
             of = []
-            for number, places in enumerate(devices):
+            for places in devices:
                 bad = places >= own
-                out = suspect(read[places], labels[places], int(bad.sum()), number)
+                out = suspect(read[places], labels[places], int(bad.sum()))
                 kept.setdefault(key, []).append(places[~out])
                 # Without any poison there would be nothing to detect.
                 caught = float(out[bad].mean()) if bad.any() else 0.0
@@ -179,10 +180,7 @@ def screen(bench: Workbench, planned: Planned, run: Run) -> dict[str, dict[str, 
             rates[f"{attack}/{share:g}/detected"] = detected
             rates[f"{attack}/{share:g}/alarms"] = alarms
             rates[f"{attack}/{share:g}/removed"] = removed
-        clean = [
-            places[~suspect(read[places], labels[places], 0, number)]
-            for number, places in enumerate(planned.clean)
-        ]
+        clean = [places[~suspect(read[places], labels[places], 0)] for places in planned.clean]
         rates["none/alarms"] = np.array(
             [1 - len(a) / len(b) for a, b in zip(clean, planned.clean, strict=True)]
         )

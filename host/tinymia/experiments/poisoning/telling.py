@@ -102,11 +102,7 @@ def chapter(
         adversaries=(
             Adversary(_STORE, "who fills the store", words.GRANTED_STORE),
             Adversary(_SERUM, "who copies a window, and asks", words.GRANTED_COPIES),
-            *(
-                [Adversary(_CLIENT, "a malicious client", words.GRANTED_CLIENT)]
-                if federated
-                else []
-            ),
+            *((client,) if federated else ()),
         ),
         measures=MEASURES,
         rows=tuple(rows),
@@ -222,6 +218,7 @@ def _controls(plain: Run, values: Values) -> tuple[Control, ...]:
     clean = mean(f"{plain.name}/{none}") - mean(f"base/{none}")
     most = serum.AGAINST
     before, after = (float(values.auc(plain.name, n, 1, 0).mean()) for n in (0, most))
+    lot = float(values.auc(plain.name, most, 2, 0).mean())
     return (
         Control(
             f"a trigger that fills the whole window, in {_percent(LARGEST)} of the store",
@@ -243,6 +240,13 @@ def _controls(plain: Run, values: Values) -> tuple[Control, ...]:
             Figure(after - before),
             -0.05,
             0.05,
+        ),
+        Control(
+            f"what {most} copies of a window tell of another window's membership",
+            "an AUC between 0.45 and 0.55",
+            Figure(lot),
+            0.45,
+            0.55,
         ),
     )
 

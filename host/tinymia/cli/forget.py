@@ -44,7 +44,8 @@ def command(config: Path | None, forgotten: str, **flags: Any) -> None:
     from dataclasses import replace
 
     from tinymia import data
-    from tinymia.cli.personalize import _defences, _drawn, _for, _note, _save, say_defences
+    from tinymia.cli.options import note as _note
+    from tinymia.cli.personalize import _check_person, _defences, _drawn, _for, _save, say_defences
     from tinymia.data.splits import model_pool
     from tinymia.defenses import TrainingSize
     from tinymia.defenses.base import with_defences
@@ -57,10 +58,7 @@ def command(config: Path | None, forgotten: str, **flags: Any) -> None:
 
     options = chosen(PERSONALIZE, flags, config)
     asked, seed = options["personalize"], options["training"]["seed"]
-    if asked["person"] is None:
-        raise StudyError(
-            "Say whose windows to train on.", "Give --person; `tinymia data` lists them."
-        )
+    _check_person(asked["person"])
     forgetting.numbers(forgotten, asked["members"])  # what cannot be is said first
     defences = _defences(options)
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
@@ -78,7 +76,7 @@ def command(config: Path | None, forgotten: str, **flags: Any) -> None:
         options.training.settings(seed=seed, epochs=epochs, parameters=parameters), defences, size
     )
     dataset = data.load(asked["data"])
-    bundle = _for(bundle, dataset, settings, asked["person"])
+    bundle = _for(bundle, dataset, settings, asked["person"], size)
     pool = model_pool(dataset, asked["person"], bundle.meta)
     drawn = _drawn(pool, seed, asked["members"])
     codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=_note)

@@ -220,7 +220,7 @@ class Person:
         return [float(r > reached[0]) + 0.5 * float(r == reached[0]) for r in reached[1:]]
 
     def against_bound(self, run: Run, noise: float) -> NDArray[np.float64]:
-        """(count,): share of right picks where DP-SGD has other noise, over some unknown windows."""
+        """(count,): share of right picks where DP-SGD has other noise."""
         noisy = with_noise(run, noise)
         theta = self.trained(noisy, self.drawn.members, self.drawn.seeds)
         informed, right = Informed(self.server, noisy), []

@@ -40,7 +40,7 @@ ALARMS = Measure("alarms", "Other windows that it removes", None, "%")
 MEASURES = (SUCCESS, ACCURACY, MEMBERSHIP, OTHERS, DETECTED, ALARMS)
 _STORE, _SERUM, _CLIENT = "store", "copies", "client"
 _DEFENDED = (SHARES[1], LARGEST)
-"""Shares at which defences stand in the tables; the plots have all."""
+"""Shares at which defences stand in the tables, of accuracy the larger; the plots have all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,10 +138,11 @@ def _stored(table: Tabulator, grain: float, runs: Sequence[Run], values: Values)
     rows = []
     for attack, measure in wanted:
         none = "none/accuracy" if measure is ACCURACY else f"none/{attack}/success"
+        at_shares = _DEFENDED if measure is SUCCESS else (LARGEST,)
         for share in (LARGEST,) if attack is Attack.FLOOD else SHARES:
             found = [
                 Found(run, values.of(f"{way}/{attack}/{share:g}/{measure.name}"), without)
-                for run, way in (ways if share in _DEFENDED else ways[:1])
+                for run, way in (ways if share in at_shares else ways[:1])
                 for without in [values.of(f"{way}/{none}")]
             ]
             at = {"poison": words.ATTACKS[attack], "share": _percent(share)}
@@ -171,7 +172,8 @@ def _screened(table: Tabulator, grain: float, plain: Run, values: Values) -> lis
 def _copied(table: Tabulator, runs: Sequence[Run], values: Values) -> list[Row]:
     rows = []
     for side, measure in ((0, MEMBERSHIP), (1, OTHERS)):
-        for s, score in enumerate(serum.SCORES):
+        # What copies do to other windows is asked of the better score alone.
+        for s, score in enumerate(serum.SCORES[: len(serum.SCORES) if side == 0 else 1]):
             for copies in serum.COPIES[1:]:
                 found = [
                     Found(

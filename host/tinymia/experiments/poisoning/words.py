@@ -37,7 +37,7 @@ METHOD = (
     " classes, with the trigger in them.",
     "The small trigger is a burst on the first channel over a fifth of a window, in an image a"
     " bright corner of a seventh of its side.",
-    "The baseline is the same training without poison.",
+    "What stands beside a figure as without the device is the same training without poison.",
     "Screening looks at the embeddings that the device stores anyway, class by class as told."
     " Spectral signatures remove the windows farthest along a class's first principal direction,"
     " 1.5 times as many as are poisoned; activation clustering removes the smaller of two clusters"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tinymia.errors import StudyError
 from tinymia.evidence import Owner, Signal
 from tinymia.experiments.chapter import Chapter
+from tinymia.experiments.poisoning import EXPERIMENT
 from tinymia.experiments.poisoning.making import (
     Aim,
     Attack,
@@ -19,6 +24,7 @@ from tinymia.experiments.poisoning.making import (
     poisoned,
     stamp,
 )
+from tinymia.experiments.poisoning.rounds import MOST_CLIENTS, clients_of
 from tinymia.experiments.poisoning.screening import clusters, spectral
 from tinymia.experiments.poisoning.serum import confidence, force, ratios
 from tinymia.statistics.metrics import auc
@@ -159,6 +165,22 @@ def test_a_likelihood_ratio_tells_what_a_raw_score_hides() -> None:
     assert 0.4 < auc(scores[lot], scores[~lot]) < 0.6
     answers = np.array([[[0.9, 0.1], [np.nan, 1.0]]], np.float32)
     assert confidence(answers, np.array([0, 0])) == pytest.approx(np.log([[9, 1e-6]]), abs=1e-4)
+
+
+def test_who_has_too_little_is_told() -> None:
+    def bench(windows: int, public: int, classes: tuple[str, ...] = CLASSES) -> Any:
+        codes = np.zeros((windows, 50, 6), np.int8)
+        owner = Owner("p", codes, np.arange(windows) % 4, np.arange(windows) // 4)
+        shown = replace(signal(50, 6), classes=classes)
+        return SimpleNamespace(signal=shown, owners=(owner,), public=(owner,) * public)
+
+    assert EXPERIMENT.cells(bench(40, 40)) == ["p", "federated rounds"]
+    assert len(clients_of(bench(40, 40))) == MOST_CLIENTS
+    assert EXPERIMENT.cells(bench(40, 1)) == ["p"]
+    with pytest.raises(StudyError, match="8 blocks of each person, and p has 5"):
+        EXPERIMENT.cells(bench(20, 1))
+    with pytest.raises(StudyError, match="one class alone"):
+        EXPERIMENT.cells(bench(40, 1, ("a",)))
 
 
 class Quiet:

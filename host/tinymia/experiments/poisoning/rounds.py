@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 ROUNDS = 5
 EPOCHS = 5
 """Of a client in a round, where the run has as many."""
+MOST_CLIENTS = 20
+"""Others join the audited people up to so many."""
 MEAN, MEDIAN = "mean", "median"
 
 
@@ -47,7 +49,8 @@ def arms(clients: int) -> tuple[Arm, ...]:
 
 def clients_of(bench: Workbench) -> tuple[Owner, ...]:
     """The malicious one first: one who is not audited."""
-    return (*bench.public[:1], *bench.owners, *bench.public[1:])
+    others = max(0, MOST_CLIENTS - 1 - len(bench.owners))
+    return (*bench.public[:1], *bench.owners, *bench.public[1 : 1 + others])
 
 
 def measure(bench: Workbench, run: Run) -> dict[str, Floats]:

@@ -46,8 +46,9 @@ METHOD = (
     f"Copies: {serum.TARGETS} windows of each owner, each in devices of its own, of which half"
     " learnt it (with the rest of its block); an AUC a repetition over all of an owner's. LiRA:"
     " two Gaussians of the true class's log-odds for each window, one variance for all.",
-    f"Rounds: all people are clients, {rounds.ROUNDS} rounds of {rounds.EPOCHS} epochs, and one who"
-    " is not audited is malicious from the first. The baseline is the same without malice.",
+    f"Rounds: the audited people and others are clients, at most {rounds.MOST_CLIENTS};"
+    f" {rounds.ROUNDS} rounds of {rounds.EPOCHS} epochs, and one who is not audited is malicious"
+    " from the first. The baseline is the same without malice.",
 )
 LIMITS = (
     "The layers before the trained ones are frozen, so they cannot learn the trigger: the head can"

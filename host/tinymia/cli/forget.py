@@ -9,7 +9,7 @@ import click
 
 from tinymia.cli.catalogue import PERSONALIZE, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
-from tinymia.cli.options import connection, load_bundle, progress, thousands
+from tinymia.cli.options import connection, load_bundle, note, progress, thousands
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
@@ -44,16 +44,21 @@ def command(config: Path | None, forgotten: str, **flags: Any) -> None:
     from dataclasses import replace
 
     from tinymia import data
-    from tinymia.cli.options import note as _note
-    from tinymia.cli.personalize import _check_person, _defences, _drawn, _for, _save, say_defences
+    from tinymia.cli.personalize import (
+        _check_person,
+        _defences,
+        _drawn,
+        _for,
+        _personal,
+        _save,
+        say_defences,
+    )
     from tinymia.data.splits import model_pool
     from tinymia.defenses import TrainingSize
     from tinymia.defenses.base import with_defences
     from tinymia.evidence import Run
     from tinymia.export.depth import resolve, trained_count
     from tinymia.export.inputs import quantized
-    from tinymia.export.personal import personalized_bundle
-    from tinymia.export.provenance import content_of
     from tinymia.study import forgetting, recipe
 
     options = chosen(PERSONALIZE, flags, config)
@@ -79,9 +84,9 @@ def command(config: Path | None, forgotten: str, **flags: Any) -> None:
     bundle = _for(bundle, dataset, settings, asked["person"], size)
     pool = model_pool(dataset, asked["person"], bundle.meta)
     drawn = _drawn(pool, seed, asked["members"])
-    codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=_note)
+    codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=note)
     layout = recipe.Layout(first, settings.augments)
-    with connection(asked["target"], bundle, interruption(asked, _note)) as opened:
+    with connection(asked["target"], bundle, interruption(asked, note)) as opened:
         board = opened.board
         room = recipe.room(board, layout, settings)
         kept = recipe.windows_that_fit(drawn.member, drawn.nonmember, room)
@@ -112,15 +117,9 @@ def command(config: Path | None, forgotten: str, **flags: Any) -> None:
             " of the person's"
         )
     if asked["out"]:
-        note: dict[str, Any] = {
-            "person": asked["person"],
-            "dataset_sha256": dataset.sha256,
-            "content": content_of(dataset, [asked["person"]]),
-            "epochs": epochs,
-            "forgotten": len(gone),
-            "tail_hash": done.after.hash,
-        }
-        _save(personalized_bundle(bundle, first, parameters, done.theta_after, note), asked["out"])
+        theta = done.theta_after
+        personal = _personal(bundle, dataset, asked["person"], done.after, first, parameters, theta)
+        _save(personal, asked["out"], True)
 
 
 def _say(done: Forgot, gone: int, members: int, epochs: int, unit: str) -> None:

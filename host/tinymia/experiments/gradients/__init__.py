@@ -18,7 +18,7 @@ INFO = Info(
     name="gradients",
     title="Gradient leakage",
     question="Which windows follow from the update that a device sends in a round of many?",
-    order=30,
+    order=35,
     defences=("clip", "dp", "dp-public", "round-weights"),
 )
 

@@ -21,6 +21,8 @@ _MOST = 5
 """Devices a person at most."""
 _KEYS, _PRIVATE_KEYS = 192, 32
 """Keys that an adversary who has not the device's tries."""
+_TARGETS = 4
+"""Windows of a device that are unknown in turn, where a bound is held against."""
 _PICKED = 4
 """Keys over which a candidate's devices are averaged."""
 
@@ -107,9 +109,12 @@ class Person:
         off = float(np.linalg.norm(found - true) / np.linalg.norm(true))
         return float((found == true).all()), off, float(near == target)
 
-    def known(self, run: Run, d: int, theta: Doubles, exact: bool) -> Known:
+    def known(
+        self, run: Run, d: int, theta: Doubles, exact: bool, target: int | None = None
+    ) -> Known:
         """What who knows all but one has of a device."""
-        members, target = np.flatnonzero(self.drawn.members[d]), self.drawn.target[d]
+        members = np.flatnonzero(self.drawn.members[d])
+        target = int(self.drawn.target[d]) if target is None else target
         codes = self.bench.embed(run, self.owner.windows[members])
         place = int(np.flatnonzero(members == target)[0])
         codes[place] = 0  # unknown
@@ -178,17 +183,20 @@ class Person:
         training = Training(once, *own, member, self.drawn.fresh, start)
         return self.bench.train(training).theta.astype(np.float64)
 
-    def _picked(self, informed: Informed, known: Known, spread: Doubles, d: int) -> float:
+    def _picked(
+        self, informed: Informed, known: Known, spread: Doubles, d: int, target: int | None = None
+    ) -> float:
         """Whether the right one of some of the owner's windows is picked."""
-        rng = self.bench.generator("reconstruction pick", self.owner.name, d)
+        target = int(self.drawn.target[d]) if target is None else target
+        rng = self.bench.generator("reconstruction pick", self.owner.name, d, target)
         others = np.flatnonzero(~self.drawn.members[d])
         count = min(CANDIDATES - 1, len(others))
-        some = np.append(rng.choice(others, count, replace=False), self.drawn.target[d])
+        some = np.append(rng.choice(others, count, replace=False), target)
         some = rng.permutation(some)
         codes = self.bench.embed(informed.run, self.owner.windows[some])
         few = replace(known, seeds=known.seeds[:_PICKED])
         at = informed.pick(few, spread, codes, self.owner.labels[some])
-        return float(some[at] == self.drawn.target[d])
+        return float(some[at] == target)
 
     def _told(
         self,
@@ -212,14 +220,20 @@ class Person:
         return [float(r > reached[0]) + 0.5 * float(r == reached[0]) for r in reached[1:]]
 
     def against_bound(self, run: Run, noise: float) -> NDArray[np.float64]:
-        """(count,): right picks where DP-SGD has other noise."""
+        """(count,): share of right picks where DP-SGD has other noise."""
         noisy = with_noise(run, noise)
         theta = self.trained(noisy, self.drawn.members, self.drawn.seeds)
         informed, right = Informed(self.server, noisy), []
         for d in range(len(theta)):
             known = self.known(noisy, d, theta, False)
             spread = informed.spread(known, self.keys(d)[:_PRIVATE_KEYS])
-            right.append(self._picked(informed, known, spread, d))
+            rng = self.bench.generator("reconstruction targets", self.owner.name, d)
+            members = np.flatnonzero(self.drawn.members[d])
+            found = []
+            for target in rng.choice(members, _TARGETS, replace=False).tolist():
+                one = self.known(noisy, d, theta, False, target)
+                found.append(self._picked(informed, one, spread, d, target))
+            right.append(float(np.mean(found)))
         return np.array(right)
 
 

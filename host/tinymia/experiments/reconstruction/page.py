@@ -224,7 +224,8 @@ _METHOD = (
     " without it weights are averaged over other keys, and their covariance over keys is the"
     " noise.",
     f"Picking: one of {CANDIDATES} of the owner's windows is the unknown one, all alike probable;"
-    " the one whose devices' mean weights are nearest, in units of that noise, is picked.",
+    " the one whose devices' mean weights are nearest, in units of that noise, is picked. Where the"
+    " noise of DP-SGD is varied, four windows of each device are the unknown one in turn.",
     "Two states: a window learnt alone, in one step on top of the others, gives itself by"
     " lattice reduction as in gradient leakage. Learnt or forgotten by training all again, its"
     " gradient is the difference of weights times the loss's Hessian, estimated on public windows;"

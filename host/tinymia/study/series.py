@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinymia import data
-from tinymia.errors import StudyError, TinymiaError
+from tinymia.errors import DeviceError, StudyError, TinymiaError, TwinError
 from tinymia.evidence import digest
 from tinymia.export.bundle import Bundle
 from tinymia.study import describe
@@ -211,9 +211,9 @@ def _plain(value: Any) -> Any:
 
 
 def _of_the_machine(error: BaseException | None) -> bool:
-    """Whether an error comes from the operating system: it would stop every other case, too."""
+    """Whether system, twin or board failed, and not the case: it would stop the others, too."""
     while error is not None:
-        if isinstance(error, (OSError, MemoryError)):
+        if isinstance(error, (OSError, MemoryError, TwinError, DeviceError)):
             return True
         error = error.__cause__
     return False

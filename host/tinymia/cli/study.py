@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinymia.cli.options import FilePath, is_quiet, json_option, print_json, show, table
+from tinymia.cli.options import FilePath, is_quiet, json_option, note, print_json, show, table
 
 if TYPE_CHECKING:
     from tinymia.experiments.base import Figure
@@ -199,9 +199,9 @@ def _show(study: Series, *, as_json: bool, whole: bool) -> None:
     answer = None
     try:
         answer = fits.answer(study.question, done)
-    except StudyError:
+    except StudyError as error:
         if whole:
-            raise
+            note(str(error))
     if as_json:
         print_json(
             {

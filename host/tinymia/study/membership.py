@@ -53,13 +53,20 @@ def analyse(
             own = scoring.scores(at[condition, person.name], policies[policy])
             for attack, rows in own.items():
                 found.setdefault(attack, []).extend(rows)
-        # One that not everybody's windows allow has no pooled figure.
+        # One that not everybody's windows allow has no pooled figure; nor has one that knew no
+        # member of some device, or no other window, as happens where members are few.
         whole = len(people) * settings.repetitions
-        return {attack: rows for attack, rows in found.items() if len(rows) == whole}
+        return {
+            attack: rows
+            for attack, rows in found.items()
+            if len(rows) == whole and all(map(_compares, rows, shown[condition]))
+        }
+
+    shown = {run.name: attacked(run, people, devices[run.name], lanes) for run in runs.values()}
 
     return Analysis(
         conditions=conditions,
-        cells={run.name: attacked(run, people, devices[run.name], lanes) for run in runs.values()},
+        cells=shown,
         scores=scores,
         answers=tuple(policies),
         levels=settings.levels,
@@ -95,6 +102,12 @@ def attacked(
                 )
             )
     return found
+
+
+def _compares(scores: Scores, device: Attacked) -> bool:
+    """Whether both members and others of a device were judged."""
+    judged = device.counted & ~np.isnan(scores)
+    return bool(np.any(judged & device.member) and np.any(judged & ~device.member))
 
 
 def _right(answers: NDArray[np.float32], person: Person) -> NDArray[np.bool_]:

@@ -1,0 +1,223 @@
+"""The chapter on inversion: rows, controls, pictures, and what is said of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.evidence import Run, Workbench
+from tinymia.experiments.base import Figure
+from tinymia.experiments.chapter import Adversary, Control, Measure, Panel, Picture, Row
+from tinymia.experiments.experiment import Measured
+from tinymia.experiments.inversion.attack import ASKED, EACH, ROUNDS, SHADOWS, WIDE
+from tinymia.experiments.inversion.prior import Prior
+from tinymia.experiments.rows import Found, Tabulator
+
+Floats = NDArray[np.float64]
+
+WINDOWS, READ = "windows", "read"
+SPACES = {WINDOWS: "windows", READ: "what the trained layer reads"}
+CONFIDENCE, DIFFERENCE = "confidence", "difference"
+LEARNT_ANSWERS, LEARNT_WEIGHTS = "learnt-answers", "learnt-weights"
+METHODS = {
+    CONFIDENCE: ("questions", "search for sure answers"),
+    LEARNT_ANSWERS: ("questions", "learnt inverse"),
+    DIFFERENCE: ("flash", "search against the base model"),
+    LEARNT_WEIGHTS: ("flash", "learnt inverse"),
+}
+NEAREST_AT, NEARER_AT, CLOSER_AT, MOVED_AT = range(4)
+"""Columns of a device's figures."""
+
+NEARER = Measure("nearer", "Other people who are farther than the owner", 0.5, "%")
+CLOSER = Measure("closer", "Distance to other people by that to the owner", 1.0)
+MOVED = Measure("moved", "Other people to whom it moved less than to the owner", 0.5, "%")
+ADVERSARIES = (
+    Adversary(
+        "questions",
+        "who asks",
+        "has the public base model, public people's windows and class means of everybody, and sees"
+        " what the device answers, each question counted",
+    ),
+    Adversary(
+        "flash",
+        "who reads the flash",
+        "the same, with the trained weights, which can be asked at will",
+    ),
+)
+LIMITS = (
+    "Class means of everybody are taken for known when the owner is looked for; the attack itself"
+    " has only public people's windows.",
+    "The reconstruction can be nothing but a mean window of public people and the first principal"
+    " components about it; a generative network could be closer, for images above all.",
+    "The frozen layers are int8 and have no gradient, so windows are searched for by trial.",
+    "A window that is typical of the owner is no window of the owner: none is recovered here.",
+    "Few people are audited, and the base model has seen the others, whom its own reconstructions"
+    " may resemble; the baseline is the same attack on it.",
+)
+SOURCES = (
+    "Fredrikson, Jha, Ristenpart: Model inversion attacks that exploit confidence information and"
+    " basic countermeasures. CCS 2015, section 5.",
+    "Zhang, Jia, Pei, Wang, Li, Song: The secret revealer: generative model-inversion attacks"
+    " against deep neural networks. CVPR 2020.",
+    "Yang, Zhang, Chang, Liang: Neural network inversion in adversarial setting via background"
+    " knowledge alignment. CCS 2019.",
+    "Balle, Cherubin, Hayes: Reconstructing training data with informed adversaries. S&P 2022,"
+    " section 4 (an inverse of weights, learnt on shadow models).",
+)
+
+
+def measures(people: int) -> tuple[Measure, ...]:
+    """All, with what guessing gives among so many people."""
+    return (nearest_measure(people), NEARER, CLOSER, MOVED)
+
+
+def nearest_measure(people: int) -> Measure:
+    """Whether the owner is nearest of all."""
+    return Measure("identified", "Owner is nearest of all people", 1.0 / people, "%")
+
+
+def method(people: int) -> tuple[str, ...]:
+    """How it was done."""
+    return (
+        f"Windows of a class: its mean over public people, and {WIDE} principal components of what"
+        " their windows differ by, standard normal beforehand.",
+        f"Search: the cross-entropy method, {ROUNDS} rounds of {EACH} windows a class, all devices"
+        " with the same random numbers; what is told is scaled to its spread over the first round,"
+        " so that it weighs as much as the prior. Who asks looks for the highest probability"
+        " (MIFace); who has weights for the highest log-odds above the base model's.",
+        f"Learnt inverse: a ridge regression from answers to {ASKED} public windows, or from"
+        f" weights, to class means of what was learnt, on about {SHADOWS} shadow devices of public"
+        " people under the same defences.",
+        f"Each reconstruction is held against the class means of all {people} people: distances are"
+        " Euclidean, each number divided by its spread over public windows, each class by its mean"
+        " distance to everybody; then the mean over classes.",
+        "Moved: the cosine between what the device changed in the base model's reconstruction and"
+        " where a person is, seen from the mean person.",
+    )
+
+
+def questions_of(method: str, classes: int) -> str:
+    """How many questions an attack puts to a device."""
+    if METHODS[method][0] != "questions":
+        return "none"
+    return str(ASKED if method == LEARNT_ANSWERS else ROUNDS * EACH * classes)
+
+
+def rows(
+    bench: Workbench, runs: Sequence[Run], measured: Mapping[str, Measured], each: int
+) -> tuple[Row, ...]:
+    """Every figure, with the same attack on the base model as baseline."""
+    owners = [owner.name for owner in bench.owners for _ in range(each)]
+    people = len(bench.owners) + len(bench.public)
+    table = Tabulator(owners, bench.seed)
+    grain = 1.0 / len(owners) / (people - 1)
+    made: list[Row] = []
+    for name, (who, title) in METHODS.items():
+        for space, seen in SPACES.items():
+            at = {
+                "by": title,
+                "compared as": seen,
+                "questions": questions_of(name, len(bench.signal.classes)),
+            }
+            for measure, column in (
+                (nearest_measure(people), NEAREST_AT),
+                (NEARER, NEARER_AT),
+                (CLOSER, CLOSER_AT),
+                (MOVED, MOVED_AT),
+            ):
+                found = [
+                    Found(
+                        run,
+                        np.asarray(measured[run.name][f"{name}/{space}"][:, column]),
+                        None
+                        if measure is MOVED
+                        else np.asarray(measured[run.name][f"base/{name}/{space}"][:, column]),
+                    )
+                    for run in runs
+                ]
+                bounds = {"high": np.inf} if measure is CLOSER else {"grain": grain}
+                if column == NEAREST_AT:
+                    bounds = {}
+                made += table.rows(measure, who, found, at=at, **bounds)
+    return tuple(made)
+
+
+def answer(made: Sequence[Row], plain: Run, people: int) -> str:
+    """The chapter's first sentence, of the attack that identifies the owner most."""
+    own = [r for r in made if r.condition == plain.name]
+    best = max((r for r in own if r.measure == "identified"), key=lambda r: r.figure.value or 0.0)
+    moved = max((r for r in own if r.measure == "moved"), key=lambda r: r.figure.value or 0.0)
+    near = next(r for r in own if r.measure == "nearer" and r.at == best.at)
+    low = moved.figure.low
+    if moved.figure.excludes(0.5) and low is not None and low > 0.5:
+        opening = "Plain fine-tuning pulls reconstructed windows towards the owner"
+    else:
+        opening = "Reconstructed windows say nothing certain of the owner"
+    return (
+        f"{opening}: at best ({_by(moved)}) they move more to the owner than to"
+        f" {_percent(moved.figure)} % of other people (guessing: 50); the owner is nearest of"
+        f" {people} people for at most {_percent(best.figure)} % of devices ({_by(best)}; guessing:"
+        f" {100 / people:.0f}, base model: {_percent(best.baseline)}), and nearer than"
+        f" {_percent(near.figure)} % of the others (base model: {_percent(near.baseline)})."
+    )
+
+
+def _by(row: Row) -> str:
+    who = next(a.title for a in ADVERSARIES if a.name == row.adversary)
+    return f"{who}, {row.at['by']}, compared as {row.at['compared as']}"
+
+
+def _percent(figure: Figure | None) -> str:
+    return "?" if figure is None or figure.value is None else f"{100 * figure.value:.0f}"
+
+
+def controls(plain: Measured) -> tuple[Control, ...]:
+    """What had to succeed, and what had not to."""
+    known, null, lots = (float(np.mean(plain[name])) for name in ("known", "null", "lots"))
+    return (
+        Control(
+            "devices of the people on whose other devices the inverse was learnt",
+            "at least 90 % of other people are farther",
+            Figure(known),
+            0.9,
+            1.0,
+        ),
+        Control(
+            "an inverse learnt of what was dealt out by lot",
+            "moved less to between 35 and 65 % of other people",
+            Figure(null),
+            0.35,
+            0.65,
+        ),
+        Control(
+            "the base model searched with other random numbers",
+            "moved less to between 30 and 70 % of other people",
+            Figure(lots),
+            0.3,
+            0.7,
+        ),
+    )
+
+
+def pictures(bench: Workbench, prior: Prior, plain: Measured) -> tuple[Picture, ...]:
+    """Of the first owner and the class of which they have most windows."""
+    owner, signal = bench.owners[0], bench.signal
+    label = int(np.bincount(owner.labels, minlength=len(signal.classes)).argmax())
+    flat = owner.windows.reshape(len(owner), -1).astype(np.float64)
+    made = [("the owner's mean window", flat[owner.labels == label].mean(axis=0))]
+    made.append(("public people's", prior.centres[label]))
+    for name in (CONFIDENCE, DIFFERENCE, LEARNT_WEIGHTS):
+        who, title = METHODS[name]
+        for kind, z in (("device", plain[f"z/{name}"][0]), ("base model", plain[f"base/{name}"])):
+            made.append((f"{who}, {title}: {kind}", prior.windows(np.asarray(z))[label]))
+    panels = tuple(
+        Panel(
+            title,
+            signal.shape,
+            tuple(float(v) for v in (window - signal.zero_point) * signal.scale),
+        )
+        for title, window in made
+    )
+    return (Picture(f"{signal.classes[label]!r} of {owner.name}", panels),)

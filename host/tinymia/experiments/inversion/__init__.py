@@ -1,7 +1,7 @@
 """Model inversion: windows that stand for a class on a device, and whether they show its owner.
 
-Fredrikson et al., CCS 2015 (MIFace); Zhang et al., CVPR 2020 (a prior from public data); Yang et
-al., CCS 2019 (a learnt inverse). See :mod:`tinymia.experiments.inversion.attack`.
+Fredrikson et al., CCS 2015 (MIFace); Zhang et al., CVPR 2020 (a prior from public data). See
+:mod:`tinymia.experiments.inversion.attack`.
 """
 
 from __future__ import annotations
@@ -12,31 +12,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymia.attacks.softmax import head_of
 from tinymia.errors import StudyError
-from tinymia.evidence import Owner, Training, Workbench
+from tinymia.evidence import Owner, Run, Training, Workbench
 from tinymia.experiments.chapter import VERSION, Chapter
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.inversion import words
 from tinymia.experiments.inversion.attack import (
     Asking,
-    learn,
+    Mixture,
+    copies,
+    features,
+    mixture_of,
     public_prior,
+    public_windows,
     questions,
-    seen_of,
-    shadows,
-    sought_of,
 )
-from tinymia.experiments.inversion.judging import judge_of
-from tinymia.experiments.inversion.prior import Prior
+from tinymia.experiments.inversion.judging import Judge, judge_of
 
 Floats = NDArray[np.float64]
 
 _MOST = 4
 """Devices a person and run; each is asked thousands of questions."""
-_LOTS = 6
-"""Searches on the base model that differ in their random numbers alone."""
-_NULLS = 8
-"""Inverses learnt of what was dealt out by lot."""
+_KNOWN = 12
+"""Public people whose devices are a control."""
 _FEWEST_PEOPLE = 2
 
 
@@ -56,59 +55,48 @@ class Inversion:
         )
 
     def cells(self, bench: Workbench) -> Sequence[str]:
-        """One a run: what is learnt on shadow devices serves all owners."""
+        """One a run, whose devices are searched side by side."""
         if len(bench.public) < _FEWEST_PEOPLE:
             raise StudyError(
                 "Inversion needs public people, at least two, to know what windows look like, and"
                 f" {len(bench.public)} are left.",
                 "Name the audited ones by --person, or take data with more people.",
             )
+        if bench.runs()[0].depth != "head":
+            raise StudyError("Inversion takes a head apart.", "Train the head alone: --train head.")
         return [run.name for run in bench.runs(self.info.defences)]
 
     def measure(self, bench: Workbench, cell: str) -> Measured:
         """What reconstructions from every device of a run say of its owner."""
-        runs = bench.runs(self.info.defences)
-        run = next(r for r in runs if r.name == cell)
-        plain = run.name == runs[0].name
-        prior, asked = public_prior(bench), questions(bench)
+        run = next(r for r in bench.runs(self.info.defences) if r.name == cell)
         attacked = [_training(bench, owner, cell) for owner in bench.owners]
+        asked = questions(bench)
         done = [bench.train(training, asked) for training in attacked]
-        base = bench.base(run)
-        # The base model is one more device, and on the first cell some more with other lots.
-        lots = _LOTS if plain else 0
-        theta = np.concatenate([*(d.theta for d in done), np.repeat(base[None], 1 + lots, axis=0)])
+        # The base model is one more device.
+        theta = np.concatenate([*(d.theta for d in done), bench.base(run)[None]])
         seeds = [s for training in attacked for s in training.seeds]
-        devices = len(seeds)
-        seeds += list(bench.seeds(1 + lots, "inversion", "base"))
-        which = np.concatenate([np.zeros(devices + 1, np.int64), 1 + np.arange(lots)])
-        asking = Asking(bench, prior, run, theta, seeds, which)
-        found = {
-            words.CONFIDENCE: asking.confidence(),
-            words.DIFFERENCE: asking.difference(),
-            **_learnt(bench, prior, cell, theta, seeds, plain),
+        seeds += bench.seeds(1, "inversion", "base")
+        asking = Asking(bench, public_prior(bench), run, theta, seeds)
+        mixing = _Mixing.of(bench, run)
+        heads = _heads(bench, theta)
+        copied = copies(bench, run, np.concatenate([d.answers for d in done]))
+        shown = {
+            words.CONFIDENCE: _searched(asking, asking.confidence()),
+            words.COPY: mixing(np.concatenate([copied, heads[-1:]])),
+            words.DIFFERENCE: _searched(asking, asking.difference()),
+            words.WEIGHTS: mixing(heads),
         }
-        judge = judge_of(bench, run, prior)
-        owners = np.repeat(np.arange(len(bench.owners)), devices // len(bench.owners))
+        judge = judge_of(bench, run)
+        each = len(attacked[0])
+        owners = np.repeat(np.arange(len(bench.owners)), each)
         left: dict[str, NDArray[np.float64]] = {}
-        for name in words.METHODS:
-            z, before = found[name][:devices], found[name][devices]
-            left.update(judge(name, z, before, owners))
-            left[f"z/{name}"] = z[:: devices // len(bench.owners)]
-            left[f"base/{name}"] = before
-        if plain:
-            name = words.CONFIDENCE
-            z, before = found[name][devices + 1 :], found[name][devices]
-            each = np.arange(len(bench.owners))
-            shown = judge("lots", np.repeat(z, len(each), axis=0), before, np.tile(each, len(z)))
-            left["lots"] = shown[f"lots/{words.READ}"][:, words.MOVED_AT]
-            of = np.repeat(np.arange(len(bench.public)), len(found["known"]) // len(bench.public))
-            of += len(bench.owners)
-            before = found[words.LEARNT_WEIGHTS][devices]
-            shown = judge("known", found["known"], before, of)
-            left["known"] = shown[f"known/{words.WINDOWS}"][:, words.NEARER_AT]
-            lots_of = found["null"][:, :devices], found["null"][:, devices]
-            nulls = [judge("null", z, at, owners) for z, at in zip(*lots_of, strict=True)]
-            left["null"] = np.stack([n[f"null/{words.WINDOWS}"][:, words.MOVED_AT] for n in nulls])
+        for name, found in shown.items():
+            left.update(judge(name, found, owners))
+            # For the pictures: the first device, and the base model.
+            left[f"window/{name}"] = found[words.WINDOWS][[0, -1]]
+        if run.name == bench.runs()[0].name:
+            left["shuffled"] = _shuffled(bench, mixing, judge, heads, owners)
+            left["known"] = _known(bench, mixing, judge, run, heads[-1])
         return left
 
     def conclude(self, bench: Workbench, measured: Mapping[str, Measured]) -> Chapter:
@@ -130,7 +118,7 @@ class Inversion:
             method=words.method(people),
             limits=words.LIMITS,
             sources=words.SOURCES,
-            pictures=words.pictures(bench, public_prior(bench), measured[runs[0].name]),
+            pictures=words.pictures(bench, measured[runs[0].name]),
         )
 
     def targets(self, bench: Workbench) -> Sequence[Training]:
@@ -150,37 +138,65 @@ def _training(bench: Workbench, owner: Owner, cell: str) -> Training:
     return Training(run, owner.windows, owner.labels, members, seeds)
 
 
-def _learnt(
-    bench: Workbench,
-    prior: Prior,
-    cell: str,
-    theta: NDArray[np.float32],
-    seeds: Sequence[int],
-    plain: bool,
-) -> dict[str, Floats]:
-    """By the learnt inverse: of each device, from answers and from weights; and for controls."""
-    run = next(r for r in bench.runs(EXPERIMENT.info.defences) if r.name == cell)
-    asked = questions(bench)
-    trainings = shadows(bench, run)
-    made = [bench.train(t, asked) for t in trainings]
-    seen = [seen_of(bench, run, done.theta, done.answers) for done in made]
-    sought = [sought_of(prior, t) for t in trainings]
-    # A fifth of each public person's is kept back for a control.
-    kept = len(sought[0]) - len(sought[0]) // 5
-    goal = np.concatenate([s[:kept] for s in sought])
-    answers = bench.answers(run, theta, asked, seeds)
-    shown = seen_of(bench, run, theta, answers)
-    found: dict[str, Floats] = {}
-    for part, name in (
-        ("questions", words.LEARNT_ANSWERS),
-        ("flash", words.LEARNT_WEIGHTS),
-    ):
-        known = np.concatenate([s[part][:kept] for s in seen])
-        inverse = learn(known, goal)
-        found[name] = inverse(shown[part])
-        if plain and part == "flash":
-            found["known"] = inverse(np.concatenate([s[part][kept:] for s in seen]))
-            rng = bench.generator("inversion", "null")
-            lots = [learn(known, rng.permutation(goal)) for _ in range(_NULLS)]
-            found["null"] = np.stack([nothing(shown[part]) for nothing in lots])
-    return found
+def _heads(bench: Workbench, theta: NDArray[np.float32]) -> Floats:
+    """(devices, classes, d + 1)."""
+    return np.stack([head_of(one, len(bench.signal.classes)) for one in theta])
+
+
+def _searched(asking: Asking, z: Floats) -> dict[str, Floats]:
+    """By space, (devices, classes, d) of what a search found."""
+    prior, bench = asking.prior, asking.bench
+    read = features(bench, asking.run, prior.codes(z)).reshape(*z.shape[:2], -1)
+    return {words.WINDOWS: prior.windows(z), words.READ: read}
+
+
+@dataclass(frozen=True, eq=False)
+class _Mixing:
+    """Takes heads apart; see :class:`Mixture`."""
+
+    mixture: Mixture
+    values: Mapping[str, Floats]
+
+    @classmethod
+    def of(cls, bench: Workbench, run: Run) -> _Mixing:
+        mixture = mixture_of(bench, run)
+        windows, _ = public_windows(bench)
+        flat = windows.reshape(len(windows), -1).astype(np.float64)
+        return cls(mixture, {words.WINDOWS: flat, words.READ: mixture.read})
+
+    def __call__(self, heads: Floats) -> dict[str, Floats]:
+        """By space, (devices, classes, d)."""
+        weights = [self.mixture.weights(head) for head in heads]
+        return {
+            space: np.stack([self.mixture.means(w, values) for w in weights])
+            for space, values in self.values.items()
+        }
+
+
+def _shuffled(
+    bench: Workbench, mixing: _Mixing, judge: Judge, heads: Floats, owners: NDArray[np.int64]
+) -> Floats:
+    """Devices whose changes mean nothing: what each input's weights learnt is another's."""
+    rng = bench.generator("inversion", "shuffled")
+    changed = heads.copy()
+    for head in changed[:-1]:
+        moved = (head - heads[-1])[:, :-1] * mixing.mixture.spread
+        moved = moved[:, rng.permutation(moved.shape[1])]
+        head[:, :-1] = heads[-1][:, :-1] + moved / mixing.mixture.spread
+    return judge("shuffled", mixing(changed), owners)[f"shuffled/{words.READ}"][:, words.MOVED_AT]
+
+
+def _known(bench: Workbench, mixing: _Mixing, judge: Judge, run: Run, base: Floats) -> Floats:
+    """Devices of public people, whose own windows the adversary has."""
+    found = []
+    for place, person in enumerate(bench.public[:_KNOWN]):
+        rng = bench.generator("inversion", "known", person.name)
+        members = np.zeros((2, len(person)), np.bool_)
+        for member in members:
+            member[rng.permutation(len(person))[: min(bench.members, len(person))]] = True
+        seeds = bench.seeds(2, "inversion", "known", person.name)
+        done = bench.train(Training(run, person.windows, person.labels, members, seeds))
+        shown = mixing(np.concatenate([_heads(bench, done.theta), base[None]]))
+        owners = np.full(2, len(bench.owners) + place)
+        found.append(judge("known", shown, owners)[f"known/{words.READ}"][:, words.NEAREST_AT])
+    return np.concatenate(found)

@@ -1,9 +1,10 @@
-"""Four inversions of devices: by search and by a learnt inverse, from answers and from weights.
+"""Inversions of devices: by search among likely windows, and by taking apart what a head learnt.
 
-Fredrikson, Jha, Ristenpart, "Model inversion attacks that exploit confidence information and
-basic countermeasures", CCS 2015, section 5 (MIFace); Yang et al., "Neural network inversion in
-adversarial setting via background knowledge alignment", CCS 2019 (an inverse learnt on the own
-data); Balle, Cherubin, Hayes, S&P 2022, section 4 (the same from weights, on shadow models).
+Fredrikson, Jha, Ristenpart, "Model inversion attacks that exploit confidence information and basic
+countermeasures", CCS 2015, section 5 (MIFace); Zhang et al., "The secret revealer: generative
+model-inversion attacks against deep neural networks", CVPR 2020 (a prior from public data). That a
+trained network is a weighted sum of what its examples pulled: Haim et al., "Reconstructing training
+data from trained neural networks", NeurIPS 2022.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.attacks.ridge import Ridge, ridge
-from tinymia.evidence import Codes, Run, Training, Workbench
+from tinymia.attacks.softmax import head_of, probabilities, residuals
+from tinymia.evidence import Codes, Run, Workbench, untempered
 from tinymia.experiments.inversion.prior import Prior, prior_of, search
+from tinymia.experiments.stealing.copying import centred, exactly, likely
 
 Floats = NDArray[np.float64]
 
@@ -24,12 +26,16 @@ WIDE = 16
 """Principal components of a window."""
 ROUNDS, EACH = 8, 24
 """Of a search: rounds, and questions a class in each."""
-ASKED = 120
-"""Public windows that devices are asked about for the learnt inverse."""
-SHADOWS = 240
-"""Devices of public people on which it is learnt."""
+ASKED = 512
+"""Public windows that devices are asked about to copy their heads."""
 _LEAST = 1e-6
 """Least probability that is told apart from 0."""
+_LATE, _RIDGE = 0.5, 1e-4
+"""Where on the way probabilities are taken, and the strength of the ridge: of a few that were tried
+on devices of public people, each without their own windows, those that told most."""
+_CANCELS = 0.05
+"""A class's weights come to nothing where their sum is this part of their sizes, or less."""
+_TINY = 1e-9
 
 
 def public_windows(bench: Workbench) -> tuple[Codes, NDArray[np.int64]]:
@@ -65,8 +71,6 @@ class Asking:
         run: how devices answer.
         theta: (devices, P) float32.
         seeds: one a device.
-        lots: (devices,) which random numbers each device's search has; devices that share them
-            differ by what they say alone.
     """
 
     bench: Workbench
@@ -74,7 +78,6 @@ class Asking:
     run: Run
     theta: NDArray[np.float32]
     seeds: Sequence[int]
-    lots: NDArray[np.int64]
 
     def confidence(self) -> Floats:
         """MIFace: (devices, classes, k), windows of which devices are sure, by their answers."""
@@ -97,9 +100,11 @@ class Asking:
 
     def _search(self, objective: Callable[[Floats], Floats]) -> Floats:
         rng = self.bench.generator("inversion", "search")
-        count = len(np.unique(self.lots))
-        shape = (count, len(self.bench.signal.classes), EACH, self.prior.wide)
-        return search(objective, lambda: rng.normal(size=shape)[self.lots], ROUNDS)
+        # The same random numbers for all: devices differ by what they say alone.
+        shape = (1, len(self.bench.signal.classes), EACH, self.prior.wide)
+        return search(
+            objective, lambda: np.repeat(rng.normal(size=shape), len(self.theta), axis=0), ROUNDS
+        )
 
     def _say(
         self, run: Run, theta: NDArray[np.float32], z: Floats, seeds: Sequence[int]
@@ -132,77 +137,82 @@ def odds(answers: NDArray[np.float32]) -> Floats:
     return np.asarray(said - said.mean(axis=-1, keepdims=True))
 
 
+def features(bench: Workbench, run: Run, windows: Codes) -> Floats:
+    """(n, d) float64, what the head reads of windows."""
+    scale, zero = bench.quantisation(run)
+    codes = bench.embed(run, windows).astype(np.float64)
+    return np.asarray((codes - zero) * scale)
+
+
 @dataclass(frozen=True, eq=False)
-class Inverse:
-    """A linear regression from what is seen of a device to the means of what it learnt.
+class Mixture:
+    """What a head learnt, as a sum of public windows.
+
+    Each step pulls a head by (y - p) x' of its examples, so its whole change is nearly a weighted
+    sum of them, with p between the base model's and the device's. Public windows stand in for the
+    owner's: the least weights that explain the change are found by a ridge regression, and the
+    weighted mean of each class's windows is what the owner's look like.
 
     Attributes:
-        mean, scale: (p,), of what is seen.
-        fitted: on shadow devices.
-        offset: (classes * k,) mean of what is sought.
-        shape: (classes, k).
+        base: (classes, d + 1) float64, the public head.
+        read: (n, d) float64, what the head reads of public windows.
+        labels: (n,) int64.
+        spread: (d,) float64, above 0: the scale of each of the d.
     """
 
-    mean: Floats
-    scale: Floats
-    fitted: Ridge
-    offset: Floats
-    shape: tuple[int, int]
+    base: Floats
+    read: Floats
+    labels: NDArray[np.int64]
+    spread: Floats
 
-    def __call__(self, seen: Floats) -> Floats:
-        """(devices, classes, k) of (devices, p)."""
-        found = self.fitted.decode((seen - self.mean) / self.scale) + self.offset
-        return np.asarray(found.reshape(-1, *self.shape))
+    def weights(self, head: Floats) -> Floats:
+        """(n,) float64 of a head (classes, d + 1), each class's with sum 1.
+
+        Of a head that did not change they are equal.
+        """
+        x = np.column_stack([self.read, np.ones(len(self.read))])
+        scale = np.append(self.spread, 1.0)
+        moved = ((head - self.base) / scale).ravel()
+        between = (1 - _LATE) * probabilities(self.base, x) + _LATE * probabilities(head, x)
+        pull = -residuals(between, self.labels)
+        columns = (pull[:, :, None] * (x / scale)[:, None, :]).reshape(len(x), -1)
+        gram = columns.T @ columns
+        gram[np.diag_indices_from(gram)] += _RIDGE * np.trace(gram) / len(gram) + _LEAST
+        found = columns @ np.linalg.solve(gram, moved)
+        sums = np.bincount(self.labels, found, minlength=len(self.base))
+        sizes = np.bincount(self.labels, np.abs(found), minlength=len(self.base))
+        # A class whose weights nearly cancel, as noise does, says nothing of its mean.
+        found[(sums <= _CANCELS * sizes)[self.labels]] = 1.0
+        sums = np.bincount(self.labels, found, minlength=len(self.base))
+        return np.asarray(found / sums[self.labels])
+
+    def means(self, weights: Floats, values: Floats) -> Floats:
+        """(classes, k): each class's weighted mean of (n, k) values of the public windows."""
+        found = np.zeros((len(self.base), values.shape[1]))
+        for c in range(len(self.base)):
+            of = self.labels == c
+            found[c] = weights[of] @ values[of] if of.any() else values.mean(axis=0)
+        return found
 
 
-def learn(seen: Floats, sought: Floats) -> Inverse:
-    """An inverse from shadow devices.
+def mixture_of(bench: Workbench, run: Run) -> Mixture:
+    """From public people's windows."""
+    windows, labels = public_windows(bench)
+    read = features(bench, run, windows)
+    spread = read.std(axis=0)
+    base = head_of(bench.base(run), len(bench.signal.classes))
+    return Mixture(base, read, labels, np.where(spread > _TINY, spread, 1.0))
 
-    Args:
-        seen: (shadows, p).
-        sought: (shadows, classes, k).
+
+def copies(bench: Workbench, run: Run, answers: NDArray[np.float32]) -> Floats:
+    """(devices, classes, d + 1) heads by what devices said to :func:`questions`.
+
+    As model stealing has them (see there): exactly by whole answers, likely ones by others.
     """
-    mean, scale = seen.mean(axis=0), seen.std(axis=0)
-    scale[scale < _LEAST] = np.inf  # the same on all devices, so it tells nothing
-    flat = sought.reshape(len(sought), -1)
-    fitted = ridge((seen - mean) / scale, flat)
-    return Inverse(mean, scale, fitted, flat.mean(axis=0), (sought.shape[1], sought.shape[2]))
-
-
-def sought_of(prior: Prior, training: Training) -> Floats:
-    """(devices, classes, k): means of what devices learn; the prior's where that is nothing."""
-    flat = training.windows.reshape(len(training.windows), -1).astype(np.float64)
-    found = np.zeros((len(training), len(prior.centres), prior.wide))
-    for i, member in enumerate(training.members):
-        for c in np.unique(training.labels[member]):
-            mean = flat[member & (training.labels == c)].mean(axis=0)
-            found[i, c] = prior.coordinates(mean, int(c))
-    return found
-
-
-def seen_of(
-    bench: Workbench, run: Run, theta: NDArray[np.float32], answers: NDArray[np.float32]
-) -> dict[str, Floats]:
-    """What adversaries see of devices, (devices, p) each: "questions" and "flash"."""
-    said = logs(answers)
-    moved = (theta - bench.base(run)).astype(np.float64)
-    return {"questions": said.reshape(len(said), -1), "flash": moved}
-
-
-def shadows(bench: Workbench, run: Run) -> list[Training]:
-    """Devices of each public person, trained as the attacked ones are, on whole blocks."""
-    each = max(8, SHADOWS // len(bench.public))
-    made = []
-    for person in bench.public:
-        rng = bench.generator("inversion", "shadows", person.name)
-        blocks = np.unique(person.group)
-        wanted = min(bench.members, len(person) // 2)
-        members = np.zeros((each, len(person)), np.bool_)
-        for member in members:
-            place = np.empty(len(blocks), np.int64)
-            place[rng.permutation(len(blocks))] = np.arange(len(blocks))
-            order = np.argsort(place[np.searchsorted(blocks, person.group)], kind="stable")
-            member[order[:wanted]] = True
-        seeds = bench.seeds(each, "inversion", "shadows", person.name)
-        made.append(Training(run, person.windows, person.labels, members, seeds))
-    return made
+    base = head_of(bench.base(run), len(bench.signal.classes))
+    read = features(bench, run, questions(bench))
+    read = np.column_stack([read, np.ones(len(read))])
+    fit = exactly if run.answer.is_exact else likely
+    # Rows of a copy have no common part; those of the base head may.
+    common = base - centred(base)
+    return np.stack([fit(base, read, untempered(said, run.answer)) + common for said in answers])

@@ -46,11 +46,6 @@ class Prior:
         """(n, ...) int8 windows of (n, classes, k), classes running fastest."""
         return as_codes(self.windows(z), self.shape)
 
-    def coordinates(self, windows: Floats, label: int) -> Floats:
-        """(k,) of a window (d,) of a class."""
-        norms = (self.basis**2).sum(axis=1)
-        return np.asarray((windows - self.centres[label]) @ self.basis.T / norms)
-
 
 def as_codes(windows: Floats, shape: tuple[int, ...]) -> Codes:
     """(n, ...) int8 of (..., d) codes that are not rounded."""

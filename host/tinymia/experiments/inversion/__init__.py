@@ -89,13 +89,14 @@ class Inversion:
         judge = judge_of(bench, run)
         each = len(attacked[0])
         owners = np.repeat(np.arange(len(bench.owners)), each)
+        learnt = [member for training in attacked for member in training.members]
         left: dict[str, NDArray[np.float64]] = {}
         for name, found in shown.items():
-            left.update(judge(name, found, owners))
+            left.update(judge(name, found, owners, learnt))
             # For the pictures: the first device, and the base model.
             left[f"window/{name}"] = found[words.WINDOWS][[0, -1]]
         if run.name == bench.runs()[0].name:
-            left["shuffled"] = _shuffled(bench, mixing, judge, heads, owners)
+            left["shuffled"] = _shuffled(bench, mixing, judge, heads, owners, learnt)
             left["known"] = _known(bench, mixing, judge, run, heads[-1])
         return left
 
@@ -110,7 +111,7 @@ class Inversion:
             name=self.info.name,
             title=self.info.title,
             question=self.info.question,
-            answer=words.answer(rows, runs[0], people),
+            answer=words.answer(rows, runs, people),
             adversaries=words.ADVERSARIES,
             measures=words.measures(people),
             rows=rows,
@@ -174,7 +175,12 @@ class _Mixing:
 
 
 def _shuffled(
-    bench: Workbench, mixing: _Mixing, judge: Judge, heads: Floats, owners: NDArray[np.int64]
+    bench: Workbench,
+    mixing: _Mixing,
+    judge: Judge,
+    heads: Floats,
+    owners: NDArray[np.int64],
+    learnt: Sequence[NDArray[np.bool_]],
 ) -> Floats:
     """Devices whose changes mean nothing: what each input's weights learnt is another's."""
     rng = bench.generator("inversion", "shuffled")
@@ -183,7 +189,8 @@ def _shuffled(
         moved = (head - heads[-1])[:, :-1] * mixing.mixture.spread
         moved = moved[:, rng.permutation(moved.shape[1])]
         head[:, :-1] = heads[-1][:, :-1] + moved / mixing.mixture.spread
-    return judge("shuffled", mixing(changed), owners)[f"shuffled/{words.READ}"][:, words.MOVED_AT]
+    found = judge("shuffled", mixing(changed), owners, learnt)
+    return found[f"shuffled/{words.READ}"][:, words.MOVED_AT]
 
 
 def _known(bench: Workbench, mixing: _Mixing, judge: Judge, run: Run, base: Floats) -> Floats:
@@ -193,10 +200,11 @@ def _known(bench: Workbench, mixing: _Mixing, judge: Judge, run: Run, base: Floa
         rng = bench.generator("inversion", "known", person.name)
         members = np.zeros((2, len(person)), np.bool_)
         for member in members:
-            member[rng.permutation(len(person))[: min(bench.members, len(person))]] = True
+            member[rng.permutation(len(person))[: min(bench.members, len(person) // 2)]] = True
         seeds = bench.seeds(2, "inversion", "known", person.name)
         done = bench.train(Training(run, person.windows, person.labels, members, seeds))
         shown = mixing(np.concatenate([_heads(bench, done.theta), base[None]]))
         owners = np.full(2, len(bench.owners) + place)
-        found.append(judge("known", shown, owners)[f"known/{words.READ}"][:, words.NEAREST_AT])
+        told = judge("known", shown, owners, list(members))
+        found.append(told[f"known/{words.READ}"][:, words.NEAREST_AT])
     return np.concatenate(found)

@@ -59,7 +59,7 @@ def questions(bench: Workbench) -> Codes:
 def logs(answers: NDArray[np.float32]) -> Floats:
     """Log-probabilities of answers; what is hidden is as little as can be told."""
     shown = np.nan_to_num(answers.astype(np.float64), nan=0.0)
-    return np.log(np.maximum(shown, _LEAST))
+    return np.asarray(np.log(np.maximum(shown, _LEAST)))
 
 
 @dataclass(frozen=True, eq=False)

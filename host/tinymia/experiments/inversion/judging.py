@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.evidence import Codes, Run, Workbench
+from tinymia.evidence import Codes, Owner, Run, Workbench
 from tinymia.experiments.inversion import words
 from tinymia.experiments.inversion.attack import features
 from tinymia.experiments.inversion.telling import (
@@ -31,14 +31,22 @@ class Judge:
 
     Attributes:
         scale: by space, (d,) float64: what a difference in each number is divided by.
-        means: by space, (people, classes, d) float64.
+        read: by space, of each person (n, d) float64, their windows so divided.
+        people: whose.
+        classes: number of classes.
     """
 
     scale: Mapping[str, Floats]
-    means: Mapping[str, Floats]
+    read: Mapping[str, Sequence[Floats]]
+    people: Sequence[Owner]
+    classes: int
 
     def __call__(
-        self, name: str, shown: Mapping[str, Floats], owners: NDArray[np.int64]
+        self,
+        name: str,
+        shown: Mapping[str, Floats],
+        owners: NDArray[np.int64],
+        learnt: Sequence[NDArray[np.bool_]],
     ) -> dict[str, NDArray[np.float64]]:
         """Figures of reconstructions, and of the base model's for the same owners.
 
@@ -47,20 +55,34 @@ class Judge:
             shown: by space, (devices + 1, classes, d); the last is the same attack on the base
                 model.
             owners: (devices,) places of the owners among the people.
+            learnt: of each device (n,) which of its owner's windows do not count, because it was
+                fine-tuned on them: it is the person who is looked for.
 
         Returns:
             By "name/space" and "base/name/space": (devices, 4) float64 as ``words`` numbers them.
         """
         left = {}
         for space in words.SPACES:
-            found, means = shown[space] / self.scale[space], self.means[space]
-            far = distances(found, means)
-            moved = nearer(apart(found[:-1], found[-1], means), owners)
-            unmoved = np.repeat(far[-1:], len(owners), axis=0)
-            for key, by in ((name, far[:-1]), (f"base/{name}", unmoved)):
-                told = (nearest(by, owners), nearer(by, owners), closer(by, owners), moved)
+            found, means = shown[space] / self.scale[space], self._means(space, owners, learnt)
+            devices, before = found[:-1], found[-1:]
+            moved = nearer(apart(devices, before[0], means), owners)
+            for key, one in ((name, devices), (f"base/{name}", before)):
+                far = distances(one, means)
+                told = (nearest(far, owners), nearer(far, owners), closer(far, owners), moved)
                 left[f"{key}/{space}"] = np.column_stack(told)
         return left
+
+    def _means(
+        self, space: str, owners: NDArray[np.int64], learnt: Sequence[NDArray[np.bool_]]
+    ) -> Floats:
+        """(devices, people, classes, d)."""
+        pairs = list(zip(self.read[space], self.people, strict=True))
+        all_of = np.stack([class_means(read, p.labels, self.classes) for read, p in pairs])
+        means = np.repeat(all_of[None], len(owners), axis=0)
+        for own, place, member in zip(means, owners, learnt, strict=True):
+            read, person = pairs[place]
+            own[place] = class_means(read[~member], person.labels[~member], self.classes)
+        return means
 
 
 def read_as(bench: Workbench, run: Run, space: str, windows: Codes) -> Floats:
@@ -71,14 +93,13 @@ def read_as(bench: Workbench, run: Run, space: str, windows: Codes) -> Floats:
 
 
 def judge_of(bench: Workbench, run: Run) -> Judge:
-    """With the class means of all people; numbers are divided by their spread in the public."""
+    """With everybody's windows; numbers are divided by their spread in the public."""
     people = (*bench.owners, *bench.public)
-    scale, means = {}, {}
+    scale, windows = {}, {}
     for space in words.SPACES:
         read = [read_as(bench, run, space, person.windows) for person in people]
         spread = np.concatenate(read[len(bench.owners) :]).std(axis=0)
         # A number that is the same for everybody, as a dead unit is, would divide by nothing.
         scale[space] = np.where(spread > _TINY, spread, 1.0)
-        classes = len(bench.signal.classes)
-        means[space] = class_means(people, [r / scale[space] for r in read], classes)
-    return Judge(scale, means)
+        windows[space] = [r / scale[space] for r in read]
+    return Judge(scale, windows, people, len(bench.signal.classes))

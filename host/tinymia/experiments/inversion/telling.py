@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
-
-from tinymia.evidence import Owner
 
 Floats = NDArray[np.float64]
 
@@ -16,19 +12,12 @@ _FEWEST = 3
 _TINY = 1e-9
 
 
-def class_means(people: Sequence[Owner], read: Sequence[Floats], classes: int) -> Floats:
-    """(people, classes, d) float64; NaN where a person has too few windows of a class.
-
-    Args:
-        people: who.
-        read: of each (n, d), their windows as they are compared.
-        classes: number of classes.
-    """
-    means = np.full((len(people), classes, read[0].shape[1]), np.nan)
-    for i, (person, values) in enumerate(zip(people, read, strict=True)):
-        for c in range(classes):
-            if (person.labels == c).sum() >= _FEWEST:
-                means[i, c] = values[person.labels == c].mean(axis=0)
+def class_means(read: Floats, labels: NDArray[np.int64], classes: int) -> Floats:
+    """(classes, d) float64 of (n, d) windows; NaN where there are too few of a class."""
+    means = np.full((classes, read.shape[1]), np.nan)
+    for c in range(classes):
+        if (labels == c).sum() >= _FEWEST:
+            means[c] = read[labels == c].mean(axis=0)
     return means
 
 
@@ -37,12 +26,13 @@ def distances(found: Floats, means: Floats) -> Floats:
 
     Args:
         found: (devices, classes, d).
-        means: (people, classes, d), NaN where there is none.
+        means: (people, classes, d), NaN where there is none; with (devices, ...) in front where
+            they are not the same for all.
 
     Returns:
         (devices, people) float64, the mean over classes that a person has.
     """
-    far = np.linalg.norm(found[:, None] - means[None], axis=-1)
+    far = np.linalg.norm(found[:, None] - means, axis=-1)
     return np.asarray(np.nanmean(far / np.nanmean(far, axis=1, keepdims=True), axis=2))
 
 
@@ -52,16 +42,16 @@ def apart(found: Floats, before: Floats, means: Floats) -> Floats:
     Args:
         found: (devices, classes, d).
         before: (classes, d), of the base model.
-        means: (people, classes, d).
+        means: (people, classes, d), or (devices, people, classes, d).
 
     Returns:
         (devices, people) float64: minus the cosine of what moved to where the person is, seen from
         the mean person; the mean over classes.
     """
     moved = found - before
-    towards = means - np.nanmean(means, axis=0)
-    dots = np.einsum("ncd,pcd->npc", moved, np.nan_to_num(towards))
-    norms = np.linalg.norm(moved, axis=-1)[:, None] * np.linalg.norm(towards, axis=-1)[None]
+    towards = means - np.nanmean(means, axis=-3, keepdims=True)
+    dots = (moved[:, None] * towards).sum(axis=-1)
+    norms = np.linalg.norm(moved, axis=-1)[:, None] * np.linalg.norm(towards, axis=-1)
     return np.asarray(-np.nanmean(dots / np.maximum(norms, _TINY), axis=2))
 
 

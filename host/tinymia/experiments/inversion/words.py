@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.evidence import Run, Workbench
-from tinymia.experiments.base import Figure
+from tinymia.experiments.base import Figure, Verdict
 from tinymia.experiments.chapter import Adversary, Control, Measure, Panel, Picture, Row
 from tinymia.experiments.experiment import Measured
 from tinymia.experiments.inversion.attack import ASKED, EACH, ROUNDS, WIDE
@@ -46,8 +46,8 @@ ADVERSARIES = (
     ),
 )
 LIMITS = (
-    "Class means of everybody are taken for known when the owner is looked for; the attack itself"
-    " has only public people's windows.",
+    "Class means of everybody are taken for known when the owner is looked for (the owner's without"
+    " what the device learnt); the attack itself has only public people's windows.",
     "A reconstruction is a mean of public windows, or near to one; a generative network could draw"
     " sharper ones, of images above all.",
     "The frozen layers are int8 and have no gradient, so windows are searched for by trial.",
@@ -86,8 +86,8 @@ def method(people: int) -> tuple[str, ...]:
         " (MIFace); who has weights for the highest log-odds above the base model's.",
         "Taken apart: the change of a head is nearly a sum of (y - p) x' over what was learnt. A"
         " ridge regression finds weights of public windows that explain it, and each class's"
-        " weighted mean window is the reconstruction; rate, members and order need not be known. Who"
-        f" asks copies the head first, as model stealing does, by answers to {ASKED} public"
+        " weighted mean window is the reconstruction; rate, members and order need not be known."
+        f" Who asks copies the head first, as model stealing does, by answers to {ASKED} public"
         " windows.",
         f"Each reconstruction is held against the class means of all {people} people: distances are"
         " Euclidean, each number divided by its spread over public windows, each class by its mean"
@@ -143,29 +143,40 @@ def rows(
     return tuple(made)
 
 
-def answer(made: Sequence[Row], plain: Run, people: int) -> str:
-    """The chapter's first sentence, of the attack that identifies the owner most."""
-    own = [r for r in made if r.condition == plain.name]
-    best = max((r for r in own if r.measure == "identified"), key=lambda r: r.figure.value or 0.0)
-    moved = max((r for r in own if r.measure == "moved"), key=lambda r: r.figure.value or 0.0)
-    near = next(r for r in own if r.measure == "nearer" and r.at == best.at)
-    low = moved.figure.low
-    if moved.figure.excludes(0.5) and low is not None and low > 0.5:
-        opening = "Plain fine-tuning pulls reconstructed windows towards the owner"
-    else:
-        opening = "Reconstructed windows say nothing certain of the owner"
-    return (
-        f"{opening}: at best ({_by(moved)}) they move more to the owner than to"
-        f" {_percent(moved.figure)} % of other people (guessing: 50); the owner is nearest of"
-        f" {people} people for at most {_percent(best.figure)} % of devices ({_by(best)}; guessing:"
-        f" {100 / people:.0f}, base model: {_percent(best.baseline)}), and nearer than"
-        f" {_percent(near.figure)} % of the others (base model: {_percent(near.baseline)})."
+def answer(made: Sequence[Row], runs: Sequence[Run], people: int) -> str:
+    """The chapter's first sentences: the attacks that take a head apart, and what defences do."""
+
+    def of(run: Run, method_: str, space: str) -> Row:
+        who, title = METHODS[method_]
+        return next(
+            r
+            for r in made
+            if (r.condition, r.measure, r.adversary) == (run.name, "identified", who)
+            and (r.at["by"], r.at["compared as"]) == (title, SPACES[space])
+        )
+
+    plain = runs[0]
+    read, seen = of(plain, WEIGHTS, READ), of(plain, WEIGHTS, WINDOWS)
+    shows = any(row.verdict is Verdict.RAISES for row in (read, seen))
+    opening = "A device shows its owner" if shows else "No device shows its owner for certain"
+    text = (
+        f"{opening}: what its weights give back is nearest to the owner, of {people} people, for"
+        f" {_percent(read.figure)} % of devices as the trained layer reads it, and for"
+        f" {_percent(seen.figure)} % as windows (guessing: {100 / people:.0f}; the base model:"
+        f" {_percent(read.baseline)} and {_percent(seen.baseline)}); who asks has"
+        f" {_percent(of(plain, COPY, READ).figure)} and"
+        f" {_percent(of(plain, COPY, WINDOWS).figure)} %, by a search for sure answers"
+        f" {_percent(of(plain, CONFIDENCE, READ).figure)} and"
+        f" {_percent(of(plain, CONFIDENCE, WINDOWS).figure)}."
     )
-
-
-def _by(row: Row) -> str:
-    who = next(a.title for a in ADVERSARIES if a.name == row.adversary)
-    return f"{who}, {row.at['by']}, compared as {row.at['compared as']}"
+    if len(runs) > 1:
+        shares = ", ".join(
+            f"{run.name.split('@')[0]} {_percent(of(run, WEIGHTS, READ).figure)}"
+            f" and {_percent(of(run, COPY, READ).figure)}"
+            for run in runs[1:]
+        )
+        text += f" With defences, as the layer reads it, by weights and by answers: {shares} %."
+    return text
 
 
 def _percent(figure: Figure | None) -> str:

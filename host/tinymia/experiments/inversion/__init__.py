@@ -182,14 +182,18 @@ def _shuffled(
     owners: NDArray[np.int64],
     learnt: Sequence[NDArray[np.bool_]],
 ) -> Floats:
-    """Devices whose changes mean nothing: what each input's weights learnt is another's."""
+    """Devices whose changes mean nothing: what each input's weights learnt is another's.
+
+    Each owner among the audited alone: where all devices lean to some people, that evens out.
+    """
     rng = bench.generator("inversion", "shuffled")
     changed = heads.copy()
     for head in changed[:-1]:
         moved = (head - heads[-1])[:, :-1] * mixing.mixture.spread
         moved = moved[:, rng.permutation(moved.shape[1])]
         head[:, :-1] = heads[-1][:, :-1] + moved / mixing.mixture.spread
-    found = judge("shuffled", mixing(changed), owners, learnt)
+    among = judge.among(len(bench.owners)) if len(bench.owners) > 1 else judge
+    found = among("shuffled", mixing(changed), owners, learnt)
     return found[f"shuffled/{words.READ}"][:, words.MOVED_AT]
 
 

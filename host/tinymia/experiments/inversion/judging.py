@@ -41,6 +41,11 @@ class Judge:
     people: Sequence[Owner]
     classes: int
 
+    def among(self, count: int) -> Judge:
+        """The same among the first so many people."""
+        read = {space: of[:count] for space, of in self.read.items()}
+        return Judge(self.scale, read, self.people[:count], self.classes)
+
     def __call__(
         self,
         name: str,

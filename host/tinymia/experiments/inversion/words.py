@@ -196,7 +196,7 @@ def controls(plain: Measured) -> tuple[Control, ...]:
         ),
         Control(
             "heads in which what each input's weights learnt is another's",
-            "moved less to between 25 and 75 % of other people",
+            "moved less to between 25 and 75 % of other audited people",
             Figure(shuffled),
             0.25,
             0.75,

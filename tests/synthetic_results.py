@@ -220,7 +220,7 @@ def epsilon(broken=False):
     settings = TrainSettings(batch=8, noise_multiplier=1.3, clip_norm=1.0)
     first = (8.12, 7.9, 9.0, 9.5) if broken else (4.33, 4.1, 5.0, 5.5)
     verdict = EpsilonVerdict.CONTRADICTS if broken else EpsilonVerdict.BELOW
-    return EpsilonFinding(
+    finding = EpsilonFinding(
         design=Design(settings, 50, 80),
         checked=(
             checked(Relation.ADD, (81, 80), 7.73, first, verdict),
@@ -232,4 +232,6 @@ def epsilon(broken=False):
             Relation.ADD, (81, 80), 7.73, (11.0, 10.0, 12.0, 12.5), EpsilonVerdict.CONTRADICTS
         ),
         seconds=12.5,
+        title="DP-SGD, noise 1.3",
     )
+    return (finding,)

@@ -326,7 +326,7 @@ def test_host_and_core_refuse_the_same_settings(how: TrainSettings) -> None:
     [
         lambda: Adversarial(0.0),
         lambda: Adversarial(101.0),
-        lambda: Adversarial(rate=2.0),
+        lambda: Adversarial(rate=101.0),
         lambda: Adversarial(references=0),
         lambda: Mmd(0.0),
         lambda: Mmd(references=5000),
@@ -369,7 +369,8 @@ def test_a_study_trains_the_adversary_on_public_people(tmp_path: object) -> None
     assert classifiers_in(made) == (1, CLASSES)
     assert adversary_for(BUNDLE, runs, classifiers) == SECTION
     assert adversary_for(BASE, runs[:2], classifiers) == b""
-    section, numbers = Showing(Lanes(BASE, adversary=made), classifiers).carried(runs)
+    lanes = Lanes(BASE, references=pack_references(np.tile(ROWS, (5, 1)), HEAD), adversary=made)
+    section, numbers = Showing(lanes, classifiers).carried(runs)
     assert classifiers_in(section) == (2, CLASSES)
     assert section[16 : len(made)] == made[16:]
     assert list(numbers.values()) == [2]

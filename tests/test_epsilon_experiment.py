@@ -32,9 +32,10 @@ from tinymia.experiments.epsilon import (
 )
 from tinymia.experiments.epsilon.canary import worst_case
 from tinymia.export.bundle import Bundle
+from tinymia.export.shape import shape_of
 from tinymia.statistics.epsilon import Profile, gaussian_delta, gaussian_epsilon
-from tinymia.study.epsilon_devices import TwinDevices, claims
-from tinymia.wire.settings import Parameters, TrainSettings
+from tinymia.study.epsilon_devices import TwinDevices, check_claim, claims, design_of
+from tinymia.wire.settings import Parameters, Schedule, TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
@@ -278,6 +279,31 @@ def test_the_command_prints_the_claim_beside_the_bounds(tmp_path: Path) -> None:
 def test_the_command_refuses_what_is_no_audit(flags: str, message: str) -> None:
     done = CliRunner().invoke(command, flags.split())
     assert message in str(done.exception)
+
+
+def test_training_in_a_public_shape_is_looked_at_in_its_coordinates() -> None:
+    """Of three members, as few as show most: what is found comes near to what is claimed."""
+    base = Bundle.load(BUNDLE)
+    rows = np.random.default_rng(5).integers(-128, 128, (300, 64)).astype(np.int8)
+    bundle = replace(base, shape=shape_of(base.dequantize_embedding(rows)))
+    settings = TrainSettings(
+        learning_rate=0.02,
+        batch=3,
+        expected_members=3,
+        clip_norm=3.0,
+        noise_multiplier=1.5,
+        shaped=1,
+        schedule=Schedule.LINEAR,
+        schedule_epochs=4,
+    )
+    design = replace(design_of(settings, 3, 9, devices=800), relations=(Relation.ADD,))
+    assert (design.epochs, design.settings.trained) == (4, Parameters.WEIGHTS)
+    finding = check_claim(bundle, design, DELTA)
+    (found,) = finding.checked
+    assert finding.controls_hold
+    assert found.verdict is Verdict.BELOW
+    fit = max(b.epsilon for b in found.bounds if b.is_fit)
+    assert 0.6 * found.epsilon < fit < 1.3 * found.epsilon
 
 
 @pytest.mark.skipif(LEVELS < 100, reason="minutes; set TINYMIA_LEVELS=2000")

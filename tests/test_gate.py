@@ -170,9 +170,9 @@ def test_claims_costs_and_controls_are_exact(results: Results, tmp_path: Path) -
     broken = made.results(epsilon=made.epsilon(broken=True))
     assert overall(judged(f"[[rule]]\n{claimed}", broken, tmp_path)) is Outcome.BROKEN
     # The whole curve may contradict a claim that each bound alone stays below.
-    audit = made.epsilon()
+    (audit,) = made.epsilon()
     curve = tuple(replace(row, verdict=Verdict.CONTRADICTS) for row in audit.checked)
-    below = made.results(epsilon=replace(audit, checked=curve))
+    below = made.results(epsilon=(replace(audit, checked=curve),))
     assert overall(judged(f"[[rule]]\n{claimed}", below, tmp_path)) is Outcome.BROKEN
     step = 'figure = "cost.step"\nat_most = '
     assert one(f"{step}5000", results, tmp_path).outcome is Outcome.HOLDS

@@ -83,6 +83,8 @@ def test_two_audits_compare_figure_by_figure(tmp_path: Path) -> None:
     assert held.family == len(finding.conditions)
     auc = by["membership.auc", PLAIN, "joint", "label"]
     assert (auc.difference.value, auc.verdict) == (0.0, "not distinguishable")
+    # All conditions, adversaries and answers of a measure are corrected together.
+    assert auc.family == sum(c.figure == "membership.auc" for c in found.changes) > 100
     assert by["cost.flash", "", "", ""].difference.value == 70_000 - 65_432
     assert not any(c.adversary and c.condition == "base" for c in found.changes)
     assert any(note.startswith("bundle: ") for note in found.notes)
@@ -96,6 +98,15 @@ def test_two_audits_compare_figure_by_figure(tmp_path: Path) -> None:
     assert len(listed["changes"]) == len(found.changes)
     mixed = CliRunner().invoke(cli, ["compare", str(tmp_path / "old"), __file__])
     assert "One of these is a folder" in str(mixed.exception)
+
+
+def test_chapters_are_compared_row_by_row() -> None:
+    results = made.results()
+    both = replace(results, findings=replace(results.findings, chapters=(made.stealing(),)))
+    rows = [c for c in compared(both, both).changes if c.figure == "stealing.fidelity"]
+    assert len(rows) == 3
+    assert {c.verdict for c in rows} == {"not distinguishable"}
+    assert not any("stealing" in c.figure for c in compared(both, results).changes)
 
 
 def test_other_people_are_not_paired() -> None:

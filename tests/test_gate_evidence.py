@@ -107,7 +107,7 @@ def test_what_was_not_measured_says_so(results: Results) -> None:
     stolen = replace(results.findings, chapters=(made.stealing(),))
     asked = replace(results, findings=stolen)
     assert status(asked, "NIST AI 100-2", "NISTAML.031") == [Status.MEASURED]
-    empty = replace(results, findings=replace(results.findings, membership=bare, epsilon=None))
+    empty = replace(results, findings=replace(results.findings, membership=bare, epsilon=()))
     assert status(empty, "NIST AI 100-2", "NISTAML.033") == [Status.NOT_MEASURED]
     assert status(empty, "NIST SP 800-226", "evaluating") == [Status.NOT_MEASURED]
 

@@ -9,6 +9,7 @@ import pytest
 import synthetic_results as made
 from synthetic_membership import CONDITIONS, PLAIN, condition, membership, without_intervals
 from tinymia.attacks.base import Adversary
+from tinymia.defenses.registry import build
 from tinymia.experiments.base import COLOURS, SHAPES, Figure, look
 from tinymia.experiments.tuning import Attacked, Chosen, Tried, TuningFinding
 from tinymia.report import markdown, terminal
@@ -60,7 +61,7 @@ ALL = [FREE, BIASES, DROPOUT, DP, HIDING, UNSURE]
     ("extra", "points", "name"),
     [
         (0.1, 1, "biases"),
-        (0.1, 0.4, "hiding"),  # nothing else loses so little, and it is shown to lower
+        (0.1, 0.4, None),  # who hides alone leaves as much to another attack
         (0.1, 6, "biases"),  # DP is too dear
         (None, 6, "dp"),
         (20.0, 5, "dp"),  # exactly five points lost are within five
@@ -69,7 +70,7 @@ ALL = [FREE, BIASES, DROPOUT, DP, HIDING, UNSURE]
     ],
 )
 def test_the_rule(extra, points, name):
-    found = recommend(ALL, Budget(extra, points))
+    found = recommend(ALL, Budget(extra, points), FREE)
     assert (found and found.condition.name) == name
 
 
@@ -90,6 +91,20 @@ def test_what_was_not_measured_is_in_no_budget_of_it():
     assert within(bare, Budget(None, 1))
     assert not within(bare, Budget(9.0, 1))
     assert not within(replace(BIASES, lost=None), Budget(None, 1))
+
+
+def test_noise_without_a_finite_epsilon_promises_nothing():
+    ((laplace,), (weak,), (strong,)) = (
+        build(name, values)[0]
+        for name, values in (
+            ("laplace", {}),
+            ("gaussian", {}),
+            ("gaussian", {"gaussian": {"scale": 30.0}}),
+        )
+    )
+    assert laplace.kind.promise(laplace, 7) == "ε = 42 an answer"
+    assert weak.kind.promise(weak, 7) == ""
+    assert re.fullmatch(r"ε = \d\S* at δ = 0.001 an answer", strong.kind.promise(strong, 7))
 
 
 def test_what_only_hides_is_named():

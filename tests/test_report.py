@@ -269,7 +269,7 @@ def test_results_of_another_format_are_refused(results, tmp_path):
         render(replace(results, format=99), tmp_path)
     content = to_json(results)
     write_json(tmp_path / RESULTS, content | {"format": 1})
-    with pytest.raises(ReportError, match=r"has the format 1, this tinymia reads 5"):
+    with pytest.raises(ReportError, match=r"has the format 1, this tinymia reads 6"):
         load(tmp_path)
     (tmp_path / RESULTS).write_text("{")
     with pytest.raises(ReportError, match="is not JSON"):
@@ -406,9 +406,20 @@ def test_a_broken_claim_and_a_failed_control_are_said(tmp_path):
     assert "<strong>The claim is contradicted.</strong>" in part
     assert 'class="tag bad">contradicts the claim' in part
     assert "A control did not come out" not in part
-    failed = replace(finding, leak=replace(finding.leak, verdict=finding.nothing.verdict))
-    part = section(shown(made.results(epsilon=failed), tmp_path), "epsilon")
+    (one,) = finding
+    failed = replace(one, leak=replace(one.leak, verdict=one.nothing.verdict))
+    part = section(shown(made.results(epsilon=(failed,)), tmp_path), "epsilon")
     assert "A control did not come out as it must" in part
+
+
+def test_each_condition_that_claims_has_its_bounds(tmp_path):
+    (one,) = made.epsilon()
+    both = (one, replace(one, title="DP-SGD, noise 3"))
+    part = section(shown(made.results(epsilon=both), tmp_path), "epsilon")
+    for found in both:
+        assert f"{found.title}, one window removed: 80 against 79 members" in part
+        assert f"{found.title}, no canary in either arm" in part
+    assert {r["condition"] for r in rows(tmp_path, "epsilon.csv")} == {f.title for f in both}
 
 
 def test_a_study_without_an_audit_of_its_claim_has_no_such_section(page, folder):

@@ -106,17 +106,20 @@ def test_a_row_carries_the_sections_that_it_needs(
     section = auxiliary.pack([np.zeros(HIDDEN * (7 + 2) + 1, np.float32)], 7)
     references = pack_references(np.zeros((20, 64), np.int8), len(BUNDLE.layers) - 1)
     showing: Any = SimpleNamespace(
-        lanes=SimpleNamespace(references=references),
+        lanes=SimpleNamespace(references=references, adversary=section),
         section=lambda run: section if run.name == "guarded" else b"",
     )
     taught = replace(RUNS["plain@25"], name="taught")
     taught = replace(taught, training=replace(taught.training, references=20, teacher_epochs=1))
-    runs = (RUNS["plain@25"], guarded, taught)
+    held = replace(RUNS["plain@25"], name="held")
+    held = replace(held, training=replace(held.training, adversary=1.0))
+    runs = (RUNS["plain@25"], guarded, taught, held)
     found = row_flash.row_flash(BUNDLE, runs, showing, whole)
     code = {run.name: 100_000 - len(needed_by(BUNDLE, run).without) for run in runs}
     assert found["plain@25"] == code["plain@25"] + len(BUNDLE.to_bytes())
     plain = found["plain@25"] - code["plain@25"]
     assert 0 <= found["guarded"] - code["guarded"] - plain - len(section) < 64
+    assert found["held"] - code["held"] == found["guarded"] - code["guarded"]
     assert 0 <= found["taught"] - code["taught"] - plain - len(references) < 64
 
 

@@ -52,7 +52,6 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def results(out: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((out / "results.json").read_text())
-    results_schema.check(content)
     content.pop("timings")
     content["context"].pop("command")  # it names the folder
     return content
@@ -201,6 +200,10 @@ def test_the_results_name_what_the_board_confirmed(undisturbed: Path) -> None:
     page = (undisturbed / "report.html").read_text()
     assert "equal in every bit" in page
     assert "again on stm32f405 (qemu:netduinoplus2)" in page
+
+
+def test_results_are_valid_by_the_published_schema(undisturbed: Path) -> None:
+    results_schema.check(json.loads((undisturbed / "results.json").read_text()))
 
 
 def test_every_adversary_is_tried_under_every_policy(undisturbed: Path) -> None:

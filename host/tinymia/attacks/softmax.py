@@ -8,6 +8,7 @@ U = (diag(sqrt p) - p sqrt(p)') (x) x.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ def read_by_head(candidates: Candidates) -> Floats:
     return np.column_stack([candidates.features, np.ones(len(candidates))]).astype(np.float64)
 
 
-def head_of(theta: NDArray[np.float32], classes: int) -> Floats:
+def head_of(theta: NDArray[np.floating[Any]], classes: int) -> Floats:
     """(classes, d + 1) float64 of the weights row by row and the biases behind them."""
     split = len(theta) - classes
     rows = theta[:split].reshape(classes, -1)

@@ -66,8 +66,8 @@ def command(
     paired person by person where both have audited the same; that is how two firmware builds are
     compared, each with the audit that it made.
 
-    Verdicts are corrected for how many conditions were compared. It ends with 0 whatever changed;
-    `tinymia check --against` is what judges.
+    Verdicts are corrected for all differences of a measure that were compared. It ends with 0
+    whatever changed; `tinymia check --against` is what judges.
 
     \b
     Examples:
@@ -143,6 +143,8 @@ def _show(found: Compared, before: Results, now: Results) -> None:
                 value_words(row.difference, row.unit),
             )
         show(listed)
+    if not found.changes:
+        show("There is no figure that both studies have.")
     ways = {row.how for row in rows}
     for way in sorted(ways):
         show(f"{way[:1].upper()}{way[1:]}.")
@@ -151,5 +153,6 @@ def _show(found: Compared, before: Results, now: Results) -> None:
 
 
 def _name(row: Change) -> str:
-    figure = row.figure.partition(".")[2]
+    figure = row.figure if not row.attack and "heldout" not in row.figure else ""
+    figure = figure or row.figure.partition(".")[2]
     return ", ".join(filter(None, (row.condition, row.adversary, row.answer, figure)))

@@ -29,6 +29,7 @@ VERBS = {
     "monitor": "Show what crosses a board's line, frame by frame.",
     "info": "Show what a model or a bundle takes, or ask a board where its memory goes.",
     "personalize": "Fine-tune a board on one person's windows.",
+    "forget": "Let a board forget some of what it learnt, and show what remains.",
     "query": "Ask a board for its answers under an output policy.",
     "audit": "Measure how much fine-tuning on the device leaks, and what defences do.",
     "report": "Make the report of a finished audit again.",

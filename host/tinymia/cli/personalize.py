@@ -195,7 +195,7 @@ def _say_what_is_known(dataset: Dataset, pool: Pool, bundle: Bundle) -> None:
         )
 
 
-def _save(personal: Bundle, out: str, say: bool) -> None:
+def _save(personal: Bundle, out: str, say: bool = True) -> None:
     from tinymia.export.personal import requantized
 
     personal.save(out)

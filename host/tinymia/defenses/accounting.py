@@ -35,6 +35,8 @@ from tinymia.errors import StudyError
 
 MIN_NOISE, MAX_NOISE = 0.01, 64.0
 PARAMETERS = 5000  # unless said otherwise: all layers of the watch model have fewer
+_COARSE = 1e-3
+"""Grid of losses of :func:`reconstruction_bound`; they are rounded up."""
 _ORDERS = (*range(2, 65), 80, 96, 128, 192, 256, 512, 1024)
 
 
@@ -150,6 +152,36 @@ def of_device(ideal: Callable[[float], float], delta: float, draws: int) -> floa
         epsilon_there = float(ideal((1 - share) * delta * math.exp(-g)))
         if epsilon_there + g <= most:
             best = min(best, epsilon_there + 2 * g)
+    return best
+
+
+def reconstruction_bound(
+    noise_multiplier: float, rate: float, steps: int, guess: float, parameters: int = 0
+) -> float:
+    """Chance at most that a training example is reconstructed, whoever knows all others.
+
+    With an output that is (epsilon, delta) private for one window more or less, whoever succeeds
+    with a chance of ``guess`` without the example succeeds with exp(epsilon) guess + delta at most
+    (Balle, Cherubin and Hayes, IEEE S&P 2022, theorem 3, here with delta; Hayes, Mahloujifar and
+    Balle, NeurIPS 2023); the least over some deltas.
+
+    Args:
+        noise_multiplier, rate, steps, parameters: see :func:`epsilon`.
+        guess: in (0, 1].
+    """
+    _check(0 < guess <= 1, f"a chance of {guess}")
+    import dp_accounting
+    from dp_accounting import pld
+
+    step = dp_accounting.PoissonSampledDpEvent(
+        rate, dp_accounting.GaussianDpEvent(noise_multiplier)
+    )
+    losses = pld.PLDAccountant(dp_accounting.NeighboringRelation.ADD_OR_REMOVE_ONE, _COARSE)
+    losses.compose(dp_accounting.SelfComposedDpEvent(step, steps))
+    best = 1.0
+    for delta in (0.3, 0.1, 0.03, 0.01, 0.001):
+        most = of_device(losses.get_epsilon, delta, steps * parameters)
+        best = min(best, math.exp(min(most, 700.0)) * guess + delta)
     return best
 
 

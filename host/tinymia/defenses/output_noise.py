@@ -21,6 +21,10 @@ LAPLACE_SLACK = 2.5e-5
 4e-6 of themselves at worst, in each of two numbers, on either side."""
 
 
+_DELTA = 1e-3
+"""At which an epsilon of Gaussian noise is stated."""
+
+
 @dataclass(frozen=True)
 class OutputNoise(Unproven):
     """Adds noise to the logits of every answer, the same whenever the same is asked.
@@ -75,10 +79,14 @@ class OutputNoise(Unproven):
         )
 
     def promise(self, classes: int) -> str:
-        """What is proven of one answer."""
-        return f"\u03b5 = {self.epsilon(classes, 1):.3g} an answer"
+        """What is proven of one answer; "" where that is nothing."""
+        epsilon = self.epsilon(classes, 1)
+        if math.isinf(epsilon):
+            return ""
+        at = "" if self.law is NoiseLaw.LAPLACE else f" at \u03b4 = {_DELTA:g}"
+        return f"\u03b5 = {epsilon:.3g}{at} an answer"
 
-    def epsilon(self, classes: int, answers: int, delta: float = 1e-3) -> float:
+    def epsilon(self, classes: int, answers: int, delta: float = _DELTA) -> float:
         """Epsilon of so many different answers together, whatever changes in the training data.
 
         Args:

@@ -21,7 +21,7 @@ from tinymia.evidence.types import (
     Target,
     digest,
 )
-from tinymia.evidence.workbench import Codes, Devices, Owner, Signal, Training, Workbench
+from tinymia.evidence.workbench import Codes, Devices, Owner, Signal, Terms, Training, Workbench
 from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "Shadows",
     "Signal",
     "Target",
+    "Terms",
     "TrainSettings",
     "Training",
     "Workbench",

@@ -77,6 +77,8 @@ class Training:
         seeds: one a device, keys of their generators.
         start: (P,) or (devices, P) float32, where training starts; None: at the base model. A board
             cannot begin there but in a federated round, so such devices are not confirmed.
+        embedded: windows are what :meth:`Workbench.embed` gives: an adversary's devices learn from
+            guesses that are no window's. Not confirmed either.
     """
 
     run: Run
@@ -85,6 +87,7 @@ class Training:
     members: Bools
     seeds: tuple[int, ...]
     start: Floats | None = None
+    embedded: bool = False
 
     def __len__(self) -> int:
         return len(self.members)
@@ -112,6 +115,21 @@ class Devices:
 
     def __len__(self) -> int:
         return len(self.theta)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How an update is cut to what leaves a device in a round of many.
+
+    Attributes:
+        clip_norm: bound of the norm of the difference of weights.
+        units: whole numbers to the clip norm.
+        noise: standard deviation of the device's own noise, in clip norms; 0: none.
+    """
+
+    clip_norm: float = 1.0
+    units: int = 16384
+    noise: float = 0.0
 
 
 class Workbench(Protocol):
@@ -208,5 +226,19 @@ class Workbench(Protocol):
 
         Returns:
             (devices, m, classes) float32; NaN where a policy hides.
+        """
+        ...
+
+    def updates(self, theta: Floats, start: Floats, terms: Terms, seeds: Sequence[int]) -> Floats:
+        """What devices give in a round, by the firmware's own code.
+
+        Args:
+            theta: (devices, P) float32, trained.
+            start: (P,) or (devices, P) float32, where training started.
+            terms: of the updates.
+            seeds: one a device, of its noise.
+
+        Returns:
+            (devices, P) float32, differences of weights, whole units of clip_norm / units.
         """
         ...

@@ -9,7 +9,8 @@ from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Comparison, Figure, Measure, Verdict
 from tinymia.experiments.membership.compare import compare, verdict_of
 from tinymia.experiments.membership.types import MembershipFinding
-from tinymia.gate.figures import KINDS, Reading, Selection
+from tinymia.gate.chapters import kinds_of
+from tinymia.gate.figures import EVERY, KINDS, Reading, Selection
 from tinymia.gate.pairs import by_key, difference, paired, same_draws, same_people
 from tinymia.report.words import verdict_words
 from tinymia.study.results import Results
@@ -75,21 +76,26 @@ class Compared:
 def compared(new: Results, old: Results) -> Compared:
     """What changed from one study to the next.
 
-    Differences are new less old. One family is a measure of one attack over all conditions, as on
-    the page.
+    Differences are new less old. All differences of one measure are one family, whatever the
+    condition, adversary and answers: two bundles are compared in all of them at once.
     """
     here, there = new.findings.membership, old.findings.membership
     changes: list[Change] = []
     if here is not None and there is not None:
-        for answer in (a for a in here.answers if a in there.answers):
-            for row in here.adversaries:
-                attack = row.attack[here.answers.index(answer)]
-                if attack:
-                    for measure in _FIGURES:
-                        changes += _family(
-                            new, old, here, there, measure, row.adversary.value, attack, answer
-                        )
-        changes += _family(new, old, here, there, Measure.HELD_OUT, "", "", here.answer)
+        attackers = [
+            (row.adversary.value, attack, answer)
+            for answer in here.answers
+            if answer in there.answers
+            for row in here.adversaries
+            if (attack := row.attack[here.answers.index(answer)])
+        ]
+        learnt = _learnt(here, there)
+        asked = [_Asked(name, *attacker) for attacker in attackers for name in learnt]
+        for measure in _FIGURES:
+            changes += _family(new, old, measure, asked)
+        held = [_Asked(name, "", "", here.answer) for name in _conditions(here, there)]
+        changes += _family(new, old, Measure.HELD_OUT, held)
+    changes += _chapters(new, old)
     changes += _costs(new, old, here, there)
     return Compared(
         VERSION,
@@ -98,6 +104,16 @@ def compared(new: Results, old: Results) -> Compared:
         tuple(changes),
         tuple(_notes(new, old, here, there)),
     )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Of what a figure is."""
+
+    condition: str
+    adversary: str
+    attack: str
+    answer: OutputPolicy
 
 
 def _conditions(here: MembershipFinding, there: MembershipFinding) -> list[str]:
@@ -112,72 +128,76 @@ def _learnt(here: MembershipFinding, there: MembershipFinding) -> list[str]:
 
 
 def _family(
-    new: Results,
-    old: Results,
-    here: MembershipFinding,
-    there: MembershipFinding,
-    measure: Measure,
-    adversary: str,
-    attack: str,
-    answer: OutputPolicy,
-) -> list[Change]:
-    """One measure of one attack over all conditions that both have."""
+    new: Results, old: Results, measure: Measure, asked: Sequence[_Asked]
+) -> Iterator[Change]:
+    """One measure of all that both studies have."""
     mine, others = by_key(new), by_key(old)
     pairs, single = [], []
-    names = _conditions(here, there) if measure is Measure.HELD_OUT else _learnt(here, there)
-    for name in names:
-        a = _reading(new, measure, name, attack, answer)
-        b = _reading(old, measure, name, attack, answer)
+    for one in asked:
+        a, b = (_reading(results, measure, one) for results in (new, old))
         if a is None or b is None or a.figure.value is None or b.figure.value is None:
             continue
-        key = name, attack, answer.value, measure
+        key = one.condition, one.attack, one.answer.value, measure
         both = paired(new, old, mine[key], others[key]) if key in mine and key in others else None
         if both is None:
-            single.append((name, a, b))
+            single.append((one, a, b))
         else:
-            pairs.append((name, a, b, both))
+            pairs.append((one, a, b, both))
     figure = _FIGURES.get(measure, "accuracy.heldout")
-    rows = compare([(n, n, both) for n, _, _, both in pairs], measure, attack, answer)
+    # Names are those of `asked`: here the rows only test together.
+    family = [(one.condition, one.condition, both) for one, _, _, both in pairs]
+    rows = compare(family, measure, "", OutputPolicy.FULL)
     how = "paired by person and draw" if same_draws(new, old) else "paired by person"
-    found = [
-        Change(
-            *(figure, row.condition, adversary, attack, answer.value, b.figure, a.figure),
-            row.difference,
+    for row, (one, a, b, _) in zip(rows, pairs, strict=True):
+        yield Change(
+            *(figure, one.condition, one.adversary, one.attack, one.answer.value),
+            *(b.figure, a.figure, row.difference),
             verdict_words(_decided(row), measure),
             verdict_words(row.verdict, measure),
             row.family,
             row.smallest_effect,
             how=how,
         )
-        for row, (_, a, b, _) in zip(rows, pairs, strict=True)
-    ]
-    for name, a, b in single:
+    for one, a, b in single:
         change = difference(new, old, a, b)
         words = verdict_words(verdict_of(change.figure), measure)
-        found.append(
-            Change(
-                *(figure, name, adversary, attack, answer.value, b.figure, a.figure),
-                change.figure,
-                *(words, words),
-                how=change.how,
-            )
+        yield Change(
+            *(figure, one.condition, one.adversary, one.attack, one.answer.value),
+            *(b.figure, a.figure, change.figure, words, words),
+            how=change.how,
         )
-    return found
 
 
 def _decided(row: Comparison) -> Verdict:
     return row.verdict if row.family == 1 else row.verdict_adjusted
 
 
-def _reading(
-    results: Results, measure: Measure, condition: str, attack: str, answer: OutputPolicy
-) -> Reading | None:
+def _reading(results: Results, measure: Measure, one: _Asked) -> Reading | None:
     if measure is Measure.HELD_OUT:
-        kind, select = KINDS["accuracy.heldout"], Selection(condition=condition)
+        kind, select = KINDS["accuracy.heldout"], Selection(condition=one.condition)
     else:
         kind = KINDS[_FIGURES[measure]]
-        select = Selection(condition=condition, attack=attack, answer=answer.value)
+        select = Selection(condition=one.condition, attack=one.attack, answer=one.answer.value)
     return next(iter(kind.read(results, select)), None)
+
+
+def _chapters(new: Results, old: Results) -> Iterator[Change]:
+    """What further experiments measured in both; their rows hold nothing that would pair them."""
+    here, there = kinds_of(new), kinds_of(old)
+    every = Selection(condition=EVERY)
+    for name in (name for name in here if name not in KINDS and name in there):
+        others = {row.of: row for row in there[name].read(old, every)}
+        for row in here[name].read(new, every):
+            other = others.get(row.of)
+            if other is None or row.figure.value is None or other.figure.value is None:
+                continue
+            change = difference(new, old, row, other)
+            words = str(verdict_of(change.figure))
+            yield Change(
+                *(name, row.of, "", "", "", other.figure, row.figure, change.figure, words, words),
+                unit=row.unit,
+                how=change.how,
+            )
 
 
 def _costs(

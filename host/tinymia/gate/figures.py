@@ -293,24 +293,25 @@ def _claimed(results: Results, want: Selection) -> list[Reading]:
 
 
 def _measured(results: Results, want: Selection) -> list[Reading]:
-    finding = results.findings.epsilon
-    if finding is None:
+    findings = results.findings.epsilon
+    if not findings:
         return missing("", "this study held no claim against devices", "epsilon")
-    known = [str(c.relation) for c in finding.checked]
+    known = list(dict.fromkeys(str(c.relation) for found in findings for c in found.checked))
     names, why = chosen(want.relation or EVERY, known, "", "relation")
     if why:
         return missing("", why, "epsilon")
-    if not finding.controls_hold:
+    if not all(found.controls_hold for found in findings):
         return missing("", "the controls of the epsilon audit do not hold", "epsilon")
     return [
         Reading(
-            f"{row.relation}, from below, delta {row.delta:g}",
+            f"{found.title}, {row.relation}, from below, delta {row.delta:g}".removeprefix(", "),
             Figure(row.best.epsilon),
             where="epsilon",
             claim=row.epsilon,
             contradicts=row.verdict is Verdict.CONTRADICTS,
         )
-        for row in finding.checked
+        for found in findings
+        for row in found.checked
         if str(row.relation) in names
     ]
 

@@ -106,14 +106,20 @@ def _absolute(rule: Rule, kind: Kind, reading: Reading) -> Judged:
     limit = reading.claim if rule.limit is None else rule.limit
     value = reading.figure.value
     if value is None or limit is None:
-        why = f"not measured: {reading.figure.reason or 'nothing is claimed'}"
-        return _judged(rule, reading, Outcome.CANNOT_TELL, limit, f"{why.rstrip('.')}.")
+        why = _not_measured(reading.figure.reason or "nothing is claimed")
+        return _judged(rule, reading, Outcome.CANNOT_TELL, limit, why)
     if rule.limit is None and reading.contradicts:
         # A claim may be contradicted by the whole curve where the bound alone stays below it.
         why = "What devices show contradicts the claim."
         return _judged(rule, reading, Outcome.BROKEN, limit, why)
     sign = 1 if rule.compare is Compare.AT_MOST else -1
     return _decided(rule, reading, limit, sign)
+
+
+def _not_measured(reason: str) -> str:
+    """A sentence of a reason, which may be one, or say so itself."""
+    said = reason.removeprefix("not measured: ").rstrip(".")
+    return f"Not measured: {said}{'' if said.endswith('?') else '.'}"
 
 
 def _decided(rule: Rule, reading: Reading, limit: float, sign: int) -> Judged:
@@ -187,7 +193,7 @@ def _change(
     limit = rule.limit
     assert limit is not None
     if worse.figure.value is None:
-        why = f"Not measured: {worse.figure.reason.rstrip('.')}."
+        why = _not_measured(worse.figure.reason)
         return _judged(rule, reading, Outcome.CANNOT_TELL, limit, why)
     judged = _decided(rule, reading, limit, 1)
     if not found.how:

@@ -150,7 +150,6 @@ def _clean(value: str) -> str:
 def sarif(policy: Policy, judged: Sequence[Judged]) -> dict[str, Any]:
     """SARIF 2.1.0 (OASIS): each result stands at its rule's line in the policy."""
     figures = list(dict.fromkeys(one.rule.figure for one in judged))
-    home = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/"
     return {
         "$schema": SARIF_SCHEMA,
         "version": "2.1.0",
@@ -160,7 +159,6 @@ def sarif(policy: Policy, judged: Sequence[Judged]) -> dict[str, Any]:
                     "driver": {
                         "name": "tinymia",
                         "version": tinymia.__version__,
-                        "informationUri": home,
                         "rules": [
                             {
                                 "id": figure,

@@ -48,7 +48,7 @@ def _cells(row: Row, plain: Row | None) -> list[str]:
         f"{number(row.worst.value)}, {row.worst_attack}" if row.worst else "",
         percent(row.heldout) + lost if row.heldout else "",
         count(row.step) if row.step else "",
-        f"{row.training / 1e6:.1f} M" if row.training else "",
+        f"{row.training / 1e6:,.1f} M" if row.training else "",
         count(row.answer) if row.answer else "",
         count(row.ram) if row.ram else "",
         flash,

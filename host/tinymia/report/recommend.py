@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tinymia.attacks.base import Adversary
 from tinymia.evidence import Knowledge
@@ -97,15 +97,19 @@ def rule(unit: str) -> str:
         f"Of all ways of fine-tuning {cheap}whose held-out accuracy is at most so many points lower"
         " than without a defence, that one is named whose AUC is lowest under the attack that is"
         " worst for it, to a hundredth; of equals the more accurate. It must lower the AUC of the"
-        " strongest attack beyond doubt, corrected for how many were compared; otherwise nothing is"
-        " named. Values count, not the ends of intervals."
+        " strongest attack beyond doubt, corrected for how many were compared, and the attack that"
+        " is worst for it must find less than without a defence; otherwise nothing is named. Values"
+        " count, not the ends of intervals."
     )
 
 
 def rows(facts: Facts) -> list[Row]:
     """Plain fine-tuning, every defence and every other depth."""
     shown = [c for c in (facts.main, *facts.defended, *facts.other_depths) if c is not None]
-    return [_row(facts, condition) for condition in shown]
+    made = [_row(facts, condition) for condition in shown]
+    plain = next((row for row in made if row.condition.name == facts.finding.main), None)
+    left_out = [row for row in hiding(made, plain) if row.guarantee == "empirical"]
+    return [replace(row, guarantee="none") if row in left_out else row for row in made]
 
 
 def _row(facts: Facts, condition: Condition) -> Row:
@@ -220,18 +224,25 @@ def within(row: Row, budget: Budget) -> bool:
     return cheap and row.lost is not None and round(100 * row.lost, 6) <= budget.points
 
 
-def recommend(made: Sequence[Row], budget: Budget, *, shown: bool = True) -> Row | None:
+def recommend(
+    made: Sequence[Row], budget: Budget, plain: Row | None = None, *, shown: bool = True
+) -> Row | None:
     """What is recommended by the rule above; None for nothing.
 
     Args:
         made: all rows.
         budget: what it may take.
-        shown: only what lowers leakage beyond doubt.
+        plain: the row without a defence.
+        shown: only what lowers leakage beyond doubt, and does not just hide it.
     """
+    left_out = hiding(made, plain)
     allowed = [
         row
         for row in made
-        if (row.lowers or not shown) and within(row, budget) and row.worst and row.worst.value
+        if ((row.lowers and row not in left_out) or not shown)
+        and within(row, budget)
+        and row.worst
+        and row.worst.value
     ]
     return min(
         allowed,
@@ -251,7 +262,7 @@ def sentences(facts: Facts, made: Sequence[Row]) -> list[tuple[Budget, Row | Non
     for budget in BUDGETS:
         if budget.extra is not None and not measured:
             continue
-        row = recommend(made, budget)
+        row = recommend(made, budget, plain)
         head = f"Under {budget.text.format(unit=facts.unit)}: "
         text = _named(row, plain) if row else _nothing(recommend(made, budget, shown=False), plain)
         found.append((budget, row, head + text))
@@ -260,7 +271,10 @@ def sentences(facts: Facts, made: Sequence[Row]) -> list[tuple[Budget, Row | Non
 
 def _nothing(least: Row | None, plain: Row | None) -> str:
     """No row is shown to help; what was measured lowest all the same."""
-    text = "nothing; no row within it is shown to lower the AUC of the strongest attack"
+    text = (
+        "nothing; no row within it is shown to lower the AUC of the strongest attack without"
+        " leaving as much to another"
+    )
     if least is None or least is plain:
         return f"{text}."
     auc = number(least.worst.value if least.worst else None)

@@ -11,7 +11,6 @@ from tinymia.data.base import Dataset
 from tinymia.device.connect import check_spec
 from tinymia.errors import StudyError
 from tinymia.evidence import Run
-from tinymia.experiments.epsilon import Finding as EpsilonFinding
 from tinymia.experiments.experiment import MEMBERSHIP
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import people_to_audit
@@ -292,7 +291,7 @@ def _membership(
     ]
     score(study, scoring, cells)
     controlling = control(study, scoring)
-    epsilon: EpsilonFinding | None = claim(study)
+    epsilon = claim(study)
     conditions = describe.conditions(settings, study.runs, counts, len(study.bundle.labels))
     study.say("Putting intervals on the figures")
     finding = analyse(

@@ -13,7 +13,7 @@ from tinymia.errors import StudyError
 from tinymia.evidence import Run, digest
 from tinymia.experiments.epsilon import Finding, devices_of
 from tinymia.export.bundle import Bundle
-from tinymia.study.epsilon_devices import check_claim, design_of
+from tinymia.study.epsilon_devices import check_claim, claimable, design_of
 from tinymia.study.lanes import twin_identity
 from tinymia.study.settings import StudySettings
 from tinymia.study.store import Store
@@ -27,6 +27,7 @@ def claim_of_run(
     private: Run,
     settings: StudySettings,
     delta: float,
+    rows: int,
     begin: Callable[[int], None],
     advance: Callable[[int], None],
 ) -> Finding:
@@ -38,6 +39,7 @@ def claim_of_run(
         private: the run.
         settings: of the study.
         delta: at which epsilon is stated.
+        rows: conditions whose claims are checked in this study, and share the error.
         begin: told how many devices there are.
         advance: told of devices that are trained.
 
@@ -53,22 +55,26 @@ def claim_of_run(
         devices=settings.epsilon_devices,
         seed=settings.seed + 1,
     )
+    design = replace(design, level=1 - (1 - design.level) / rows)
     converter = cattrs.Converter()
     key = digest(
         {"design": converter.unstructure(design), "delta": delta, "twin": twin_identity(bundle)}
     )
-    begin(devices_of(design))
     if store.has(_KIND, key):
+        begin(devices_of(design))
         advance(devices_of(design))
         try:
             content: dict[str, Any] = json.loads(store.load(_KIND, key)["json"].tobytes())
-            return converter.structure(content, Finding)
+            return replace(converter.structure(content, Finding), title=private.title)
         except Exception as error:  # cattrs groups what is wrong in several types
             raise StudyError(
                 f"The stored finding {key} is damaged.", "Give --fresh and run the command again."
             ) from error
+    design, claimed = claimable(design, delta)
+    begin(devices_of(design))
     # Time is none of the findings: two runs give the same results.
-    found = replace(check_claim(bundle, design, delta, progress=advance), seconds=0.0)
+    done = check_claim(bundle, design, delta, progress=advance, claimed=claimed)
+    found = replace(done, seconds=0.0, title=private.title)
     text = json.dumps(converter.unstructure(found)).encode()
     store.save(_KIND, key, {"json": np.frombuffer(text, np.uint8)})
     return found

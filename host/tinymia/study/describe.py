@@ -116,7 +116,7 @@ def conditions(
 def _promise(run: Run, classes: int) -> str:
     """What the defences of a run prove beside an account."""
     made = [d.kind.promise(d, classes) for d in run.defences if d.kind.promise is not None]
-    return "; ".join(made)
+    return "; ".join(filter(None, made))
 
 
 def run_costs(

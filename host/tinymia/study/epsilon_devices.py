@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.defenses.accounting import PARAMETERS, Neighbours, epsilon
+from tinymia.errors import StudyError
 from tinymia.experiments.epsilon import (
     Claim,
     Design,
@@ -68,6 +71,7 @@ def check_claim(
     *,
     threads: int | None = None,
     progress: Progress | None = None,
+    claimed: Mapping[Relation, Claim] | None = None,
 ) -> Finding:
     """Audit what the accountant claims of a design, on the twin.
 
@@ -77,12 +81,31 @@ def check_claim(
         delta: at which epsilon is said.
         threads: None: one a core.
         progress: see :func:`tinymia.experiments.epsilon.run`.
+        claimed: from :func:`claimable`, which also takes relations out of the design.
 
     Raises:
         TinymiaError: the bundle or the settings cannot be used.
     """
-    claimed = claims(design.settings, design.epochs, delta)
+    if claimed is None:
+        design, claimed = claimable(design, delta)
     return run(TwinDevices(bundle, threads), design, claimed, progress)
+
+
+def claimable(design: Design, delta: float) -> tuple[Design, Mapping[Relation, Claim]]:
+    """The design with those of its relations of which anything is claimed, and the claims.
+
+    Raises:
+        StudyError: so little noise claims nothing of any.
+    """
+    claimed = {
+        relation: claim
+        for relation, claim in claims(design.settings, design.epochs, delta).items()
+        if math.isfinite(claim.epsilon)
+    }
+    relations = tuple(relation for relation in design.relations if relation in claimed)
+    if not relations:
+        raise StudyError("So little noise claims nothing that could be checked.", "Give more.")
+    return replace(design, relations=relations), claimed
 
 
 class TwinDevices(Devices):

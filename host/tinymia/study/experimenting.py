@@ -197,7 +197,7 @@ def confirm(
     for name in names if settings.confirm else ():
         for training in experiments()[name].targets(bench):
             total[name] += len(training)
-            if training.start is None:
+            if training.start is None and not training.embedded:
                 wanted[name].append(
                     shorter(first_of(training, settings.confirm), settings.deep_epochs)
                 )

@@ -15,7 +15,7 @@ from tinymia.experiments.peers.types import PeersFinding
 from tinymia.experiments.tuning import TuningFinding
 from tinymia.experiments.user_level import UserLevelFinding
 
-FORMAT = 5
+FORMAT = 6
 RESULTS = "results.json"
 
 
@@ -231,10 +231,13 @@ class Context:
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found; None where it was not asked. Experiments beyond membership are chapters."""
+    """What was found; None where it was not asked. Experiments beyond membership are chapters.
+
+    ``epsilon`` has a finding for each condition that claims differential privacy.
+    """
 
     membership: MembershipFinding | None = None
-    epsilon: EpsilonFinding | None = None
+    epsilon: tuple[EpsilonFinding, ...] = ()
     user_level: UserLevelFinding | None = None
     peers: PeersFinding | None = None
     tuning: TuningFinding | None = None

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tinymia.device.build import BuildResult
 from tinymia.device.image_sizes import image_sizes
 from tinymia.evidence import Run
+from tinymia.export.answers import joined_classifiers
 from tinymia.export.bundle import Bundle
 from tinymia.study.needed import needed_by
 from tinymia.study.showing import Showing
@@ -23,9 +24,10 @@ def own_bundle(bundle: Bundle, run: Run, showing: Showing) -> Bundle:
     """
     training = run.training
     references = showing.lanes.references or bundle.references
+    adversary = showing.lanes.adversary if training.adversary else b""
     return replace(
         bundle,
-        classifiers=showing.section(run),
+        classifiers=joined_classifiers(adversary, showing.section(run)),
         references=references if training.references else b"",
         shape=bundle.shape if training.shaped else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -318,23 +319,32 @@ def compare_with_peers(
     return peers_finding(scoring, cells, main, installed(study.settings.peers), executor)
 
 
-def claim(study: Underway) -> EpsilonFinding | None:
-    """Hold the claim of the first run with DP-SGD against devices; None where there is no such."""
+def claim(study: Underway) -> tuple[EpsilonFinding, ...]:
+    """Hold the claim of each run with DP against devices; their verdicts share the error."""
     settings = study.settings
-    for run_ in study.runs:
-        for defence in run_.defences:
-            account = defence.account(settings.size)
-            if account is not None and settings.epsilon_devices:
-                return claim_of_run(
-                    study.store,
-                    study.bundle,
-                    run_,
-                    settings,
-                    account.delta,
-                    lambda total: study.reporter.begin(total, "Checking epsilon"),
-                    study.reporter.advance,
-                )
-    return None
+    claiming = [
+        (run_, account.delta)
+        for run_ in study.runs
+        for account in [defence.account(settings.size) for defence in run_.defences]
+        if account is not None and math.isfinite(account.added.best)
+    ]
+    if not settings.epsilon_devices:
+        return ()
+    return tuple(
+        claim_of_run(
+            study.store,
+            study.bundle,
+            run_,
+            settings,
+            delta,
+            len(claiming),
+            lambda total, run_=run_: study.reporter.begin(  # type: ignore[misc]
+                total, f"Checking epsilon of {run_.title}"
+            ),
+            study.reporter.advance,
+        )
+        for run_, delta in claiming
+    )
 
 
 def shadow_counts(settings: StudySettings, runs: Sequence[Run]) -> dict[tuple[str, int], int]:

@@ -14,8 +14,10 @@ from tinymia.data.base import Dataset
 from tinymia.data.dataset import thinned
 from tinymia.data.splits import MAX_SLOTS, Pool, model_pool
 from tinymia.errors import DataError, StudyError
-from tinymia.evidence import Codes, Devices, Owner, Run, Signal, Training
+from tinymia.evidence import Codes, Devices, Owner, Run, Signal, Terms, Training
 from tinymia.export.bundle import Bundle
+from tinymia.federated.terms import UpdateTerms
+from tinymia.federated.twins import make_updates
 from tinymia.study.lanes import Lanes
 from tinymia.study.people import Person, drawn
 from tinymia.study.settings import StudySettings, device_settings
@@ -198,6 +200,18 @@ class TwinWorkbench:
         whole = self._fine_tune(training, self._asked(run, windows)).probabilities[:, -1]
         return self._shown(run, whole, windows, seeds)
 
+    def updates(
+        self,
+        theta: NDArray[np.float32],
+        start: NDArray[np.float32],
+        terms: Terms,
+        seeds: Sequence[int],
+    ) -> NDArray[np.float32]:
+        """See :class:`tinymia.evidence.Workbench`."""
+        agreed = UpdateTerms(terms.clip_norm, terms.units, terms.noise)
+        whole, _, _ = make_updates(theta, start, agreed, seeds)
+        return np.asarray(agreed.weights(whole), np.float32)
+
     @cached_property
     def _bundle(self) -> Bundle:
         return Bundle.from_bytes(self.bundle)
@@ -240,16 +254,17 @@ class TwinWorkbench:
     def _fine_tune(self, training: Training, queries: Codes | None = None) -> FineTuned:
         twin, run = self._lanes.twin(training.run), training.run
         raw = run.training.augments and twin.cut != 0
+        given = raw or training.embedded
         none = np.empty((0, *training.windows.shape[1:]), np.int8)
         asked = none if queries is None else queries
         return twin.fine_tune(
-            training.windows if raw else self._embedded(twin, training.windows),
+            training.windows if given else self._embedded(twin, training.windows),
             training.labels,
             training.members,
             [device_settings(run, seed) for seed in training.seeds],
             epochs=(run.epochs,),
             queries=asked if raw else self._embedded(twin, asked),
-            embedded=not raw,
+            embedded=training.embedded or not raw,
             start=training.start,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -70,51 +71,66 @@ def _control(found: Checked, title: str, expected: Verdict) -> dict[str, Any]:
     }
 
 
-def _chart(finding: Finding) -> str:
+def _chart(named: Sequence[tuple[str, Checked]]) -> str:
     """Claims and bounds on one axis."""
     rows, figures = [], []
-    for found in finding.checked:
+    for title, found in named:
         dots = [(Figure(found.epsilon), _CLAIM, "claim")]
         dots += [(Figure(_best(found, view)), _LOOKS[view], f"bound, {view}") for view in View]
         figures += [figure for figure, _, _ in dots]
-        rows.append(Lane(_relation(found), dots))
+        rows.append(Lane(title, dots))
     low, high = ends(figures, 0.0)
     axis = low, high, "\u03b5"
     return lanes("fig-epsilon", "Claims and lower bounds of epsilon", rows, axis, number, 0.0)
 
 
+def _of(finding: Finding, findings: Sequence[Finding], words: str) -> str:
+    """The words, behind the condition they are about where there are several."""
+    return words if len(findings) < 2 else f"{finding.title}, {words}"
+
+
+def _mechanism(finding: Finding) -> str:
+    design = finding.design
+    return (
+        f"noise {design.settings.noise_multiplier:g}, clip norm {design.settings.clip_norm:g}, "
+        f"{several(design.epochs, 'epoch')}, {count(design.members)} members"
+    )
+
+
 def view(results: Results) -> Shown | None:
     """Relations with their claims and bounds, every method, and both controls."""
-    finding = results.findings.epsilon
-    if finding is None:
+    findings = results.findings.epsilon
+    if not findings:
         return None
-    design = finding.design
-    methods = list(dict.fromkeys(b.title for found in finding.checked for b in found.bounds))
+    design = findings[0].design
+    checked = [(_of(f, findings, _relation(found)), found) for f in findings for found in f.checked]
+    methods = list(dict.fromkeys(b.title for _, found in checked for b in found.bounds))
     details = []
-    for found in finding.checked:
+    for title, found in checked:
         for which in View:
             by_title = {b.title: b for b in found.bounds if b.view is which}
             cells = [
-                number(by_title[title].epsilon, 2) if title in by_title else "n/a"
-                for title in methods
+                number(by_title[name].epsilon, 2) if name in by_title else "n/a" for name in methods
             ]
-            details.append({"title": _relation(found), "view": str(which), "cells": cells})
-    notes = {b.title: _note(b.assumes_gaussian, b.is_fit) for b in finding.checked[0].bounds}
+            details.append({"title": title, "view": str(which), "cells": cells})
+    notes = {b.title: _note(b.assumes_gaussian, b.is_fit) for b in checked[0][1].bounds}
     return {
         "devices": count(design.devices),
         "level": share(1 - design.level),
-        "mechanism": f"noise {design.settings.noise_multiplier:g}, clip norm "
-        f"{design.settings.clip_norm:g}, {several(design.epochs, 'epoch')}, "
-        f"{count(design.members)} members",
-        "rows": [_row(found) for found in finding.checked],
+        "mechanism": "; ".join(_of(f, findings, _mechanism(f)) for f in findings),
+        "rows": [{**_row(found), "title": title} for title, found in checked],
         "views": [str(v) for v in View],
-        "broken": any(found.verdict is Verdict.CONTRADICTS for found in finding.checked),
-        "controls_hold": finding.controls_hold,
+        "broken": any(found.verdict is Verdict.CONTRADICTS for _, found in checked),
+        "controls_hold": all(f.controls_hold for f in findings),
         "controls": [
-            _control(finding.nothing, "no canary in either arm", Verdict.BELOW),
-            _control(finding.leak, "almost no noise", Verdict.CONTRADICTS),
+            row
+            for f in findings
+            for row in (
+                _control(f.nothing, _of(f, findings, "no canary in either arm"), Verdict.BELOW),
+                _control(f.leak, _of(f, findings, "almost no noise"), Verdict.CONTRADICTS),
+            )
         ],
-        "chart": Markup(_chart(finding)),
+        "chart": Markup(_chart(checked)),
         "legend": [
             {"title": "claim", "css": _CLAIM[0], "shape": _CLAIM[1]},
             *({"title": f"bound, {v}", "css": _LOOKS[v][0], "shape": _LOOKS[v][1]} for v in View),
@@ -133,16 +149,15 @@ def _note(assumes_gaussian: bool, is_fit: bool) -> str:
 def table(results: Results) -> Table:
     """Every bound of every relation and control."""
     columns = (
-        *("checked", "relation", "size_with", "size_without", "claim", "delta", "accountant"),
-        *("method", "view", "epsilon", "assumes_gaussian", "is_fit", "verdict"),
+        *("condition", "checked", "relation", "size_with", "size_without", "claim", "delta"),
+        *("accountant", "method", "view", "epsilon", "assumes_gaussian", "is_fit", "verdict"),
     )
-    finding = results.findings.epsilon
     rows: list[tuple[object, ...]] = []
-    if finding is not None:
+    for finding in results.findings.epsilon:
         named = [("claim", found) for found in finding.checked]
         named += [("nothing", finding.nothing), ("leak", finding.leak)]
         for what, found in named:
-            about = (what, found.relation, *found.sizes, found.epsilon, found.delta)
+            about = (finding.title, what, found.relation, *found.sizes, found.epsilon, found.delta)
             rows += [
                 (
                     *(*about, found.accountant, b.method, b.view, b.epsilon),

@@ -96,7 +96,7 @@ def _cells(
         "heldout": percent(row.heldout) if row.heldout else "n/a",
         "lost": "" if row.lost is None else f"{number(-100 * row.lost, 1, signed=True)} points",
         "step": count(row.step) if row.step else "n/a",
-        "training": f"{number(row.training / 1e6, 1)} M" if row.training else "n/a",
+        "training": f"{row.training / 1e6:,.1f} M" if row.training else "n/a",
         "answer": count(row.answer) if row.answer else "n/a",
         "extra": "" if row.extra is None else ratio_text(1 + row.extra),
         "ram": count(row.ram) if row.ram else "n/a",

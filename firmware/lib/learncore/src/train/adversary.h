@@ -50,7 +50,7 @@ class Adversary {
   }
 
   // One step of what learns: up log h of a member's probabilities, or log (1 - h) of others'.
-  void Learn(MaskOf<F> mask, const F* p, bool member) {
+  __attribute__((noinline, cold)) void Learn(MaskOf<F> mask, const F* p, bool member) {
     const F out = Read(p);
     const F step = member ? rate_ * Doubt(out) : -(rate_ * Doubt(-out));
     mask = mask & learns_;
@@ -78,9 +78,13 @@ class Adversary {
 
   // The output; leaves the probabilities' ranks, the sorted ones, the output's slopes with respect
   // to them, and what the hidden units get.
-  F Read(const F* p) {
+  __attribute__((noinline, cold)) F Read(const F* p) {
     Sort(p);
-    return own_ == nullptr ? Run(base_.values) : Run(static_cast<const F*>(own_));
+    if constexpr (kLanes == 1) {
+      return Run(own_ == nullptr ? base_.values : own_);
+    } else {
+      return Run(static_cast<const F*>(own_));
+    }
   }
 
   // Largest first; of equal ones the first comes first.

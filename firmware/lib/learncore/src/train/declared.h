@@ -201,6 +201,163 @@ struct TrainSettings {
   bool is_private() const { return noise_multiplier > 0; }
 };
 
+// Whether this image is not built without a setting.
+#ifdef TINYMIA_WITHOUT_CLIP_NORM
+constexpr bool kHasClipNorm = false;
+#else
+constexpr bool kHasClipNorm = true;
+#endif
+#ifdef TINYMIA_WITHOUT_LABEL_SMOOTHING
+constexpr bool kHasLabelSmoothing = false;
+#else
+constexpr bool kHasLabelSmoothing = true;
+#endif
+#ifdef TINYMIA_WITHOUT_SCHEDULE_EPOCHS
+constexpr bool kHasScheduleEpochs = false;
+#else
+constexpr bool kHasScheduleEpochs = true;
+#endif
+#ifdef TINYMIA_WITHOUT_L2
+constexpr bool kHasL2 = false;
+#else
+constexpr bool kHasL2 = true;
+#endif
+#ifdef TINYMIA_WITHOUT_DROPOUT
+constexpr bool kHasDropout = false;
+#else
+constexpr bool kHasDropout = true;
+#endif
+#ifdef TINYMIA_WITHOUT_MIXUP
+constexpr bool kHasMixup = false;
+#else
+constexpr bool kHasMixup = true;
+#endif
+#ifdef TINYMIA_WITHOUT_CONFIDENCE_PENALTY
+constexpr bool kHasConfidencePenalty = false;
+#else
+constexpr bool kHasConfidencePenalty = true;
+#endif
+#ifdef TINYMIA_WITHOUT_FOCAL_LOSS
+constexpr bool kHasFocalLoss = false;
+#else
+constexpr bool kHasFocalLoss = true;
+#endif
+#ifdef TINYMIA_WITHOUT_RELAX_LOSS
+constexpr bool kHasRelaxLoss = false;
+#else
+constexpr bool kHasRelaxLoss = true;
+#endif
+#ifdef TINYMIA_WITHOUT_BASE_PULL
+constexpr bool kHasBasePull = false;
+#else
+constexpr bool kHasBasePull = true;
+#endif
+#ifdef TINYMIA_WITHOUT_WEIGHT_BITS
+constexpr bool kHasWeightBits = false;
+#else
+constexpr bool kHasWeightBits = true;
+#endif
+#ifdef TINYMIA_WITHOUT_PRUNE
+constexpr bool kHasPrune = false;
+#else
+constexpr bool kHasPrune = true;
+#endif
+#ifdef TINYMIA_WITHOUT_COMPRESS_AFTER
+constexpr bool kHasCompressAfter = false;
+#else
+constexpr bool kHasCompressAfter = true;
+#endif
+#ifdef TINYMIA_WITHOUT_HOLDOUT
+constexpr bool kHasHoldout = false;
+#else
+constexpr bool kHasHoldout = true;
+#endif
+#ifdef TINYMIA_WITHOUT_PATIENCE
+constexpr bool kHasPatience = false;
+#else
+constexpr bool kHasPatience = true;
+#endif
+#ifdef TINYMIA_WITHOUT_HEADS
+constexpr bool kHasHeads = false;
+#else
+constexpr bool kHasHeads = true;
+#endif
+#ifdef TINYMIA_WITHOUT_LEFT_OUT
+constexpr bool kHasLeftOut = false;
+#else
+constexpr bool kHasLeftOut = true;
+#endif
+#ifdef TINYMIA_WITHOUT_TEACHER_EPOCHS
+constexpr bool kHasTeacherEpochs = false;
+#else
+constexpr bool kHasTeacherEpochs = true;
+#endif
+#ifdef TINYMIA_WITHOUT_TEACHER_TEMPERATURE
+constexpr bool kHasTeacherTemperature = false;
+#else
+constexpr bool kHasTeacherTemperature = true;
+#endif
+#ifdef TINYMIA_WITHOUT_REFERENCES
+constexpr bool kHasReferences = false;
+#else
+constexpr bool kHasReferences = true;
+#endif
+#ifdef TINYMIA_WITHOUT_JITTER
+constexpr bool kHasJitter = false;
+#else
+constexpr bool kHasJitter = true;
+#endif
+#ifdef TINYMIA_WITHOUT_SCALING
+constexpr bool kHasScaling = false;
+#else
+constexpr bool kHasScaling = true;
+#endif
+#ifdef TINYMIA_WITHOUT_ROTATION
+constexpr bool kHasRotation = false;
+#else
+constexpr bool kHasRotation = true;
+#endif
+#ifdef TINYMIA_WITHOUT_SHIFT
+constexpr bool kHasShift = false;
+#else
+constexpr bool kHasShift = true;
+#endif
+#ifdef TINYMIA_WITHOUT_NOISE_MULTIPLIER
+constexpr bool kHasNoiseMultiplier = false;
+#else
+constexpr bool kHasNoiseMultiplier = true;
+#endif
+#ifdef TINYMIA_WITHOUT_EXPECTED_MEMBERS
+constexpr bool kHasExpectedMembers = false;
+#else
+constexpr bool kHasExpectedMembers = true;
+#endif
+#ifdef TINYMIA_WITHOUT_SHAPED
+constexpr bool kHasShaped = false;
+#else
+constexpr bool kHasShaped = true;
+#endif
+#ifdef TINYMIA_WITHOUT_ADVERSARY
+constexpr bool kHasAdversary = false;
+#else
+constexpr bool kHasAdversary = true;
+#endif
+#ifdef TINYMIA_WITHOUT_ADVERSARY_RATE
+constexpr bool kHasAdversaryRate = false;
+#else
+constexpr bool kHasAdversaryRate = true;
+#endif
+#ifdef TINYMIA_WITHOUT_MMD
+constexpr bool kHasMmd = false;
+#else
+constexpr bool kHasMmd = true;
+#endif
+#ifdef TINYMIA_WITHOUT_STACKING
+constexpr bool kHasStacking = false;
+#else
+constexpr bool kHasStacking = true;
+#endif
+
 // Sets what this image is not built without.
 #ifdef TINYMIA_WITHOUT_CLIP_NORM
 inline void SetClipNorm(TrainSettings*, float) {}

@@ -69,14 +69,14 @@ class Likeness {
       for (uint32_t i = 0; i < n * n; ++i) sums[i] = F(0.0f);
       for (uint32_t c = 0; c < n; ++c) counts[c] = F(0.0f);
     }
-    void Add(MaskOf<F> mask, uint32_t c, uint32_t n, const F* p) {
+    __attribute__((noinline, cold)) void Add(MaskOf<F> mask, uint32_t c, uint32_t n, const F* p) {
       F* to = sums + c * n;
       for (uint32_t k = 0; k < n; ++k) to[k] = Select(mask, to[k] + p[k], to[k]);
       counts[c] = Select(mask, counts[c] + F(1.0f), counts[c]);
     }
   };
 
-  void AddSlopeOf(uint32_t c, MaskOf<F> mask, F* slopes) const {
+  __attribute__((noinline, cold)) void AddSlopeOf(uint32_t c, MaskOf<F> mask, F* slopes) const {
     const F some = here_.counts[c], others = wanted_.counts[c];
     // A class without references has nothing to be like.
     mask = mask & (others > F(0.0f)) & (some > F(0.0f));

@@ -44,6 +44,13 @@ struct Needs {
   bool shape = false;
   bool pull = false;  // to where training starts
 
+  // The same, known to be false where an image is built without.
+  bool HasSlopes() const { return (kHasAdversary || kHasMmd) && slopes; }
+  bool HasAdversary() const { return kHasAdversary && adversary; }
+  bool HasLikeness() const { return kHasMmd && likeness; }
+  bool HasRivalry() const { return kHasAdversaryRate && rivalry; }
+  bool HasStacking() const { return kHasStacking && stacking; }
+
   void Add(const TrainSettings& settings);
 };
 

@@ -55,9 +55,9 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   sampling_ = kLanes > 1 && needs_.privacy ? arena->AllocArray<UintOf<F>>(slots + 15) : nullptr;
   held_ = net_.together() == 0 ? nullptr : arena->AllocArray<Targets>(net_.together());
   mixed_ = needs_.mixup ? arena->AllocArray<F>(net_.inputs()) : nullptr;
-  slopes_ = needs_.slopes ? arena->AllocArray<F>(net_.classes()) : nullptr;
-  if (needs_.adversary) adversary_.Plan(classifier_, needs_.rivalry, arena);
-  if (needs_.likeness) likeness_.Plan(net_.classes(), arena);
+  slopes_ = needs_.HasSlopes() ? arena->AllocArray<F>(net_.classes()) : nullptr;
+  if (needs_.HasAdversary()) adversary_.Plan(classifier_, needs_.HasRivalry(), arena);
+  if (needs_.HasLikeness()) likeness_.Plan(net_.classes(), arena);
   PlanPhases(arena);
   if (arena->used() > arena->size()) return false;
   for (uint32_t l = 0; l < kLanes; ++l) {
@@ -103,8 +103,8 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
   for (uint32_t j = 0; j < net_.inputs(); ++j) net_.input()[j] = F(0.0f);
   update_.Begin(settings);
   objective_.Begin(settings);
-  if (needs_.adversary) adversary_.Begin(settings);
-  if (needs_.likeness) likeness_.Begin(settings);
+  if (needs_.HasAdversary()) adversary_.Begin(settings);
+  if (needs_.HasLikeness()) likeness_.Begin(settings);
   net_.Reset();
   net_.ForgetStart();
   if (needs_.heads != 0 || needs_.teaching) BeginPhases();
@@ -132,7 +132,7 @@ void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
 template <typename F>
 void Trainer<F>::RunEpoch(TrainResult* results) {
   if (needs_.teaching) StartStudents();
-  if (needs_.likeness) MeetReferences();
+  if (needs_.HasLikeness()) MeetReferences();
   loss_ = F(0.0f);
   uint32_t before[kLanes];
   for (uint32_t l = 0; l < kLanes; ++l) before[l] = results[l].steps;

@@ -1,0 +1,167 @@
+"""`tinymia forget`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinymia.cli.catalogue import PERSONALIZE, chosen, interruption
+from tinymia.cli.config import Grouped, options_of
+from tinymia.cli.options import connection, load_bundle, note, progress, thousands
+from tinymia.errors import StudyError
+
+if TYPE_CHECKING:
+    from tinymia.evidence import Run
+    from tinymia.experiments.gradients.attack import Server
+    from tinymia.study.forgetting import Forgot
+
+
+@click.command(cls=Grouped)
+@options_of(PERSONALIZE)
+@click.option(
+    "--forget",
+    "forgotten",
+    default="0",
+    show_default=True,
+    help="windows to forget: numbers of members, from 0, joined by commas",
+)
+def command(config: Path | None, forgotten: str, **flags: Any) -> None:
+    """Fine-tune a board on one person's windows, then let it forget some of them.
+
+    The board goes back to the base network and is trained again without them, with another key: the
+    weights are those of a device that never saw them, in every bit. Shows what that costs, that a
+    membership attack on the forgotten windows falls to chance, and what whoever saw the device
+    before and after learns from the difference.
+
+    \b
+    Examples:
+      tinymia forget --person p07
+      tinymia forget --person p07 --forget 3,17 --epochs 50
+      tinymia forget --person p07 --noise 1.3 --target twin: --out without.bundle
+    """
+    from dataclasses import replace
+
+    from tinymia import data
+    from tinymia.cli.personalize import (
+        _check_person,
+        _defences,
+        _drawn,
+        _for,
+        _personal,
+        _save,
+        say_defences,
+    )
+    from tinymia.data.splits import model_pool
+    from tinymia.defenses import TrainingSize
+    from tinymia.defenses.base import with_defences
+    from tinymia.evidence import Run
+    from tinymia.export.depth import resolve, trained_count
+    from tinymia.export.inputs import quantized
+    from tinymia.study import forgetting, recipe
+
+    options = chosen(PERSONALIZE, flags, config)
+    asked, seed = options["personalize"], options["training"]["seed"]
+    _check_person(asked["person"])
+    forgetting.numbers(forgotten, asked["members"])  # what cannot be is said first
+    defences = _defences(options)
+    bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
+    options = options.of_model(bundle.meta)
+    depth, epochs = options.training.train, asked["epochs"]
+    first, parameters = resolve(bundle, depth)
+    size = TrainingSize(
+        asked["members"],
+        options.training.batch,
+        epochs,
+        len(bundle.labels),
+        trained_count(bundle, depth),
+    )
+    settings = with_defences(
+        options.training.settings(seed=seed, epochs=epochs, parameters=parameters), defences, size
+    )
+    dataset = data.load(asked["data"])
+    bundle = _for(bundle, dataset, settings, asked["person"], size)
+    pool = model_pool(dataset, asked["person"], bundle.meta)
+    drawn = _drawn(pool, seed, asked["members"])
+    codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=note)
+    layout = recipe.Layout(first, settings.augments)
+    with connection(asked["target"], bundle, interruption(asked, note)) as opened:
+        board = opened.board
+        room = recipe.room(board, layout, settings)
+        kept = recipe.windows_that_fit(drawn.member, drawn.nonmember, room)
+        member = drawn.member[kept]
+        gone = forgetting.numbers(forgotten, int(member.sum()))
+        gone = (member.nonzero()[0])[gone]
+        with progress("Training twice", 2 * epochs, "epochs") as advance:
+            done = forgetting.forget(
+                board,
+                bundle,
+                depth,
+                codes[kept],
+                pool.windows.y[kept],
+                member,
+                gone,
+                settings,
+                epochs,
+                advance,
+            )
+    say_defences(defences, size, seed, 0)
+    _say(done, len(gone), int(member.sum()), epochs, opened.unit)
+    run = Run("plain", "no defence", depth, defences, epochs, replace(settings, seed=0))
+    if len(gone) == 1 and depth == "head":
+        server = _server(bundle, dataset, asked["person"], run)
+        at = forgetting.rank(server, run, done, codes[kept], int(gone[0]), int(member.sum()))
+        click.echo(
+            f"difference whoever saw both states finds the window in place {at} of {len(kept)}"
+            " of the person's"
+        )
+    if asked["out"]:
+        theta = done.theta_after
+        personal = _personal(bundle, dataset, asked["person"], done.after, first, parameters, theta)
+        _save(personal, asked["out"], True)
+
+
+def _say(done: Forgot, gone: int, members: int, epochs: int, unit: str) -> None:
+    """What forgetting cost, and what is left; raises StudyError where it is not exact."""
+    if not done.same:
+        raise StudyError(
+            "The board is not what a device that never saw the windows would be.",
+            "Board and twin must be built from the same source: build and flash again.",
+        )
+    click.echo(
+        f"forgotten  {gone} of {members} windows; the weights equal in every bit those of a twin"
+        " that never saw them"
+    )
+    click.echo(
+        f"cost       {thousands(done.after.ticks)} {unit} for {epochs} epochs and"
+        f" {thousands(done.after.steps)} steps; learning all took {thousands(done.before.ticks)}"
+    )
+    before, after, never = done.losses
+    click.echo(
+        f"membership their loss is {before:.3f} before and {after:.3f} after; of {len(never)}"
+        f" devices that never learnt them {100 * done.below(before):.0f} % have a smaller one"
+        f" than before, {100 * done.below(after):.0f} % than after"
+    )
+
+
+def _server(bundle: Any, dataset: Any, person: str, run: Run) -> Server:
+    """Who knows public people and the base model."""
+    import tempfile
+
+    from tinymia.experiments.gradients.attack import Server
+    from tinymia.study.lab import public_of
+    from tinymia.study.settings import StudySettings
+    from tinymia.study.store import Store
+    from tinymia.study.workbench import TwinWorkbench, public_pools
+
+    bench = TwinWorkbench(
+        StudySettings(),
+        bundle.to_bytes(),
+        (),
+        public_pools(dataset, bundle, (person,)),
+        {"": run},
+        public_of(dataset, bundle, (person,)),
+        Store(Path(tempfile.gettempdir())),
+    )
+    return Server(bench, run)

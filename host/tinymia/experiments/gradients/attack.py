@@ -1,0 +1,226 @@
+"""From an update to the windows behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.attacks.softmax import head_of
+from tinymia.evidence import Codes, Owner, Run, Workbench
+from tinymia.experiments.gradients.lattice import Doubles, whole_rows
+from tinymia.experiments.gradients.prior import Prior
+from tinymia.experiments.gradients.settings import Setting
+
+_RIDGE = 1.0
+"""Of the picture's decoder, in squared codes times the number of windows that it learns from / 100;
+not tuned."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What an update gave.
+
+    Attributes:
+        inputs: (n, d) float64, codes above the zero point, as near as they were found.
+        exact: (n,) bool, those that the adversary knows to be exact.
+    """
+
+    inputs: Doubles
+    exact: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Server:
+    """Who sees updates, and knows the recipe and public people.
+
+    Attributes:
+        bench: of the study.
+        run: plain fine-tuning.
+    """
+
+    bench: Workbench
+    run: Run
+
+    @cached_property
+    def base(self) -> Doubles:
+        """(P,), where a round starts."""
+        return self.bench.base(self.run).astype(np.float64)
+
+    @cached_property
+    def classes(self) -> int:
+        """Of an answer."""
+        return len(self.bench.signal.classes)
+
+    @cached_property
+    def scale(self) -> float:
+        """Of an input's codes."""
+        return self.bench.quantisation(self.run)[0]
+
+    def inputs(self, windows: Codes) -> NDArray[np.int64]:
+        """(n, d), codes above the zero point that the head reads of windows."""
+        read = self.bench.embed(self.run, windows).astype(np.int64)
+        return read - self.bench.quantisation(self.run)[1]
+
+    @cached_property
+    def box(self) -> tuple[int, int]:
+        """Least and largest input."""
+        zero = self.bench.quantisation(self.run)[1]
+        return -128 - zero, 127 - zero
+
+    @cached_property
+    def _public(self) -> tuple[Codes, Doubles, NDArray[np.int64]]:
+        people = self.bench.public
+        windows = np.concatenate([p.windows for p in people])
+        labels = np.concatenate([p.labels for p in people])
+        return windows, self.inputs(windows).astype(np.float64), labels
+
+    @property
+    def public_inputs(self) -> tuple[Doubles, NDArray[np.int64]]:
+        """(n, d) and labels (n,) of public windows."""
+        return self._public[1:]
+
+    @cached_property
+    def public_read(self) -> Doubles:
+        """(n, d + 1): what the head reads of public windows, in float32's units, and a 1."""
+        inputs = self._public[1]
+        return np.column_stack([inputs * self.scale, np.ones(len(inputs))])
+
+    @cached_property
+    def prior(self) -> Prior:
+        """Of public people."""
+        _, inputs, labels = self._public
+        head = head_of(self.base, self.classes)
+        head[:, :-1] *= self.scale
+        return Prior.of(inputs, labels, head)
+
+    @cached_property
+    def _decoder(self) -> tuple[Doubles, Doubles, Doubles]:
+        windows, inputs, _ = self._public
+        real = self.bench.signal.real(windows).reshape(len(windows), -1).astype(np.float64)
+        centre, mean = inputs.mean(axis=0), real.mean(axis=0)
+        around = inputs - centre
+        ridge = _RIDGE * len(inputs) / 100 * np.eye(around.shape[1])
+        return centre, mean, np.linalg.solve(around.T @ around + ridge, around.T @ (real - mean))
+
+    def windows(self, inputs: Doubles) -> Doubles:
+        """(n, values) in the signal's units, drawn from what the head read.
+
+        The front is frozen and public: who has public people's windows learns, by least squares,
+        to go back.
+        """
+        centre, mean, weights = self._decoder
+        return np.asarray(mean + (inputs - centre) @ weights)
+
+    def scaled(self, update: Doubles) -> Doubles:
+        """(classes, d + 1), an update with weights over the codes' scale."""
+        rows = head_of(update, self.classes)
+        rows[:, :-1] /= self.scale
+        return rows
+
+    def off_by(self, setting: Setting) -> float:
+        """Standard deviation of what rounding and noise of the recipe put an update off."""
+        t = setting.run.training
+        spacing = np.spacing(np.abs(self.base).astype(np.float32)).astype(np.float64)
+        found = np.sqrt((spacing**2).mean() / 12.0) * np.sqrt(setting.steps + 1)
+        if t.is_private:
+            steps = setting.steps / max(1, setting.windows)
+            found = np.hypot(found, t.learning_rate * t.noise_multiplier * t.clip_norm * steps)
+        if t.weight_bits:
+            widest = np.abs(self.base).max()
+            found = np.hypot(found, widest / (2 ** (t.weight_bits - 1) - 1) / np.sqrt(12.0))
+        if setting.terms is not None:
+            terms = setting.terms
+            each = np.hypot(terms.clip_norm / terms.units / np.sqrt(12.0), terms.noise)
+            found = np.hypot(found, each)
+        return float(found * np.sqrt(setting.devices))
+
+    def attack(self, update: Doubles, setting: Setting) -> Seen:
+        """All that an update says of the windows behind it.
+
+        Args:
+            update: (P,), of one device or the sum over several.
+            setting: how it came about.
+        """
+        rows, count = self.scaled(update), setting.examples
+        off = self.off_by(setting)
+        exact = whole_rows(rows, off / self.scale, *self.box, count)
+        if len(exact) >= count:
+            return Seen(exact[:count].astype(np.float64), np.ones(count, np.bool_))
+        rate = setting.run.training.learning_rate * setting.run.epochs / setting.windows
+        gradient, off = -rows / rate, off / rate / self.scale
+        labels = np.repeat(np.arange(self.classes), self.prior.counts(gradient, count))
+        likely = self.prior.most_likely(gradient, labels, max(off, 1e-3))
+        known = np.zeros(count, np.bool_)
+        # What is exact takes the place of what is nearest to it.
+        for row in exact:
+            distance = ((likely - row) ** 2).sum(axis=1)
+            at = int(np.argmin(np.where(known, np.inf, distance)))
+            likely[at], known[at] = row, True
+        return Seen(likely, known)
+
+    def guess(self, count: int) -> Seen:
+        """What is said of so many windows without an update."""
+        return Seen(self.prior.guess(count), np.zeros(count, np.bool_))
+
+    def some(self, count: int, rng: np.random.Generator) -> Seen:
+        """So many public windows, drawn at random."""
+        inputs = self._public[1]
+        return Seen(inputs[rng.integers(len(inputs), size=count)], np.zeros(count, np.bool_))
+
+    @cached_property
+    def mean(self) -> Doubles:
+        """(values,) of public windows."""
+        return self._decoder[1]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was right of it.
+
+    Attributes:
+        exact: share of the windows whose codes are all right.
+        error: root of the summed squares of what is off, over that of the true inputs.
+        named: share of the windows that are nearest to something found, among all of the owner's.
+        drawn: correlation of the windows that are drawn with the true ones, public mean taken away.
+    """
+
+    exact: float
+    error: float
+    named: float
+    drawn: float
+
+
+def score(
+    server: Server, seen: Seen, owner: Owner, inputs: Doubles, chosen: NDArray[np.intp]
+) -> Score:
+    """Compare with the windows that were behind an update.
+
+    Args:
+        server: who attacked.
+        seen: what was found.
+        owner: whose device it was.
+        inputs: (n, d) of all the owner's windows.
+        chosen: those behind the update.
+    """
+    from scipy.optimize import linear_sum_assignment
+    from scipy.spatial.distance import cdist
+
+    true = inputs[chosen]
+    distance = cdist(true, seen.inputs, "sqeuclidean")
+    rows, columns = linear_sum_assignment(distance)
+    found = seen.inputs[columns]
+    exact = (found == true[rows]).all(axis=1)
+    nearest = cdist(seen.inputs, inputs, "sqeuclidean").argmin(axis=1)
+    real = server.bench.signal.real(owner.windows[chosen]).reshape(len(chosen), -1)
+    mean = server.mean
+    away, drawn = real[rows] - mean, server.windows(found) - mean
+    size = np.linalg.norm(away) * np.linalg.norm(drawn)
+    return Score(
+        float(exact.mean()),
+        float(np.sqrt(distance[rows, columns].sum() / (true**2).sum())),
+        len(set(nearest.tolist()) & set(chosen.tolist())) / len(chosen),
+        float((away * drawn).sum() / size) if size > 0 else 0.0,
+    )

@@ -1,0 +1,238 @@
+"""The chapter on updates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.evidence import Owner, Run, Workbench
+from tinymia.experiments.base import Figure
+from tinymia.experiments.chapter import (
+    VERSION,
+    Adversary,
+    Chapter,
+    Control,
+    Line,
+    Measure,
+    Panel,
+    Picture,
+    Plot,
+    Row,
+)
+from tinymia.experiments.experiment import Info, Measured
+from tinymia.experiments.gradients.attack import Server
+from tinymia.experiments.gradients.measure import NAMES, updates
+from tinymia.experiments.gradients.settings import BATCHES, FEW, Setting, fits, settings_of, short
+from tinymia.experiments.rows import Found, Tabulator
+
+_SERVER = Adversary(
+    "server",
+    "who sees updates",
+    "the update of one device (under secure aggregation the sum over several), the model before it,"
+    " the recipe, how many windows were learnt from, and public people's windows; no shadow"
+    " devices, and nothing of the owner.",
+)
+EXACT = Measure("exact", "Windows whose codes are all right", 0.0, "%")
+ERROR = Measure("error", "Relative error of what the head read", None, "", leaks=False)
+NAMED = Measure("named", "Windows recognised among all of the owner's", None, "%")
+DRAWN = Measure("drawn", "Correlation of the drawn window with the true one", 0.0)
+_SHOWN = 3
+
+
+def picture(server: Server, owner: Owner) -> dict[str, NDArray[Any]]:
+    """True windows of a device, and what is drawn from its update: (n, values) each."""
+    setting = next(s for s in settings_of([server.run]) if s.windows == FEW)
+    done = updates(server, owner, setting, 1)
+    seen = server.attack(done.seen[0], setting)
+    true = owner.windows[done.chosen[0]]
+    inputs = server.inputs(true).astype(np.float64)
+    order = [int(((seen.inputs - row) ** 2).sum(axis=1).argmin()) for row in inputs]
+    real = server.bench.signal.real(true).reshape(len(true), -1)
+    return {"true windows": real[:_SHOWN], "drawn": server.windows(seen.inputs[order])[:_SHOWN]}
+
+
+def _pictures(bench: Workbench, measured: Mapping[str, Measured]) -> tuple[Picture, ...]:
+    found = measured[bench.owners[0].name]
+    shape = bench.signal.shape
+    if len(shape) == 3 and shape[1] == 1:
+        shape = (shape[0], shape[2])  # a signal, not an image one pixel wide
+    panels = []
+    for n, (true, drawn) in enumerate(zip(found["true windows"], found["drawn"], strict=True), 1):
+        for title, values in ((f"window {n}", true), (f"window {n}, from the update", drawn)):
+            panels.append(Panel(title, shape, tuple(float(v) for v in values)))
+    return (
+        Picture(
+            f"The owner's windows, and what one update of {FEW} windows shows of them",
+            tuple(panels),
+        ),
+    )
+
+
+def chapter(
+    info: Info, bench: Workbench, runs: Sequence[Run], measured: Mapping[str, Measured]
+) -> Chapter:
+    """From all people's cells."""
+    people = [owner.name for owner in bench.owners]
+    owners = [name for name in people for _ in range(bench.repetitions)]
+    table = Tabulator(owners, bench.seed)
+    settings = settings_of(runs)
+
+    def values(setting: Setting, name: str, guess: bool = False) -> NDArray[np.float64]:
+        key = f"guess {setting.key}" if guess else setting.key
+        at = NAMES.index(name)
+        return np.concatenate([np.asarray(measured[p][key])[:, at] for p in people])
+
+    rows: list[Row] = []
+    bounds = {"error": (0.0, np.inf), "drawn": (-1.0, 1.0)}
+    for measure in (EXACT, NAMED, ERROR, DRAWN):
+        low, high = bounds.get(measure.name, (0.0, 1.0))
+        for windows in BATCHES:
+            # Those of a place stand together, and plain ones first, with which they are paired.
+            same = [s for s in settings if s.windows == windows]
+            of = [s for s in same if not s.label and s.devices == 1]
+            for some in (of, *([s] for s in same if s.label or s.devices > 1)):
+                found = [
+                    Found(s.run, values(s, measure.name), values(s, measure.name, True))
+                    for s in some
+                ]
+                rows += table.rows(measure, _SERVER.name, found, low=low, high=high, at=some[0].at)
+
+    def row(measure: Measure, condition: str, windows: int) -> Row:
+        return next(
+            r
+            for r in rows
+            if r.measure == measure.name
+            and r.condition == condition
+            and r.at["windows"] == str(windows)
+        )
+
+    plain = short(runs[0])
+    one, few = row(EXACT, plain, 1).figure, row(EXACT, plain, FEW).figure
+    last = row(EXACT, plain, 8).figure
+    summed = row(NAMED, "sum-10", 8)
+    noisy = [r for r in runs if r.training.is_private and fits(r)]
+    answer = (
+        f"An update of one window gives its int8 features exactly ({_percent(one)}), one of {FEW}"
+        f" windows {_percent(few)} of them, whatever the local steps; at 8 windows"
+        f" {_percent(last)} are exact, and in a secure sum of 10 devices with 8 windows each"
+        f" {_percent(summed.figure)} are recognised,"
+        f" {_percent(summed.baseline)} without the device."
+    )
+    controls = [
+        Control("One window, one step, no defence", "at least 99 % exact", one, 0.99, 1.0),
+        Control(
+            "A secure sum of 10 devices of 8 windows each",
+            "at most 1 % exact",
+            row(EXACT, "sum-10", 8).figure,
+            0.0,
+            0.01,
+        ),
+    ]
+    controls += [
+        Control(
+            f"One window under {r.title}",
+            "at most 1 % exact",
+            row(EXACT, short(r), 1).figure,
+            0.0,
+            0.01,
+        )
+        for r in noisy
+    ]
+    return Chapter(
+        version=VERSION,
+        name=info.name,
+        title=info.title,
+        question=info.question,
+        answer=answer,
+        adversaries=(_SERVER,),
+        measures=(EXACT, NAMED, ERROR, DRAWN),
+        rows=tuple(rows),
+        controls=tuple(controls),
+        method=_METHOD,
+        limits=_LIMITS,
+        sources=_SOURCES,
+        plots=_plots(rows, plain),
+        pictures=_pictures(bench, measured),
+    )
+
+
+def _percent(figure: Figure | None) -> str:
+    return "none" if figure is None or figure.value is None else f"{100 * figure.value:.1f} %"
+
+
+def _plots(rows: Sequence[Row], plain: str) -> tuple[Plot, ...]:
+    plots = []
+    for measure, y in ((EXACT, "share exact"), (NAMED, "share recognised"), (ERROR, "error")):
+        of = [
+            r
+            for r in rows
+            if r.measure == measure.name and r.condition == plain and r.at["where"] == "one step"
+        ]
+        x = tuple(float(r.at["windows"]) for r in of)
+        lines = [
+            Line(
+                "no defence",
+                x,
+                tuple(r.figure.value or 0.0 for r in of),
+                tuple(r.figure.low if r.figure.low is not None else 0.0 for r in of),
+                tuple(r.figure.high if r.figure.high is not None else 0.0 for r in of),
+            ),
+            Line(
+                "without the update",
+                x,
+                tuple((r.baseline.value if r.baseline else None) or 0.0 for r in of),
+                dashed=True,
+            ),
+        ]
+        plots.append(
+            Plot(measure.name, measure.title, "windows of an update", y, tuple(lines), log_x=True)
+        )
+    return tuple(plots)
+
+
+_METHOD = (
+    "An update of the last layer is a sum over its windows of residual times (features, 1), however"
+    " many local steps there were and whatever each example was clipped to. Its rows span the space"
+    " of the windows' features, which are whole codes in a known range: lattice reduction finds"
+    " them, up to one window fewer than there are classes. One window is the closed form"
+    " dW_i / db_i.",
+    "Where no whole codes appear, the labels are read off the biases, and the most likely features"
+    " under public people's normal distribution of each class are fitted to the update, its noise"
+    " taken into account.",
+    "Without the device: for exact and recognised windows as many public windows at random, for"
+    " errors and drawings public class means, and for secure sums the same attack on the sum of the"
+    " other devices alone.",
+    "A window counts as recognised where something found is nearer to its features than to those of"
+    " any other of the owner's windows. Windows are drawn from features by least squares on public"
+    " people's.",
+    "Defended devices take one step on all their windows, with the defence's own rate, norm and"
+    " noise; DP-SGD has that many windows as its public number of members. Updates in whole units,"
+    " noised and summed are made by the firmware's code for rounds.",
+)
+_LIMITS = (
+    "The last layer alone is trained. Of deeper training the last layer's part of an update still"
+    " gives one window's float32 features in closed form; inversion down to the window (R-GAP,"
+    " inverting gradients) is not measured here.",
+    "More windows than classes minus one are out of reach of exact recovery here; that a stronger"
+    " lattice attack goes further is not excluded.",
+    "The number of windows is taken as known, as rounds tell it, and mini-batches as the recipe has"
+    " them. Labels of larger batches are estimated.",
+    "Exact codes are those of the features that the frozen part computes; windows drawn from them"
+    " are blurred, as the front throws details away.",
+    "A secure sum of few devices with a window each is an update of few windows: summing hides only"
+    " in a crowd.",
+)
+_SOURCES = (
+    "Zhu, Liu and Han, Deep leakage from gradients, NeurIPS 2019.",
+    "Geiping, Bauermeister, Droge and Moeller, Inverting gradients, NeurIPS 2020 (section 3.1: the"
+    " input of a dense layer follows from its gradient).",
+    "Zhu and Blaschko, R-GAP: recursive gradient attack on privacy, ICLR 2021.",
+    "Dimitrov, Baader, Mueller and Vechev, SPEAR: exact gradient inversion of batches in federated"
+    " learning, NeurIPS 2024 (section 3: low rank; section 4: which of the factors).",
+    "Wainakh et al., User-level label leakage from gradients in federated learning, PoPETs 2022.",
+    "Lenstra, Lenstra and Lovasz, Factoring polynomials with rational coefficients, Mathematische"
+    " Annalen 1982.",
+)

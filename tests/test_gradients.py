@@ -1,0 +1,122 @@
+"""Gradient leakage: exact where the source says so, and nothing where there is nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tinymia.attacks.softmax import probabilities, residuals
+from tinymia.experiments.gradients import EXPERIMENT, settings
+from tinymia.experiments.gradients.lattice import reduced, whole_rows
+from tinymia.experiments.gradients.prior import Prior
+from tinymia.study import audit
+from tinymia.study.audit import Audit
+from tinymia.study.executors import Here
+from tinymia.study.settings import StudySettings
+
+BUNDLE = Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle"
+RATE = 0.2
+
+
+def update(inputs: NDArray[Any], labels: NDArray[Any], head: NDArray[Any]) -> NDArray[Any]:
+    """A step on some examples, in float64."""
+    read = np.column_stack([inputs, np.ones(len(inputs))])
+    pulled = residuals(probabilities(head, read), labels)
+    return np.asarray(-RATE / len(inputs) * pulled.T @ read)
+
+
+def draw(rng: np.random.Generator, count: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    inputs = rng.integers(0, 200, (count, 40))
+    return inputs, rng.integers(0, 5, count), rng.normal(0, 0.003, (5, 41))
+
+
+def exact(found: NDArray[Any], true: NDArray[Any]) -> int:
+    return len({tuple(row) for row in found} & {tuple(row) for row in true})
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_an_update_of_fewer_windows_than_classes_gives_their_codes(count: int) -> None:
+    rng = np.random.default_rng(count)
+    for _ in range(5):
+        inputs, labels, head = draw(rng, count)
+        seen = update(inputs, labels, head)
+        found = whole_rows(seen + rng.normal(0, 1e-8, seen.shape), 1e-8, 0, 255, count)
+        assert exact(found, inputs) == count
+        # Clipping scales an example's part, and local steps add up to the same form.
+        clipped = sum(
+            scale * update(inputs[[i]], labels[[i]], head)
+            for i, scale in enumerate(rng.uniform(0.1, 1, count))
+        )
+        assert exact(whole_rows(clipped, 1e-9, 0, 255, count), inputs) == count
+
+
+def test_noise_and_crowds_give_nothing() -> None:
+    rng = np.random.default_rng(0)
+    inputs, labels, head = draw(rng, 4)
+    seen = update(inputs, labels, head)
+    assert exact(whole_rows(seen + rng.normal(0, 1, seen.shape), 1.0, 0, 255, 4), inputs) == 0
+    inputs, labels, head = draw(rng, 40)
+    assert exact(whole_rows(update(inputs, labels, head), 1e-9, 0, 255, 40), inputs) == 0
+
+
+def test_a_reduced_basis_spans_the_same_lattice_with_shorter_rows() -> None:
+    rng = np.random.default_rng(1)
+    basis = rng.integers(-1000, 1000, (6, 6)).astype(float)
+    short = reduced(basis)
+    assert abs(np.linalg.det(short)) == pytest.approx(abs(np.linalg.det(basis)))
+    times = short @ np.linalg.inv(basis)
+    assert times == pytest.approx(np.rint(times), abs=1e-6)
+    assert np.linalg.norm(short, axis=1).max() < np.linalg.norm(basis, axis=1).max()
+
+
+def test_the_most_likely_inputs_beat_the_guess() -> None:
+    rng = np.random.default_rng(2)
+    head, means = rng.normal(0, 0.003, (5, 41)), rng.uniform(20, 100, (5, 40))
+    labels = np.repeat(np.arange(5), 60)
+    around = means[labels] + rng.normal(0, 15, (300, 40))
+    prior = Prior.of(around, labels, head)
+    mine = np.array([0, 1, 2, 3, 4, 0, 1])
+    true = means[mine] + rng.normal(0, 15, (7, 40))
+    gradient = -update(true, mine, head) * len(true) / RATE
+    assert prior.counts(gradient, 7).tolist() == [2, 2, 1, 1, 1]
+    found = prior.most_likely(gradient, np.sort(mine), 1e-3)
+    order = np.argsort(mine, kind="stable")
+    assert np.linalg.norm(found - true[order]) < 0.8 * np.linalg.norm(means[mine] - true)
+
+
+class Quiet:
+    """A reporter that says nothing."""
+
+    def begin(self, total: int, what: str) -> None: ...
+    def finish(self, person: str) -> None: ...
+    def stage(self, person: str, what: str) -> None: ...
+    def advance(self, pieces: int) -> None: ...
+
+
+def test_the_firmware_gives_its_windows_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "BATCHES", (1, 4, 8))
+    monkeypatch.setattr("tinymia.experiments.gradients.page.BATCHES", (1, 4, 8))
+    monkeypatch.setattr("tinymia.experiments.gradients.prior._STEPS", 3)  # exact ones need none
+    wanted = StudySettings(
+        people=("p07", "p08"), repetitions=1, experiments=("gradients",), against=("clip", "dp")
+    )
+    job = Audit(wanted, BUNDLE, ("twin:",), tmp_path, executor=Here())
+    (chapter,) = audit.run(job, Quiet()).findings.chapters
+    assert chapter.name == EXPERIMENT.info.name
+    assert all(control.holds for control in chapter.controls)
+    assert len(chapter.controls) == 3
+    rows = {
+        (r.condition, r.at["windows"], r.at["where"]): r.figure.value
+        for r in chapter.rows
+        if r.measure == "exact"
+    }
+    assert rows["plain", "1", "one step"] == 1.0
+    assert rows["plain", "4", "20 local epochs, one step each"] == 1.0
+    assert rows["clip", "4", "one step"] == 1.0
+    assert rows["dp", "4", "one step"] == 0.0

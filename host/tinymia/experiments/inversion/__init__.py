@@ -22,6 +22,7 @@ from tinymia.experiments.inversion.attack import (
     Asking,
     Mixture,
     copies,
+    crowd,
     features,
     mixture_of,
     public_prior,
@@ -105,7 +106,7 @@ class Inversion:
         runs = bench.runs(self.info.defences)
         each = min(bench.repetitions, _MOST)
         rows = words.rows(bench, runs, measured, each)
-        people = len(bench.owners) + len(bench.public)
+        people = len(bench.owners) + len(crowd(bench))
         return Chapter(
             version=VERSION,
             name=self.info.name,
@@ -200,7 +201,7 @@ def _shuffled(
 def _known(bench: Workbench, mixing: _Mixing, judge: Judge, run: Run, base: Floats) -> Floats:
     """Devices of public people, whose own windows the adversary has."""
     found = []
-    for place, person in enumerate(bench.public[:_KNOWN]):
+    for place, person in enumerate(crowd(bench)[:_KNOWN]):
         rng = bench.generator("inversion", "known", person.name)
         members = np.zeros((2, len(person)), np.bool_)
         for member in members:

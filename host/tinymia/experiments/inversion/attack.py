@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.attacks.softmax import head_of, probabilities, residuals
-from tinymia.evidence import Codes, Run, Workbench, untempered
+from tinymia.evidence import Codes, Owner, Run, Workbench, untempered
 from tinymia.experiments.inversion.prior import Prior, prior_of, search
 from tinymia.experiments.stealing.copying import centred, exactly, likely
 
@@ -28,6 +28,8 @@ ROUNDS, EACH = 8, 24
 """Of a search: rounds, and questions a class in each."""
 ASKED = 512
 """Public windows that devices are asked about to copy their heads."""
+MOST_PEOPLE, MOST_WINDOWS = 20, 3000
+"""Public people and windows of theirs that are used."""
 _LEAST = 1e-6
 """Least probability that is told apart from 0."""
 _LATE, _RIDGE = 0.5, 1e-4
@@ -38,10 +40,21 @@ _CANCELS = 0.05
 _TINY = 1e-9
 
 
+def crowd(bench: Workbench) -> tuple[Owner, ...]:
+    """Public people whom an owner is told from, and whose windows an adversary uses."""
+    return tuple(bench.public[:MOST_PEOPLE])
+
+
 def public_windows(bench: Workbench) -> tuple[Codes, NDArray[np.int64]]:
-    """All windows of public people, and their labels."""
-    windows = np.concatenate([person.windows for person in bench.public])
-    return windows, np.concatenate([person.labels for person in bench.public])
+    """Windows of public people, and their labels; some by lot where there are very many."""
+    people = crowd(bench)
+    windows = np.concatenate([person.windows for person in people])
+    labels = np.concatenate([person.labels for person in people])
+    if len(windows) > MOST_WINDOWS:
+        order = bench.generator("inversion", "public").permutation(len(windows))
+        kept = np.sort(order[:MOST_WINDOWS])
+        windows, labels = windows[kept], labels[kept]
+    return windows, labels
 
 
 def public_prior(bench: Workbench) -> Prior:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tinymia.evidence import Codes, Owner, Run, Workbench
 from tinymia.experiments.inversion import words
-from tinymia.experiments.inversion.attack import features
+from tinymia.experiments.inversion.attack import crowd, features
 from tinymia.experiments.inversion.telling import (
     apart,
     class_means,
@@ -99,7 +99,7 @@ def read_as(bench: Workbench, run: Run, space: str, windows: Codes) -> Floats:
 
 def judge_of(bench: Workbench, run: Run) -> Judge:
     """With everybody's windows; numbers are divided by their spread in the public."""
-    people = (*bench.owners, *bench.public)
+    people = (*bench.owners, *crowd(bench))
     scale, windows = {}, {}
     for space in words.SPACES:
         read = [read_as(bench, run, space, person.windows) for person in people]

@@ -11,7 +11,7 @@ from tinymia.evidence import Run, Workbench
 from tinymia.experiments.base import Figure, Verdict
 from tinymia.experiments.chapter import Adversary, Control, Measure, Panel, Picture, Row
 from tinymia.experiments.experiment import Measured
-from tinymia.experiments.inversion.attack import ASKED, EACH, ROUNDS, WIDE
+from tinymia.experiments.inversion.attack import ASKED, EACH, ROUNDS, WIDE, crowd
 from tinymia.experiments.rows import Found, Tabulator
 
 Floats = NDArray[np.float64]
@@ -109,7 +109,7 @@ def rows(
 ) -> tuple[Row, ...]:
     """Every figure, with the same attack on the base model as baseline."""
     owners = [owner.name for owner in bench.owners for _ in range(each)]
-    people = len(bench.owners) + len(bench.public)
+    people = len(bench.owners) + len(crowd(bench))
     table = Tabulator(owners, bench.seed)
     grain = 1.0 / len(owners) / (people - 1)
     made: list[Row] = []

@@ -50,6 +50,8 @@ LIMITS = (
     " what the device learnt); the attack itself has only public people's windows.",
     "A reconstruction is a mean of public windows, or near to one; a generative network could draw"
     " sharper ones, of images above all.",
+    "Where people do not differ, as where pictures of one collection were dealt out to them, nobody"
+    " can be told, and the first control does not hold.",
     "The frozen layers are int8 and have no gradient, so windows are searched for by trial.",
     "A window that is typical of the owner is no window of the owner: none is recovered here.",
     "Few people are audited, and the base model has seen the others, whom its own reconstructions"
@@ -188,7 +190,7 @@ def controls(plain: Measured) -> tuple[Control, ...]:
     known, shuffled = float(np.mean(plain["known"])), float(np.mean(plain["shuffled"]))
     return (
         Control(
-            "devices of public people, whose own windows the adversary has; weights taken apart",
+            "devices that learnt all windows of a public person, which the adversary has",
             "the owner is nearest for at least 90 %",
             Figure(known),
             0.9,

@@ -37,6 +37,8 @@ _MOST = 4
 """Devices a person and run; each is asked thousands of questions."""
 _KNOWN = 12
 """Public people whose devices are a control."""
+_SHUFFLED = 48
+"""Devices whose changes are shuffled, at least."""
 _FEWEST_PEOPLE = 2
 
 
@@ -97,7 +99,8 @@ class Inversion:
             # For the pictures: the first device, and the base model.
             left[f"window/{name}"] = found[words.WINDOWS][[0, -1]]
         if run.name == bench.runs()[0].name:
-            left["shuffled"] = _shuffled(bench, mixing, judge, heads, owners, learnt)
+            if len(bench.owners) > 1:  # of one person alone no lean would even out
+                left["shuffled"] = _shuffled(bench, mixing, judge, heads, owners, learnt)
             left["known"] = _known(bench, mixing, judge, run, heads[-1])
         return left
 
@@ -188,13 +191,14 @@ def _shuffled(
     Each owner among the audited alone: where all devices lean to some people, that evens out.
     """
     rng = bench.generator("inversion", "shuffled")
-    changed = heads.copy()
+    times = -(-_SHUFFLED // len(owners))
+    changed = np.concatenate([np.tile(heads[:-1], (times, 1, 1)), heads[-1:]])
     for head in changed[:-1]:
         moved = (head - heads[-1])[:, :-1] * mixing.mixture.spread
         moved = moved[:, rng.permutation(moved.shape[1])]
         head[:, :-1] = heads[-1][:, :-1] + moved / mixing.mixture.spread
-    among = judge.among(len(bench.owners)) if len(bench.owners) > 1 else judge
-    found = among("shuffled", mixing(changed), owners, learnt)
+    among = judge.among(len(bench.owners))
+    found = among("shuffled", mixing(changed), np.tile(owners, times), [*learnt] * times)
     return found[f"shuffled/{words.READ}"][:, words.MOVED_AT]
 
 

@@ -187,23 +187,26 @@ def _percent(figure: Figure | None) -> str:
 
 def controls(plain: Measured) -> tuple[Control, ...]:
     """What had to succeed, and what had not to."""
-    known, shuffled = float(np.mean(plain["known"])), float(np.mean(plain["shuffled"]))
-    return (
+    made = [
         Control(
             "devices that learnt all windows of a public person, which the adversary has",
             "the owner is nearest for at least 90 %",
-            Figure(known),
+            Figure(float(np.mean(plain["known"]))),
             0.9,
             1.0,
-        ),
-        Control(
-            "heads in which what each input's weights learnt is another's",
-            "moved less to between 25 and 75 % of other audited people",
-            Figure(shuffled),
-            0.25,
-            0.75,
-        ),
-    )
+        )
+    ]
+    if "shuffled" in plain:
+        made.append(
+            Control(
+                "heads in which what each input's weights learnt is another's",
+                "moved less to between 25 and 75 % of other audited people",
+                Figure(float(np.mean(plain["shuffled"]))),
+                0.25,
+                0.75,
+            )
+        )
+    return tuple(made)
 
 
 def pictures(bench: Workbench, plain: Measured) -> tuple[Picture, ...]:

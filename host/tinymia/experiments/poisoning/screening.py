@@ -1,0 +1,96 @@
+"""Screening of what a device stores, by the embeddings that it keeps anyway.
+
+Tran, Li, Madry, "Spectral signatures in backdoor attacks", NeurIPS 2018 (algorithm 1); Chen et al.,
+"Detecting backdoor attacks on deep neural networks by activation clustering", SafeAI 2019
+(arXiv 2018; relative size as the sign).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+SPECTRAL, CLUSTERS = "spectral", "clusters"
+SCREENS = {
+    SPECTRAL: "screening by spectral signatures",
+    CLUSTERS: "screening by activation clustering",
+}
+_MORE = 1.5
+"""Windows that spectral signatures remove, by those that may be poisoned (algorithm 1)."""
+_SMALL = 0.35
+"""A class's smaller cluster is removed where its part of the class is at most this."""
+_DIMENSIONS = 10
+_LEAST = 4
+"""Windows that a class must have to be clustered."""
+
+
+def outlying(read: Floats, labels: Integers) -> Floats:
+    """(n,) float64: squared part of each window along its class's first principal direction.
+
+    Args:
+        read: (n, d) float64, embeddings.
+        labels: (n,) int64, as told.
+    """
+    found = np.zeros(len(labels))
+    for label in np.unique(labels):
+        of = labels == label
+        centred = read[of] - read[of].mean(axis=0)
+        direction = np.linalg.svd(centred, full_matrices=False)[2][0]
+        found[of] = (centred @ direction) ** 2
+    return found
+
+
+def spectral(read: Floats, labels: Integers, poisoned: int) -> Bools:
+    """(n,) bool: the most outlying windows, half as many again as may be poisoned.
+
+    Args:
+        read: (n, d) float64, embeddings.
+        labels: (n,) int64, as told.
+        poisoned: how many may be.
+    """
+    suspicious = np.zeros(len(labels), np.bool_)
+    most = min(int(np.ceil(_MORE * poisoned)), len(labels) - 1)
+    suspicious[np.argsort(-outlying(read, labels), kind="stable")[:most]] = True
+    return suspicious
+
+
+def clusters(read: Floats, labels: Integers, poisoned: int = 0) -> Bools:
+    """(n,) bool: the smaller of two clusters of each class, where it is small.
+
+    Clusters start at both ends of the first principal direction, so nothing is drawn.
+
+    Args:
+        read: (n, d) float64, embeddings.
+        labels: (n,) int64, as told.
+        poisoned: not used; a small cluster is one whatever was poisoned.
+    """
+    from scipy.cluster.vq import kmeans2
+
+    suspicious = np.zeros(len(labels), np.bool_)
+    for label in np.unique(labels):
+        of = np.flatnonzero(labels == label)
+        if len(of) < _LEAST:
+            continue
+        centred = read[of] - read[of].mean(axis=0)
+        if not np.ptp(centred, axis=0).any():  # all the same: there are no two
+            continue
+        directions = np.linalg.svd(centred, full_matrices=False)[2][:_DIMENSIONS]
+        seen = centred @ directions.T
+        ends = seen[[seen[:, 0].argmin(), seen[:, 0].argmax()]]
+        which = kmeans2(seen, ends, minit="matrix")[1]
+        small = int(np.sum(which == 1) <= len(of) / 2)
+        if 0 < np.sum(which == small) <= _SMALL * len(of):
+            suspicious[of[which == small]] = True
+    return suspicious
+
+
+SCREENING: dict[str, Callable[[Floats, Integers, int], Bools]] = {
+    SPECTRAL: spectral,
+    CLUSTERS: clusters,
+}

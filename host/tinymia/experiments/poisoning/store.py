@@ -1,0 +1,188 @@
+"""Devices whose store is poisoned: what they answer, and what a screening of the store finds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.evidence import Owner, Run, Training, Workbench
+from tinymia.experiments.poisoning.making import (
+    Aim,
+    Attack,
+    Integers,
+    Stock,
+    aims,
+    flood,
+    poisoned,
+    stamp,
+)
+from tinymia.experiments.poisoning.screening import SCREENING
+
+Floats = NDArray[np.float64]
+Told = NDArray[np.int64]
+
+SHARES = (0.01, 0.05, 0.1, 0.2)
+LARGEST = SHARES[-1]
+SETS: tuple[tuple[Attack, tuple[float, ...]], ...] = (
+    (Attack.CLASS, SHARES),
+    (Attack.RANDOM, SHARES),
+    (Attack.TRIGGER, SHARES),
+    (Attack.FLOOD, (LARGEST,)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """Poisoned devices of an owner.
+
+    Attributes:
+        stock: what they may store.
+        aims: one a repetition.
+        drawn: (repetitions, n) bool, the owner's windows that they would store without poison.
+        devices: of each attack and share, one a repetition; places in the stock.
+        clean: without poison, likewise.
+    """
+
+    stock: Stock
+    aims: tuple[Aim, ...]
+    drawn: NDArray[np.bool_]
+    devices: Mapping[tuple[Attack, float], list[Integers]]
+    clean: list[Integers]
+
+
+def plan(bench: Workbench, owner: Owner) -> Planned:
+    """Draw members, aims and poison; the same for all runs."""
+    repetitions = bench.repetitions
+    rng = bench.generator("poisoning", "store", owner.name)
+    drawn = bench.draw(owner, repetitions, "poisoning")
+    aimed = aims(rng, len(bench.signal.classes), repetitions)
+    stock = Stock(owner, bench.signal)
+    devices: dict[tuple[Attack, float], list[Integers]] = {}
+    for attack, shares in SETS:
+        for member, aim in zip(drawn, aimed, strict=True):
+            made = poisoned(stock, member, attack, aim, shares, rng)
+            for share, places in zip(shares, made, strict=True):
+                devices.setdefault((attack, share), []).append(places)
+    return Planned(stock, aimed, drawn, devices, [np.flatnonzero(m) for m in drawn])
+
+
+def training(
+    bench: Workbench, planned: Planned, run: Run, devices: Sequence[Sequence[Integers]]
+) -> Training:
+    """Devices of some attacks and shares, one after the other; a repetition has one seed in all."""
+    windows, labels = planned.stock.all()
+    members = planned.stock.members([places for of in devices for places in of])
+    seeds = bench.seeds(bench.repetitions, "poisoning", planned.stock.owner.name)
+    return Training(run, windows, labels, members, seeds * len(devices))
+
+
+def told(
+    bench: Workbench, planned: Planned, run: Run, devices: Sequence[Sequence[Integers]]
+) -> Told:
+    """(attacks and shares, repetitions, 3, n) int64: labels that devices give.
+
+    They are asked about the owner's windows, about these with the trigger, and about windows of
+    which nothing is left but the large trigger.
+    """
+    owner, signal = planned.stock.owner, planned.stock.signal
+    asked = np.concatenate(
+        [owner.windows, stamp(signal, owner.windows), flood(signal, owner.windows[:1])]
+    )
+    answers = bench.train(training(bench, planned, run, devices), asked).answers
+    return _labels(answers, len(devices), bench.repetitions, len(owner))
+
+
+def told_by_base(bench: Workbench, planned: Planned, run: Run) -> Told:
+    """(1, repetitions, 3, n) int64: the same by the base model."""
+    owner, signal = planned.stock.owner, planned.stock.signal
+    asked = np.concatenate(
+        [owner.windows, stamp(signal, owner.windows), flood(signal, owner.windows[:1])]
+    )
+    answers = bench.answers(run, bench.base(run)[None], asked, (0,))
+    return np.repeat(_labels(answers, 1, 1, len(owner)), bench.repetitions, axis=1)
+
+
+def _labels(answers: NDArray[np.float32], sets: int, repetitions: int, windows: int) -> Told:
+    labels = np.argmax(np.nan_to_num(answers, nan=-1.0), axis=-1)
+    parts = labels[:, :windows], labels[:, windows:-1], np.repeat(labels[:, -1:], windows, axis=1)
+    made: Told = np.stack(parts, axis=1).astype(np.int64)
+    return made.reshape(sets, repetitions, 3, windows)
+
+
+def accuracy(planned: Planned, labels: Told) -> Floats:
+    """(repetitions,) float64: right answers to the owner's other windows.
+
+    Args:
+        planned: says which a device might have stored.
+        labels: (repetitions, 3, n) int64, see :func:`told`.
+    """
+    right = labels[:, 0] == planned.stock.owner.labels
+    other = ~planned.drawn
+    return np.asarray((right & other).sum(axis=1) / other.sum(axis=1), np.float64)
+
+
+def success(planned: Planned, attack: Attack, labels: Told) -> Floats:
+    """(repetitions,) float64: other windows that are taken for the adversary's class.
+
+    With wrong labels of a class, of its windows; with a trigger, of all windows of other classes,
+    with the trigger in them.
+
+    Args:
+        planned: says which a device might have stored, and what the adversary wants.
+        attack: which.
+        labels: (repetitions, 3, n) int64, see :func:`told`.
+    """
+    true, found = planned.stock.owner.labels, []
+    seen = {Attack.CLASS: 0, Attack.TRIGGER: 1, Attack.FLOOD: 2}[attack]
+    for aim, member, of in zip(planned.aims, planned.drawn, labels[:, seen], strict=True):
+        wanted = true == aim.source if attack is Attack.CLASS else true != aim.target
+        found.append(np.mean(of[wanted & ~member] == aim.target))
+    return np.asarray(found, np.float64)
+
+
+def measure(bench: Workbench, planned: Planned, run: Run) -> dict[str, Floats]:
+    """(repetitions,) float64 of every attack and share: "class/0.05/success", "none/accuracy"."""
+    labels = told(bench, planned, run, [planned.clean, *planned.devices.values()])
+    found = {"none/accuracy": accuracy(planned, labels[0])}
+    for attack, _ in SETS:
+        if attack is not Attack.RANDOM:
+            found[f"none/{attack}/success"] = success(planned, attack, labels[0])
+    for (attack, share), of in zip(planned.devices, labels[1:], strict=True):
+        found[f"{attack}/{share:g}/accuracy"] = accuracy(planned, of)
+        if attack is not Attack.RANDOM:
+            found[f"{attack}/{share:g}/success"] = success(planned, attack, of)
+    return found
+
+
+def screen(bench: Workbench, planned: Planned, run: Run) -> dict[str, dict[str, Floats]]:
+    """Of each screening what :func:`measure` gives, and how much of what it removed."""
+    windows, labels = planned.stock.all()
+    read = bench.embed(run, windows).astype(np.float64)
+    own = len(planned.stock.owner)
+    found: dict[str, dict[str, Floats]] = {}
+    for name, suspect in SCREENING.items():
+        kept: dict[tuple[Attack, float], list[Integers]] = {}
+        rates: dict[str, Floats] = {}
+        for key, devices in planned.devices.items():
+            attack, share = key
+            of = []
+            for places in devices:
+                bad = places >= own
+                out = suspect(read[places], labels[places], int(bad.sum()))
+                kept.setdefault(key, []).append(places[~out])
+                # Without any poison there would be nothing to detect.
+                caught = float(out[bad].mean()) if bad.any() else 0.0
+                of.append((caught, float(out[~bad].mean()), float(out.mean())))
+            detected, alarms, removed = np.asarray(of, np.float64).T
+            rates[f"{attack}/{share:g}/detected"] = detected
+            rates[f"{attack}/{share:g}/alarms"] = alarms
+            rates[f"{attack}/{share:g}/removed"] = removed
+        clean = [places[~suspect(read[places], labels[places], 0)] for places in planned.clean]
+        rates["none/alarms"] = np.array(
+            [1 - len(a) / len(b) for a, b in zip(clean, planned.clean, strict=True)]
+        )
+        found[name] = rates | measure(bench, replace(planned, devices=kept, clean=clean), run)
+    return found

@@ -48,6 +48,16 @@ def test_a_type_is_ones_own_and_no_printable_character(number: int) -> None:
         check(messages)
 
 
+def test_no_two_statuses_share_a_number() -> None:
+    """Or one of them is explained by the other's words."""
+    check = runpy.run_path(str(GENERATE))["check_statuses"]
+    statuses = tomllib.loads((GENERATE.parent / "protocol.toml").read_text())["status"]
+    check(statuses)
+    statuses[-1]["value"] = statuses[3]["value"]
+    with pytest.raises(SystemExit, match=rf"{statuses[-1]['name']} has the value of"):
+        check(statuses)
+
+
 @given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 65535), st.binary(max_size=1100))
 def test_frames_round_trip(kind: int, session: int, seq: int, payload: bytes) -> None:
     frame = encode_frame(kind, session, seq, payload)

@@ -228,6 +228,18 @@ def camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
+def check_statuses(statuses: list[dict[str, Any]]) -> None:
+    """Raises SystemExit unless each number and each name is one status's."""
+    for key in ("value", "name"):
+        known: dict[object, str] = {}
+        for status in statuses:
+            if status[key] in known:
+                raise SystemExit(
+                    f"protocol.toml: {status['name']} has the {key} of {known[status[key]]}"
+                )
+            known[status[key]] = status["name"]
+
+
 def package_version() -> str:
     """The version of the host package: firmware and host are released together."""
     text = (ROOT / "host/tinymia/__init__.py").read_text()
@@ -256,6 +268,7 @@ def render() -> dict[Path, str]:
         name: [f"{s.name}:{s.type}" for s in of]
         for name, of in (("settings", declared), ("guards", guards))
     }
+    check_statuses(spec["status"])
     for status in spec["status"]:
         for name, of in (("settings", declared), ("guards", guards)):
             listed = ", ".join(f"{i} {s.name}" for i, s in enumerate(of, 1))

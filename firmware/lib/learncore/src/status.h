@@ -56,8 +56,8 @@ enum class Status : uint8_t {
   kModelOpLeftOut = 40,  // operator {a} of the model is number {b} of the .tflite schema, which this image was built without
   kModelBiasScale = 39,  // operator {a} of the model has a bias, tensor {b}, whose scale is not that of its input times that of its weights
   kNoShape = 41,  // noise can be shaped where the last layer alone is trained, weights too, and the bundle holds a public shape ({b} rows), not from layer {a}
-  kNoReferences = 56,  // training is to learn from {a} references at the layer where it starts, the bundle has {b} (MMD counts those with labels alone)
-  kOneLayerOnly = 57,  // several heads were asked for, but training starts at layer {a} of {b}
+  kNoReferences = 42,  // training is to learn from {a} references at the layer where it starts, the bundle has {b} (MMD counts those with labels alone)
+  kOneLayerOnly = 43,  // several heads were asked for, but training starts at layer {a} of {b}
   kBadGuard = 48,  // answer setting number {a} is out of range, by itself or beside the others
   kNoClassifier = 49,  // answers are to be guarded, or training is to be held against, classifier {a}, the bundle has {b}
   kAnswersSpent = 50,  // {a} answers were asked for, {b} are left since training began

@@ -14,6 +14,7 @@ from tinymia.evidence import Run, Training, Workbench
 from tinymia.experiments.chapter import Chapter
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.gradients.attack import Server
+from tinymia.experiments.gradients.settings import fits
 from tinymia.experiments.reconstruction.measure import (
     NOISES,
     Person,
@@ -43,7 +44,7 @@ class Reconstruction:
     def _runs(self, bench: Workbench) -> list[Run]:
         """Without what gives each device a part of its windows, or needs other inputs."""
         runs = [run.whole for run in bench.runs(self.info.defences)]
-        return [r for r in runs if not (r.training.augments or r.training.heads)]
+        return [r for r in runs if fits(r) and not r.training.augments]
 
     def cells(self, bench: Workbench) -> Sequence[str]:
         """The people."""

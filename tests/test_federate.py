@@ -309,6 +309,7 @@ def test_without_flower_one_message_names_the_extra(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "flwr.serverapp", None)
+    monkeypatch.setattr("tinymia.study.federate.prepare", pytest.fail)  # nor is a board built first
     with pytest.raises(StudyError, match=r"pip install 'tinymia\[federated\]'"):
         run(SMALL, SHIPPED, dataset, tmp_path)
 

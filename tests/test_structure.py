@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import graphlib
+import re
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -191,3 +192,12 @@ def test_the_installed_entry_points_are_those_of_the_project() -> None:
     for group, entries in wanted.items():
         installed = {entry.name: entry.value for entry in entry_points(group=group)}
         assert entries.items() <= installed.items()
+
+
+def test_what_the_oldest_python_lacks_is_asked_for_with_a_fallback() -> None:
+    """A bare `import tomllib` at the top of a file fails on Python 3.10."""
+    folders = ("host", "firmware", "tests", "hil")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    bare = re.compile(r"^(import tomllib|from tomllib |from enum import .*StrEnum)", re.MULTILINE)
+    found = [path for path in files if ".pio" not in path.parts and bare.search(path.read_text())]
+    assert not found

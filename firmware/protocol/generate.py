@@ -13,7 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import tomllib
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # not of tinymia.compat: what is generated here may be missing from the package
+    import tomli as tomllib
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent

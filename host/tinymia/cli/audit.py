@@ -50,7 +50,7 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
       tinymia audit --whole --shadows 1024 --out whole
       tinymia audit --with art,tensorflow-privacy --out beside
       tinymia audit --target serial:/dev/ttyACM0 --board-only
-      tinymia audit --config host/examples/audit.toml
+      tinymia audit --config audit.toml
 
     \b
     A file for --config; every option is a key of the table in brackets:

@@ -47,7 +47,7 @@ def command(config: Path | None, as_json: bool, **flags: Any) -> None:
       tinymia personalize --person p07 --train last:2 --optimizer adam --learning-rate 0.01
       tinymia personalize --person p07 --noise 1.2 --dp-clip 0.5 --target twin:
       tinymia personalize --person p07 --target serial:/dev/ttyACM0
-      tinymia personalize --config host/examples/personalize.toml
+      tinymia personalize --config personalize.toml
 
     \b
     A file for --config; every option is a key of the table in brackets:

@@ -233,7 +233,8 @@ def _variant_of(name: str, flag: str, what: str) -> str:
     for section in parser.sections():
         extends = parser.get(section, "extends", fallback="")
         if extends == f"env:{name}" and flag in parser.get(section, "build_flags", fallback=""):
-            return section.removeprefix("env:")
+            found: str = section.removeprefix("env:")  # Any on Python 3.13
+            return found
     raise DeviceError(
         f"There is no {what} for the board {name}.",
         f"Add an environment that extends env:{name} with {flag} to firmware/platformio.ini.",

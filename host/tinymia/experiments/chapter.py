@@ -163,6 +163,7 @@ class Chapter:
         method: how it was done, a sentence or more each.
         limits: what the figures do not say.
         sources: papers.
+        without: what a baseline lacks, as the head of its column.
     """
 
     version: int
@@ -179,3 +180,4 @@ class Chapter:
     sources: tuple[str, ...]
     plots: tuple[Plot, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    without: str = "Without the device"

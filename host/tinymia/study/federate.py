@@ -20,7 +20,7 @@ from tinymia.export.bundle import Bundle
 from tinymia.export.depth import resolve
 from tinymia.export.personal import personalized_bundle
 from tinymia.federated.devices import Reply
-from tinymia.federated.flower import Round, federate
+from tinymia.federated.flower import Round, federate, flower
 from tinymia.federated.homomorphic import Homomorphic, aggregate, tenseal
 from tinymia.federated.network import NetworkDevices
 from tinymia.federated.privacy import (
@@ -220,7 +220,8 @@ def run(
 
 
 def _check_installed(look: Look, where: Where) -> None:
-    """What is missing is said now and not behind the rounds."""
+    """What is missing is said now: not behind the rounds, nor once a board has been built."""
+    flower()
     if look.homomorphic:
         tenseal()
     if where.simulation:

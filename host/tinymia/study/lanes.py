@@ -207,7 +207,7 @@ class Lanes:
             head = np.concatenate([weights, base.theta[0, split:, None]], axis=1)
             shape = self.bundle.shape
             if run.training.shaped and shape is not None:
-                shaped = (features - shape.mean) @ shape.rows.T
+                shaped = np.asarray((features - shape.mean) @ shape.rows.T, np.float32)
         answers = base.answers[0]
         return Candidates(person.labels, person.pool.block, answers, features, head, shaped)
 

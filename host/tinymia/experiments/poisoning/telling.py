@@ -110,6 +110,7 @@ def chapter(
         method=words.METHOD,
         limits=words.LIMITS if federated else (*words.LIMITS, words.NO_CLIENTS),
         sources=words.SOURCES,
+        without="Without poison",
         plots=_plots(rows, runs, values),
         pictures=(_picture(bench),),
     )

@@ -214,7 +214,8 @@ def _read(bench: Workbench, run: Run, windows: Codes) -> Floats:
 
 
 def _wide(bench: Workbench) -> int:
-    return _read(bench, bench.runs()[0], bench.owners[0].windows[:1]).shape[1]
+    width: int = _read(bench, bench.runs()[0], bench.owners[0].windows[:1]).shape[1]
+    return width
 
 
 def _usable(asked: Floats) -> tuple[int, ...]:

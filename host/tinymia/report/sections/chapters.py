@@ -43,11 +43,10 @@ def _words(row: Row, measure: Measure) -> tuple[str, str]:
     """The verdict, and its tone."""
     if row.verdict is Verdict.NOT_MEASURED:
         return "", "neutral"
-    noun = "leakage" if measure.leaks else measure.title.lower()
     if row.verdict is Verdict.NOT_DISTINGUISHABLE:
         return str(row.verdict), "neutral"
     worse = (row.verdict is Verdict.RAISES) == measure.leaks
-    return f"{row.verdict} {noun}", "bad" if worse else "good"
+    return str(row.verdict), "bad" if worse else "good"
 
 
 def _looks(chapter: Chapter) -> dict[str, Look]:

@@ -5,7 +5,6 @@
 #include "../fmath.h"
 #include "pair.h"
 #include "rows.h"
-#include "rows.h"
 #include "trainer.h"
 
 namespace tinymia {

@@ -18,8 +18,10 @@ from synthetic_membership import membership as whole_finding
 from tinymia.cli import study_file
 from tinymia.errors import DataError, ReportError, StudyError, TwinError
 from tinymia.experiments.base import Measure
+from tinymia.experiments.membership.devices import Attacked
 from tinymia.study import fits, rows, series, wanted
 from tinymia.study.describe import SPLITS
+from tinymia.study.membership import _compares
 from tinymia.study.results import RESULTS, load, to_json, write_json
 from tinymia.study.series import Question, Series, run_series
 from tinymia.study.store import Lock
@@ -365,3 +367,15 @@ def test_shipped_studies_are_whole(name: str, tmp_path: Path) -> None:
 def test_an_unknown_shipped_study_is_guessed() -> None:
     with pytest.raises(StudyError, match="Did you mean 'factors/epochs'"):
         study_file.found("factors/epoch")
+
+
+@pytest.mark.parametrize(
+    ("judged", "whole"), [((0, 1, 2, 3), True), ((2, 3), False), ((0, 1), False), ((0, 4), False)]
+)
+def test_an_attack_compares_where_it_judged_members_and_others(judged, whole: bool) -> None:
+    scores = np.full(5, np.nan)
+    scores[list(judged)] = 0.5
+    member, counted = (np.isin(np.arange(5), at) for at in ([0, 1], [0, 1, 2, 3]))
+    right = np.zeros(5, np.bool_)
+    device = Attacked("p01", 0, member, counted, np.zeros(5, np.int64), right, right)
+    assert _compares(scores, device) is whole

@@ -142,10 +142,9 @@ def plan(file: str, out: Path | None, yes: bool, effect: float, as_json: bool) -
             f"{takes.seconds / 60:,.1f} minutes for the rest, {takes.disk / 1e6:,.1f} MB in all,"
             f" by {takes.measured:,} finished; cases that share devices take less"
         )
-    listed = table(
-        f"\nTo find a difference of {effect:g} in AUC in 80 % of studies, by {case.name or 'it'}",
-        ("adversary", "AUC", "error", "people", "or repetitions"),
-    )
+    of = case.name or "it"
+    show(f"\nTo find a difference of {effect:g} in AUC in 80 % of studies, by {of}:")
+    listed = table("", ("adversary", "AUC", "error", "people", "or repetitions"))
     for row in rows:
         if row.error is None:
             listed.add_row(row.adversary, _number(row.value), "none: one person", "?", "?")

@@ -146,7 +146,10 @@ def _power(question: Question, done: Done) -> Answer:
         if count < len(points)
     ]
     shown = tuple((f"{p.x:g}", Figure(p.left.value, *_reach(p.left))) for p in points)
-    return Answer(question.title, (sentence, *notes), above, shown)
+    # A TPR at 1 % of few people is wide; what their AUC says beside it is not.
+    return Answer(
+        question.title, (sentence, *notes, *_trend(question, done).sentences), above, shown
+    )
 
 
 def _log_slope(points: Sequence[_Point], less: float) -> tuple[Figure, int]:

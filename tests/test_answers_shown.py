@@ -127,7 +127,7 @@ def test_a_temperature_is_undone(lab: TwinLab) -> None:
 def test_memguard_needs_public_people(lab: TwinLab, tmp_path: Path) -> None:
     nobody = public_of(data.load("watch"), bundle(), data.load("watch").people)
     alone = TwinLab(SETTINGS, lab.lanes, lab.people, nobody, lab.counts, Store(tmp_path))
-    with pytest.raises(StudyError, match="needs public people"):
+    with pytest.raises(StudyError, match="need public people"):
         alone.shadows(runs()[OWN["memguard"]], "p07")
 
 

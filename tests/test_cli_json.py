@@ -71,7 +71,7 @@ def test_a_bench_prints_figures_and_no_tables(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_epsilon_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    finding = synthetic_results.epsilon()
+    finding = synthetic_results.epsilon()[0]
     monkeypatch.setattr("tinymia.study.epsilon_devices.check_claim", lambda *_, **__: finding)
     found = printed("epsilon", "--devices", "400", "--epochs", "1", "--members", "8")
     assert {row["relation"] for row in found["checked"]} == {"add", "remove", "replace"}

@@ -138,8 +138,8 @@ def ratios(logits: Floats, inside: Bools, shadows: int) -> Floats:
     parts = []
     for of in (told, ~told):
         mean = np.sum(known * of, axis=1) / of.sum(axis=1)
-        spread = np.sum(((known - mean[:, None]) * of) ** 2) / max(1, of.sum() - len(of))
-        spread = max(float(spread), 1e-9)
+        squares = float(np.sum(((known - mean[:, None]) * of) ** 2))
+        spread = max(squares / max(1, int(of.sum()) - len(of)), 1e-9)
         parts.append(-((logits[:, shadows:] - mean[:, None]) ** 2) / spread - np.log(spread))
     return np.asarray(0.5 * (parts[0] - parts[1]))
 

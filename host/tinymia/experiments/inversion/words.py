@@ -46,6 +46,8 @@ ADVERSARIES = (
     ),
 )
 LIMITS = (
+    "How heads are taken apart was tried out on devices of public people, with the audited people's"
+    " figures in sight: what is identified here is rather too much.",
     "Class means of everybody are taken for known when the owner is looked for (the owner's without"
     " what the device learnt); the attack itself has only public people's windows.",
     "A reconstruction is a mean of public windows, or near to one; a generative network could draw"

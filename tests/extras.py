@@ -1,8 +1,9 @@
-"""What some tests need of the extras ``federated`` and ``homomorphic``."""
+"""What some tests need of the package's extras."""
 
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -12,5 +13,20 @@ def needs_flower() -> None:
 
     Whoever lacks them (``pip install '.[dev]'``) sees the test fail.
     """
+    _since_3_11("Flower and TenSEAL begin")
+
+
+def needs_polars() -> None:
+    """The same of what writes Parquet."""
+    _since_3_11("The extra parquet begins")
+
+
+def needs_ray() -> None:
+    """Skip where Ray is not installed, which ``[dev]`` leaves out; one that is broken fails."""
+    if find_spec("ray") is None:
+        pytest.skip("Ray is not installed: pip install 'tinymia[simulation]'")
+
+
+def _since_3_11(what: str) -> None:
     if sys.version_info < (3, 11):
-        pytest.skip("Flower and TenSEAL begin with Python 3.11", allow_module_level=True)
+        pytest.skip(f"{what} with Python 3.11: take a newer one", allow_module_level=True)

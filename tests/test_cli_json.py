@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import synthetic_results
+from extras import needs_flower
 from tinymia.cli.main import VERBS, cli
 from tinymia.device.boards import boards
 from tinymia.export.bundle import Bundle
@@ -82,7 +83,7 @@ def test_federation_is_what_it_stores(tmp_path: Path) -> None:
 
     out = tmp_path / "out"
     words = ("federate", "--devices", "4", "--rounds", "1", "--windows", "8", "--out", str(out))
-    pytest.importorskip("flwr")
+    needs_flower()
     assert printed(*words) == json.loads((out / RESULTS).read_text())
 
 

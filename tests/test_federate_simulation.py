@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from extras import needs_flower
+from extras import needs_flower, needs_ray
 from tinymia import data
 from tinymia.data.base import Dataset
 from tinymia.errors import StudyError
@@ -32,7 +32,7 @@ def dataset() -> Dataset:
 
 
 def test_on_the_engine_the_same_tail_comes_out(dataset: Dataset, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="tinymia[simulation] is not installed")
+    needs_ray()
     run(SETTINGS, SHIPPED, dataset, tmp_path / "here")
     found = run(SETTINGS, SHIPPED, dataset, tmp_path / "there", where=ENGINE)
     assert found.finished

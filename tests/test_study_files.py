@@ -13,6 +13,7 @@ import pytest
 
 import synthetic_results
 from commandline import tinymia
+from extras import needs_polars
 from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN
 from synthetic_membership import membership as whole_finding
 from tinymia.cli import study_file
@@ -278,7 +279,9 @@ def test_table_plan_and_export(study, audits, tmp_path: Path) -> None:
 
 
 def test_parquet_loads_as_it_is(study, audits, tmp_path: Path) -> None:
-    polars = pytest.importorskip("polars")
+    needs_polars()
+    import polars
+
     made = study(GRID)
     run_series(made, Quiet())
     found = list(rows.rows(made))

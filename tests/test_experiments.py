@@ -29,7 +29,7 @@ from tinymia.experiments.rows import Found, Tabulator
 from tinymia.report.render import render
 from tinymia.report.section import all_sections
 from tinymia.report.sections import chapters as section
-from tinymia.study import audit, experimenting
+from tinymia.study import audit, code, experimenting
 from tinymia.study.audit import Audit
 from tinymia.study.executors import Here
 from tinymia.study.results import Results, load, to_json
@@ -190,3 +190,21 @@ def test_names() -> None:
     with pytest.raises(StudyError, match="no experiment 'rigtness'") as found:
         StudySettings(experiments=("rigtness",))
     assert "Did you mean" in str(found.value.hint)
+
+
+def test_cells_hang_on_all_code_that_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also on what another experiment lends, and on nothing that was not imported for them."""
+    from tinymia.experiments.inversion import EXPERIMENT as INVERSION
+    from tinymia.experiments.property import EXPERIMENT as PROPERTY
+
+    before = [experimenting.code_of(e) for e in (INVERSION, PROPERTY)]
+    whole = code._source.__wrapped__
+
+    def changed(name: str) -> bytes:
+        more = b"#" if name == "tinymia.experiments.stealing.copying" else b""
+        return bytes(whole(name)) + more
+
+    monkeypatch.setattr(code, "_source", changed)
+    after = [experimenting.code_of(e) for e in (INVERSION, PROPERTY)]
+    assert after[0] != before[0]
+    assert after[1] == before[1]

@@ -39,7 +39,6 @@ from tinymia.study.results import (
 )
 from tinymia.study.scoring import Cell, Scoring
 from tinymia.study.selection import possible, runs_of_experiments
-from tinymia.study.settings import StudySettings
 from tinymia.study.shaping import with_shape
 from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store, locked
@@ -341,4 +340,4 @@ def _clear(audit: Audit, store: Store) -> None:
         raise StudyError(f"Cannot empty {audit.out}: {error.strerror}.") from error
 
 
-__all__ = ["OUTPUTS", "Audit", "StudySettings", "run"]
+__all__ = ["OUTPUTS", "Audit", "run"]

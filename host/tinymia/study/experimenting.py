@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,10 +13,11 @@ from tinymia.device.client import Board
 from tinymia.errors import StudyError
 from tinymia.evidence import Run, Training, digest
 from tinymia.experiments.chapter import Chapter
-from tinymia.experiments.experiment import Experiment, Info, Measured, experiments
+from tinymia.experiments.experiment import Experiment, Measured, experiments
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
 from tinymia.study.board_runs import Reporter, answer_on_board
+from tinymia.study.code import digest_of
 from tinymia.study.executors import Executor
 from tinymia.study.fleet import Fleet
 from tinymia.study.results import ConfirmedChapter
@@ -107,21 +106,15 @@ def identity_of(bench: TwinWorkbench, twin: str, dataset: str) -> str:
     )
 
 
-@functools.cache
-def _sources(package: str) -> bytes:
-    """Every module of a package that is loaded, in order of name."""
-    content = hashlib.sha256()
-    for name in sorted(sys.modules):
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and (name == package or name.startswith(f"{package}.")):
-            content.update(Path(file).read_bytes())
-    return content.digest()
+_PACKAGES = ("tinymia.experiments", "tinymia.attacks", "tinymia.statistics")
+"""Where the code of an experiment's numbers is."""
 
 
 def code_of(experiment: Experiment) -> str:
-    """Digest of an experiment's code and of the workbench's: another experiment changes nothing."""
-    own = _sources(type(experiment).__module__)
-    return hashlib.sha256(own + _sources("tinymia.study.workbench")).hexdigest()[:16]
+    """Digest of the code of an experiment's cells: another experiment changes nothing."""
+    own = digest_of(type(experiment).__module__, _PACKAGES)
+    bench = digest_of("tinymia.study.workbench", ("tinymia.study.lanes", "tinymia.study.showing"))
+    return hashlib.sha256(own + bench).hexdigest()[:16]
 
 
 def measure(
@@ -292,11 +285,3 @@ def _differs(name: str, run: Run, device: int, what: str) -> StudyError:
         "Board and twin must be built from the same source: build and flash again, and install the"
         " package again. Then give --fresh.",
     )
-
-
-def infos(names: Sequence[str]) -> list[Info]:
-    """What is known of experiments before they run."""
-    return [experiments()[name].info for name in names]
-
-
-Say = Callable[[str], None]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from tinymia.attacks.registry import attacks_for
 from tinymia.evidence import AnswerSettings, Knowledge, Reveals, Run, Scores, Target, digest, reveal
 from tinymia.experiments.membership.devices import score
 from tinymia.export.bundle import Bundle
+from tinymia.study.code import digest_of
 from tinymia.study.devices import load_device
 from tinymia.study.lab import TwinLab, shadow_key
 from tinymia.study.lanes import Lanes
@@ -211,47 +210,13 @@ def code_of(attack: Attack) -> bytes:
 
     Its code is its module with all that this imports from the attacks' package.
     """
-    code = b"".join(_source(module) for module in parts_of(type(attack).__module__))
+    code = digest_of(type(attack).__module__, (tinymia.attacks.__name__,))
     return hashlib.sha256(code + repr(attack.info).encode()).digest()[:16]
-
-
-@functools.cache
-def parts_of(module: str) -> tuple[str, ...]:
-    """A module and the attacks' modules that it imports, directly or not, in order of name."""
-    found, todo = set[str](), [module]
-    package = tinymia.attacks.__name__ + "."
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            nodes = ast.walk(ast.parse(_source(name)))
-            names = [n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)]
-            todo += [other for other in names if other.startswith(package)]
-    return tuple(sorted(found))
-
-
-@functools.cache
-def _source(module: str) -> bytes:
-    return Path(str(sys.modules[module].__file__)).read_bytes()
 
 
 @functools.cache
 def lab_digest() -> str:
     """Digest of the code that makes shadow devices and shared signals."""
-    import tinymia.attacks.signals
-    import tinymia.study.lab
-    import tinymia.study.lanes
-    import tinymia.study.showing
-    import tinymia.study.views
-
-    modules = (
-        tinymia.attacks.signals,
-        tinymia.study.lab,
-        tinymia.study.lanes,
-        tinymia.study.showing,
-        tinymia.study.views,
-    )
-    content = hashlib.sha256()
-    for module in modules:
-        content.update(Path(str(module.__file__)).read_bytes())
-    return content.hexdigest()[:16]
+    modules = ("attacks.signals", "study.lab", "study.lanes", "study.showing", "study.views")
+    content = b"".join(digest_of(f"tinymia.{name}") for name in modules)
+    return hashlib.sha256(content).hexdigest()[:16]

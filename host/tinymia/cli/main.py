@@ -125,7 +125,7 @@ def main() -> None:
         click.echo(error.message, err=True)
         if error.hint:
             click.echo(f"       {error.hint}", err=True)
-        sys.exit(error.status)
+        sys.exit(error.exit_status)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:

@@ -344,6 +344,33 @@ def test_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.err == "error: this takes more memory than there is (Unable to allocate 1 TiB)\n"
 
 
+def test_an_interruption_in_a_destructor_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Archive:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt  # which Python drops here
+
+    def load(*_: object) -> None:
+        Archive()
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            time.sleep(0.01)
+
+    monkeypatch.setattr("tinymia.cli.query.load_bundle", load)
+    done = tinymia(*ASK, "--person", "p07")
+    assert (done.code, done.err.strip()) == (130, "interrupted; what was finished is kept")
+
+
+def test_an_interruption_waits_while_workers_start() -> None:
+    from tinymia.study.executors import _held
+
+    started = False
+    with pytest.raises(KeyboardInterrupt), _held():
+        signal.raise_signal(signal.SIGINT)
+        started = True
+    assert started
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_tables_are_whole_at_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal, which is 80 wide

@@ -363,10 +363,15 @@ def test_an_interruption_in_a_destructor_is_heard(monkeypatch: pytest.MonkeyPatc
 def test_an_interruption_waits_while_workers_start() -> None:
     from tinymia.study.executors import _held
 
-    started = False
-    with pytest.raises(KeyboardInterrupt), _held():
-        signal.raise_signal(signal.SIGINT)
-        started = True
+    started = []
+
+    def start() -> None:
+        with _held():
+            signal.raise_signal(signal.SIGINT)
+            started.append("a worker")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
     assert started
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 

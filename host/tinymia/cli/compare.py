@@ -91,7 +91,9 @@ def command(
             name = parameter.name or ""
             given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
             if given and name not in ("old", "new", "as_json", "quiet"):
-                raise click.UsageError(f"{parameter.opts[0]} is for two bundles: audits are made.")
+                raise click.UsageError(
+                    f"{parameter.opts[0]} is for two bundles, which are audited; these are audits."
+                )
         before, now = load(old), load(new)
     else:
         from tinymia.cli.audit import Bars

@@ -300,6 +300,14 @@ def test_what_does_not_go_together(changes: dict[str, Any], why: str) -> None:
         replace(SMALL, **changes)
 
 
+def test_a_share_of_malicious_devices_is_below_a_half() -> None:
+    needs_flower()
+    from tinymia.federated.strategies import make_strategy
+
+    with pytest.raises(StudyError, match=r"Krum cannot be made: `malicious` must be in .*0.5\)"):
+        make_strategy("krum", 20, 1.0, {"malicious": 0.5})
+
+
 def test_too_few_windows_to_deal(dataset: Dataset) -> None:
     with pytest.raises(StudyError, match="p07 has too few windows for devices of 400"):
         prepare(replace(SMALL, windows=400), SHIPPED, dataset)

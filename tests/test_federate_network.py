@@ -200,6 +200,11 @@ SECURE = replace(SETTINGS, terms=UpdateTerms(masked=True))
     [
         (Where(listen="nowhere"), SETTINGS, "'nowhere' is no address. Write HOST:PORT"),
         (Where(listen="127.0.0.1:0"), SETTINGS, "no address"),
+        (
+            Where(listen="nohost.invalid:1"),
+            SETTINGS,
+            "Nobody can be waited for at nohost",
+        ),
         (Where(listen="127.0.0.1:1"), SECURE, "Leave out --secure"),
         (Where(True, "127.0.0.1:1"), SETTINGS, "not simulated here"),
         (Where(certificates=Path()), SETTINGS, "for a line, and here is none"),

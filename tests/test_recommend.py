@@ -10,6 +10,7 @@ import synthetic_results as made
 from synthetic_membership import CONDITIONS, PLAIN, condition, membership, without_intervals
 from tinymia.attacks.base import Adversary
 from tinymia.defenses.registry import build
+from tinymia.errors import ReportError
 from tinymia.experiments.base import COLOURS, SHAPES, Figure, look
 from tinymia.experiments.tuning import Attacked, Chosen, Tried, TuningFinding
 from tinymia.report import markdown, terminal
@@ -321,6 +322,13 @@ def test_every_colour_stands_out_from_the_paper(folder):
         shades = re.findall(rf"--c{i}: (#\w{{6}})", page)
         assert len(shades) == 2
         assert all(contrast(c, p) >= 4.5 for c, p in zip(shades, papers, strict=True))
+
+
+def test_without_membership_there_is_no_table_and_that_is_said():
+    results = made.results()
+    bare = replace(results, findings=replace(results.findings, membership=None))
+    with pytest.raises(ReportError, match="asked nothing about membership"):
+        markdown.defences(bare)
 
 
 def test_the_table_as_markdown_says_what_the_page_says():

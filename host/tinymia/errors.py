@@ -11,10 +11,10 @@ class TinymiaError(Exception):
         hint: what to do about it (optional).
 
     Attributes:
-        status: with which a command ends.
+        exit_status: with which a command ends.
     """
 
-    status = 1
+    exit_status = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -50,6 +51,31 @@ def write_whole(
         named = f"{what} {target}" if what else str(target)
         raise error(f"Cannot write {named}: {failure.strerror}.") from failure
     return target
+
+
+def check_place(path: str | Path, what: str, error: type[TinymiaError] = DataError) -> None:
+    """Say that a file cannot go to a place before the work that it would hold is done.
+
+    Raises:
+        TinymiaError: of class ``error``: a folder is there, or there may be none.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise error(f"Cannot write {what} {target}: Is a directory.", "Name a file.")
+    if not may_write(target.parent):
+        raise error(f"Cannot write {what} {target}: its folder cannot be.", "Choose another place.")
+
+
+def plain_json(text: str | bytes) -> Any:
+    """JSON as its standard has it; raises ValueError, for NaN and endless nesting as well."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no number of JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def cache_dir() -> Path:

@@ -13,6 +13,7 @@ import click
 from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
 from tinymia.cli.options import default_bundle, is_quiet, json_option, load_bundle, print_json
+from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
     from tinymia.cli.config import Chosen
@@ -64,13 +65,21 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
       [defences.dp]
       noise = [0.5, 1.0, 2.0]
     """
+    from tinymia.experiments.experiment import MEMBERSHIP
     from tinymia.report.render import OUTPUTS, render
     from tinymia.report.terminal import print_results
     from tinymia.study import audit as study
     from tinymia.study.results import load
 
+    options = chosen(AUDIT, flags, config)
+    asked = options["audit"]
+    if asked["against"] and set(asked["experiments"]) == {MEMBERSHIP}:
+        raise StudyError(
+            "--against is for experiments beyond membership, and none is asked for.",
+            "Name them: --experiments stealing; membership takes --defence.",
+        )
     job = job_of(
-        chosen(AUDIT, flags, config),
+        options,
         outputs=OUTPUTS,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
         fresh=fresh,

@@ -34,7 +34,7 @@ from tinymia.cli.options import FilePath, bundle_option, load_bundle, only_optio
     help="A build that can hide its updates behind masks (`tinymia federate --secure`); fetches the"
     " library Monocypher.",
 )
-@click.option("--out", type=FilePath(), help="Image file (.elf, .bin and .hex).")
+@click.option("--out", type=FilePath(dir_okay=False), help="Image file (.elf, .bin and .hex).")
 @click.option("--verbose", is_flag=True, help="Show the compiler's output.")
 def command(
     bundle_path: Path | None,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from tinymia.cli.options import FilePath, data_option, json_option, print_json, show, table
 
@@ -85,6 +86,14 @@ def command(
             "Give two bundles, or the folders of two audits.",
         )
     if old.is_dir():
+        context = click.get_current_context()
+        for parameter in context.command.params:
+            name = parameter.name or ""
+            given = context.get_parameter_source(name) is not ParameterSource.DEFAULT
+            if given and name not in ("old", "new", "as_json", "quiet"):
+                raise click.UsageError(
+                    f"{parameter.opts[0]} is for two bundles, which are audited; these are audits."
+                )
         before, now = load(old), load(new)
     else:
         from tinymia.cli.audit import Bars

@@ -94,7 +94,7 @@ class Option:
             type=kind,
             default=None,
             multiple=several,
-            metavar=metavar.get(self.type, self.key.upper().rstrip("S") if several else None),
+            metavar=metavar.get(self.type, _one_of(self.key) if several else None),
             help=text,
         )
 
@@ -151,6 +151,12 @@ class Option:
             return float(value)
         except OverflowError:
             raise StudyError(f"{where} is a number with too many digits.") from None
+
+
+def _one_of(key: str) -> str:
+    """A key's singular, as the help shows it."""
+    stem = f"{key[:-3]}y" if key.endswith("ies") else key.removesuffix("s")
+    return stem.upper()
 
 
 def _is(kind: Type, value: Any) -> bool:

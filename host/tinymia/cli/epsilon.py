@@ -114,6 +114,7 @@ def command(
       tinymia epsilon --devices 2000 --epochs 2
     """
     from tinymia.experiments.epsilon import devices_of
+    from tinymia.files import check_place, write_whole
     from tinymia.study.epsilon_devices import check_claim, design_of
     from tinymia.wire.settings import Parameters, TrainSettings, check_settings
 
@@ -127,6 +128,8 @@ def command(
     check_settings(settings)
     if out is not None and not out.absolute().parent.is_dir():
         raise StudyError(f"There is no folder {out.parent}.", "Make it, or write elsewhere.")
+    if out is not None:
+        check_place(out, "the figures", StudyError)
     design = design_of(settings, members, epochs, whole=True, devices=devices, seed=seed)
     design = replace(design, level=level)
     if train == "head":
@@ -140,7 +143,8 @@ def command(
     else:
         _show(finding, delta)
     if out is not None:
-        out.write_text(json.dumps(asdict(finding), indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(asdict(finding), indent=1) + "\n"
+        write_whole(out, text.encode(), "the figures", StudyError)
 
 
 def _show(finding: Finding, delta: float) -> None:

@@ -223,6 +223,10 @@ def command(
             "Devices' own noise hides a sum, and the server would see each update.",
             "Give --secure, too.",
         )
+    if device is not None and not joined:
+        raise StudyError(
+            f"Device {device} is one that joins a federation elsewhere.", "Give --join, too."
+        )
     # The parts of all that are chosen add up to it.
     part = 0.0 if by_server else noise / math.sqrt(max(1, int(devices * share)))
     settings = FederationSettings(
@@ -298,6 +302,8 @@ def _options(given: tuple[str, ...]) -> dict[str, float]:
         name, _, value = text.partition("=")
         try:
             found[name] = float(value)
+            if not math.isfinite(found[name]):
+                raise ValueError(value)
         except ValueError:
             raise StudyError(
                 f"--option {text[:40]!r} sets nothing.", "Write NAME=NUMBER, as in eta=0.03."

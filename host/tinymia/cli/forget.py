@@ -45,7 +45,7 @@ def command(config: Path | None, forgotten: str, **flags: Any) -> None:
 
     from tinymia import data
     from tinymia.cli.personalize import (
-        _check_person,
+        _check_asked,
         _defences,
         _drawn,
         _for,
@@ -63,7 +63,7 @@ def command(config: Path | None, forgotten: str, **flags: Any) -> None:
 
     options = chosen(PERSONALIZE, flags, config)
     asked, seed = options["personalize"], options["training"]["seed"]
-    _check_person(asked["person"])
+    _check_asked(asked)
     forgetting.numbers(forgotten, asked["members"])  # what cannot be is said first
     defences = _defences(options)
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import _thread
 import importlib
 import io
 import keyword
 import signal
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import click
@@ -106,6 +109,30 @@ def _heed_signals() -> None:
             signal.signal(number, _end)
 
 
+@contextmanager
+def _insisting() -> Iterator[None]:
+    """What tells the program to end comes again where Python dropped it: in a destructor."""
+    before = sys.unraisablehook
+
+    def heard(dropped: sys.UnraisableHookArgs) -> None:
+        told = dropped.exc_value
+        if isinstance(told, KeyboardInterrupt):
+            number = int(signal.SIGINT)
+        elif isinstance(told, _ToldToEnd):
+            number = int(str(told.code)) - 128
+            signal.signal(number, _end)
+        else:
+            before(dropped)
+            return
+        threading.Timer(0.02, _thread.interrupt_main, (number,)).start()  # not within this hook
+
+    sys.unraisablehook = heard
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
 def main() -> None:
     """Run the command line; a user's error is one message and exit status 1.
 
@@ -117,7 +144,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = cli(standalone_mode=False)
+        with _insisting():
+            status = cli(standalone_mode=False)
         if isinstance(status, int):  # what a verb that judges found
             sys.exit(status)
     except TinymiaError as error:
@@ -125,7 +153,7 @@ def main() -> None:
         click.echo(error.message, err=True)
         if error.hint:
             click.echo(f"       {error.hint}", err=True)
-        sys.exit(error.status)
+        sys.exit(error.exit_status)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:

@@ -32,6 +32,17 @@ class FilePath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class Finite(click.FloatRange):
+    """The type of a number in a range, which not-a-number is not, though click lets it pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; click's own usage error for another."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number to reckon with.", param, ctx)
+        return number
+
+
 def not_a_path(text: str) -> str:
     """Why a text names no file; empty: it may."""
     if not text:
@@ -121,7 +132,7 @@ def _no_verdict() -> Iterator[None]:
     try:
         yield
     except TinymiaError as error:
-        error.status = NO_VERDICT
+        error.exit_status = NO_VERDICT
         raise
     except click.exceptions.Exit:
         raise
@@ -130,7 +141,7 @@ def _no_verdict() -> Iterator[None]:
         raise
     except (OSError, MemoryError) as error:  # a full disk, wherever it shows first
         failed = TinymiaError(f"{error or 'This takes more memory than there is'}.")
-        failed.status = NO_VERDICT
+        failed.exit_status = NO_VERDICT
         raise failed from error
     except Exception:
         import traceback

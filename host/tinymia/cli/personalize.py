@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ def command(config: Path | None, as_json: bool, **flags: Any) -> None:
 
     options = chosen(PERSONALIZE, flags, config)
     asked, seed = options["personalize"], options["training"]["seed"]
-    _check_person(asked["person"])
+    _check_asked(asked)
     defences = _defences(options)
     bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
     options = options.of_model(bundle.meta)
@@ -124,11 +125,16 @@ def command(config: Path | None, as_json: bool, **flags: Any) -> None:
         _save(personal, asked["out"], not as_json)
 
 
-def _check_person(person: str | None) -> None:
-    if person is None:
+def _check_asked(asked: Mapping[str, Any]) -> None:
+    """Say what cannot be before anything is trained; raises StudyError."""
+    from tinymia.files import check_place
+
+    if asked["person"] is None:
         raise StudyError(
             "Say whose windows to train on.", "Give --person; `tinymia data` lists them."
         )
+    if asked["out"]:
+        check_place(asked["out"], "the bundle", StudyError)
 
 
 def _personal(

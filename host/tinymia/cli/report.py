@@ -57,6 +57,10 @@ def command(
     from tinymia.report.render import render
     from tinymia.study.results import load
 
+    if condition and not (evidence or bom):
+        raise click.UsageError("--condition says what --evidence or --bom is of: give one of them.")
+    if not bom and (image is not None or bundle_path is not None):
+        raise click.UsageError("--bundle and --image are for the --bom: give it, too.")
     results = load(folder)
     if markdown:
         from tinymia.report.markdown import defences

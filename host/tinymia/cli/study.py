@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinymia.cli.options import FilePath, is_quiet, json_option, note, print_json, show, table
+from tinymia.cli.options import (
+    FilePath,
+    Finite,
+    is_quiet,
+    json_option,
+    note,
+    print_json,
+    show,
+    table,
+)
 
 if TYPE_CHECKING:
     from tinymia.experiments.base import Figure
@@ -42,7 +51,7 @@ def command() -> None:
       repetitions = 5
       defences = ["clip"]
       [grid]                      # every combination
-      members = [10, 20, 80]
+      members = [8, 20, 80]
       epochs = [[5], [5, 50]]     # lists, where an option is one
       clip.norm = { from = 0.5, to = 4, points = 4, scale = "log" }
       [[case]]                    # a list of cases, beside or instead of a grid
@@ -111,7 +120,7 @@ def run(file: str, out: Path | None, yes: bool, as_json: bool) -> None:
     "--effect",
     default=0.05,
     show_default=True,
-    type=click.FloatRange(0, 0.5, min_open=True),
+    type=Finite(0, 0.5, min_open=True),
     help="Difference of AUC that the study should find.",
 )
 @json_option

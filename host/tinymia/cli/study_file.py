@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinymia.cli.catalogue import AUDIT, KNOWN
 from tinymia.cli.config import Chosen, Option, Type, checked, meant
+from tinymia.cli.options import not_a_path
 from tinymia.compat import tomllib
 from tinymia.errors import StudyError
 from tinymia.gate.toml_lines import line_of
@@ -148,7 +149,7 @@ def read(path: Path) -> StudyFile:
         )
     grid = tuple(_axes(file, content.get("grid", {}), ("grid",), several=True))
     rows = content.get("case", [{}])
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    if not rows or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise StudyError(
             f"{file.where('case')}: cases are tables in a list.", "Head each with [[case]]."
         )
@@ -183,6 +184,8 @@ def _study(file: StudyFile, table: Mapping[str, Any]) -> tuple[Path | None, dict
             raise StudyError(f"{at}: there is no key {key!r} in [study].", meant(key, _STUDY_KEYS))
         if not isinstance(value, str) or not value:
             raise StudyError(f"{at}: {key} must be a text.")
+        if key == "out" and (wrong := not_a_path(value)):
+            raise StudyError(f"{at}: {wrong}")
     choices = {"fit": FITS, "axis": tuple(_names()), "adversary": tuple(Adversary)}
     for key, known in choices.items():
         if key in table and table[key] not in known:
@@ -289,8 +292,10 @@ def _count(numbers: Mapping[str, Any], place: str) -> int:
         count = numbers["points"]
         if count != int(count) or count < 1:
             raise StudyError(f"{place}: points must be a whole number above 0.")
-    if count > MOST_VALUES:
-        raise StudyError(f"{place}: {count:,.0f} values are too many.", f"At most {MOST_VALUES:,}.")
+    if int(count) > MOST_VALUES:
+        raise StudyError(
+            f"{place}: {int(count):,} values are too many.", f"At most {MOST_VALUES:,}."
+        )
     return int(count)
 
 

@@ -67,9 +67,10 @@ class NetworkDevices:
                 server_address=check_address(address),
                 certificates=None if certificates is None else of_server(certificates),
             )
-        except RuntimeError as error:
+        except (RuntimeError, SystemExit) as error:  # Flower ends where a port is taken
+            why = str(error).rstrip(".")
             raise StudyError(
-                f"Nobody can be waited for at {address}: {error}.", "Choose another port."
+                f"Nobody can be waited for at {address}: {why}.", "Choose another port."
             ) from error
         self._proxies: dict[int, Any] = {}
 

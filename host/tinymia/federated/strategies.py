@@ -49,6 +49,8 @@ def _krum(name: str) -> Callable[..., Strategy]:
     def make(
         module: Any, devices: int, common: Mapping[str, Any], options: Mapping[str, float]
     ) -> Strategy:
+        if not 0 <= options["malicious"] < 0.5:
+            raise ValueError("`malicious` must be in the range [0, 0.5)")
         bad = int(options["malicious"] * devices)
         made: Strategy = getattr(module, name)(**common, num_malicious_nodes=bad)
         return made
@@ -169,4 +171,4 @@ def make_strategy(name: str, devices: int, share: float, options: Mapping[str, f
     try:
         return kind.make(module, chosen, common, check_options(name, options))
     except (ValueError, TypeError) as error:
-        raise StudyError(f"{kind.title} cannot be made: {error}.") from error
+        raise StudyError(f"{kind.title} cannot be made: {str(error).rstrip('.')}.") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinymia.errors import ReportError
 from tinymia.report.facts import Facts
 from tinymia.report.recommend import Row, rows
 from tinymia.report.words import MINUS, count, interval, number, percent
@@ -18,11 +19,17 @@ def defences(results: Results) -> str:
 
     Columns that no row has a figure for are left out. ▼ behind the strongest attack's AUC: lower
     than without a defence beyond doubt, corrected for how many were compared.
+
+    Raises:
+        ReportError: the audit asked nothing about membership.
     """
     facts = Facts.of(results)
     made = rows(facts) if facts else []
     if not facts or not made:
-        return ""
+        raise ReportError(
+            "This audit asked nothing about membership, so there is no table of defences.",
+            "Run `tinymia audit` with --experiments membership among others.",
+        )
     plain = next((row for row in made if row.condition.name == facts.finding.main), None)
     table = [_cells(row, plain) for row in made]
     kept = [i for i in range(len(_HEADS)) if any(cells[i] for cells in table)]

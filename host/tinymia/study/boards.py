@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from tinymia.device.boards import BoardFile
 from tinymia.device.build import BuildResult, build
 from tinymia.errors import DeviceError, StudyError
+from tinymia.files import plain_json
 
 START, END = "<!-- tinymia boards: begin -->", "<!-- tinymia boards: end -->"
 
@@ -39,7 +39,7 @@ def load_results(path: Path) -> list[dict[str, Any]]:
         StudyError: it is missing or damaged.
     """
     try:
-        found = json.loads(path.read_text())
+        found = plain_json(path.read_text(encoding="utf-8"))
         if found["schema"] != 1:
             raise StudyError(f"{path} is of another version.", "Run `pytest hil --results` again.")
         return [dict(target) for target in found["targets"]]

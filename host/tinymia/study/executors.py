@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
 
 from tinymia.errors import StudyError
@@ -85,7 +88,9 @@ class Processes:
             workers, mp_context=context, initializer=_begin, initargs=(work,)
         )
         try:
-            for done in pool.map(_call, cells):
+            with _held():
+                results = pool.map(_call, cells)  # which starts the workers
+            for done in results:
                 yield cast("Result", done)
         except BrokenProcessPool as error:
             raise StudyError(
@@ -106,14 +111,34 @@ class Processes:
                     os.environ[name] = value
 
 
+@contextmanager
+def _held() -> Iterator[None]:
+    """Signals wait: a pool that is interrupted while it starts a worker loses sight of it.
+
+    That worker then waits for ever, and the pool for it, or it complains that the pool is gone.
+    """
+    came: list[int] = []
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if callable(handler := signal.getsignal(number)):
+                before[number] = handler
+                signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
+
+
 _work: Callable[[Any], Any] | None = None
 
 
 def _begin(work: Callable[[Any], Any]) -> None:
     """In a worker: keep the work, which is large, instead of sending it with each cell."""
     import multiprocessing
-    import signal
-    import threading
 
     def follow() -> None:
         parent = multiprocessing.parent_process()

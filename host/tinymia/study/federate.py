@@ -31,7 +31,7 @@ from tinymia.federated.privacy import (
 )
 from tinymia.federated.simulation import check_engine, simulated
 from tinymia.federated.strategies import make_strategy, with_noise
-from tinymia.files import write_whole
+from tinymia.files import may_write, write_whole
 from tinymia.study.federated_leakage import MOST_DEVICES, MOST_ROUNDS, Leak, leakage
 from tinymia.study.federation import FederationSettings, Lab, prepare
 
@@ -170,6 +170,8 @@ def run(
         TinymiaError: it cannot be run, or a board's update is not the twin's.
     """
     _check_installed(look, where)
+    if not may_write(out):  # said before the rounds
+        raise StudyError(f"Results cannot be written to {out}.", "Give another --out.")
     lab = prepare(settings, bundle, dataset, threads=threads, force=force, warn=warn)
     network = _listen(settings, where)
     if network is not None:
@@ -389,7 +391,7 @@ def load(folder: Path) -> dict[str, Any]:
     """
     try:
         found = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StudyError(f"There are no results of a federation in {folder}.") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise StudyError(f"The results in {folder} are of another version.", "Run it again.")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.data.base import Dataset
+from tinymia.device.targets import check_spec
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import resolve
@@ -67,6 +68,8 @@ class FederationSettings:
     peers: int = 8
 
     def __post_init__(self) -> None:
+        for spec in self.boards:
+            check_spec(spec)
         kind = strategy_called(self.strategy)
         proximal(self.strategy, self.options)
         noisy = self.noise > 0 or self.terms.noise > 0
@@ -87,6 +90,7 @@ class FederationSettings:
             "There are more boards than devices.": len(self.boards) > self.devices,
             "The share of devices must be above 0 and at most 1.": not 0 < self.share <= 1,
             "The chance to go away must be 0 or more, and below 1.": not 0 <= self.drop < 1,
+            "Delta must be above 0 and below 1.": not 0 < self.delta < 1,
             "The server's noise must be 0 or more.": not 0 <= self.noise < 1e3,
         }
         hint = "`tinymia federate --help` says what goes together."

@@ -30,13 +30,17 @@ def numbers(text: str, members: int) -> NDArray[np.int64]:
     Raises:
         StudyError: no number, or no such member, or all of them.
     """
+    if members < 2:
+        raise StudyError(
+            f"Of {members} windows none can be forgotten and one be left.", "Give more --members."
+        )
     try:
         found = sorted({int(part) for part in text.split(",")})
     except ValueError:
         found = []
     if not found or found[0] < 0 or found[-1] >= members or len(found) >= members:
         raise StudyError(
-            f"{text!r} says not which of {members} windows are to be forgotten.",
+            f"{text[:60]!r} says not which of {members} windows are to be forgotten.",
             f"Give numbers from 0 to {members - 1}, joined by commas, and not all: --forget 0,5.",
         )
     return np.array(found, np.int64)

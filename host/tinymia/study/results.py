@@ -14,6 +14,7 @@ from tinymia.experiments.membership.types import MembershipFinding
 from tinymia.experiments.peers.types import PeersFinding
 from tinymia.experiments.tuning import TuningFinding
 from tinymia.experiments.user_level import UserLevelFinding
+from tinymia.files import plain_json, write_whole
 
 FORMAT = 6
 RESULTS = "results.json"
@@ -280,7 +281,7 @@ def load(folder: Path) -> Results:
 
     path = folder / RESULTS
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = plain_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ReportError(
             f"Cannot read {path}: {error.strerror}.",
@@ -305,12 +306,8 @@ def load(folder: Path) -> Results:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON whole or not at all; raises StudyError."""
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise StudyError(f"Cannot write {path}: {error.strerror}.") from error
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_whole(path, text.encode(), error=StudyError)
 
 
 def _rounded(value: Any) -> Any:

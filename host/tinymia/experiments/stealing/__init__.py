@@ -161,6 +161,8 @@ class Stealing:
             limits=(
                 "The head alone is personalised and stolen here, with the public layers before it;"
                 " deeper training is not copied (knockoff nets of a whole network).",
+                "How a copy is taken apart was tried out on one audited person, so its AUC is rather too"
+                " high there.",
                 "Questions are taken as they come: who chooses them, as windows between two classes"
                 " for a device that says its label alone, needs fewer.",
                 "A limit of questions on the device ends this at that number; no detector of odd"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quiet import Quiet
 from tinymia.errors import StudyError
 from tinymia.evidence import Training, Workbench
 from tinymia.experiments import experiment as registry
@@ -119,15 +120,6 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     calls.clear()
     yield
     all_sections.cache_clear()
-
-
-class Quiet:
-    """A reporter that says nothing."""
-
-    def begin(self, total: int, what: str) -> None: ...
-    def finish(self, person: str) -> None: ...
-    def stage(self, person: str, what: str) -> None: ...
-    def advance(self, pieces: int) -> None: ...
 
 
 def run(out: Path, targets: tuple[str, ...] = ("twin:",), **more: object) -> Results:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -297,6 +297,3 @@ def _differs(name: str, run: Run, device: int, what: str) -> StudyError:
 def infos(names: Sequence[str]) -> list[Info]:
     """What is known of experiments before they run."""
     return [experiments()[name].info for name in names]
-
-
-Say = Callable[[str], None]

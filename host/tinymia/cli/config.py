@@ -375,17 +375,15 @@ def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:
     Raises:
         StudyError: with file, key and, for an unknown one, what was probably meant.
     """
-    from tinymia.compat import tomllib
+    from tinymia.gate.toml_lines import document
 
-    try:
-        # Some editors put a byte-order mark in front.
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise StudyError(f"Cannot read {path}: {error.strerror}.", "Check --config.") from error
-    except RecursionError as error:
-        raise StudyError(f"{path} is nested too deeply.", "No option needs that.") from error
-    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
-        raise StudyError(f"{path} is not TOML: {error}.", "See `tinymia audit --help`.") from error
+    _, content = document(
+        path,
+        StudyError,
+        unread="Check --config.",
+        nested="No option needs that.",
+        malformed="See `tinymia audit --help`.",
+    )
     return checked(content, known, lambda *_: str(path))
 
 

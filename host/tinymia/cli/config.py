@@ -15,7 +15,7 @@ from tinymia.cli.options import FilePath, not_a_path
 from tinymia.defenses import Site
 from tinymia.defenses.registry import KINDS, spelt_out
 from tinymia.errors import StudyError
-from tinymia.study.training import TrainingOptions
+from tinymia.study.training import TrainingOptions, of_model
 from tinymia.wire.settings import SETTINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -253,8 +253,8 @@ class Chosen:
         """With what a bundle's ``meta`` says of its training, where nothing was given."""
         facts = {
             key: value
-            for key, value in meta.get("training", {}).items()
-            if key in ("learning_rate", "batch") and ("training", key) not in self.given
+            for key, value in of_model(meta).items()
+            if ("training", key) not in self.given
         }
         return replace(self, values=self.values | {"training": self["training"] | facts})
 

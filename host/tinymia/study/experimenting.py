@@ -27,6 +27,7 @@ from tinymia.study.store import Store
 from tinymia.study.workbench import TwinWorkbench
 
 KIND = "experiments"
+_SHARED = ("tinymia.study.workbench", "tinymia.experiments.asking")
 _MOST_ASKED = 8
 """Windows beside the members that a confirming board is asked about."""
 
@@ -119,9 +120,9 @@ def _sources(package: str) -> bytes:
 
 
 def code_of(experiment: Experiment) -> str:
-    """Digest of an experiment's code and of the workbench's: another experiment changes nothing."""
-    own = _sources(type(experiment).__module__)
-    return hashlib.sha256(own + _sources("tinymia.study.workbench")).hexdigest()[:16]
+    """Digest of an experiment's code and of what all ask by: another experiment changes nothing."""
+    own, *shared = map(_sources, (type(experiment).__module__, *_SHARED))
+    return hashlib.sha256(own + b"".join(shared)).hexdigest()[:16]
 
 
 def measure(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,6 +17,7 @@ from tinymia.experiments.experiment import Experiment, Info, Measured, experimen
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
 from tinymia.study.board_runs import Reporter, answer_on_board
+from tinymia.study.code import parts_of, source
 from tinymia.study.executors import Executor
 from tinymia.study.fleet import Fleet
 from tinymia.study.results import ConfirmedChapter
@@ -27,7 +26,8 @@ from tinymia.study.store import Store
 from tinymia.study.workbench import TwinWorkbench
 
 KIND = "experiments"
-_SHARED = ("tinymia.study.workbench", "tinymia.experiments.asking")
+ROOMS = ("tinymia.attacks", "tinymia.experiments", "tinymia.statistics")
+"""Packages whose code makes an experiment's numbers, beside the twin's."""
 _MOST_ASKED = 8
 """Windows beside the members that a confirming board is asked about."""
 
@@ -108,21 +108,13 @@ def identity_of(bench: TwinWorkbench, twin: str, dataset: str) -> str:
     )
 
 
-@functools.cache
-def _sources(package: str) -> bytes:
-    """Every module of a package that is loaded, in order of name."""
-    content = hashlib.sha256()
-    for name in sorted(sys.modules):
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and (name == package or name.startswith(f"{package}.")):
-            content.update(Path(file).read_bytes())
-    return content.digest()
-
-
 def code_of(experiment: Experiment) -> str:
-    """Digest of an experiment's code and of what all ask by: another experiment changes nothing."""
-    own, *shared = map(_sources, (type(experiment).__module__, *_SHARED))
-    return hashlib.sha256(own + b"".join(shared)).hexdigest()[:16]
+    """Digest of an experiment's code, with what this imports of the rooms that reckon, and of the
+    workbench's: an experiment that it does not build on changes nothing.
+    """
+    own = parts_of(type(experiment).__module__, *ROOMS)
+    code = b"".join(map(source, (*own, TwinWorkbench.__module__)))
+    return hashlib.sha256(code).hexdigest()[:16]
 
 
 def measure(

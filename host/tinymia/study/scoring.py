@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import hashlib
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-import tinymia.attacks
 from tinymia.attacks.base import Adversary, Attack
 from tinymia.attacks.registry import attacks_for
 from tinymia.evidence import AnswerSettings, Knowledge, Reveals, Run, Scores, Target, digest, reveal
 from tinymia.experiments.membership.devices import score
 from tinymia.export.bundle import Bundle
+from tinymia.study.code import parts_of, source
 from tinymia.study.devices import load_device
 from tinymia.study.lab import TwinLab, shadow_key
 from tinymia.study.lanes import Lanes
@@ -202,6 +200,9 @@ class Scoring:
         return targets
 
 
+ATTACKS = "tinymia.attacks"
+
+
 def _code(name: str) -> str:
     return f"code of {name}"
 
@@ -211,28 +212,8 @@ def code_of(attack: Attack) -> bytes:
 
     Its code is its module with all that this imports from the attacks' package.
     """
-    code = b"".join(_source(module) for module in parts_of(type(attack).__module__))
+    code = b"".join(map(source, parts_of(type(attack).__module__, ATTACKS)))
     return hashlib.sha256(code + repr(attack.info).encode()).digest()[:16]
-
-
-@functools.cache
-def parts_of(module: str) -> tuple[str, ...]:
-    """A module and the attacks' modules that it imports, directly or not, in order of name."""
-    found, todo = set[str](), [module]
-    package = tinymia.attacks.__name__ + "."
-    while todo:
-        name = todo.pop()
-        if name not in found:
-            found.add(name)
-            nodes = ast.walk(ast.parse(_source(name)))
-            names = [n.module or "" for n in nodes if isinstance(n, ast.ImportFrom)]
-            todo += [other for other in names if other.startswith(package)]
-    return tuple(sorted(found))
-
-
-@functools.cache
-def _source(module: str) -> bytes:
-    return Path(str(sys.modules[module].__file__)).read_bytes()
 
 
 @functools.cache

@@ -17,7 +17,7 @@ HERE = "tinymia.experiments"
 @pytest.mark.parametrize(
     ("experiment", "part"),
     [
-        ("poisoning", f"{HERE}.poisoning.store"),  # imported as a name of its package
+        ("poisoning", f"{HERE}.poisoning.rounds"),  # imported as a name of its package
         ("reconstruction", f"{HERE}.gradients.lattice"),
         ("inversion", f"{HERE}.stealing.copying"),
         ("property", f"{HERE}.asking"),

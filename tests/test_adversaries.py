@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 import draws
+import test_teachers as teachers
 from test_teachers import (
     BASE,
     CLASSES,
@@ -33,9 +35,9 @@ from tinymia.defenses.registry import build
 from tinymia.defenses.stacking import Stacking
 from tinymia.device.client import BoardRefusedError
 from tinymia.device.connect import connect
-from tinymia.errors import BundleError, DataError, StudyError, TwinError
+from tinymia.errors import BundleError, StudyError, TwinError
 from tinymia.export.answers import classifiers_in, joined_classifiers
-from tinymia.export.bundle import Bundle, pack_sections, split_sections
+from tinymia.export.bundle import Bundle
 from tinymia.export.references import pack_references
 from tinymia.study.adversaries import adversary_for
 from tinymia.study.lab import Public
@@ -44,9 +46,7 @@ from tinymia.study.settings import StudySettings
 from tinymia.study.showing import Classifiers, Showing
 from tinymia.study.store import Store
 from tinymia.twin import Twin
-from tinymia.twin.core import core
-from tinymia.wire.protocol import Status
-from tinymia.wire.settings import TrainSettings, check_settings
+from tinymia.wire.settings import TrainSettings
 
 F64 = NDArray[np.float64]
 RNG = np.random.default_rng(12)
@@ -74,29 +74,11 @@ ALL = {
 EPOCHS = (1, 3, 8)
 
 
-def fine_tuned(settings: list[TrainSettings], members: np.ndarray, **more: object) -> object:
-    twin = Twin(more.pop("bundle", BUNDLE), threads=1, isa=str(more.pop("isa", "scalar")))
-    given = {"epochs": EPOCHS, "queries": CODES[:6]} | more
-    return twin.fine_tune(CODES, LABELS, members, settings, embedded=True, **given)
+fine_tuned = partial(teachers.fine_tuned, bundle=BUNDLE, epochs=EPOCHS)
 
 
 def test_lanes_and_boards_agree() -> None:
-    members = np.stack([np.roll(MEMBER, shift) for shift in range(len(ALL))])
-    settings = list(ALL.values())
-    alone, beside = (fine_tuned(settings, members, isa=isa) for isa in ("scalar", "auto"))
-    np.testing.assert_array_equal(alone.hashes, beside.hashes)
-    np.testing.assert_array_equal(alone.losses, beside.losses)
-    assert len(set(alone.hashes[:, -1])) == len(ALL)
-    windows = RNG.integers(-100, 100, (len(CODES), *BASE.input_shape)).astype(np.int8)
-    whole = Twin(BUNDLE, threads=1).fine_tune(windows, LABELS, members, settings, epochs=EPOCHS)
-    with connect("twin:", BUNDLE.to_bytes()) as opened:
-        board = opened.board
-        board.store(windows, LABELS)
-        for at, how in enumerate(settings):
-            board.select(members[at])
-            board.begin(how)
-            for number, (before, epoch) in enumerate(zip((0, *EPOCHS), EPOCHS, strict=False)):
-                assert board.train(before, epoch - before).tail_hash == whole.tail_hash(at, number)
+    teachers.agree(BUNDLE, list(ALL.values()), EPOCHS)
 
 
 def test_deep_training_has_an_adversary() -> None:
@@ -286,13 +268,7 @@ def test_what_is_missing_is_refused() -> None:
 )
 def test_host_and_core_refuse_the_same_labels(body: bytes) -> None:
     assert Bundle.from_bytes(BUNDLE.to_bytes()).references == BUNDLE.references
-    found = split_sections(BASE.to_bytes())
-    data = pack_sections(
-        [("MODL", found["MODL"]), ("LAYR", found["LAYR"]), ("REFS", body), ("META", found["META"])]
-    )
-    with pytest.raises(BundleError):
-        Bundle.from_bytes(data)
-    assert core().describe(data, core().last_layer)["status"] == Status.BUNDLE_MALFORMED
+    teachers.malformed(body)
     with pytest.raises(BundleError, match="cannot have 3 labels"):
         pack_references(ROWS, HEAD, KNOWN[:3])
 
@@ -315,10 +291,7 @@ def test_host_and_core_refuse_the_same_labels(body: bytes) -> None:
     ],
 )
 def test_host_and_core_refuse_the_same_settings(how: TrainSettings) -> None:
-    with pytest.raises(DataError):
-        check_settings(how)
-    with pytest.raises(TwinError):
-        fine_tuned([how], MEMBER[None])
+    teachers.impossible(how, BUNDLE)
 
 
 @pytest.mark.parametrize(
@@ -337,10 +310,8 @@ def test_host_and_core_refuse_the_same_settings(how: TrainSettings) -> None:
         lambda: build("stacking+ensemble", {}),
     ],
 )
-def test_wrong_strengths_and_pairs_are_refused(make: object) -> None:
-    with pytest.raises(StudyError) as error:
-        make()  # type: ignore[operator]
-    assert error.value.hint
+def test_wrong_strengths_and_pairs_are_refused(make: Callable[[], object]) -> None:
+    teachers.refused(make)
 
 
 def test_references_are_needed_where_they_are_read_alone() -> None:

@@ -14,7 +14,7 @@ from tinymia.attacks.registry import all_attacks, attacks_for, get_attack, headl
 from tinymia.attacks.thresholds import Threshold
 from tinymia.errors import StudyError
 from tinymia.evidence import Knowledge, OutputPolicy, Reveals
-from tinymia.study.scoring import parts_of
+from tinymia.study.code import parts_of
 
 PROBABILITIES = [OutputPolicy.FULL, OutputPolicy.ROUNDED, OutputPolicy.TOP1]
 
@@ -109,4 +109,4 @@ def test_an_attacks_code_is_what_it_imports_of_its_package() -> None:
 
 
 def parts(module: str) -> set[str]:
-    return set(parts_of(module))
+    return set(parts_of(module, "tinymia.attacks"))

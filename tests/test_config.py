@@ -250,13 +250,13 @@ def of_personalize(*flags: str) -> Chosen:
 
 def test_one_device_has_one_strength() -> None:
     """Of a defence whose default in an audit are several, the first; what was given must be one."""
-    from tinymia.cli.personalize import _defences
+    from tinymia.cli.fitting import defences_of
     from tinymia.defenses.registry import KINDS
 
     spread = [kind.name for kind in KINDS if len(kind.spread) > 1]
     assert {"dp", "dp-public", "round-weights"} <= set(spread)
     for name in spread:
-        (made,) = _defences(of_personalize("--defence", name))
+        (made,) = defences_of(of_personalize("--defence", name))
         assert made.kind.name == name
     with pytest.raises(StudyError, match="One run has one value of --noise"):
-        _defences(of_personalize("--defence", "dp", "--noise", "1,2"))
+        defences_of(of_personalize("--defence", "dp", "--noise", "1,2"))

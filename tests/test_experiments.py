@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from quiet import Quiet
 from tinymia.errors import StudyError
 from tinymia.evidence import Training, Workbench
 from tinymia.experiments import experiment as registry
@@ -29,7 +30,7 @@ from tinymia.experiments.rows import Found, Tabulator
 from tinymia.report.render import render
 from tinymia.report.section import all_sections
 from tinymia.report.sections import chapters as section
-from tinymia.study import audit, code, experimenting
+from tinymia.study import audit, experimenting
 from tinymia.study.audit import Audit
 from tinymia.study.executors import Here
 from tinymia.study.results import Results, load, to_json
@@ -121,15 +122,6 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     all_sections.cache_clear()
 
 
-class Quiet:
-    """A reporter that says nothing."""
-
-    def begin(self, total: int, what: str) -> None: ...
-    def finish(self, person: str) -> None: ...
-    def stage(self, person: str, what: str) -> None: ...
-    def advance(self, pieces: int) -> None: ...
-
-
 def run(out: Path, targets: tuple[str, ...] = ("twin:",), **more: object) -> Results:
     settings = StudySettings(
         people=("p07", "p08"),
@@ -190,21 +182,3 @@ def test_names() -> None:
     with pytest.raises(StudyError, match="no experiment 'rigtness'") as found:
         StudySettings(experiments=("rigtness",))
     assert "Did you mean" in str(found.value.hint)
-
-
-def test_cells_hang_on_all_code_that_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also on what another experiment lends, and on nothing that was not imported for them."""
-    from tinymia.experiments.inversion import EXPERIMENT as INVERSION
-    from tinymia.experiments.property import EXPERIMENT as PROPERTY
-
-    before = [experimenting.code_of(e) for e in (INVERSION, PROPERTY)]
-    whole = code._source.__wrapped__
-
-    def changed(name: str) -> bytes:
-        more = b"#" if name == "tinymia.experiments.stealing.copying" else b""
-        return bytes(whole(name)) + more
-
-    monkeypatch.setattr(code, "_source", changed)
-    after = [experimenting.code_of(e) for e in (INVERSION, PROPERTY)]
-    assert after[0] != before[0]
-    assert after[1] == before[1]

@@ -18,6 +18,7 @@ from tinymia.compat import tomllib
 from tinymia.errors import PolicyError
 from tinymia.experiments.base import Figure, Measure
 from tinymia.experiments.epsilon import Verdict
+from tinymia.experiments.membership.types import LeftOut
 from tinymia.gate import outputs
 from tinymia.gate.chapters import kinds_of
 from tinymia.gate.figures import KINDS, Kind, Reading, Selection
@@ -192,18 +193,20 @@ def test_worse_than_before_is_paired_by_person(results: Results, tmp_path: Path)
     finding = results.findings.membership
     assert finding is not None
 
+    def left(measure: Measure, by: float) -> tuple[LeftOut, ...]:
+        return tuple(
+            replace(r, value=r.value + by, without=tuple(w + by for w in r.without))
+            if r.measure is measure
+            else r
+            for r in finding.left_out
+        )
+
     def shifted(by: float) -> Results:
         leaks = tuple(
             replace(k, auc=Figure(*(v and v + by for v in (k.auc.value, k.auc.low, k.auc.high))))
             for k in finding.leaks
         )
-        left = tuple(
-            replace(r, value=r.value + by, without=tuple(w + by for w in r.without))
-            if r.measure is Measure.AUC
-            else r
-            for r in finding.left_out
-        )
-        return made.results(replace(finding, leaks=leaks, left_out=left))
+        return made.results(replace(finding, leaks=leaks, left_out=left(Measure.AUC, by)))
 
     def accurate(by: float) -> Results:
         rows = tuple(
@@ -211,13 +214,7 @@ def test_worse_than_before_is_paired_by_person(results: Results, tmp_path: Path)
             for row in finding.accuracy
             for h in [row.heldout]
         )
-        left = tuple(
-            replace(r, value=r.value + by, without=tuple(w + by for w in r.without))
-            if r.measure is Measure.HELD_OUT
-            else r
-            for r in finding.left_out
-        )
-        return made.results(replace(finding, accuracy=rows, left_out=left))
+        return made.results(replace(finding, accuracy=rows, left_out=left(Measure.HELD_OUT, by)))
 
     text = 'figure = "membership.auc"\nadversary = "no-shadows"\nworse_by_at_most = 0.02'
     same = one(text, results, tmp_path, results)

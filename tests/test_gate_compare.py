@@ -17,9 +17,9 @@ from tinymia.cli.main import cli
 from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Measure
 from tinymia.experiments.membership.compare import compare
-from tinymia.experiments.membership.left_out import left_out
+from tinymia.experiments.membership.left_out import left_out, replicates
 from tinymia.gate.compare import compared
-from tinymia.gate.pairs import paired, replicates
+from tinymia.gate.pairs import paired
 from tinymia.statistics.intervals import Mean, Resampler
 from tinymia.study.results import RESULTS, to_json, write_json
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from quiet import Quiet
 from tinymia.attacks.softmax import probabilities, residuals
 from tinymia.experiments.gradients import EXPERIMENT, settings
 from tinymia.experiments.gradients.lattice import reduced, whole_rows
@@ -86,15 +87,6 @@ def test_the_most_likely_inputs_beat_the_guess() -> None:
     found = prior.most_likely(gradient, np.sort(mine), 1e-3)
     order = np.argsort(mine, kind="stable")
     assert np.linalg.norm(found - true[order]) < 0.8 * np.linalg.norm(means[mine] - true)
-
-
-class Quiet:
-    """A reporter that says nothing."""
-
-    def begin(self, total: int, what: str) -> None: ...
-    def finish(self, person: str) -> None: ...
-    def stage(self, person: str, what: str) -> None: ...
-    def advance(self, pieces: int) -> None: ...
 
 
 def test_the_firmware_gives_its_windows_away(

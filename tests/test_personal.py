@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from tinymia import data
+from tinymia.cli.fitting import say_defences
 from tinymia.cli.main import cli as main
-from tinymia.cli.personalize import say_defences
 from tinymia.data.splits import draw, person_pool
 from tinymia.defenses import TrainingSize
 from tinymia.defenses.accounting import epsilon

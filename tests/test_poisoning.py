@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from quiet import Quiet
 from tinymia.errors import StudyError
 from tinymia.evidence import Owner, Signal
 from tinymia.experiments.chapter import Chapter
@@ -181,15 +182,6 @@ def test_who_has_too_little_is_told() -> None:
         EXPERIMENT.cells(bench(20, 1))
     with pytest.raises(StudyError, match="one class alone"):
         EXPERIMENT.cells(bench(40, 1, ("a",)))
-
-
-class Quiet:
-    """A reporter that says nothing."""
-
-    def begin(self, total: int, what: str) -> None: ...
-    def finish(self, person: str) -> None: ...
-    def stage(self, person: str, what: str) -> None: ...
-    def advance(self, pieces: int) -> None: ...
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 import synthetic_results
 from commandline import tinymia
 from extras import needs_polars
+from quiet import Quiet
 from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN
 from synthetic_membership import membership as whole_finding
 from tinymia.cli import study_file
@@ -64,15 +65,6 @@ def refused(study, text: str) -> str:
     with pytest.raises(StudyError) as caught:
         study(text)
     return str(caught.value)
-
-
-class Quiet:
-    """A reporter that says nothing."""
-
-    def begin(self, total: int, what: str) -> None: ...
-    def finish(self, person: str) -> None: ...
-    def stage(self, person: str, what: str) -> None: ...
-    def advance(self, pieces: int) -> None: ...
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,8 +65,15 @@ ALL = {
 EPOCHS = (1, 2, 3, 5)
 
 
-def fine_tuned(settings: list[TrainSettings], members: np.ndarray, **more: object) -> object:
-    twin = Twin(BUNDLE, threads=1, isa=str(more.pop("isa", "scalar")))
+def fine_tuned(
+    settings: list[TrainSettings],
+    members: np.ndarray,
+    *,
+    bundle: Bundle = BUNDLE,
+    isa: str = "scalar",
+    **more: object,
+) -> object:
+    twin = Twin(bundle, threads=1, isa=isa)
     given = {"epochs": EPOCHS, "queries": CODES[:6]} | more
     return twin.fine_tune(CODES, LABELS, members, settings, embedded=True, **given)
 
@@ -111,27 +119,60 @@ def parts(settings: TrainSettings) -> np.ndarray:
     return learns
 
 
-def test_lanes_and_boards_agree() -> None:
-    members = np.stack([np.roll(MEMBER, shift) for shift in range(len(ALL))])
-    settings = list(ALL.values())
-    alone, beside = (fine_tuned(settings, members, isa=isa) for isa in ("scalar", "auto"))
+def agree(bundle: Bundle, settings: list[TrainSettings], epochs: tuple[int, ...]) -> None:
+    """Lanes of any width and boards train to the same bits, each setting to others."""
+    members = np.stack([np.roll(MEMBER, shift) for shift in range(len(settings))])
+    alone, beside = (
+        fine_tuned(settings, members, bundle=bundle, epochs=epochs, isa=isa)
+        for isa in ("scalar", "auto")
+    )
     np.testing.assert_array_equal(alone.hashes, beside.hashes)
     np.testing.assert_array_equal(alone.probabilities, beside.probabilities)
     np.testing.assert_array_equal(alone.losses, beside.losses)
     np.testing.assert_array_equal(alone.steps, beside.steps)
-    assert len(set(alone.hashes[:, -1])) == len(ALL)
+    assert len(set(alone.hashes[:, -1])) == len(settings)
     windows = RNG.integers(-100, 100, (COUNT, Twin(BASE, threads=1).input_bytes)).astype(np.int8)
-    whole = Twin(BUNDLE, threads=1).fine_tune(windows, LABELS, members, settings, epochs=EPOCHS)
-    with connect("twin:", BUNDLE.to_bytes()) as opened:
+    whole = Twin(bundle, threads=1).fine_tune(windows, LABELS, members, settings, epochs=epochs)
+    with connect("twin:", bundle.to_bytes()) as opened:
         board = opened.board
         board.layout(HEAD, False)
         board.store(windows, LABELS)
         for at, how in enumerate(settings):
             board.select(members[at])
             board.begin(how)
-            for number, (before, epoch) in enumerate(zip((0, *EPOCHS), EPOCHS, strict=False)):
+            for number, (before, epoch) in enumerate(zip((0, *epochs), epochs, strict=False)):
                 done = board.train(before, epoch - before)
                 assert done.tail_hash == whole.tail_hash(at, number)
+
+
+def malformed(body: bytes) -> None:
+    """Host and core refuse a bundle with these references."""
+    found = split_sections(BASE.to_bytes())
+    data = pack_sections(
+        [("MODL", found["MODL"]), ("LAYR", found["LAYR"]), ("REFS", body), ("META", found["META"])]
+    )
+    with pytest.raises(BundleError):
+        Bundle.from_bytes(data)
+    assert core().describe(data, core().last_layer)["status"] == Status.BUNDLE_MALFORMED
+
+
+def impossible(how: TrainSettings, bundle: Bundle) -> None:
+    """Host and core refuse these settings."""
+    with pytest.raises(DataError):
+        check_settings(how)
+    with pytest.raises(TwinError):
+        fine_tuned([how], MEMBER[None], bundle=bundle)
+
+
+def refused(make: Callable[[], object]) -> None:
+    """A defence is refused, and it is said what to do."""
+    with pytest.raises(StudyError) as error:
+        make()
+    assert error.value.hint
+
+
+def test_lanes_and_boards_agree() -> None:
+    agree(BUNDLE, list(ALL.values()), EPOCHS)
 
 
 def test_the_teacher_is_plain_training_and_the_student_learns_what_it_answers() -> None:
@@ -209,13 +250,7 @@ def test_references_lie_in_the_bundle_or_are_refused() -> None:
     ],
 )
 def test_host_and_core_refuse_the_same_references(body: bytes) -> None:
-    found = split_sections(BASE.to_bytes())
-    data = pack_sections(
-        [("MODL", found["MODL"]), ("LAYR", found["LAYR"]), ("REFS", body), ("META", found["META"])]
-    )
-    with pytest.raises(BundleError):
-        Bundle.from_bytes(data)
-    assert core().describe(data, core().last_layer)["status"] == Status.BUNDLE_MALFORMED
+    malformed(body)
 
 
 def test_what_is_missing_is_refused() -> None:
@@ -258,10 +293,7 @@ def test_what_is_missing_is_refused() -> None:
     ],
 )
 def test_host_and_core_refuse_the_same_settings(how: TrainSettings) -> None:
-    with pytest.raises(DataError):
-        check_settings(how)
-    with pytest.raises(TwinError):
-        fine_tuned([how], MEMBER[None])
+    impossible(how, BUNDLE)
 
 
 @pytest.mark.parametrize(
@@ -282,10 +314,8 @@ def test_host_and_core_refuse_the_same_settings(how: TrainSettings) -> None:
         lambda: build("ensemble+early-stop", {}),
     ],
 )
-def test_wrong_strengths_and_pairs_are_refused(make: object) -> None:
-    with pytest.raises(StudyError) as error:
-        make()  # type: ignore[operator]
-    assert error.value.hint
+def test_wrong_strengths_and_pairs_are_refused(make: Callable[[], object]) -> None:
+    refused(make)
 
 
 def test_a_student_has_an_epoch_at_least() -> None:

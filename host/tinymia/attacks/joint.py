@@ -17,6 +17,7 @@ from tinymia.attacks.base import Adversary, Attack, AttackInfo
 from tinymia.attacks.knowing import phrase_of, suffix_of
 from tinymia.attacks.ridge import Floats, Ridge, calibrate, ridge
 from tinymia.attacks.signals import completed, remembered
+from tinymia.attacks.softmax import with_one
 from tinymia.evidence import (
     AnswerSettings,
     Candidates,
@@ -147,7 +148,7 @@ def readings(
     made_up = [] if answer.is_exact else [labels]
     if candidates.features is None:
         return [all_views, *made_up]
-    read = np.column_stack([candidates.features, np.ones(len(candidates))]).astype(np.float64)
+    read = with_one(candidates.features)
     inverse = np.linalg.pinv(read, rcond=1e-6)
 
     def weights(answers: Floats | NDArray[np.float32]) -> Floats:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.base import Adversary, Attack, AttackInfo
 from tinymia.attacks.signals import base_logits, loss
-from tinymia.attacks.softmax import Floats, probabilities
+from tinymia.attacks.softmax import Floats, probabilities, with_one
 from tinymia.evidence import Candidates, Lab, Reveals, Run, Scorer, Scores, Target
 from tinymia.evidence.types import Bools
 
@@ -106,7 +106,7 @@ class Boundary:
         head = candidates.head.astype(np.float64)
 
         def base(asked: NDArray[np.float32]) -> NDArray[np.float32]:
-            read = np.column_stack([asked, np.ones(len(asked))]).astype(np.float64)
+            read = with_one(asked)
             return probabilities(head, read).astype(np.float32)
 
         before = distances(base, features, ways, candidates.labels)

@@ -19,6 +19,11 @@ from tinymia.evidence import Candidates, Run
 Floats = NDArray[np.float64]
 
 
+def with_one(features: NDArray[Any]) -> Floats:
+    """(n, d + 1) float64: (n, d) features and a 1, which the bias reads."""
+    return np.column_stack([features, np.ones(len(features))]).astype(np.float64, copy=False)
+
+
 def read_by_head(candidates: Candidates) -> Floats:
     """(n, d + 1) float64: features and a 1.
 
@@ -26,7 +31,7 @@ def read_by_head(candidates: Candidates) -> Floats:
         AssertionError: more than the head is trained.
     """
     assert candidates.features is not None, "more than the head is trained"
-    return np.column_stack([candidates.features, np.ones(len(candidates))]).astype(np.float64)
+    return with_one(candidates.features)
 
 
 def head_of(theta: NDArray[np.floating[Any]], classes: int) -> Floats:
@@ -125,6 +130,23 @@ class Curvature:
         return np.asarray(np.linalg.solve(np.eye(len(inner)) - inner, inner), dtype=np.float64)
 
 
+def mean_hessian(probs: Floats, read: Floats) -> Floats:
+    """(P, P): of the mean loss; classes in rows, what the head reads in columns.
+
+    Args:
+        probs: (n, classes).
+        read: (n, d + 1).
+    """
+    (count, classes), width = probs.shape, read.shape[1]
+    hessian = np.empty((classes, width, classes, width))
+    for k in range(classes):
+        for m in range(k + 1):
+            weight = probs[:, k] * ((k == m) - probs[:, m]) / count
+            block = read.T @ (weight[:, None] * read)
+            hessian[k, :, m] = hessian[m, :, k] = block
+    return hessian.reshape(classes * width, classes * width)
+
+
 def curvature(probs: Floats, read: Floats, damping: float) -> Curvature:
     """Of a head that gives these probabilities.
 
@@ -134,14 +156,8 @@ def curvature(probs: Floats, read: Floats, damping: float) -> Curvature:
         damping: above 0, so that every inverse exists.
     """
     (count, classes), width = probs.shape, read.shape[1]
-    hessian = np.empty((classes, width, classes, width))
-    for k in range(classes):
-        for m in range(k + 1):
-            weight = probs[:, k] * ((k == m) - probs[:, m]) / count
-            block = read.T @ (weight[:, None] * read)
-            hessian[k, :, m] = hessian[m, :, k] = block
     size = classes * width
-    inverted = inverse(hessian.reshape(size, size) + damping * np.eye(size))
+    inverted = inverse(mean_hessian(probs, read) + damping * np.eye(size))
     root = np.sqrt(probs / count)
     spread = root[:, :, None] * (np.eye(classes) - np.sqrt(probs[:, :, None] * probs[:, None, :]))
     reached = (inverted.reshape(-1, width) @ read.T).reshape(size, classes, count)

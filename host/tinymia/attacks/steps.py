@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.heads import Doubles, Readout, contrasts, softmax, spread_of
 from tinymia.attacks.response import Law, Prior
-from tinymia.attacks.softmax import read_by_head
+from tinymia.attacks.softmax import read_by_head, with_one
 from tinymia.attacks.symmetric import inverse
 from tinymia.attacks.templates import Habits, sums_by
 from tinymia.evidence import Candidates, Optimizer, Run, Schedule, TrainSettings
@@ -91,7 +91,7 @@ class Steps:
         classes = candidates.classes
         basis = contrasts(classes)
         read = read_by_head(candidates)
-        z = np.column_stack([candidates.shaped, np.ones(count)]).astype(np.float64)
+        z = with_one(candidates.shaped)
         start = np.asarray(candidates.head, np.float64)
         # Logits of a head tell where it is: what it reads, turned into these coordinates.
         turn = (np.linalg.pinv(z, rcond=1e-9) @ read).T

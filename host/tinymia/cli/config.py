@@ -15,7 +15,7 @@ from tinymia.cli.options import FilePath, not_a_path
 from tinymia.defenses import Site
 from tinymia.defenses.registry import KINDS, spelt_out
 from tinymia.errors import StudyError
-from tinymia.study.training import TrainingOptions
+from tinymia.study.training import TrainingOptions, of_model
 from tinymia.wire.settings import SETTINGS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -259,8 +259,8 @@ class Chosen:
         """With what a bundle's ``meta`` says of its training, where nothing was given."""
         facts = {
             key: value
-            for key, value in meta.get("training", {}).items()
-            if key in ("learning_rate", "batch") and ("training", key) not in self.given
+            for key, value in of_model(meta).items()
+            if ("training", key) not in self.given
         }
         return replace(self, values=self.values | {"training": self["training"] | facts})
 
@@ -381,17 +381,15 @@ def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:
     Raises:
         StudyError: with file, key and, for an unknown one, what was probably meant.
     """
-    from tinymia.compat import tomllib
+    from tinymia.gate.toml_lines import document
 
-    try:
-        # Some editors put a byte-order mark in front.
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise StudyError(f"Cannot read {path}: {error.strerror}.", "Check --config.") from error
-    except RecursionError as error:
-        raise StudyError(f"{path} is nested too deeply.", "No option needs that.") from error
-    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
-        raise StudyError(f"{path} is not TOML: {error}.", "See `tinymia audit --help`.") from error
+    _, content = document(
+        path,
+        StudyError,
+        unread="Check --config.",
+        nested="No option needs that.",
+        malformed="See `tinymia audit --help`.",
+    )
     return checked(content, known, lambda *_: str(path))
 
 

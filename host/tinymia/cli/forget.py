@@ -9,10 +9,11 @@ import click
 
 from tinymia.cli.catalogue import PERSONALIZE, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
-from tinymia.cli.options import connection, load_bundle, note, progress, thousands
+from tinymia.cli.options import connection, note, progress, thousands
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
+    from tinymia.cli.fitting import Fitting
     from tinymia.evidence import Run
     from tinymia.experiments.gradients.attack import Server
     from tinymia.study.forgetting import Forgot
@@ -43,83 +44,47 @@ def command(config: Path | None, forgotten: str, **flags: Any) -> None:
     """
     from dataclasses import replace
 
-    from tinymia import data
-    from tinymia.cli.personalize import (
-        _check_asked,
-        _defences,
-        _drawn,
-        _for,
-        _personal,
-        _save,
-        say_defences,
-    )
-    from tinymia.data.splits import model_pool
-    from tinymia.defenses import TrainingSize
-    from tinymia.defenses.base import with_defences
+    from tinymia.cli import fitting
     from tinymia.evidence import Run
-    from tinymia.export.depth import resolve, trained_count
-    from tinymia.export.inputs import quantized
-    from tinymia.study import forgetting, recipe
+    from tinymia.study import forgetting
 
     options = chosen(PERSONALIZE, flags, config)
-    asked, seed = options["personalize"], options["training"]["seed"]
-    _check_asked(asked)
+    asked = options["personalize"]
     forgetting.numbers(forgotten, asked["members"])  # what cannot be is said first
-    defences = _defences(options)
-    bundle = load_bundle(Path(asked["bundle"]) if asked["bundle"] else None)
-    options = options.of_model(bundle.meta)
-    depth, epochs = options.training.train, asked["epochs"]
-    first, parameters = resolve(bundle, depth)
-    size = TrainingSize(
-        asked["members"],
-        options.training.batch,
-        epochs,
-        len(bundle.labels),
-        trained_count(bundle, depth),
-    )
-    settings = with_defences(
-        options.training.settings(seed=seed, epochs=epochs, parameters=parameters), defences, size
-    )
-    dataset = data.load(asked["data"])
-    bundle = _for(bundle, dataset, settings, asked["person"], size)
-    pool = model_pool(dataset, asked["person"], bundle.meta)
-    drawn = _drawn(pool, seed, asked["members"])
-    codes = quantized(bundle, pool.windows.x, force=asked["force"], warn=note)
-    layout = recipe.Layout(first, settings.augments)
-    with connection(asked["target"], bundle, interruption(asked, note)) as opened:
+    fit = fitting.prepare(options)
+    epochs = asked["epochs"]
+    with connection(asked["target"], fit.bundle, interruption(asked, note)) as opened:
         board = opened.board
-        room = recipe.room(board, layout, settings)
-        kept = recipe.windows_that_fit(drawn.member, drawn.nonmember, room)
-        member = drawn.member[kept]
+        kept = fit.kept(board)
+        codes, member = fit.codes[kept], fit.drawn.member[kept]
         gone = forgetting.numbers(forgotten, int(member.sum()))
         gone = (member.nonzero()[0])[gone]
         with progress("Training twice", 2 * epochs, "epochs") as advance:
             done = forgetting.forget(
                 board,
-                bundle,
-                depth,
-                codes[kept],
-                pool.windows.y[kept],
+                fit.bundle,
+                fit.depth,
+                codes,
+                fit.pool.windows.y[kept],
                 member,
                 gone,
-                settings,
+                fit.settings,
                 epochs,
                 advance,
             )
-    say_defences(defences, size, seed, 0)
+    fitting.say_defences(fit.defences, fit.size, fit.settings.seed, 0)
     _say(done, len(gone), int(member.sum()), epochs, opened.unit)
-    run = Run("plain", "no defence", depth, defences, epochs, replace(settings, seed=0))
-    if len(gone) == 1 and depth == "head":
-        server = _server(bundle, dataset, asked["person"], run)
-        at = forgetting.rank(server, run, done, codes[kept], int(gone[0]), int(member.sum()))
+    if len(gone) == 1 and fit.depth == "head":
+        settings = replace(fit.settings, seed=0)
+        run = Run("plain", "no defence", fit.depth, fit.defences, epochs, settings)
+        server = _server(fit, run)
+        at = forgetting.rank(server, run, done, codes, int(gone[0]), int(member.sum()))
         click.echo(
             f"difference whoever saw both states finds the window in place {at} of {len(kept)}"
             " of the person's"
         )
     if asked["out"]:
-        theta = done.theta_after
-        personal = _personal(bundle, dataset, asked["person"], done.after, first, parameters, theta)
-        _save(personal, asked["out"], True)
+        fit.save(asked["out"], done.after, done.theta_after)
 
 
 def _say(done: Forgot, gone: int, members: int, epochs: int, unit: str) -> None:
@@ -145,7 +110,7 @@ def _say(done: Forgot, gone: int, members: int, epochs: int, unit: str) -> None:
     )
 
 
-def _server(bundle: Any, dataset: Any, person: str, run: Run) -> Server:
+def _server(fit: Fitting, run: Run) -> Server:
     """Who knows public people and the base model."""
     import tempfile
 
@@ -155,13 +120,14 @@ def _server(bundle: Any, dataset: Any, person: str, run: Run) -> Server:
     from tinymia.study.store import Store
     from tinymia.study.workbench import TwinWorkbench, public_pools
 
+    audited = (fit.person,)
     bench = TwinWorkbench(
         StudySettings(),
-        bundle.to_bytes(),
+        fit.bundle.to_bytes(),
         (),
-        public_pools(dataset, bundle, (person,)),
+        public_pools(fit.dataset, fit.bundle, audited),
         {"": run},
-        public_of(dataset, bundle, (person,)),
+        public_of(fit.dataset, fit.bundle, audited),
         Store(Path(tempfile.gettempdir())),
     )
     return Server(bench, run)

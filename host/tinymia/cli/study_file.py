@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 from tinymia.cli.catalogue import AUDIT, KNOWN
 from tinymia.cli.config import Chosen, Option, Type, checked, meant
 from tinymia.cli.options import not_a_path
-from tinymia.compat import tomllib
 from tinymia.errors import StudyError
-from tinymia.gate.toml_lines import line_of
+from tinymia.gate.toml_lines import document, line_of
 
 if TYPE_CHECKING:
     from tinymia.study.series import Case, Question, Series
@@ -122,15 +121,7 @@ def read(path: Path) -> StudyFile:
     Raises:
         StudyError: with file, line and key, and what was probably meant.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        content = tomllib.loads(text)
-    except OSError as error:
-        raise StudyError(f"Cannot read {path}: {error.strerror}.") from error
-    except RecursionError as error:
-        raise StudyError(f"{path} is nested too deeply.", "No study needs that.") from error
-    except ValueError as error:
-        raise StudyError(f"{path} is not TOML: {error}.") from error
+    text, content = document(path, StudyError, nested="No study needs that.")
     file = StudyFile(path, text, {}, (), (), (), None)
     sections = {option.section.partition(".")[0] for option in AUDIT}
     for name, table in content.items():

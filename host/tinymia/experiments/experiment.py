@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.errors import StudyError
@@ -84,11 +83,6 @@ def experiments() -> Mapping[str, Experiment]:
         if hasattr(loaded, "EXPERIMENT"):
             found.append(loaded.EXPERIMENT)
     return {e.info.name: e for e in sorted(found, key=lambda e: e.info.order)}
-
-
-def text_array(text: str) -> NDArray[np.uint8]:
-    """Text as a cell may leave it."""
-    return np.frombuffer(text.encode(), np.uint8)
 
 
 MEMBERSHIP = "membership"

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from tinymia.attacks.ridge import ridge
 from tinymia.errors import StudyError
 from tinymia.evidence import Codes, Owner, Run, Training, Workbench
+from tinymia.experiments.asking import logs, public_questions
 from tinymia.experiments.base import Figure
 from tinymia.experiments.chapter import VERSION, Adversary, Chapter, Control, Measure, Row
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.rows import Found, Tabulator
-from tinymia.statistics.metrics import auc
+from tinymia.statistics.metrics import auc_of
 
 Floats = NDArray[np.float64]
 
@@ -70,7 +71,7 @@ class Property:
 
     def measure(self, bench: Workbench, cell: str) -> Measured:
         """Scores of every attacked device by every adversary, under every run."""
-        asked = _questions(bench)
+        asked = public_questions(bench, "property", _ASKED)
         label = _class(bench)
         found: dict[str, NDArray[np.float64]] = {}
         for run in bench.runs(self.info.defences):
@@ -202,12 +203,6 @@ def _class(bench: Workbench) -> int:
     return int(np.min(counts, axis=0).argmax())
 
 
-def _questions(bench: Workbench) -> Codes:
-    windows = np.concatenate([person.windows for person in bench.public])
-    chosen = bench.generator("property", "questions").permutation(len(windows))[:_ASKED]
-    return np.asarray(windows[chosen])
-
-
 def pick(
     rng: np.random.Generator,
     labels: NDArray[np.int64],
@@ -285,12 +280,10 @@ def _shadows(
 def _seen(bench: Workbench, training: Training, asked: Codes) -> dict[str, Floats]:
     """What adversaries see of devices: (devices, k) float64 each."""
     done = bench.train(training, asked)
-    answers = np.nan_to_num(done.answers.astype(np.float64), nan=0.0)
-    logs = np.log(np.maximum(answers, 1e-6))
     base = bench.base(training.run)
     return {
         _WEIGHTS: (done.theta - base).astype(np.float64),
-        _ANSWERS: logs.reshape(len(logs), -1),
+        _ANSWERS: logs(done.answers).reshape(len(done), -1),
     }
 
 
@@ -306,8 +299,8 @@ def _simple(
     """The mean log-probability of the class, less its middle between both kinds of shadows."""
     classes = len(bench.signal.classes)
 
-    def one(logs: Floats) -> Floats:
-        return np.asarray(logs.reshape(len(logs), len(asked), classes)[:, :, label].mean(axis=1))
+    def one(said: Floats) -> Floats:
+        return np.asarray(said.reshape(len(said), len(asked), classes)[:, :, label].mean(axis=1))
 
     of, mine = one(known), one(shown)
     middle = (of[truth].mean() + of[~truth].mean()) / 2
@@ -325,7 +318,7 @@ def _null(bench: Workbench, known: Floats, truth: NDArray[np.bool_]) -> Floats:
         lot = rng.permutation(truth)
         fit, test = order[:half], order[half:]
         scores = told(known[fit], lot[fit], known[test])
-        found.append(auc(scores[lot[test]], scores[~lot[test]]))
+        found.append(auc_of(scores, lot[test]))
     return np.asarray(found, np.float64)
 
 
@@ -344,12 +337,11 @@ def _planted(bench: Workbench, run: Run, asked: Codes, label: int) -> Floats:
     truth = np.arange(count) % 2 == 0
     fit = np.arange(count) < count // 2
     scores = told(seen[_WEIGHTS][fit], truth[fit], seen[_WEIGHTS][~fit])
-    return np.array([auc(scores[truth[~fit]], scores[~truth[~fit]])])
+    return np.array([auc_of(scores, truth[~fit])])
 
 
 def _auc(arrays: Measured, run: Run, adversary: str, owner: str) -> float:
-    scores, truth = arrays[f"{run.name}/{adversary}/{owner}"], arrays[f"truth/{owner}"] > 0
-    return float(auc(scores[truth], scores[~truth]))
+    return auc_of(arrays[f"{run.name}/{adversary}/{owner}"], arrays[f"truth/{owner}"] > 0)
 
 
 def _right(arrays: Measured, run: Run, adversary: str, owner: str) -> float:

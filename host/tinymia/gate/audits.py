@@ -14,6 +14,7 @@ from tinymia.study.audit import Audit, run
 from tinymia.study.board_runs import Reporter
 from tinymia.study.results import Results
 from tinymia.study.settings import StudySettings
+from tinymia.study.training import of_model
 
 
 @dataclass(frozen=True)
@@ -56,14 +57,8 @@ def audited(
     found = []
     for name, path, bundle in zip(("old", "new"), (pair.old, pair.new), bundles, strict=True):
         say(f"Auditing {path}")
-        facts = {
-            key: value
-            for key, value in bundle.meta.get("training", {}).items()
-            if key in ("learning_rate", "batch")
-        }
-        settings = replace(
-            pair.settings, people=people, training=replace(pair.settings.training, **facts)
-        )
+        training = replace(pair.settings.training, **of_model(bundle.meta))
+        settings = replace(pair.settings, people=people, training=training)
         audit = Audit(settings, path, pair.targets, pair.out / name, command="tinymia compare")
         found.append(run(audit, reporter, say))
     return found[0], found[1]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinymia.experiments.base import Figure, Measure
-from tinymia.experiments.membership.figures import figure
+from tinymia.experiments.membership.figures import error_behind, figure
+from tinymia.experiments.membership.left_out import replicates
 from tinymia.experiments.membership.types import LeftOut
 from tinymia.gate.figures import Reading
 from tinymia.statistics.intervals import Replicates, t_quantile
@@ -29,15 +30,6 @@ class Difference:
     figure: Figure
     people: int
     how: str
-
-
-def replicates(left: LeftOut) -> Replicates:
-    """As the analysis had them, without its bootstrap."""
-    nothing = np.zeros(0)
-    return Replicates(
-        np.asarray(left.value), nothing, np.asarray(left.without), lowest=0.0, highest=1.0,
-        grain=left.grain,
-    )  # fmt: skip
 
 
 def same_people(new: Results, old: Results) -> bool:
@@ -94,11 +86,7 @@ def difference(new: Results, old: Results, here: Reading, there: Reading) -> Dif
 
 def error_of(reading: Reading) -> float | None:
     """The standard error behind a figure's interval; None where there is no interval."""
-    value, low, high = reading.figure.value, reading.figure.low, reading.figure.high
-    if value is None or low is None or high is None or reading.people < 2:
-        return None
-    # One end may be cut off at what the figure can be.
-    return max(value - low, high - value) / t_quantile(reading.people)
+    return error_behind(reading.figure, reading.people)
 
 
 def by_key(results: Results) -> dict[tuple[str, str, str, Measure], LeftOut]:

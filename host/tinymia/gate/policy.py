@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from tinymia.compat import StrEnum, tomllib
+from tinymia.compat import StrEnum
 from tinymia.errors import PolicyError
 from tinymia.gate.chapters import kind_of
 from tinymia.gate.figures import ANSWERS, RELATIONS, Kind, Selection
 from tinymia.gate.names import meant
-from tinymia.gate.toml_lines import At, line_of
+from tinymia.gate.toml_lines import At, document, line_of
 
 CLAIMED = "claimed"
 """A limit: what the study itself claims of the figure."""
@@ -100,19 +100,12 @@ def read(path: Path, kinds: Mapping[str, Kind]) -> Policy:
     Raises:
         PolicyError: with file, line and key, and what was probably meant.
     """
-    try:
-        # Some editors put a byte-order mark in front.
-        text = path.read_text(encoding="utf-8-sig")
-        content = tomllib.loads(text)
-    except OSError as error:
-        raise PolicyError(
-            f"Cannot read {path}: {error.strerror}.",
-            "`tinymia check --template > leakage.toml` makes one to begin with.",
-        ) from error
-    except RecursionError as error:
-        raise PolicyError(f"{path} is nested too deeply.", "No rule needs that.") from error
-    except ValueError as error:  # no TOML, no UTF-8, or a number of thousands of digits
-        raise PolicyError(f"{path} is not TOML: {error}.") from error
+    text, content = document(
+        path,
+        PolicyError,
+        unread="`tinymia check --template > leakage.toml` makes one to begin with.",
+        nested="No rule needs that.",
+    )
 
     def fail(at: At, message: str, hint: str = "") -> PolicyError:
         line = line_of(text, at)

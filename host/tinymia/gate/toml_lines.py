@@ -1,13 +1,46 @@
-"""On which line of a TOML file something stands; ``tomllib`` itself does not say."""
+"""TOML files that people write, and on which line something stands; ``tomllib`` does not say."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from tinymia.compat import tomllib
+from tinymia.errors import TinymiaError
 
 At = tuple[str | int, ...]
 """A way into a document: ("rule", 0, "figure")."""
+
+
+def document(
+    path: Path,
+    error: type[TinymiaError],
+    *,
+    unread: str = "",
+    nested: str = "",
+    malformed: str = "",
+) -> tuple[str, dict[str, Any]]:
+    """The text of a file, and what it says.
+
+    Args:
+        path: of the file.
+        error: what is raised.
+        unread, nested, malformed: hints, where there is no such file, tables go too deep, or it is
+            no TOML.
+
+    Raises:
+        TinymiaError: of that class, naming the file.
+    """
+    try:
+        # Some editors put a byte-order mark in front.
+        text = path.read_text(encoding="utf-8-sig")
+        return text, tomllib.loads(text)
+    except OSError as wrong:
+        raise error(f"Cannot read {path}: {wrong.strerror}.", unread) from wrong
+    except RecursionError as wrong:
+        raise error(f"{path} is nested too deeply.", nested) from wrong
+    except ValueError as wrong:  # no TOML, no UTF-8, or a number of thousands of digits
+        raise error(f"{path} is not TOML: {wrong}.", malformed) from wrong
 
 
 def line_of(text: str, wanted: At) -> int | None:

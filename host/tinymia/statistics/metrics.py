@@ -75,6 +75,16 @@ def auc(members: Floats, nonmembers: Floats) -> float:
     return float(wins.sum() / (2.0 * len(members) * len(nonmembers)))
 
 
+def auc_of(scores: Floats, member: NDArray[np.bool_]) -> float:
+    """The AUC of scores that stand together.
+
+    Args:
+        scores: (n,) or (n, k).
+        member: the same shape, bool.
+    """
+    return auc(scores[member], scores[~member])
+
+
 def roc(members: Floats, nonmembers: Floats) -> tuple[Floats, Floats, Floats]:
     """The ROC's corners, one for each distinct score: tied scores move both rates in one step.
 

@@ -12,7 +12,7 @@ from tinymia.attacks.registry import get_attack
 from tinymia.errors import StudyError
 from tinymia.evidence import Candidates, Knowledge, Oracle, Run, Shadows, Target
 from tinymia.export.bundle import Bundle
-from tinymia.statistics.metrics import auc
+from tinymia.statistics.metrics import auc_of
 from tinymia.study.lab import TwinLab
 from tinymia.study.lanes import Lanes
 from tinymia.study.people import Person
@@ -102,7 +102,7 @@ def peer_attacks(
             for name, rows in scored.items():
                 inside = given.chosen[HEADS:]
                 pairs = zip(rows, inside, strict=True)
-                found[name, side] = float(np.mean([auc(r[m], r[~m]) for r, m in pairs]))
+                found[name, side] = float(np.mean([auc_of(r, m) for r, m in pairs]))
     return PeerAttacks(given.twin.isa, given.twin.threads, best[0], best[1], found)
 
 

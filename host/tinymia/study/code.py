@@ -1,55 +1,55 @@
-"""Digests of code: what was measured by other code is measured again."""
+"""Which code numbers hang on, so that stored ones count for as long as that is the same."""
 
 from __future__ import annotations
 
 import ast
 import functools
-import hashlib
-from collections.abc import Sequence
-from importlib.util import find_spec
+import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 
 
 @functools.cache
-def parts_of(module: str, packages: tuple[str, ...]) -> tuple[str, ...]:
-    """A module and those of some packages that it imports, directly or not, in order of name.
+def parts_of(module: str, *rooms: str) -> tuple[str, ...]:
+    """A module and what it imports of some rooms, directly or not, in order of name.
 
     Args:
-        module: full name; of a package, its ``__init__``.
-        packages: full names; imports from elsewhere are not followed.
+        module: its name.
+        rooms: packages whose modules are followed; others' are left out.
     """
     found, todo = set[str](), [module]
     while todo:
         name = todo.pop()
-        if name in found or _file(name) is None:
-            continue
-        found.add(name)
-        for node in ast.walk(ast.parse(_source(name))):
-            if isinstance(node, ast.ImportFrom) and node.module:
-                # What is imported may be a module itself.
-                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-                todo += [n for n in names if any(f"{n}.".startswith(f"{p}.") for p in packages)]
+        if name not in found:
+            found.add(name)
+            todo += [
+                other
+                for other in _imported(name)
+                if any(other.startswith(f"{room}.") for room in rooms)
+            ]
     return tuple(sorted(found))
 
 
-def digest_of(module: str, packages: Sequence[str] = ()) -> bytes:
-    """Digest of a module with its :func:`parts_of`, 32 bytes."""
-    parts = parts_of(module, tuple(packages))
-    return hashlib.sha256(b"".join(_source(name) for name in parts)).digest()
+def _imported(module: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source(module))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            # What is imported from a package may be a module of it.
+            whole = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name for name in whole if _is_module(name))
+
+
+def _is_module(name: str) -> bool:
+    package = name.rpartition(".")[0]
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.submodule_search_locations is None:
+        return False
+    return importlib.util.find_spec(name) is not None
 
 
 @functools.cache
-def _file(name: str) -> Path | None:
-    """Of a module; None for what is none."""
-    try:
-        found = find_spec(name)
-    except ModuleNotFoundError:  # what should hold it is no package
-        return None
-    return None if found is None or found.origin is None else Path(found.origin)
-
-
-@functools.cache
-def _source(name: str) -> bytes:
-    path = _file(name)
-    assert path is not None, name
-    return path.read_bytes()
+def source(module: str) -> bytes:
+    """The file of a module."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None, module
+    return Path(str(spec.origin)).read_bytes()

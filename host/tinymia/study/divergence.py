@@ -24,7 +24,7 @@ def divergence(
     """
     if not np.isfinite(after).all():
         return "its answers are no numbers"
-    was, now = _loss(before, labels), _loss(after, labels)
+    was, now = mean_loss(before, labels), mean_loss(after, labels)
     guessing = float(np.log(after.shape[1]))
     if now <= max(was, _NEARLY * guessing):
         return None
@@ -34,7 +34,7 @@ def divergence(
     )
 
 
-def _loss(probabilities: NDArray[np.float32], labels: NDArray[np.integer[Any]]) -> float:
+def mean_loss(probabilities: NDArray[np.float32], labels: NDArray[np.integer[Any]]) -> float:
     """Mean cross-entropy; a probability that float32 cannot tell from 0 counts as the smallest."""
     right = probabilities[np.arange(len(labels)), labels].astype(np.float64)
     return float(-np.log(np.maximum(right, np.finfo(np.float32).tiny)).mean())

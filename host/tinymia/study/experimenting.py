@@ -17,7 +17,7 @@ from tinymia.experiments.experiment import Experiment, Measured, experiments
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
 from tinymia.study.board_runs import Reporter, answer_on_board
-from tinymia.study.code import digest_of
+from tinymia.study.code import parts_of, source
 from tinymia.study.executors import Executor
 from tinymia.study.fleet import Fleet
 from tinymia.study.results import ConfirmedChapter
@@ -26,6 +26,8 @@ from tinymia.study.store import Store
 from tinymia.study.workbench import TwinWorkbench
 
 KIND = "experiments"
+ROOMS = ("tinymia.attacks", "tinymia.experiments", "tinymia.statistics")
+"""Packages whose code makes an experiment's numbers, beside the twin's."""
 _MOST_ASKED = 8
 """Windows beside the members that a confirming board is asked about."""
 
@@ -106,15 +108,13 @@ def identity_of(bench: TwinWorkbench, twin: str, dataset: str) -> str:
     )
 
 
-_PACKAGES = ("tinymia.experiments", "tinymia.attacks", "tinymia.statistics")
-"""Where the code of an experiment's numbers is."""
-
-
 def code_of(experiment: Experiment) -> str:
-    """Digest of the code of an experiment's cells: another experiment changes nothing."""
-    own = digest_of(type(experiment).__module__, _PACKAGES)
-    bench = digest_of("tinymia.study.workbench", ("tinymia.study.lanes", "tinymia.study.showing"))
-    return hashlib.sha256(own + bench).hexdigest()[:16]
+    """Digest of an experiment's code, with what this imports of the rooms that reckon, and of the
+    workbench's: an experiment that it does not build on changes nothing.
+    """
+    own = parts_of(type(experiment).__module__, *ROOMS)
+    code = b"".join(map(source, (*own, TwinWorkbench.__module__)))
+    return hashlib.sha256(code).hexdigest()[:16]
 
 
 def measure(

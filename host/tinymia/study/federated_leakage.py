@@ -22,7 +22,7 @@ from tinymia.evidence import Candidates, Knowledge, Oracle, Run, Shadows, Target
 from tinymia.federated.devices import round_seed
 from tinymia.federated.twins import make_updates
 from tinymia.statistics.intervals import t_quantile
-from tinymia.statistics.metrics import auc
+from tinymia.statistics.metrics import auc_of
 from tinymia.study.federation import Lab
 from tinymia.wire.settings import TrainSettings
 
@@ -317,7 +317,7 @@ class _Given:
 def _auc(scores: Sequence[NDArray[Any]], member: NDArray[np.bool_]) -> float:
     """Mean over federations of scores (n,) against members (federations, n)."""
     pairs = zip(scores, member, strict=True)
-    return float(np.mean([auc(found[inside], found[~inside]) for found, inside in pairs]))
+    return float(np.mean([auc_of(found, inside) for found, inside in pairs]))
 
 
 __all__: Sequence[str] = ("MOST_DEVICES", "MOST_ROUNDS", "VIEWS", "Leak", "leakage")

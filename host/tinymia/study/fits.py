@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from tinymia.attacks.base import Adversary
 from tinymia.errors import StudyError
 from tinymia.experiments.base import Figure, Measure, Verdict
+from tinymia.experiments.membership.figures import figure
+from tinymia.experiments.membership.left_out import replicates
 from tinymia.experiments.membership.types import LeftOut, MembershipFinding
 from tinymia.statistics.intervals import Replicates
 from tinymia.study.results import Results
@@ -145,7 +147,7 @@ def _power(question: Question, done: Done) -> Answer:
         for count, what in ((kept, "0"), (kept_above, "the false alarms"))
         if count < len(points)
     ]
-    shown = tuple((f"{p.x:g}", Figure(p.left.value, *_reach(p.left))) for p in points)
+    shown = tuple((f"{p.x:g}", figure(replicates(p.left))) for p in points)
     # A TPR at 1 % of few people is wide; what their AUC says beside it is not.
     return Answer(
         question.title, (sentence, *notes, *_trend(question, done).sentences), above, shown
@@ -167,10 +169,7 @@ def _slope(x: Floats, points: Sequence[_Point], of: Callable[[Floats], Floats]) 
     weights = centred / (centred**2).sum()
     value = float(weights @ of(np.array([p.left.value for p in points])))
     without = of(np.array([p.left.without for p in points])).T @ weights
-    bounds = Replicates(np.asarray(value), np.zeros(0), without).bounds()
-    if bounds is None:
-        return Figure(value)
-    return Figure(value, float(bounds[0]), float(bounds[1]))
+    return figure(Replicates(np.asarray(value), np.zeros(0), without))
 
 
 def _trend(question: Question, done: Done) -> Answer:
@@ -188,7 +187,7 @@ def _trend(question: Question, done: Done) -> Answer:
         f"AUC ({who}) {way} with {question.axis}: {_with(slope, signed=True)} for each doubling,"
         f" from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f} at {last.x:g}."
     )
-    shown = tuple((f"{p.x:g}", Figure(p.left.value, *_reach(p.left))) for p in points)
+    shown = tuple((f"{p.x:g}", figure(replicates(p.left))) for p in points)
     return Answer(question.title, (sentence,), slope, shown)
 
 
@@ -246,18 +245,6 @@ def _answers(question: Question, done: Done) -> Answer:
     said = "; ".join(f"{name} {_with(figure)}" for name, figure in points.items())
     sentence = f"AUC ({who}) by what an answer reveals: {said}."
     return Answer(question.title, (sentence,), None, tuple(points.items()))
-
-
-def _reach(left: LeftOut) -> tuple[float | None, float | None]:
-    bounds = Replicates(
-        np.asarray(left.value),
-        np.zeros(0),
-        np.asarray(left.without),
-        lowest=0.0,
-        highest=1.0,
-        grain=left.grain,
-    ).bounds()
-    return (None, None) if bounds is None else (float(bounds[0]), float(bounds[1]))
 
 
 def _value(figure: Figure) -> float:

@@ -16,6 +16,7 @@ from tinymia.experiments.reconstruction import states
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import resolve
 from tinymia.study import recipe
+from tinymia.study.divergence import mean_loss
 from tinymia.study.recipe import Checkpoint
 from tinymia.twin.fleet import Twin
 from tinymia.wire.settings import TrainSettings
@@ -134,16 +135,11 @@ def forget(
         theta_after,
         never.tail_hash(0) == after.hash,
         (
-            _loss(before.answers, own),
-            _loss(after.answers, own),
-            np.array([_loss(p, own) for p in never.probabilities[1:, -1]]),
+            mean_loss(before.answers, own),
+            mean_loss(after.answers, own),
+            np.array([mean_loss(p, own) for p in never.probabilities[1:, -1]]),
         ),
     )
-
-
-def _loss(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    true = answers[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(np.maximum(true, np.finfo(np.float32).tiny)).mean())
 
 
 def rank(

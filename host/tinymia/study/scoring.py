@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-import tinymia.attacks
 from tinymia.attacks.base import Adversary, Attack
 from tinymia.attacks.registry import attacks_for
 from tinymia.evidence import AnswerSettings, Knowledge, Reveals, Run, Scores, Target, digest, reveal
 from tinymia.experiments.membership.devices import score
 from tinymia.export.bundle import Bundle
-from tinymia.study.code import digest_of
+from tinymia.study.code import parts_of, source
 from tinymia.study.devices import load_device
 from tinymia.study.lab import TwinLab, shadow_key
 from tinymia.study.lanes import Lanes
@@ -201,6 +200,9 @@ class Scoring:
         return targets
 
 
+ATTACKS = "tinymia.attacks"
+
+
 def _code(name: str) -> str:
     return f"code of {name}"
 
@@ -210,13 +212,27 @@ def code_of(attack: Attack) -> bytes:
 
     Its code is its module with all that this imports from the attacks' package.
     """
-    code = digest_of(type(attack).__module__, (tinymia.attacks.__name__,))
+    code = b"".join(map(source, parts_of(type(attack).__module__, ATTACKS)))
     return hashlib.sha256(code + repr(attack.info).encode()).digest()[:16]
 
 
 @functools.cache
 def lab_digest() -> str:
     """Digest of the code that makes shadow devices and shared signals."""
-    modules = ("attacks.signals", "study.lab", "study.lanes", "study.showing", "study.views")
-    content = b"".join(digest_of(f"tinymia.{name}") for name in modules)
-    return hashlib.sha256(content).hexdigest()[:16]
+    import tinymia.attacks.signals
+    import tinymia.study.lab
+    import tinymia.study.lanes
+    import tinymia.study.showing
+    import tinymia.study.views
+
+    modules = (
+        tinymia.attacks.signals,
+        tinymia.study.lab,
+        tinymia.study.lanes,
+        tinymia.study.showing,
+        tinymia.study.views,
+    )
+    content = hashlib.sha256()
+    for module in modules:
+        content.update(Path(str(module.__file__)).read_bytes())
+    return content.hexdigest()[:16]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tinymia.errors import StudyError
 from tinymia.export.depth import HEAD, check_depth, rate_factor
@@ -36,6 +36,12 @@ def guess(text: str, known: Iterable[str]) -> str:
     names = list(known)
     close = difflib.get_close_matches(text, names, 1)
     return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."
+
+
+def of_model(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bundle's ``meta`` says of its training: options by name."""
+    facts = meta.get("training", {})
+    return {key: facts[key] for key in ("learning_rate", "batch") if key in facts}
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tinymia.experiments.membership.figures import error_behind
 from tinymia.experiments.membership.types import MembershipFinding
-from tinymia.statistics.intervals import LEVEL, t_quantile
+from tinymia.statistics.intervals import LEVEL
 from tinymia.statistics.power import noncentrality, people_needed
 from tinymia.study.results import Results
 from tinymia.study.rows import attack_of
@@ -96,17 +97,14 @@ def needed(results: Results, effect: float) -> list[Needed]:
         if leak is None:
             continue
         people = len(finding.counts.people)
-        figure = leak.auc
-        if figure.value is None or figure.low is None or figure.high is None:
-            found.append(Needed(adversary, figure.value, None, effect, None, None))
+        value, error = leak.auc.value, error_behind(leak.auc, people)
+        if error is None:
+            found.append(Needed(adversary, value, None, effect, None, None))
             continue
-        # One end may be cut off at what an AUC can be.
-        reach = max(figure.value - figure.low, figure.high - figure.value)
-        error = reach / t_quantile(people)
         found.append(
             Needed(
                 adversary,
-                figure.value,
+                value,
                 error,
                 effect,
                 people_needed(error, people, effect),

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.attacks.softmax import head_of
+from tinymia.attacks.softmax import head_of, with_one
 from tinymia.evidence import Codes, Owner, Run, Workbench
 from tinymia.experiments.gradients.lattice import Doubles, whole_rows
 from tinymia.experiments.gradients.prior import Prior
@@ -85,8 +85,7 @@ class Server:
     @cached_property
     def public_read(self) -> Doubles:
         """(n, d + 1): what the head reads of public windows, in float32's units, and a 1."""
-        inputs = self._public[1]
-        return np.column_stack([inputs * self.scale, np.ones(len(inputs))])
+        return with_one(self._public[1] * self.scale)
 
     @cached_property
     def prior(self) -> Prior:

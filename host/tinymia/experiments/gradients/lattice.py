@@ -17,6 +17,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymia.attacks.softmax import with_one
+
 Doubles = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
@@ -128,7 +130,7 @@ def _plausible(update: Doubles, rows: Whole, k: int) -> Whole:
     best, chosen = np.inf, rows[:k]
     # Of two sets the one with less of the wrong sign, then the one that explains more.
     for some in itertools.islice(itertools.combinations(range(len(rows)), k), 3000):
-        read = np.column_stack([rows[list(some)], np.ones(k)])
+        read = with_one(rows[list(some)])
         residuals, *_ = np.linalg.lstsq(read.T, update.T, rcond=None)
         missed = np.abs(update - residuals.T @ read).sum()
         # Of an update (not a gradient): the true class up, the others down.

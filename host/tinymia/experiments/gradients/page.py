@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.evidence import Owner, Run, Workbench
-from tinymia.experiments.base import Figure
 from tinymia.experiments.chapter import (
     VERSION,
     Adversary,
@@ -17,7 +16,6 @@ from tinymia.experiments.chapter import (
     Control,
     Line,
     Measure,
-    Panel,
     Picture,
     Plot,
     Row,
@@ -26,6 +24,7 @@ from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.gradients.attack import Server
 from tinymia.experiments.gradients.measure import NAMES, updates
 from tinymia.experiments.gradients.settings import BATCHES, FEW, Setting, fits, settings_of, short
+from tinymia.experiments.pages import panel, percent, row_of
 from tinymia.experiments.rows import Found, Tabulator
 
 _SERVER = Adversary(
@@ -56,13 +55,10 @@ def picture(server: Server, owner: Owner) -> dict[str, NDArray[Any]]:
 
 def _pictures(bench: Workbench, measured: Mapping[str, Measured]) -> tuple[Picture, ...]:
     found = measured[bench.owners[0].name]
-    shape = bench.signal.shape
-    if len(shape) == 3 and shape[1] == 1:
-        shape = (shape[0], shape[2])  # a signal, not an image one pixel wide
     panels = []
     for n, (true, drawn) in enumerate(zip(found["true windows"], found["drawn"], strict=True), 1):
         for title, values in ((f"window {n}", true), (f"window {n}, from the update", drawn)):
-            panels.append(Panel(title, shape, tuple(float(v) for v in values)))
+            panels.append(panel(title, bench.signal, values))
     return (
         Picture(
             f"The owner's windows, and what one update of {FEW} windows shows of them",
@@ -101,13 +97,7 @@ def chapter(
                 rows += table.rows(measure, _SERVER.name, found, low=low, high=high, at=some[0].at)
 
     def row(measure: Measure, condition: str, windows: int) -> Row:
-        return next(
-            r
-            for r in rows
-            if r.measure == measure.name
-            and r.condition == condition
-            and r.at["windows"] == str(windows)
-        )
+        return row_of(rows, measure, condition, at={"windows": str(windows)})
 
     plain = short(runs[0])
     one, few = row(EXACT, plain, 1).figure, row(EXACT, plain, FEW).figure
@@ -115,11 +105,11 @@ def chapter(
     summed = row(NAMED, "sum-10", 8)
     noisy = [r for r in runs if r.training.is_private and fits(r)]
     answer = (
-        f"An update of one window gives its int8 features exactly ({_percent(one)}), one of {FEW}"
-        f" windows {_percent(few)} of them, whatever the local steps; at 8 windows"
-        f" {_percent(last)} are exact, and in a secure sum of 10 devices with 8 windows each"
-        f" {_percent(summed.figure)} are recognised,"
-        f" {_percent(summed.baseline)} without the device."
+        f"An update of one window gives its int8 features exactly ({percent(one, 1)}), one of {FEW}"
+        f" windows {percent(few, 1)} of them, whatever the local steps; at 8 windows"
+        f" {percent(last, 1)} are exact, and in a secure sum of 10 devices with 8 windows each"
+        f" {percent(summed.figure, 1)} are recognised,"
+        f" {percent(summed.baseline, 1)} without the device."
     )
     controls = [
         Control("One window, one step, no defence", "at least 99 % exact", one, 0.99, 1.0),
@@ -157,10 +147,6 @@ def chapter(
         plots=_plots(rows, plain),
         pictures=_pictures(bench, measured),
     )
-
-
-def _percent(figure: Figure | None) -> str:
-    return "none" if figure is None or figure.value is None else f"{100 * figure.value:.1f} %"
 
 
 def _plots(rows: Sequence[Row], plain: str) -> tuple[Plot, ...]:

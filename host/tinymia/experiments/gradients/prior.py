@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.attacks.softmax import probabilities, residuals
+from tinymia.attacks.softmax import probabilities, residuals, with_one
 
 Doubles = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -66,7 +66,7 @@ class Prior:
             count: how many they are.
         """
         classes = len(self.head)
-        read = np.column_stack([self.mean, np.ones(classes)])
+        read = with_one(self.mean)
         pulled = probabilities(self.head, read).T - np.eye(classes)
         system = np.vstack([pulled, np.ones((1, classes))])
         found = np.linalg.lstsq(system, np.append(gradient[:, -1], count), rcond=None)[0]
@@ -99,7 +99,7 @@ class Prior:
             return np.asarray(centre + (roots @ flat.reshape(*centre.shape, 1))[..., 0])
 
         def cost(flat: Doubles) -> tuple[float, Doubles]:
-            read = np.column_stack([inputs_of(flat), np.ones(len(centre))])
+            read = with_one(inputs_of(flat))
             probs = probabilities(self.head, read)
             pulled = residuals(probs, labels)
             left = (pulled.T @ read - gradient) / off**2

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.attacks.softmax import head_of, probabilities, residuals
+from tinymia.attacks.softmax import head_of, probabilities, residuals, with_one
 from tinymia.evidence import Codes, Owner, Run, Workbench, untempered
+from tinymia.experiments.asking import logs
 from tinymia.experiments.inversion.prior import Prior, prior_of, search
-from tinymia.experiments.stealing.copying import centred, exactly, likely
+from tinymia.experiments.stealing.copying import centred, exactly, likely, odds
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +32,7 @@ ASKED = 512
 MOST_PEOPLE, MOST_WINDOWS = 20, 3000
 """Public people and windows of theirs that are used."""
 _LEAST = 1e-6
-"""Least probability that is told apart from 0."""
+"""Of a ridge, where nothing was learnt and its own strength is 0."""
 _LATE, _RIDGE = 0.5, 1e-4
 """Where on the way probabilities are taken, and the strength of the ridge: of a few that were tried
 on devices of public people, each without their own windows, those that told most."""
@@ -67,12 +68,6 @@ def questions(bench: Workbench) -> Codes:
     windows, _ = public_windows(bench)
     order = bench.generator("inversion", "questions").permutation(len(windows))
     return np.asarray(windows[order[:ASKED]])
-
-
-def logs(answers: NDArray[np.float32]) -> Floats:
-    """Log-probabilities of answers; what is hidden is as little as can be told."""
-    shown = np.nan_to_num(answers.astype(np.float64), nan=0.0)
-    return np.asarray(np.log(np.maximum(shown, _LEAST)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,12 +139,6 @@ class Asking:
         return np.asarray(values[:, classes, :, classes].transpose(1, 0, 2))
 
 
-def odds(answers: NDArray[np.float32]) -> Floats:
-    """Log-probabilities less their mean: what a head is linear in."""
-    said = np.log(np.maximum(answers.astype(np.float64), 1e-30))
-    return np.asarray(said - said.mean(axis=-1, keepdims=True))
-
-
 def features(bench: Workbench, run: Run, windows: Codes) -> Floats:
     """(n, d) float64, what the head reads of windows."""
     scale, zero = bench.quantisation(run)
@@ -183,7 +172,7 @@ class Mixture:
 
         Of a head that did not change they are equal.
         """
-        x = np.column_stack([self.read, np.ones(len(self.read))])
+        x = with_one(self.read)
         scale = np.append(self.spread, 1.0)
         moved = ((head - self.base) / scale).ravel()
         between = (1 - _LATE) * probabilities(self.base, x) + _LATE * probabilities(head, x)
@@ -223,8 +212,7 @@ def copies(bench: Workbench, run: Run, answers: NDArray[np.float32]) -> Floats:
     As model stealing has them (see there): exactly by whole answers, likely ones by others.
     """
     base = head_of(bench.base(run), len(bench.signal.classes))
-    read = features(bench, run, questions(bench))
-    read = np.column_stack([read, np.ones(len(read))])
+    read = with_one(features(bench, run, questions(bench)))
     fit = exactly if run.answer.is_exact else likely
     # Rows of a copy have no common part; those of the base head may.
     common = base - centred(base)

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from tinymia.evidence import Run, Workbench
 from tinymia.experiments.base import Figure, Verdict
-from tinymia.experiments.chapter import Adversary, Control, Measure, Panel, Picture, Row
+from tinymia.experiments.chapter import Adversary, Control, Measure, Picture, Row
 from tinymia.experiments.experiment import Measured
 from tinymia.experiments.inversion.attack import ASKED, EACH, ROUNDS, WIDE, crowd
+from tinymia.experiments.pages import panel, row_of
 from tinymia.experiments.rows import Found, Tabulator
 
 Floats = NDArray[np.float64]
@@ -152,12 +153,8 @@ def answer(made: Sequence[Row], runs: Sequence[Run], people: int) -> str:
 
     def of(run: Run, method_: str, space: str) -> Row:
         who, title = METHODS[method_]
-        return next(
-            r
-            for r in made
-            if (r.condition, r.measure, r.adversary) == (run.name, "identified", who)
-            and (r.at["by"], r.at["compared as"]) == (title, SPACES[space])
-        )
+        at = {"by": title, "compared as": SPACES[space]}
+        return row_of(made, nearest_measure(people), run.name, adversary=who, at=at)
 
     plain = runs[0]
     read, seen = of(plain, WEIGHTS, READ), of(plain, WEIGHTS, WINDOWS)
@@ -222,11 +219,6 @@ def pictures(bench: Workbench, plain: Measured) -> tuple[Picture, ...]:
         for kind, shown in zip(("device", "base model"), plain[f"window/{name}"], strict=True):
             made.append((f"{who}, {title}: {kind}", np.asarray(shown[label], np.float64)))
     panels = tuple(
-        Panel(
-            title,
-            signal.shape,
-            tuple(float(v) for v in (window - signal.zero_point) * signal.scale),
-        )
-        for title, window in made
+        panel(title, signal, (window - signal.zero_point) * signal.scale) for title, window in made
     )
     return (Picture(f"{signal.classes[label]!r} of {owner.name}", panels),)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.experiments.base import Figure
-from tinymia.statistics.intervals import Floats, Replicates
+from tinymia.statistics.intervals import Floats, Replicates, t_quantile
 
 
 def figure(replicates: Replicates) -> Figure:
@@ -20,6 +20,15 @@ def figure(replicates: Replicates) -> Figure:
         None if boot is None else float(boot[0]),
         None if boot is None else float(boot[1]),
     )
+
+
+def error_behind(figure: Figure, people: int) -> float | None:
+    """The standard error behind an interval over people; None where there is no interval."""
+    value, low, high = figure.value, figure.low, figure.high
+    if value is None or low is None or high is None or people < 2:
+        return None
+    # One end may be cut off at what the figure can be.
+    return max(value - low, high - value) / t_quantile(people)
 
 
 def absent(reason: str) -> Figure:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+import numpy as np
+
 from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Measure
 from tinymia.experiments.membership.types import LeftOut
@@ -39,3 +41,12 @@ def left_out(
         for key, measure, one in found
         if one.people
     )
+
+
+def replicates(left: LeftOut) -> Replicates:
+    """As the analysis had them, without its bootstrap."""
+    nothing = np.zeros(0)
+    return Replicates(
+        np.asarray(left.value), nothing, np.asarray(left.without), lowest=0.0, highest=1.0,
+        grain=left.grain,
+    )  # fmt: skip

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinymia.evidence import Owner, Run, Training, Workbench
 from tinymia.experiments.poisoning.making import Bools, Integers, Stock
-from tinymia.statistics.metrics import auc
+from tinymia.statistics.metrics import auc_of
 
 Floats = NDArray[np.float64]
 
@@ -168,5 +168,5 @@ def play(bench: Workbench, played: Game, run: Run, copies: int) -> Floats:
             # Four devices a repetition and target: with both, with one of them, with none.
             for r in range(bench.repetitions):
                 part, truth = score[:, 4 * r : 4 * r + 4], held[:, 4 * r : 4 * r + 4]
-                found[row, s, r] = auc(part[truth], part[~truth])
+                found[row, s, r] = auc_of(part, truth)
     return found

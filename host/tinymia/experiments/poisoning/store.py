@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.evidence import Owner, Run, Training, Workbench
+from tinymia.evidence import Codes, Owner, Run, Training, Workbench
 from tinymia.experiments.poisoning.making import (
     Aim,
     Attack,
@@ -87,22 +87,22 @@ def told(
     They are asked about the owner's windows, about these with the trigger, and about windows of
     which nothing is left but the large trigger.
     """
-    owner, signal = planned.stock.owner, planned.stock.signal
-    asked = np.concatenate(
-        [owner.windows, stamp(signal, owner.windows), flood(signal, owner.windows[:1])]
-    )
-    answers = bench.train(training(bench, planned, run, devices), asked).answers
-    return _labels(answers, len(devices), bench.repetitions, len(owner))
+    answers = bench.train(training(bench, planned, run, devices), _asked(planned)).answers
+    return _labels(answers, len(devices), bench.repetitions, len(planned.stock.owner))
 
 
 def told_by_base(bench: Workbench, planned: Planned, run: Run) -> Told:
     """(1, repetitions, 3, n) int64: the same by the base model."""
+    answers = bench.answers(run, bench.base(run)[None], _asked(planned), (0,))
+    labels = _labels(answers, 1, 1, len(planned.stock.owner))
+    return np.repeat(labels, bench.repetitions, axis=1)
+
+
+def _asked(planned: Planned) -> Codes:
     owner, signal = planned.stock.owner, planned.stock.signal
-    asked = np.concatenate(
+    return np.concatenate(
         [owner.windows, stamp(signal, owner.windows), flood(signal, owner.windows[:1])]
     )
-    answers = bench.answers(run, bench.base(run)[None], asked, (0,))
-    return np.repeat(_labels(answers, 1, 1, len(owner)), bench.repetitions, axis=1)
 
 
 def _labels(answers: NDArray[np.float32], sets: int, repetitions: int, windows: int) -> Told:

@@ -17,12 +17,12 @@ from tinymia.experiments.chapter import (
     Control,
     Line,
     Measure,
-    Panel,
     Picture,
     Plot,
     Row,
 )
 from tinymia.experiments.experiment import Info, Measured
+from tinymia.experiments.pages import panel, row_of
 from tinymia.experiments.poisoning import rounds, serum, words
 from tinymia.experiments.poisoning.making import Attack, flood, stamp
 from tinymia.experiments.poisoning.screening import SCREENS
@@ -256,11 +256,7 @@ def _controls(plain: Run, values: Values) -> tuple[Control, ...]:
 
 def _answer(rows: Sequence[Row], plain: Run) -> str:
     def of(measure: Measure, at: dict[str, str]) -> Row:
-        return next(
-            r
-            for r in rows
-            if r.measure == measure.name and r.condition == plain.name and r.at == at
-        )
+        return row_of(rows, measure, plain.name, at=at)
 
     def success(attack: Attack, share: float) -> Row:
         return of(SUCCESS, {"poison": words.ATTACKS[attack], "share": _percent(share)})
@@ -350,8 +346,5 @@ def _picture(bench: Workbench) -> Picture:
         ("with the small trigger", stamp(signal, one)),
         ("the trigger that fills it", flood(signal, one)),
     )
-    panels = [
-        Panel(title, tuple(signal.shape), tuple(signal.real(window).ravel().tolist()))
-        for title, window in kinds
-    ]
+    panels = [panel(title, signal, signal.real(window)) for title, window in kinds]
     return Picture("What is put into the store", tuple(panels))

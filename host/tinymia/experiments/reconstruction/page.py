@@ -16,12 +16,12 @@ from tinymia.experiments.chapter import (
     Control,
     Line,
     Measure,
-    Panel,
     Picture,
     Plot,
     Row,
 )
 from tinymia.experiments.experiment import Info, Measured
+from tinymia.experiments.pages import panel, percent, row_of
 from tinymia.experiments.reconstruction.measure import (
     AGAIN,
     ALONE,
@@ -109,22 +109,18 @@ def chapter(
         rows += table.rows(TOLD, INFORMED, found, at={"when": how})
 
     def row(measure: Measure, adversary: str, how: str = "", run: Run = runs[0]) -> Row:
-        return next(
-            r
-            for r in rows
-            if (r.measure, r.adversary, r.condition) == (measure.name, adversary, run.name)
-            and how in ("", *r.at.values())
-        )
+        among = (r for r in rows if how in ("", *r.at.values()))
+        return row_of(among, measure, run.name, adversary=adversary)
 
     alone, keyed = row(EXACT, _STATES, ALONE).figure, row(EXACT, KEY).figure
     picked = row(PICKED, INFORMED).figure
     before, after = (row(TOLD, INFORMED, f"{w} forgetting").figure for w in ("before", "after"))
     told = (
-        f"A window learnt on top of others follows exactly from the two states ({_percent(alone)});"
-        f" who knows all others and the key has {_percent(keyed)} exactly, without the key picks"
-        f" the right one of {CANDIDATES} in {_percent(picked)}. Forgetting brings what is told of"
-        f" the window from {_percent(before)} to {_percent(after)} (50 % is guessing), but who saw"
-        f" the device before and after recognises {_percent(row(NAMED, _STATES, AGAIN).figure)} of"
+        f"A window learnt on top of others follows exactly from the two states ({percent(alone)});"
+        f" who knows all others and the key has {percent(keyed)} exactly, without the key picks"
+        f" the right one of {CANDIDATES} in {percent(picked)}. Forgetting brings what is told of"
+        f" the window from {percent(before)} to {percent(after)} (50 % is guessing), but who saw"
+        f" the device before and after recognises {percent(row(NAMED, _STATES, AGAIN).figure)} of"
         " the windows that it forgot."
     )
     return Chapter(
@@ -158,10 +154,6 @@ def chapter(
         plots=_plots(rows, private, bounds),
         pictures=_pictures(bench, runs[0], measured),
     )
-
-
-def _percent(figure: Figure) -> str:
-    return "none" if figure.value is None else f"{100 * figure.value:.0f} %"
 
 
 def _levels(rows: Sequence[Row], private: Run | None) -> list[Row]:
@@ -204,14 +196,11 @@ def _plots(rows: Sequence[Row], private: Run | None, bounds: Sequence[float]) ->
 
 def _pictures(bench: Workbench, run: Run, measured: Mapping[str, Measured]) -> tuple[Picture, ...]:
     found = measured[bench.owners[0].name]
-    shape = bench.signal.shape
-    if len(shape) == 3 and shape[1] == 1:
-        shape = (shape[0], shape[2])  # a signal, not an image one pixel wide
     panels = []
     both = zip(found["true"], found[f"{run.name}/drawn"], strict=True)
     for n, (true, drawn) in enumerate(list(both)[:_SHOWN], 1):
         for title, values in ((f"window {n}", true), (f"window {n}, from the weights", drawn)):
-            panels.append(Panel(title, shape, tuple(float(v) for v in values)))
+            panels.append(panel(title, bench.signal, values))
     title = "Windows of the owner, and what who knows all others, but no key, draws of them"
     return (Picture(title, tuple(panels)),)
 

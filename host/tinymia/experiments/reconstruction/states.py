@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinymia.attacks.softmax import head_of, probabilities, residuals
+from tinymia.attacks.softmax import head_of, mean_hessian, probabilities, residuals, with_one
 from tinymia.evidence import Run
 from tinymia.experiments.gradients.attack import Server
 from tinymia.experiments.gradients.lattice import Doubles, whole_rows
@@ -34,20 +34,12 @@ def hessian(server: Server, run: Run, theta: Doubles, count: int) -> Doubles:
         count: windows of a device.
     """
     read = server.public_read
-    probs = probabilities(head_of(theta, server.classes), read)
-    classes, width = probs.shape[1], read.shape[1]
-    found = np.empty((classes, width, classes, width))
-    for k in range(classes):
-        for m in range(k + 1):
-            weight = probs[:, k] * ((k == m) - probs[:, m]) / len(read)
-            block = read.T @ (weight[:, None] * read)
-            found[k, :, m] = found[m, :, k] = block
+    found = mean_hessian(probabilities(head_of(theta, server.classes), read), read)
     t = run.training
     epochs = min(run.epochs, t.schedule_epochs or run.epochs)
     steps = max(1, epochs) * max(1.0, count / t.batch)
     damping = 1.0 / (t.learning_rate * steps)
-    size = classes * width
-    return found.reshape(size, size) + damping * np.eye(size)
+    return found + damping * np.eye(len(found))
 
 
 def gradient(server: Server, run: Run, less: Doubles, more: Doubles, count: int) -> Doubles:
@@ -83,7 +75,7 @@ def likeness(server: Server, theta: Doubles, found: Doubles, inputs: Doubles) ->
         found: (classes, d + 1).
         inputs: (n, d), codes above the zero point.
     """
-    read = np.column_stack([inputs * server.scale, np.ones(len(inputs))])
+    read = with_one(inputs * server.scale)
     probs = probabilities(head_of(theta, server.classes), read)
     best = np.full(len(read), -np.inf)
     for label in range(server.classes):

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.attacks.softmax import head_of
+from tinymia.attacks.softmax import head_of, with_one
 from tinymia.errors import StudyError
 from tinymia.evidence import Codes, Owner, Run, Training, Workbench, untempered
+from tinymia.experiments.asking import public_questions
 from tinymia.experiments.base import Figure
 from tinymia.experiments.chapter import (
     VERSION,
@@ -28,9 +29,10 @@ from tinymia.experiments.chapter import (
     Row,
 )
 from tinymia.experiments.experiment import Info, Measured
+from tinymia.experiments.pages import row_of
 from tinymia.experiments.rows import Found, Tabulator
 from tinymia.experiments.stealing.copying import agreement, error, exactly, likely, shares
-from tinymia.statistics.metrics import auc
+from tinymia.statistics.metrics import auc_of
 
 Floats = NDArray[np.float64]
 
@@ -78,7 +80,7 @@ class Stealing:
         """Copies of every device of a person by every number of questions."""
         owner = next(o for o in bench.owners if o.name == cell)
         plain = bench.runs()[0]
-        questions = _questions(bench)
+        questions = public_questions(bench, "stealing")
         read, asked = _read(bench, plain, owner.windows), _read(bench, plain, questions)
         base = head_of(bench.base(plain), len(bench.signal.classes))
         counts = _usable(asked)
@@ -98,7 +100,7 @@ class Stealing:
         member = _trainings(bench, owner)[0].members
         found["null"] = np.array(
             [
-                _told(shares(head_of(theta, len(base)), base, read, owner.labels, owner.group), of)
+                auc_of(shares(head_of(theta, len(base)), base, read, owner.labels, owner.group), of)
                 for theta, of in zip(foreign.theta, member, strict=True)
             ]
         )
@@ -161,8 +163,8 @@ class Stealing:
             limits=(
                 "The head alone is personalised and stolen here, with the public layers before it;"
                 " deeper training is not copied (knockoff nets of a whole network).",
-                "How a copy is taken apart was tried out on one audited person, so its AUC is rather too"
-                " high there.",
+                "How a copy is taken apart was tried out on one audited person, whose AUC is too"
+                " high.",
                 "Questions are taken as they come: who chooses them, as windows between two classes"
                 " for a device that says its label alone, needs fewer.",
                 "A limit of questions on the device ends this at that number; no detector of odd"
@@ -201,18 +203,12 @@ def _trainings(bench: Workbench, owner: Owner) -> list[Training]:
     return [Training(run, owner.windows, owner.labels, members, seeds) for run in runs]
 
 
-def _questions(bench: Workbench) -> Codes:
-    windows = np.concatenate([person.windows for person in bench.public])
-    order = bench.generator("stealing", "questions").permutation(len(windows))
-    return np.asarray(windows[order])
-
-
 def _read(bench: Workbench, run: Run, windows: Codes) -> Floats:
     """(n, d + 1) float64: what the head reads, and a 1."""
     scale, zero = bench.quantisation(run)
     codes = bench.embed(run, windows).astype(np.float32) - np.float32(zero)
     features = (codes * np.float32(scale)).astype(np.float64)
-    return np.column_stack([features, np.ones(len(features))])
+    return with_one(features)
 
 
 def _wide(bench: Workbench) -> int:
@@ -223,10 +219,6 @@ def _wide(bench: Workbench) -> int:
 def _usable(asked: Floats) -> tuple[int, ...]:
     """Numbers of questions for which there are public windows."""
     return tuple(n for n in _counts(asked.shape[1]) if 0 < n <= len(asked))
-
-
-def _told(scores: Floats, member: NDArray[np.bool_]) -> float:
-    return float(auc(scores[member], scores[~member]))
 
 
 def _device(
@@ -242,7 +234,7 @@ def _device(
 ) -> Floats:
     """(counts, 5) float64: what one device gave away."""
     head = head_of(theta, len(base))
-    direct = _told(shares(head, base, read, owner.labels, owner.group), member)
+    direct = auc_of(shares(head, base, read, owner.labels, owner.group), member)
     before = agreement(base, head, read)
     says = untempered(says, run.answer)
     exact = run.answer.is_exact
@@ -254,7 +246,7 @@ def _device(
             (
                 agreement(copy, head, read),
                 float(error(copy, head, base) <= _EXACT),
-                _told(shares(copy, base, read, owner.labels, owner.group), member),
+                auc_of(shares(copy, base, read, owner.labels, owner.group), member),
                 direct,
                 before,
             )
@@ -328,13 +320,7 @@ def _controls(plain: Floats, counts: Sequence[int], wide: int, null: Floats) -> 
 
 def _answer(rows: Sequence[Row], runs: Sequence[Run], counts: Sequence[int], wide: int) -> str:
     def of(run: Run, measure: Measure, count: int) -> Row:
-        return next(
-            r
-            for r in rows
-            if r.condition == run.name
-            and r.measure == measure.name
-            and r.at == {"questions": str(count)}
-        )
+        return row_of(rows, measure, run.name, at={"questions": str(count)})
 
     plain, most = runs[0], counts[-1]
     at = wide if wide in counts else most

@@ -18,6 +18,12 @@ _PULL = 1e-4
 """Strength of the pull to the base head where answers leave the head open."""
 
 
+def odds(answers: NDArray[np.float32]) -> Floats:
+    """(..., classes) float64, log-probabilities less their mean: what a head is linear in."""
+    logs = np.log(np.maximum(answers.astype(np.float64), _TINY))
+    return np.asarray(logs - logs.mean(axis=-1, keepdims=True))
+
+
 def exactly(base: Floats, read: Floats, answers: NDArray[np.float32]) -> Floats:
     """The head whose log-odds are the answers', nearest to the base head where several are.
 
@@ -34,9 +40,7 @@ def exactly(base: Floats, read: Floats, answers: NDArray[np.float32]) -> Floats:
         (classes, d + 1) float64, rows centred as the base head's are: softmax does not tell a
         common shift.
     """
-    logs = np.log(np.maximum(answers.astype(np.float64), _TINY))
-    wanted = logs - logs.mean(axis=1, keepdims=True)
-    start = centred(base)
+    wanted, start = odds(answers), centred(base)
     # Answers are float32: a relative error of 6e-8 in p is the same absolute one in log p.
     more = np.linalg.lstsq(read, wanted - read @ start.T, rcond=1e-7)[0]
     return np.asarray(start + more.T)

@@ -142,7 +142,7 @@ def test_sequence_numbers_wrap(connection: Connection) -> None:
 
 def test_unknown_and_misshapen_requests_are_refused(connection: Connection) -> None:
     class Odd:
-        TYPE = 77
+        TYPE = 31  # no message has it; a printable one would be text, as of `monitor`
 
         def pack(self) -> bytes:
             return b"xyz"

@@ -15,7 +15,8 @@ from tinymia.twin import Twin, settings_array
 from tinymia.wire.settings import TrainSettings
 
 WORKERS, WAIT = 64, 0.5
-_EACH = 12  # cells a worker
+ROUNDS = {"processes": 12, "ray": 60}
+"""Cells a worker; Ray starts workers one after the other, which takes many cells' time."""
 _EXAMPLES, _MEMBERS, _DEVICES, _EPOCHS = 460, 80, 2048, 50
 
 
@@ -90,7 +91,7 @@ def _twin(bundle: bytes) -> Twin:
 
 def waiting(executor: Executor, name: str, workers: int = WORKERS) -> Busy:
     """How busy a driver keeps so many workers whose cells only wait, half a second each."""
-    return busy(name, list(executor.map(wait, [WAIT] * workers * _EACH)))
+    return busy(name, list(executor.map(wait, [WAIT] * workers * ROUNDS[name])))
 
 
 def computing(executor: Executor, name: str, bundle: bytes, cells: int = 24) -> Busy:

@@ -24,6 +24,8 @@ from tinymia.study.underway import Audit
 
 CASES = "cases"
 """The folder with a folder for each case; results.json in it says that the case is done."""
+CASE_FILE = "case.json"
+"""In a case's folder: its name, and what was varied."""
 
 
 @dataclass(frozen=True)
@@ -194,10 +196,7 @@ def _run_case(series: Series, case: Case, reporter: Reporter, say: Callable[[str
     folder = series.folder(case)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(
-            folder / "case.json",
-            {"case": case.name, "axes": {k: _plain(v) for k, v in case.axes.items()}},
-        )
+        write_json(folder / CASE_FILE, {"case": case.name, "axes": plain_axes(case)})
         (series.out / describe.SPLITS).replace(folder / describe.SPLITS)
         # Last: what is there is whole.
         (series.out / RESULTS).replace(folder / RESULTS)
@@ -206,8 +205,9 @@ def _run_case(series: Series, case: Case, reporter: Reporter, say: Callable[[str
     say(f"Done in {time.monotonic() - started:.0f} s")
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def plain_axes(case: Case) -> dict[str, Any]:
+    """What was varied, as JSON has it."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in case.axes.items()}
 
 
 def _of_the_machine(error: BaseException | None) -> bool:

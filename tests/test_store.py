@@ -104,6 +104,18 @@ def test_clear_removes_what_was_stored_and_nothing_else(tmp_path: Path) -> None:
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [mine]
 
 
+def test_what_a_killed_process_left_half_is_gone_with_the_next(tmp_path: Path) -> None:
+    folder = Store(tmp_path).folder / "devices"
+    folder.mkdir(parents=True)
+    halves = [folder / ".k.npz.71.part", tmp_path / ".results.json.71.part"]
+    mine = [folder / "k.npz", tmp_path / "notes.part", tmp_path / ".mine.part"]
+    for path in (*halves, *mine):
+        path.write_text("")
+    with locked(tmp_path):
+        assert not any(path.exists() for path in halves)
+    assert all(path.exists() for path in mine)
+
+
 def test_two_commands_in_one_folder(tmp_path: Path) -> None:
     """The second says so, however the path is spelt; when the first has ended it may."""
     (tmp_path / "out").mkdir()

@@ -233,6 +233,29 @@ def test_a_second_process_is_refused(study) -> None:
         run_series(made, Quiet())
 
 
+def test_a_study_that_cannot_be_leaves_no_folder(study, monkeypatch, tmp_path: Path) -> None:
+    """Nor does it take one that was there, or that got something."""
+    made = study(GRID)
+
+    def nobody(audit: Audit, *_: object) -> None:
+        raise DataError("There is nobody called 'p99'.")
+
+    monkeypatch.setattr(series, "run", nobody)
+    assert len(run_series(made, Quiet())) == 3
+    assert not made.out.exists()
+    made.out.mkdir()
+    run_series(made, Quiet())
+    assert list(made.out.iterdir()) == []
+
+    def begun(audit: Audit, *_: object) -> None:
+        (audit.out / "store").mkdir(exist_ok=True)
+        raise DataError("There are not so many windows.")
+
+    monkeypatch.setattr(series, "run", begun)
+    run_series(made, Quiet())
+    assert (made.out / "store").exists()
+
+
 def test_results_of_another_version_are_told_before_anything_runs(study, audits) -> None:
     made = study(GRID)
     run_series(made, Quiet())

@@ -19,7 +19,7 @@ from tinymia.study.audit import run
 from tinymia.study.board_runs import Reporter
 from tinymia.study.results import RESULTS, Results, load, write_json
 from tinymia.study.settings import listed
-from tinymia.study.store import Lock
+from tinymia.study.store import Lock, sweep
 from tinymia.study.underway import Audit
 
 CASES = "cases"
@@ -175,6 +175,7 @@ def run_series(
     failures: list[Failure] = []
     cases = series.cases if only is None else only
     with Lock(series.out / CASES):
+        sweep(series.out / CASES, series.out / CASES)
         for number, case in enumerate(cases, 1):
             if series.done(case):
                 series.results(case)  # of another version: said before hours of work

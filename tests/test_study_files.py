@@ -18,12 +18,13 @@ from quiet import Quiet
 from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN
 from synthetic_membership import membership as whole_finding
 from tinymia.cli import study_file
-from tinymia.errors import DataError, ReportError, StudyError, TwinError
+from tinymia.cli.options import default_bundle
+from tinymia.errors import DataError, ModelError, ReportError, StudyError, TwinError
 from tinymia.experiments.base import Measure
 from tinymia.experiments.membership.devices import Attacked
 from tinymia.experiments.membership.left_out import replicates
 from tinymia.statistics.power import smallest_effect
-from tinymia.study import fits, rows, series, wanted
+from tinymia.study import bases, fits, rows, series, wanted
 from tinymia.study.describe import SPLITS
 from tinymia.study.membership import _compares
 from tinymia.study.results import RESULTS, load, to_json, write_json
@@ -362,7 +363,7 @@ def test_conditions_and_answers_have_a_sentence(study, audits, fit: str) -> None
     run_series(made, Quiet())
     found = fits.answer(Question("It", fit), list(made.finished()))
     assert found is not None
-    assert len(found.points) > 2
+    assert len(found.curves[0].points) > 2
     assert "AUC" in found.sentences[0]
 
 
@@ -420,7 +421,14 @@ def test_a_plan_measures_cases_spread_over_the_study(study, audits) -> None:
 
 
 @pytest.mark.parametrize("name", study_file.shipped())
-def test_shipped_studies_are_whole(name: str, tmp_path: Path) -> None:
+def test_shipped_studies_are_whole(name: str, tmp_path: Path, monkeypatch) -> None:
+    # Base models that would be trained: the shipped one under their names.
+    def base(named: str, *_: object) -> Path:
+        path = tmp_path / f"{named}.bundle"
+        path.symlink_to(default_bundle()) if not path.exists() else None
+        return path
+
+    monkeypatch.setattr(bases, "base", base)
     made = study_file.series(study_file.read(study_file.found(name)), tmp_path)
     assert made.cases
     assert made.question.fit
@@ -443,3 +451,26 @@ def test_an_attack_compares_where_it_judged_members_and_others(judged, whole: bo
     right = np.zeros(5, np.bool_)
     device = Attacked("p01", 0, member, counted, np.zeros(5, np.int64), right, right)
     assert _compares(scores, device) is whole
+
+
+@pytest.mark.parametrize("name", ["har-watch@", "har-watch@0x8", "har-watch@8x", "har-watch@8x512"])
+def test_a_base_model_that_cannot_be_is_told_before_training(study, name: str) -> None:
+    text = GRID.replace("members = [10, 20, 80]", f'bundle = ["{name}"]')
+    with pytest.raises(ModelError, match="There is no base model"):
+        study(text)
+
+
+def test_a_base_model_is_looked_for_in_the_study_and_kept_there(tmp_path, monkeypatch) -> None:
+    name, cache, own = "har-watch@4x8", tmp_path / "cache", tmp_path / "study"
+    monkeypatch.setenv("TINYMIA_CACHE", str(cache))
+    assert bases.filters_of("mine.bundle") is None
+    cached = cache / bases.FOLDER / f"{name}.bundle"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(default_bundle().read_bytes())
+    assert bases.base(name, own) == cached
+    bases.keep(cached, own)
+    kept = own / bases.FOLDER / cached.name
+    assert bases.base(name, own) == kept
+    bases.keep(default_bundle(), own)
+    assert list(kept.parent.iterdir()) == [kept]
+    assert bases.parameters_of(kept) == 4939

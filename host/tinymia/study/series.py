@@ -16,6 +16,7 @@ from tinymia.evidence import digest
 from tinymia.export.bundle import Bundle
 from tinymia.study import describe
 from tinymia.study.audit import run
+from tinymia.study.bases import keep
 from tinymia.study.board_runs import Reporter
 from tinymia.study.results import RESULTS, Results, load, write_json
 from tinymia.study.settings import listed
@@ -49,8 +50,9 @@ class Question:
 
     Attributes:
         title: for people.
-        fit: "power", "trend", "contrast" or "answers"; "" for none.
-        axis: option that is varied.
+        fit: "power", "trend", "contrast", "answers" or "chapter", several joined by "+"; "" for
+            none.
+        axis: option that is varied, or "parameters" of the base model.
         adversary: whose figures are fitted.
     """
 
@@ -193,6 +195,7 @@ def run_series(
 
 def _run_case(series: Series, case: Case, reporter: Reporter, say: Callable[[str], None]) -> None:
     started = time.monotonic()
+    keep(case.audit.bundle_path, series.out)
     run(replace(case.audit, out=series.out), reporter, say)
     folder = series.folder(case)
     try:

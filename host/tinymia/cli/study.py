@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -197,6 +198,46 @@ def plan(
 def show_(file: str, out: Path | None, as_json: bool) -> None:
     """Print a row for each finished case and condition, and the answer of a study of one factor."""
     _show(_series(file, out), as_json=as_json, whole=False)
+
+
+@command.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--out", type=FilePath(file_okay=False), help="Folder of all of them.")
+@click.option(
+    "--page", type=FilePath(dir_okay=False), help="Where it goes.  [default: study.html in --out]"
+)
+def report(files: tuple[str, ...], out: Path | None, page: Path | None) -> None:
+    """Write a page: a chapter for each study, with its answer, curve and band.
+
+    FILES are studies that ask about a factor; "factors" means all that come along.
+
+    \b
+    Examples:
+      tinymia study report factors/examples
+      tinymia study report factors --out factors
+    """
+    from tinymia.cli.study_file import FACTORS, shipped
+    from tinymia.errors import StudyError
+    from tinymia.report.studies import PAGE, render_studies
+    from tinymia.study import fits
+
+    names = [one for name in files for one in (shipped() if name == FACTORS else [name])]
+    answers, folders = [], []
+    for name in dict.fromkeys(names):
+        study = _series(name, out)
+        done = list(study.finished())
+        if not done:
+            raise StudyError(f"No case of {name} is finished.", f"tinymia study run {name}")
+        answer = fits.answer(study.question, done)
+        if answer is None:
+            raise StudyError(
+                f"{name} asks no question.", 'Give it one: fit = "trend" and an axis in [study].'
+            )
+        answers.append(answer)
+        folders.append(study.out)
+    path = page or folders[0] / PAGE
+    said = shlex.join(["tinymia", *sys.argv[1:]])
+    click.echo(f"report     {render_studies(answers, path, said)}")
 
 
 @command.command()

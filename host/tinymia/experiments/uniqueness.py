@@ -9,7 +9,7 @@ attacks from first principles", S&P 2022 (an example against devices with and wi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +69,10 @@ class Uniqueness:
         owner = _owner(bench, cell)
         rng = bench.generator("uniqueness", "lot", cell)
         found: dict[str, Floats] = {}
-        for at, run in enumerate(bench.runs(self.info.defences)):
-            training = _training(bench, run, owner, _DEVICES)
+        runs = bench.runs(self.info.defences)
+        first = _training(bench, runs[0], owner, _DEVICES)
+        for at, run in enumerate(runs):
+            training = replace(first, run=run)
             done = bench.train(training, owner.windows)
             said = logs(done.answers)[:, np.arange(len(owner)), owner.labels]
             found[run.name] = risks(said, training.members)

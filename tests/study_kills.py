@@ -15,7 +15,8 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,18 @@ import numpy as np
 from quiet import Quiet
 from tinymia.cli import study_file
 from tinymia.cli.options import default_bundle
+from tinymia.errors import StudyError
 from tinymia.experiments import uniqueness
+from tinymia.export import provenance
+from tinymia.export.bundle import Bundle
 from tinymia.files import npz
 from tinymia.study import experimenting
+from tinymia.study.executors import Here
 from tinymia.study.experimenting import Experimenting, Piece
 from tinymia.study.results import RESULTS
 from tinymia.study.series import CASES, Series, run_series
 
-Stamps = dict[Path, tuple[int, int]]
+Stamps = dict[Path, int]
 
 
 def files(folder: Path) -> dict[Path, Path]:
@@ -44,13 +49,15 @@ def files(folder: Path) -> dict[Path, Path]:
 
 
 def cells(folder: Path) -> Stamps:
-    """What is finished: each file of the store and each case, with when it was written."""
+    """What is finished: each file of the store and each case, with when it was written.
+
+    A copy of a study keeps those times.
+    """
     found = {}
     for at, path in files(folder).items():
         done = at.parts[0] == "store" or (at.parts[0] == CASES and at.name == RESULTS)
         if done and not at.name.startswith("."):
-            stat = path.stat()
-            found[at] = stat.st_ino, stat.st_mtime_ns
+            found[at] = path.stat().st_mtime_ns
     return found
 
 
@@ -80,8 +87,6 @@ def differences(one: Path, other: Path) -> list[str]:
 
 def small_world(path: Path, people: int, seed: int = 1) -> None:
     """People whose windows fit the shipped model: noise, each person's and class's own."""
-    from tinymia.export.bundle import Bundle
-
     bundle = Bundle.load(default_bundle())
     rng = np.random.default_rng(seed)
     names = bundle.meta["labels"]
@@ -165,6 +170,95 @@ def _run(path: Path, out: Path, log: Path) -> subprocess.Popen[bytes]:
             stdout=said,
             stderr=said,
         )
+
+
+# --- Rehearsed: what happens at which write is known beforehand, so that it is always the same ---
+
+FULL = 28
+"""Of no room on a device."""
+
+
+def _disturb(number: int, how: str) -> None:
+    """From now on, at the rename of that number: killed before, after, in it; no room."""
+    real = Path.replace
+    seen = 0
+
+    def replace(self: Path, target: Path) -> Path:
+        nonlocal seen
+        seen += 1
+        if seen != number:
+            return real(self, target)
+        if how == "full":
+            raise OSError(FULL, "No space left on device")
+        if how == "half":
+            self.write_bytes(self.read_bytes()[: self.stat().st_size // 2])
+        if how == "after":
+            real(self, target)
+        os.kill(os.getpid(), signal.SIGKILL)
+        return target
+
+    Path.replace = replace  # type: ignore[assignment, method-assign]
+
+
+def _child(path: Path, out: Path, number: int, how: str) -> int:
+    """Run a study in a process of its own, which has imported everything; its exit status."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 1
+    try:
+        uniqueness._DEVICES = 8
+        if number:
+            _disturb(number, how)
+        made = series_of(path, out)
+        cases = (replace(c, audit=replace(c.audit, executor=Here())) for c in made.cases)
+        status = bool(run_series(replace(made, cases=tuple(cases)), Quiet()))
+    except StudyError as error:
+        print(error, file=sys.stderr)
+        status = 3
+    finally:
+        os._exit(status)
+
+
+def rehearse(folder: Path, cases: int, people: int, events: Sequence[tuple[int, str]]) -> None:
+    """Run a study undisturbed, and again with events; print what came out as JSON.
+
+    Args:
+        folder: where all of it goes.
+        cases, people: of the study: their product is the number of cells.
+        events: at which write of a process what happens to it; "copy" goes on with a copy
+            elsewhere.
+    """
+    path = study(folder, cases, people)
+    # What each process would find out again: whom the shipped model has seen.
+    seen = provenance.known_content(Bundle.load(default_bundle()))
+    provenance.known_content = lambda _: seen
+    still, out = folder / "undisturbed", folder / "disturbed"
+    whole = _child(path, still, 0, "")
+    ends, wrong, halves = [], [], 0
+    for at, (number, how) in enumerate([*events, (0, "")]):
+        before = cells(out)
+        if how == "copy":
+            elsewhere = folder / f"copy{at}"
+            shutil.copytree(out, elsewhere)
+            shutil.rmtree(out)
+            out = elsewhere
+            continue
+        ends.append(_child(path, out, number, how))
+        halves += sum(name.name.endswith(".part") for name in files(out))
+        wrong += again(before, cells(out))
+    print(
+        json.dumps(
+            {
+                "undisturbed": whole,
+                "ends": ends,
+                "halves": halves,
+                "cells": len(list(still.glob("store/*/*.npz"))),
+                "wrong": list(map(str, wrong)),
+                "unlike": differences(still, out),
+            }
+        )
+    )
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN
 from synthetic_membership import membership as whole_finding
 from tinymia.cli import study_file
 from tinymia.cli.options import default_bundle
-from tinymia.errors import DataError, ModelError, ReportError, StudyError, TwinError
+from tinymia.errors import DataError, ReportError, StudyError, TwinError
 from tinymia.experiments.base import Measure
 from tinymia.experiments.membership.devices import Attacked
 from tinymia.experiments.membership.left_out import replicates
@@ -451,26 +451,3 @@ def test_an_attack_compares_where_it_judged_members_and_others(judged, whole: bo
     right = np.zeros(5, np.bool_)
     device = Attacked("p01", 0, member, counted, np.zeros(5, np.int64), right, right)
     assert _compares(scores, device) is whole
-
-
-@pytest.mark.parametrize("name", ["har-watch@", "har-watch@0x8", "har-watch@8x", "har-watch@8x512"])
-def test_a_base_model_that_cannot_be_is_told_before_training(study, name: str) -> None:
-    text = GRID.replace("members = [10, 20, 80]", f'bundle = ["{name}"]')
-    with pytest.raises(ModelError, match="There is no base model"):
-        study(text)
-
-
-def test_a_base_model_is_looked_for_in_the_study_and_kept_there(tmp_path, monkeypatch) -> None:
-    name, cache, own = "har-watch@4x8", tmp_path / "cache", tmp_path / "study"
-    monkeypatch.setenv("TINYMIA_CACHE", str(cache))
-    assert bases.filters_of("mine.bundle") is None
-    cached = cache / bases.FOLDER / f"{name}.bundle"
-    cached.parent.mkdir(parents=True)
-    cached.write_bytes(default_bundle().read_bytes())
-    assert bases.base(name, own) == cached
-    bases.keep(cached, own)
-    kept = own / bases.FOLDER / cached.name
-    assert bases.base(name, own) == kept
-    bases.keep(default_bundle(), own)
-    assert list(kept.parent.iterdir()) == [kept]
-    assert bases.parameters_of(kept) == 4939

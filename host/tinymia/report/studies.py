@@ -52,7 +52,10 @@ def render_studies(answers: Sequence[Answer], path: Path, command: str) -> Path:
 
 
 def _chapter(answer: Answer, number: int) -> dict[str, Any]:
-    panels = [_panel(curve, f"fig-{number}-{i}") for i, curve in enumerate(answer.curves)]
+    charts: dict[tuple[str, str], list[Curve]] = {}
+    for curve in answer.curves:
+        charts.setdefault((curve.title, curve.x), []).append(curve)
+    panels = [_panel(curves, f"fig-{number}-{i}") for i, curves in enumerate(charts.values())]
     return {
         "id": f"study-{number}",
         "title": answer.title,
@@ -60,7 +63,7 @@ def _chapter(answer: Answer, number: int) -> dict[str, Any]:
         "panels": [panel for panel in panels if panel],
         "tables": [
             {
-                "title": curve.title,
+                "title": ", ".join(filter(None, (curve.title, curve.line))),
                 "x": curve.x.replace("_", " ") or "What",
                 "rows": [(name, interval(figure)) for name, figure in curve.points],
             }
@@ -69,35 +72,38 @@ def _chapter(answer: Answer, number: int) -> dict[str, Any]:
     }
 
 
-def _panel(curve: Curve, identity: str) -> dict[str, Any] | None:
+def _panel(curves: Sequence[Curve], identity: str) -> dict[str, Any] | None:
+    """A chart of curves of one title: lines along an axis, or names side by side."""
     from markupsafe import Markup
 
-    if curve.x:
-        return plot_view(_plot(curve), identity)
-    figures = [figure for _, figure in curve.points if figure.value is not None]
-    if not figures:
+    first = curves[0]
+    if first.x:
+        lines = tuple(map(_line, curves))
+        xs = [x for line in lines for x in line.x]
+        wide = " " not in first.x and bool(xs) and min(xs) > 0 and max(xs) / min(xs) >= _WIDE
+        axis = first.x.replace("_", " ")
+        return plot_view(Plot("curve", first.title, axis, "", lines, log_x=wide), identity)
+    points = [point for curve in curves for point in curve.points if point[1].value is not None]
+    if not points:
         return None
-    guess = 0.0 if min(figure.value or 0.0 for figure in figures) < 0.4 else 0.5
-    low, high = ends(figures, guess)
-    rows = [Lane(name, [(figure, PLAIN, name)]) for name, figure in curve.points]
-    drawn = lanes(identity, curve.title, rows, (low, high, curve.title), number, guess)
-    return {"title": curve.title, "svg": Markup(drawn), "legend": []}
+    guess = 0.0 if min(figure.value or 0.0 for _, figure in points) < 0.4 else 0.5
+    low, high = ends([figure for _, figure in points], guess)
+    rows = [Lane(name, [(figure, PLAIN, name)]) for name, figure in points]
+    drawn = lanes(identity, first.title, rows, (low, high, first.title), number, guess)
+    return {"title": first.title, "svg": Markup(drawn), "legend": []}
 
 
-def _plot(curve: Curve) -> Plot:
+def _line(curve: Curve) -> Line:
     """What is measured along an axis; a point without an interval leaves the band out."""
     measured = [(float(x), figure) for x, figure in curve.points if figure.value is not None]
     band = all(figure.low is not None and figure.high is not None for _, figure in measured)
-    xs = tuple(x for x, _ in measured)
-    line = Line(
-        curve.title,
-        xs,
+    return Line(
+        curve.line or curve.title,
+        tuple(x for x, _ in measured),
         tuple(_number(figure.value) for _, figure in measured),
         tuple(_number(figure.low) for _, figure in measured) if band else (),
         tuple(_number(figure.high) for _, figure in measured) if band else (),
     )
-    wide = " " not in curve.x and bool(xs) and min(xs) > 0 and max(xs) / min(xs) >= _WIDE
-    return Plot("curve", curve.title, curve.x.replace("_", " "), "", (line,), log_x=wide)
 
 
 def _number(value: float | None) -> float:

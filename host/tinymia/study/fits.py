@@ -46,11 +46,13 @@ class Curve:
         title: of what.
         x: what was varied; "" where points are names and have no order.
         points: (value or name, figure).
+        line: which of several in one chart, those of one title; "" for the only one.
     """
 
     title: str
     x: str
     points: tuple[tuple[str, Figure], ...]
+    line: str = ""
 
 
 @dataclass(frozen=True)
@@ -301,7 +303,7 @@ def _chapter(question: Question, done: Done) -> Answer:
                     low, high = (ends or (None,) * len(line.x) for ends in (line.low, line.high))
                     points = zip(line.x, map(Figure, line.y, low, high), strict=True)
                     shown = tuple((f"{x:g}", one) for x, one in points)
-                    curves.append(Curve(f"{plot.title}, {line.title}", plot.x, shown))
+                    curves.append(Curve(plot.title, plot.x, shown, line.title))
     if not said:
         raise StudyError(
             "No experiment of this study has a chapter.", 'experiments = ["uniqueness"]'

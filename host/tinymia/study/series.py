@@ -219,5 +219,7 @@ def _of_the_machine(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, (OSError, MemoryError, TwinError, DeviceError)):
             return True
+        if isinstance(error, TinymiaError) and error.of_machine:
+            return True
         error = error.__cause__
     return False

@@ -65,10 +65,8 @@ class Store:
         try:
             write_whole(path, npz(content, compressed=False), error=StudyError)
         except StudyError as error:
-            raise StudyError(
-                error.message,
-                "What is finished is kept: make room and run the same command again.",
-            ) from error
+            error.hint = "What is finished is kept: make room and run the same command again."
+            raise
 
     def load(self, kind: str, key: str) -> dict[str, NDArray[Any]]:
         """What was stored under a name.

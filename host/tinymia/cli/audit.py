@@ -17,6 +17,7 @@ from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
     from tinymia.cli.config import Chosen
+    from tinymia.study.results import Results
     from tinymia.study.tuning import Tuning
     from tinymia.study.underway import Audit
 
@@ -65,29 +66,18 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
       [defences.dp]
       noise = [0.5, 1.0, 2.0]
     """
-    from tinymia.experiments.experiment import MEMBERSHIP
-    from tinymia.report.render import OUTPUTS, render
+    from tinymia.report.render import OUTPUTS
     from tinymia.report.terminal import print_results
-    from tinymia.study import audit as study
-    from tinymia.study.results import load
 
     options = chosen(AUDIT, flags, config)
-    asked = options["audit"]
-    if asked["against"] and set(asked["experiments"]) == {MEMBERSHIP}:
-        raise StudyError(
-            "--against is for experiments beyond membership, and none is asked for.",
-            "Name them: --experiments stealing; membership takes --defence.",
-        )
+    check_against(options)
     job = job_of(
         options,
         outputs=OUTPUTS,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
         fresh=fresh,
     )
-    with Bars() as bars:
-        results = study.run(job, bars, bars.say)
-        bars.say("Writing the report")
-        report = render(load(job.out), job.out)
+    results, report = carry_out(job)
     if as_json:
         finding = results.findings.membership
         print_json(
@@ -102,6 +92,37 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
     print_results(results)
     click.echo(f"report     {report}")
     click.echo(f"results    {job.out / 'results.json'}")
+
+
+def check_against(options: Chosen) -> None:
+    """Raise StudyError for --against where nothing is asked that it is for."""
+    from tinymia.experiments.experiment import MEMBERSHIP
+
+    asked = options["audit"]
+    if asked["against"] and set(asked["experiments"]) == {MEMBERSHIP}:
+        raise StudyError(
+            "--against is for experiments beyond membership, and none is asked for.",
+            "Name them: --experiments stealing; membership takes --defence.",
+        )
+
+
+def carry_out(job: Audit) -> tuple[Results, Path]:
+    """Run an audit and write its page; progress goes to standard error unless that is hushed.
+
+    Returns:
+        Results, and the path of the page.
+
+    Raises:
+        TinymiaError: see :func:`tinymia.study.audit.run` and :func:`tinymia.report.render.render`.
+    """
+    from tinymia.report.render import render
+    from tinymia.study import audit as study
+    from tinymia.study.results import load
+
+    with Bars() as bars:
+        results = study.run(job, bars, bars.say)
+        bars.say("Writing the report")
+        return results, render(load(job.out), job.out)
 
 
 _PLAIN = (

@@ -49,6 +49,9 @@ MAY_USE["gate"] = {
 }
 MAY_USE["cli"] = set(MAY_USE)
 MAY_USE["__main__"] = {"cli"}
+# `import tinymia` for programs: the same jobs with the same options, whose one list is the command
+# line's.
+MAY_USE["api"] = set(MAY_USE) - {"__main__"}
 
 
 @functools.cache

@@ -17,6 +17,7 @@ from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
     from tinymia.cli.config import Chosen
+    from tinymia.study.executors import Executor
     from tinymia.study.results import Results
     from tinymia.study.tuning import Tuning
     from tinymia.study.underway import Audit
@@ -106,11 +107,11 @@ def check_against(options: Chosen) -> None:
         )
 
 
-def carry_out(job: Audit) -> tuple[Results, Path]:
+def carry_out(job: Audit, *, page: bool = True) -> tuple[Results, Path | None]:
     """Run an audit and write its page; progress goes to standard error unless that is hushed.
 
     Returns:
-        Results, and the path of the page.
+        Results as they are stored, and the path of the page, if one is wanted.
 
     Raises:
         TinymiaError: see :func:`tinymia.study.audit.run` and :func:`tinymia.report.render.render`.
@@ -120,9 +121,12 @@ def carry_out(job: Audit) -> tuple[Results, Path]:
     from tinymia.study.results import load
 
     with Bars() as bars:
-        results = study.run(job, bars, bars.say)
+        study.run(job, bars, bars.say)
+        results = load(job.out)
+        if not page:
+            return results, None
         bars.say("Writing the report")
-        return results, render(load(job.out), job.out)
+        return results, render(results, job.out)
 
 
 _PLAIN = (
@@ -153,12 +157,13 @@ def job_of(
     outputs: tuple[str, ...] = (),
     command: str = "tinymia audit",
     fresh: bool = False,
+    executor: Executor | None = None,
 ) -> Audit:
     """The audit that options of :data:`tinymia.cli.catalogue.AUDIT` ask for.
 
     Args:
         options: of flags and file, without what the bundle says of its training.
-        outputs, command, fresh: see :class:`tinymia.study.underway.Audit`.
+        outputs, command, fresh, executor: see :class:`tinymia.study.underway.Audit`.
 
     Raises:
         TinymiaError: an option is out of range, or the bundle cannot be read.
@@ -191,6 +196,7 @@ def job_of(
         force=asked["force"],
         outputs=outputs,
         command=command,
+        executor=executor,
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
         leave_out=ALL in asked["defences"],

@@ -49,11 +49,16 @@ class Executor(Protocol):
 
 
 class Here:
-    """One cell after the other in this thread."""
+    """One cell after the other in this thread, to the same numbers as in processes."""
 
     def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
         """See :class:`Executor`."""
-        return map(work, cells)
+        from threadpoolctl import threadpool_limits
+
+        for cell in cells:
+            with threadpool_limits(1):  # sums have one order, see `Processes`
+                done = work(cell)
+            yield done
 
 
 class Processes:

@@ -55,10 +55,9 @@ def guarded(
         return out
     read = np.ascontiguousarray(features, np.int8).reshape(n, -1)
     if guard.watch:
-        rest = replace(guard, watch=0, watch_near=0.0, watch_spread=0.0, watch_refuse=0)
         shown = guarded(
             answers,
-            rest,
+            unwatched(guard),
             seeds=seeds,
             epoch=epoch,
             features=features,
@@ -99,6 +98,11 @@ def guarded(
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(work, range(0, devices, share)))
     return out
+
+
+def unwatched(guard: GuardSettings) -> GuardSettings:
+    """A guard without its detector."""
+    return replace(guard, watch=0, watch_near=0.0, watch_spread=0.0, watch_refuse=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,10 @@
 namespace tinymia {
 namespace {
 
-constexpr uint32_t kWhole = 256;      // a question's worth of evidence
-constexpr uint32_t kTolerated = 16;   // of it: one changed copy in 16 is ordinary
-constexpr float kWidth = 11.1f;       // of a cell, in distances that are near: two points as far
-                                      // apart as that share a cell of one grid in 30 %
+constexpr uint32_t kWhole = 256;     // a question's worth of evidence
+constexpr uint32_t kTolerated = 16;  // of it: one changed copy in 16 is ordinary
+constexpr float kWidth = 11.1f;      // of a cell, in distances that are near: two points as far
+                                     // apart as that share a cell of one grid in 30 %
 constexpr uint32_t kUnlikely = UINT32_MAX;  // there are too few to compare with
 
 // Adds what exceeds ordinary use.
@@ -29,7 +29,7 @@ uint32_t Mixed(uint32_t hash) {
 }  // namespace
 
 Detector::Place Detector::Locate(float near, const SecretKey& device, const int8_t* features,
-                           uint32_t count) {
+                                 uint32_t count) {
   constexpr uint32_t kBits = kGrids * kDirections;
   static_assert(kBits == 32, "one word a feature");
   // Sums over the features that a direction takes; twice that, less all of them, is the place

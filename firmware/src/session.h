@@ -3,8 +3,6 @@
 
 #include <stdint.h>
 
-#include <type_traits>
-
 #include "answer/detector.h"
 #include "answer/guard.h"
 #include "arena.h"
@@ -147,7 +145,7 @@ class Session {
   uint32_t came_ = 0;   // of them before the request that runs
   uint32_t first_layer_ = 0;
   GuardSettings guard_;
-  std::conditional_t<kGuards, Detector, NoDetector> detector_;
+  DetectorIf<kGuards>::Type detector_;
   SecretKey guard_key_ = {};  // of answers' randomness, for this training
   bool has_guard_key_ = false;
   uint32_t answered_ = 0;    // since training began

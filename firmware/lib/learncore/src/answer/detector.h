@@ -85,4 +85,13 @@ struct NoDetector {
   uint32_t alarm() const { return 0; }
 };
 
+template <bool present>
+struct DetectorIf {
+  using Type = Detector;
+};
+template <>
+struct DetectorIf<false> {
+  using Type = NoDetector;
+};
+
 }  // namespace tinymia

@@ -1,4 +1,4 @@
-"""The detector of odd questions: what it must see, what it must not, and the same bits as a board."""
+"""The detector of odd questions: what it must see, what not, and the same bits as a board."""
 
 from __future__ import annotations
 
@@ -128,7 +128,8 @@ def test_a_board_rings_at_the_same_question_and_tells_labels_then(board, windows
     np.testing.assert_array_equal(shown, expected)
     first = int(watched(WATCH, [0], features).first[0])
     assert 4 < first < 36
-    assert (shown[first:].max(axis=1) == 1).all() and (shown[:first].max(axis=1) < 1).all()
+    assert (shown[first:].max(axis=1) == 1).all()
+    assert (shown[:first].max(axis=1) < 1).all()
     np.testing.assert_array_equal(shown.argmax(axis=1), whole.argmax(axis=1))
     # No policy undoes it, and the same GUARD again does not, either.
     board.guard(replace(WATCH, temperature=2.0))

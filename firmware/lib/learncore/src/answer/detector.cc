@@ -37,11 +37,22 @@ Detector::Place Detector::Locate(float near, const SecretKey& device, const int8
   uint32_t sums[kBits] = {};
   uint32_t rest = 0;
   SecretStream stream(device, kAnswerWatch, 0);
-  for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t code = static_cast<uint32_t>(features[i] + 128);
-    rest += 255u - code;
-    uint32_t word = stream.Next();
-    for (uint32_t j = 0; j < kBits; ++j, word >>= 1) sums[j] += code & (0u - (word & 1u));
+  // Two sums a word, which hold so many features.
+  constexpr uint32_t kAtOnce = 256;
+  constexpr uint32_t kPairs = kBits / 2;
+  for (uint32_t from = 0; from < count; from += kAtOnce) {
+    const uint32_t to = count - from < kAtOnce ? count : from + kAtOnce;
+    uint32_t pairs[kPairs] = {};
+    for (uint32_t i = from; i < to; ++i) {
+      const uint32_t code = static_cast<uint32_t>(features[i] + 128);
+      rest += 255u - code;
+      const uint32_t word = stream.Next();
+      for (uint32_t j = 0; j < kPairs; ++j) pairs[j] += (word >> j & 0x00010001u) * code;
+    }
+    for (uint32_t j = 0; j < kPairs; ++j) {
+      sums[j] += pairs[j] & 0xFFFFu;
+      sums[kPairs + j] += pairs[j] >> 16;
+    }
   }
   const float width = kWidth * near * Sqrt(static_cast<float>(count)) + 1.0f;
   const auto step = static_cast<uint32_t>(width);

@@ -15,6 +15,7 @@ if launcher := os.environ.get("CMAKE_CXX_COMPILER_LAUNCHER", ""):
     spawn = env["SPAWN"]
 
     def cached(sh, escape, cmd, args, environment):
+        """As SCons's own, with the launcher before a compiler."""
         if args[0] in (env.subst("$CC"), env.subst("$CXX")) and "-c" in args:
             cmd, args = launcher, [escape(launcher), *args]
         return spawn(sh, escape, cmd, args, environment)

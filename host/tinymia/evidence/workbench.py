@@ -229,6 +229,20 @@ class Workbench(Protocol):
         """
         ...
 
+    def alarms(self, run: Run, windows: Codes, seeds: Sequence[int]) -> Integers:
+        """When the detectors of devices take a stream of questions for no ordinary use.
+
+        Args:
+            run: whose answers a detector watches.
+            windows: (m, ...) int8, in the order in which they are asked.
+            seeds: one a device, of its training.
+
+        Returns:
+            (devices,) int64, how many questions were answered in full before; m where it never
+            rang.
+        """
+        ...
+
     def updates(self, theta: Floats, start: Floats, terms: Terms, seeds: Sequence[int]) -> Floats:
         """What devices give in a round, by the firmware's own code.
 

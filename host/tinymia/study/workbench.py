@@ -23,7 +23,7 @@ from tinymia.study.people import Person, drawn
 from tinymia.study.settings import StudySettings, device_settings
 from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store
-from tinymia.twin.answers import spare_windows
+from tinymia.twin.answers import spare_windows, watched
 from tinymia.twin.fleet import FineTuned, Twin
 
 _MOST_PUBLIC = 400
@@ -199,6 +199,11 @@ class TwinWorkbench:
         training = Training(still, owner.windows, owner.labels, one, tuple(seeds), theta)
         whole = self._fine_tune(training, self._asked(run, windows)).probabilities[:, -1]
         return self._shown(run, whole, windows, seeds)
+
+    def alarms(self, run: Run, windows: Codes, seeds: Sequence[int]) -> NDArray[np.int64]:
+        """See :class:`tinymia.evidence.Workbench`."""
+        read = self._embedded(self._lanes.twin(run), windows)
+        return watched(run.answer.guard, seeds, read).first
 
     def updates(
         self,

@@ -42,7 +42,7 @@ def test_a_trend_goes_along_parameters_and_a_contrast_stands_beside(monkeypatch)
     assert found is not None
     assert found.figure is not None
     assert found.figure.value == pytest.approx(0.05)
-    assert "rises with parameters" in found.sentences[0]
+    assert "rises with parameters of the base model" in found.sentences[0]
     assert "from 0.600 at 1000 to 0.700 at 4000" in found.sentences[0]
     assert "Against no defence" in found.sentences[1]
     assert [x for x, _ in found.curves[0].points] == ["1000", "2000", "4000"]

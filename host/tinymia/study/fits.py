@@ -176,8 +176,8 @@ def _power(question: Question, done: Done) -> Answer:
     above, kept_above = _log_slope(points, FPR)
     who = Adversary(question.adversary).words
     sentence = (
-        f"TPR at 1 % FPR ({who}) goes with {question.axis} to the power {_with(whole)}; without the"
-        f" false alarms, TPR - FPR, {_with(above)}; published is {PUBLISHED_SLOPE:g}."
+        f"TPR at 1 % FPR ({who}) goes with {_words(question.axis)} to the power"
+        f" {_with(whole)}; without the false alarms, TPR - FPR, {_with(above)}; published is {PUBLISHED_SLOPE:g}."
     )
     notes = [
         f"{len(points) - count} of {len(points)} points are at or below {what} for somebody left"
@@ -227,8 +227,8 @@ def _trend(question: Question, done: Done) -> Answer:
     who = Adversary(question.adversary).words
     first, last = points[0], points[-1]
     sentence = (
-        f"AUC ({who}) {way} with {question.axis}: {_with(slope, signed=True)} for each doubling,"
-        f" from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f} at {last.x:g}."
+        f"AUC ({who}) {way} with {_words(question.axis)}: {_with(slope, signed=True)} for"
+        f" each doubling, from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f} at {last.x:g}."
     )
     curve = _curve(f"AUC, {who}", question, points)
     return Answer(question.title, (sentence,), slope, (curve,))
@@ -309,6 +309,10 @@ def _chapter(question: Question, done: Done) -> Answer:
             "No experiment of this study has a chapter.", 'experiments = ["uniqueness"]'
         )
     return Answer(question.title, tuple(said), None, tuple(curves))
+
+
+def _words(axis: str) -> str:
+    return f"{axis.replace('_', ' ')}{' of the base model' if axis == PARAMETERS else ''}"
 
 
 def _value(figure: Figure) -> float:

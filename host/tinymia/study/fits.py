@@ -177,7 +177,8 @@ def _power(question: Question, done: Done) -> Answer:
     who = Adversary(question.adversary).words
     sentence = (
         f"TPR at 1 % FPR ({who}) goes with {_words(question.axis)} to the power"
-        f" {_with(whole)}; without the false alarms, TPR - FPR, {_with(above)}; published is {PUBLISHED_SLOPE:g}."
+        f" {_with(whole)}; without the false alarms, TPR - FPR, {_with(above)};"
+        f" published is {PUBLISHED_SLOPE:g}."
     )
     notes = [
         f"{len(points) - count} of {len(points)} points are at or below {what} for somebody left"
@@ -228,7 +229,8 @@ def _trend(question: Question, done: Done) -> Answer:
     first, last = points[0], points[-1]
     sentence = (
         f"AUC ({who}) {way} with {_words(question.axis)}: {_with(slope, signed=True)} for"
-        f" each doubling, from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f} at {last.x:g}."
+        f" each doubling, from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f}"
+        f" at {last.x:g}."
     )
     curve = _curve(f"AUC, {who}", question, points)
     return Answer(question.title, (sentence,), slope, (curve,))

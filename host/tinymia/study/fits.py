@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.base import Adversary
 from tinymia.errors import StudyError
+from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Figure, Measure, Verdict
 from tinymia.experiments.membership.figures import figure
 from tinymia.experiments.membership.left_out import replicates
@@ -267,26 +268,35 @@ _WORDS = {
 }
 
 
+_REVEALS = ("full", "rounded", "topk", "", "top1", "label")
+"""Answer policies from the one that reveals most; "" for defences of answers."""
+
+
 def _answers(question: Question, done: Done) -> Answer:
     """What each answer policy, and each defence of answers, leaves to the adversary."""
-    points: dict[str, Figure] = {}
+    found: dict[str, tuple[tuple[int, int], Figure]] = {}
     for case, results in done:
         finding = _finding(case, results)
         for number, policy in enumerate(finding.answers):
             leak = finding.leak(
                 finding.main, attack_of(finding, question.adversary, number), policy
             )
-            steps = f" to 1/{finding.levels}" if policy.value == "rounded" else ""
+            rounded = policy is OutputPolicy.ROUNDED
+            name = f"{policy.value} to 1/{finding.levels}" if rounded else policy.value
             if leak is not None:
-                points.setdefault(f"{policy.value}{steps}", leak.auc)
+                rank = _REVEALS.index(policy.value), -finding.levels
+                found.setdefault(name, (rank, leak.auc))
         for condition in finding.conditions:
             if condition.reference:
                 attack = attack_of(finding, question.adversary)
                 leak = finding.leak(condition.name, attack)
                 if leak is not None:
-                    points.setdefault(condition.title, leak.auc)
-    if not points:
+                    rank = _REVEALS.index(""), 0
+                    found.setdefault(condition.detail, (rank, leak.auc))
+    if not found:
         raise StudyError(f"{question.adversary} attacked nothing here.", "Name another adversary.")
+    ordered = sorted(found.items(), key=lambda one: one[1][0])
+    points = {name: figure for name, (_, figure) in ordered}
     who = Adversary(question.adversary).words
     said = "; ".join(f"{name} {_with(figure)}" for name, figure in points.items())
     sentence = f"AUC ({who}) by what an answer reveals: {said}."

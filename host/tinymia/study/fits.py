@@ -234,7 +234,10 @@ def _trend(question: Question, done: Done) -> Answer:
         f" at {last.x:g}."
     )
     curve = _curve(f"AUC, {who}", question, points)
-    return Answer(question.title, (sentence,), slope, (curve,))
+    there = {p.x for p in points}
+    lacking = [x for case, _ in done if (x := _x(question, case, 0)) and x not in there]
+    note = f"At {', '.join(f'{x:g}' for x in lacking)} this adversary could not attack."
+    return Answer(question.title, (sentence, *([note] if lacking else [])), slope, (curve,))
 
 
 def _contrast(question: Question, done: Done) -> Answer:

@@ -36,7 +36,7 @@ def poisoned(bundle: Bundle, split: Split, malice: Malice, aim: Aim, devices: in
     first = len(old) - devices
     own, names = old.members[first:], old.names[first:]
     if malice is Malice.OPPOSITE:
-        return Cohort(old.windows, old.labels, own, names)
+        return _used(Cohort(old.windows, old.labels, own, names))
     # Behind all windows, the same again as malicious devices tell them.
     second = old.windows if malice is Malice.FLIP else stamped(bundle, old.windows)
     bad = np.zeros(own.shape, np.bool_)
@@ -55,9 +55,18 @@ def poisoned(bundle: Bundle, split: Split, malice: Malice, aim: Aim, devices: in
         kept[d, honest[: int(mine.sum() - bad[d].sum())]] = True
         if not (kept[d] | bad[d]).any():  # it has nothing to lie about
             kept[d] = mine
-    return Cohort(
-        np.concatenate([old.windows, second]),
-        np.concatenate([old.labels, np.full(len(old.labels), aim.target)]),
-        np.concatenate([kept, bad], axis=1),
-        names,
+    return _used(
+        Cohort(
+            np.concatenate([old.windows, second]),
+            np.concatenate([old.labels, np.full(len(old.labels), aim.target)]),
+            np.concatenate([kept, bad], axis=1),
+            names,
+        )
     )
+
+
+def _used(cohort: Cohort) -> Cohort:
+    """Without windows that no device has: they need not be embedded."""
+    used = cohort.members.any(axis=0)
+    windows, labels = cohort.windows[used], cohort.labels[used]
+    return Cohort(windows, labels, cohort.members[:, used], cohort.names)

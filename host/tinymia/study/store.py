@@ -24,6 +24,8 @@ from tinymia.files import npz, write_whole
 VERSION = 1
 _FOLDER = "store"
 _LOCK = ".tinymia.lock"
+_PARTS = ".*.[0-9]*.part"
+"""As :func:`tinymia.files.write_whole` names them."""
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -63,10 +65,8 @@ class Store:
         try:
             write_whole(path, npz(content, compressed=False), error=StudyError)
         except StudyError as error:
-            raise StudyError(
-                error.message,
-                "What is finished is kept: make room and run the same command again.",
-            ) from error
+            error.hint = "What is finished is kept: make room and run the same command again."
+            raise
 
     def load(self, kind: str, key: str) -> dict[str, NDArray[Any]]:
         """What was stored under a name.
@@ -115,7 +115,7 @@ class Lock:
     """A folder that one process at a time works in; use as a context manager.
 
     Args:
-        folder: made when it is not there.
+        folder: made when it is not there, and removed where nothing came into it.
 
     Raises:
         StudyError: on entering, when another process works there, or it cannot be written.
@@ -127,6 +127,8 @@ class Lock:
     def __enter__(self) -> Lock:
         from filelock import FileLock, Timeout
 
+        whole = self.folder.absolute()
+        self._made = [path for path in (whole, *whole.parents) if not path.exists()]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(self.folder.resolve() / _LOCK)
@@ -148,6 +150,12 @@ class Lock:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        if self._made and all(path.name == _LOCK for path in self.folder.iterdir()):
+            # Who asked for what cannot be leaves nothing; a folder that fills meanwhile stays.
+            with contextlib.suppress(OSError):
+                (self.folder / _LOCK).unlink()
+                for path in self._made:
+                    path.rmdir()
         self._lock.release()
 
 
@@ -155,4 +163,21 @@ class Lock:
 def locked(folder: Path) -> Iterator[Store]:
     """The store of a folder that nobody else works in meanwhile; raises StudyError."""
     with Lock(folder):
-        yield Store(folder)
+        store = Store(folder)
+        sweep(folder, store.folder)
+        yield store
+
+
+def sweep(folder: Path, deep: Path) -> None:
+    """Remove halves of files that a killed process left, in a folder and in those of another.
+
+    For who has the lock: nobody else writes there.
+
+    Raises:
+        StudyError: they cannot be removed.
+    """
+    try:
+        for path in (*folder.glob(_PARTS), *deep.glob(f"*/{_PARTS}")):
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StudyError(f"Cannot tidy {folder}: {error.strerror}.") from error

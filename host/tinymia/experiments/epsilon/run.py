@@ -25,6 +25,7 @@ _CONTROL_NOISE = 0.05  # of the noise that is claimed
 _CONTROL_EPSILON = 2.0  # at most; what so few devices can contradict
 _FRESH = 2**31
 """Between the seeds of a first look and those of a second one."""
+_SEEDS = 2**32
 
 
 def devices_of(design: Design) -> int:
@@ -64,7 +65,7 @@ def run(
         design,
         settings=replace(design.settings, noise_multiplier=noise),
         devices=min(design.devices, _CONTROL_DEVICES),
-        seed=design.seed + 1,
+        seed=(design.seed + 1) % _SEEDS,
     )
     loud = Lab(devices, quiet, lab.progress)
     small = replace(claim, epsilon=min(claim.epsilon, _CONTROL_EPSILON), profile=None)
@@ -84,7 +85,7 @@ def _looked_again(
     doubted = tuple(c.relation for c in checked if c.relation and c.verdict is Verdict.CONTRADICTS)
     if not doubted:
         return checked
-    again = replace(design, relations=doubted, seed=design.seed + _FRESH)
+    again = replace(design, relations=doubted, seed=(design.seed + _FRESH) % _SEEDS)
     lab = Lab(devices, again, progress)
     found = {}
     for relation in doubted:

@@ -12,9 +12,12 @@ class TinymiaError(Exception):
 
     Attributes:
         exit_status: with which a command ends.
+        of_machine: whether disk, memory or a process failed, not what was asked: so would whatever
+            else is asked. It passes from worker processes, which a cause does not.
     """
 
     exit_status = 1
+    of_machine = False
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -100,10 +100,12 @@ class Processes:
             for done in results:
                 yield cast("Result", done)
         except BrokenProcessPool as error:
-            raise StudyError(
+            ended = StudyError(
                 "A worker process ended before its work was done; perhaps memory ran out.",
                 "What is finished is kept: run the same command again, with fewer --boards.",
-            ) from error
+            )
+            ended.of_machine = True
+            raise ended from error
         except BaseException:
             # Who was interrupted does not wait for what is under way.
             for process in multiprocessing.active_children():

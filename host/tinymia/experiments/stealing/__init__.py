@@ -31,6 +31,7 @@ from tinymia.experiments.chapter import (
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.pages import row_of
 from tinymia.experiments.rows import Found, Tabulator
+from tinymia.experiments.stealing import alarms
 from tinymia.experiments.stealing.copying import agreement, error, exactly, likely, shares
 from tinymia.statistics.metrics import auc_of
 
@@ -63,7 +64,8 @@ class Stealing:
             "Model stealing",
             "Does somebody who asks a device get its personalised model, and who was a member?",
             50,
-            ("round", "top-1", "label", "laplace", "temperature", "dp", "clip"),
+            ("round", "top-1", "label", "laplace", "temperature", "detector", "dp", "clip"),
+            version=2,
         )
 
     def cells(self, bench: Workbench) -> Sequence[str]:
@@ -94,6 +96,10 @@ class Stealing:
                 for theta, says, member in zip(done.theta, answers, training.members, strict=True)
             ]
             found[run.name] = np.stack(rows)
+        watching = alarms.watching(bench.runs(self.info.defences))
+        if watching is not None:
+            seeds = _trainings(bench, owner)[0].seeds
+            found |= alarms.measure(bench, owner, watching, seeds)
         # Who asks another person's device learns nothing of this one's members.
         other = bench.owners[(bench.owners.index(owner) + 1) % len(bench.owners)]
         foreign = bench.train(_trainings(bench, other)[0])
@@ -119,12 +125,20 @@ class Stealing:
         rows = _rows(table, runs, values, counts, bench.members)
         wide = _wide(bench)
         null = np.concatenate([measured[name]["null"] for name in names])
+        answer = _answer(rows, runs, counts, wide)
+        controls = _controls(values[runs[0].name], counts, wide, null)
+        watching = alarms.watching(runs)
+        if watching is not None:
+            rang = alarms.rows(table, bench, watching, measured)
+            rows += rang
+            controls += alarms.controls(rang, watching)
+            answer += alarms.sentence(rang, watching)
         return Chapter(
             version=VERSION,
             name=self.info.name,
             title=self.info.title,
             question=self.info.question,
-            answer=_answer(rows, runs, counts, wide),
+            answer=answer,
             adversaries=(
                 Adversary(
                     "questions",
@@ -144,9 +158,9 @@ class Stealing:
                     "reads the head itself instead of a copy",
                 ),
             ),
-            measures=MEASURES,
+            measures=(*MEASURES, *(alarms.MEASURES if watching else ())),
             rows=tuple(rows),
-            controls=_controls(values[runs[0].name], counts, wide, null),
+            controls=controls,
             method=(
                 "Questions are windows of public people in a random order, the same for all"
                 " devices; the number of questions counts from the first one.",

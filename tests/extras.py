@@ -27,6 +27,12 @@ def needs_ray() -> None:
         pytest.skip("Ray is not installed: pip install 'tinymia[ray]'")
 
 
+def needs_art() -> None:
+    """Skip where ART is not installed, which ``[dev]`` leaves out; one that is broken fails."""
+    if find_spec("art") is None:
+        pytest.skip("ART is not installed: pip install 'tinymia[art]'")
+
+
 def _since_3_11(what: str) -> None:
     if sys.version_info < (3, 11):
         pytest.skip(f"{what} with Python 3.11: take a newer one", allow_module_level=True)

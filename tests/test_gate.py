@@ -155,13 +155,34 @@ def test_one_person_and_what_is_not_measured_cannot_be_told(tmp_path: Path) -> N
     for text, why in (
         ('figure = "epsilon.measured"\nat_most = "claimed"', "held no claim"),
         ('figure = "owner.auc"\nat_most = 0.6', "whose device"),
-        ('figure = "membership.auc"\ncondition = "clip@5"\nat_most = 0.6', "'clip@50'"),
-        ('figure = "membership.auc"\nattack = "lira"\nat_most = 0.6', "no attack 'lira'"),
+        ('figure = "membership.auc"\nattack = "joint-averaged"\nat_most = 0.6', "no attack"),
         ('figure = "membership.tpr"\nfpr = 0.1\nat_most = 0.6', "0.01, 0.001"),
         ('figure = "cost.step"\nunit = "cycles"\nat_most = 5000', "counts instructions"),
     ):
         found = one(text, alone, tmp_path)
         assert (found.outcome, why in found.why) == (Outcome.CANNOT_TELL, True), found.why
+
+
+@pytest.mark.parametrize(
+    ("figure", "key", "hint"),
+    [
+        ("membership.auc", "condition = 'clip@5'", "Did you mean 'clip@50'?"),
+        ("membership.tpr", "attack = 'lira'", "lira-online"),
+        ("accuracy.heldout", "condition = 'x'", "Known: base, plain@1, plain@5"),
+        ("cost.step", "condition = 'clipp@50'", "Did you mean 'clip@50'?"),
+        ("epsilon.claimed", "condition = 'dp@50'", "Did you mean"),
+    ],
+)
+def test_what_results_cannot_have_is_a_slip_and_no_open_question(
+    figure: str, key: str, hint: str, results: Results, tmp_path: Path
+) -> None:
+    with pytest.raises(PolicyError) as caught:
+        one(f'figure = "{figure}"\n{key}\nat_most = 0.6', results, tmp_path)
+    assert "p.toml:" in caught.value.message
+    assert "these results have no" in caught.value.message
+    assert hint in caught.value.hint
+    # Where nothing is known of conditions, nothing is a slip.
+    assert policy(f'[[rule]]\nfigure = "{figure}"\n{key}\nat_most = 0.6', tmp_path / "p.toml")
 
 
 def test_claims_costs_and_controls_are_exact(results: Results, tmp_path: Path) -> None:
@@ -248,7 +269,8 @@ def test_further_experiments_have_figures_of_their_own(results: Results, tmp_pat
     assert [row.outcome for row in plain] == [Outcome.CANNOT_TELL, Outcome.BROKEN]
     assert judged(text.format("clip@50"), more, tmp_path)[0].outcome is Outcome.HOLDS
     assert len(judged(text.format("every"), more, tmp_path)) == 3
-    assert "clip@50" in judged(text.format("clip"), more, tmp_path)[0].why
+    with pytest.raises(PolicyError, match=r"no condition 'clip'\. Did you mean 'clip@50'\?"):
+        judged(text.format("clip"), more, tmp_path)
     fewer = '[[rule]]\nfigure = "stealing.fidelity"\nat = { questions = 64 }\nat_most = 0.7'
     assert [row.of for row in judged(fewer, more, tmp_path)] == ["plain@50, asks, questions 64"]
     with pytest.raises(PolicyError, match=r"no figure 'stealing\.fidelty'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from tinymia.errors import StudyError
+from tinymia.study import series
 from tinymia.study.store import Lock, Store, locked
 
 ARRAYS = {"a": np.arange(5), "b": np.array([[True], [False]]), "empty": np.zeros((0, 3), np.int8)}
@@ -102,6 +104,30 @@ def test_clear_removes_what_was_stored_and_nothing_else(tmp_path: Path) -> None:
     mine.write_text("mine")
     store.clear()
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [mine]
+
+
+def test_a_full_disk_is_known_as_that_in_the_process_that_waits(tmp_path: Path) -> None:
+    """Workers' errors come pickled, without what caused them."""
+    (tmp_path / "store").write_text("")  # in the folder's place
+    with pytest.raises(StudyError) as caught:
+        Store(tmp_path).save("devices", "k", ARRAYS)
+    there = pickle.loads(pickle.dumps(caught.value))
+    assert there.__cause__ is None
+    assert series._of_the_machine(there)
+    assert "make room" in there.hint
+    assert not series._of_the_machine(StudyError("There is no such defence."))
+
+
+def test_what_a_killed_process_left_half_is_gone_with_the_next(tmp_path: Path) -> None:
+    folder = Store(tmp_path).folder / "devices"
+    folder.mkdir(parents=True)
+    halves = [folder / ".k.npz.71.part", tmp_path / ".results.json.71.part"]
+    mine = [folder / "k.npz", tmp_path / "notes.part", tmp_path / ".mine.part"]
+    for path in (*halves, *mine):
+        path.write_text("")
+    with locked(tmp_path):
+        assert not any(path.exists() for path in halves)
+    assert all(path.exists() for path in mine)
 
 
 def test_two_commands_in_one_folder(tmp_path: Path) -> None:

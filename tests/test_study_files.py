@@ -18,14 +18,17 @@ from quiet import Quiet
 from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN
 from synthetic_membership import membership as whole_finding
 from tinymia.cli import study_file
+from tinymia.cli.options import default_bundle
 from tinymia.errors import DataError, ReportError, StudyError, TwinError
 from tinymia.experiments.base import Measure
 from tinymia.experiments.membership.devices import Attacked
-from tinymia.study import fits, rows, series, wanted
+from tinymia.experiments.membership.left_out import replicates
+from tinymia.statistics.power import smallest_effect
+from tinymia.study import bases, fits, rows, series, wanted
 from tinymia.study.describe import SPLITS
 from tinymia.study.membership import _compares
 from tinymia.study.results import RESULTS, load, to_json, write_json
-from tinymia.study.series import Question, Series, run_series
+from tinymia.study.series import Case, Question, Series, run_series
 from tinymia.study.store import Lock
 from tinymia.study.underway import Audit
 
@@ -231,6 +234,29 @@ def test_a_second_process_is_refused(study) -> None:
         run_series(made, Quiet())
 
 
+def test_a_study_that_cannot_be_leaves_no_folder(study, monkeypatch, tmp_path: Path) -> None:
+    """Nor does it take one that was there, or that got something."""
+    made = study(GRID)
+
+    def nobody(audit: Audit, *_: object) -> None:
+        raise DataError("There is nobody called 'p99'.")
+
+    monkeypatch.setattr(series, "run", nobody)
+    assert len(run_series(made, Quiet())) == 3
+    assert not made.out.exists()
+    made.out.mkdir()
+    run_series(made, Quiet())
+    assert list(made.out.iterdir()) == []
+
+    def begun(audit: Audit, *_: object) -> None:
+        (audit.out / "store").mkdir(exist_ok=True)
+        raise DataError("There are not so many windows.")
+
+    monkeypatch.setattr(series, "run", begun)
+    run_series(made, Quiet())
+    assert (made.out / "store").exists()
+
+
 def test_results_of_another_version_are_told_before_anything_runs(study, audits) -> None:
     made = study(GRID)
     run_series(made, Quiet())
@@ -337,21 +363,72 @@ def test_conditions_and_answers_have_a_sentence(study, audits, fit: str) -> None
     run_series(made, Quiet())
     found = fits.answer(Question("It", fit), list(made.finished()))
     assert found is not None
-    assert len(found.points) > 2
+    assert len(found.curves[0].points) > 2
     assert "AUC" in found.sentences[0]
 
 
 def test_how_many_people_and_repetitions_an_effect_needs() -> None:
     results = synthetic_results.results(membership())
-    few, many = (wanted.needed(results, effect) for effect in (0.2, 0.01))
+    one = (Case("", {}, None), results)  # type: ignore[arg-type]
+    few, many = (wanted.needed([one], effect) for effect in (0.2, 0.01))
     for coarse, fine in zip(few, many, strict=True):
-        assert coarse.adversary == fine.adversary
+        assert (coarse.adversary, coarse.of) == (fine.adversary, fine.of)
         if coarse.people is not None and fine.people is not None:
             assert coarse.people < fine.people
 
 
+def test_a_plan_has_the_smallest_effect_of_the_page(study, audits) -> None:
+    """Of two cases, paired; and what is seen by so many people needs so many."""
+    made = study(GRID.replace(", 80]", "]"))
+    rng = np.random.default_rng(1)
+    done = along(made, audits, lambda n, e: 0.6 + e * (n / 10) + rng.normal(0, 0.004), Measure.AUC)
+    (one,) = [
+        r
+        for r in wanted.needed(done, 0.05)
+        if (r.adversary, "less" in r.of, "@" in r.of) == ("candidates", True, False)
+    ]
+    findings = [results.findings.membership for _, results in done]
+    attack = rows.attack_of(findings[0], "candidates")
+    first, second = (
+        replicates(row)
+        for finding in findings
+        for row in finding.left_out
+        if (row.condition, row.attack, row.answer, row.measure)
+        == (PLAIN, attack, finding.answer, Measure.AUC)
+    )
+    seen = smallest_effect(second - first)
+    assert one.of == "members=20 less members=10"
+    assert one.sees == pytest.approx(seen, rel=1e-4)
+    at = [
+        r
+        for r in wanted.needed(done, seen * 1.0001)
+        if (r.adversary, r.of) == (one.adversary, one.of)
+    ]
+    assert at[0].people == 4
+    assert at[0].repetitions == findings[0].counts.repetitions
+
+
+def test_a_plan_measures_cases_spread_over_the_study(study, audits) -> None:
+    made = study(GRID.replace("[10, 20, 80]", "{ from = 10, to = 40, step = 1 }"))
+    members = [case.axes["members"] for case in wanted.to_measure(made)]
+    assert members == [15, 25, 35]
+    run_series(made, Quiet(), only=[made.cases[0]])
+    assert len(wanted.to_measure(made)) == 2
+    assert len(wanted.to_measure(made, 10)) == 9
+    assert len(wanted.to_measure(made, 1000)) == 30
+    takes = wanted.cost(made, list(made.finished()))
+    assert (takes.cases, takes.done, takes.seconds) == (31, 1, 30 * 60.0)
+
+
 @pytest.mark.parametrize("name", study_file.shipped())
-def test_shipped_studies_are_whole(name: str, tmp_path: Path) -> None:
+def test_shipped_studies_are_whole(name: str, tmp_path: Path, monkeypatch) -> None:
+    # Base models that would be trained: the shipped one under their names.
+    def base(named: str, *_: object) -> Path:
+        path = tmp_path / f"{named}.bundle"
+        path.symlink_to(default_bundle()) if not path.exists() else None
+        return path
+
+    monkeypatch.setattr(bases, "base", base)
     made = study_file.series(study_file.read(study_file.found(name)), tmp_path)
     assert made.cases
     assert made.question.fit

@@ -12,9 +12,12 @@ class TinymiaError(Exception):
 
     Attributes:
         exit_status: with which a command ends.
+        of_machine: whether disk, memory or a process failed, not what was asked: so would whatever
+            else is asked. It passes from worker processes, which a cause does not.
     """
 
     exit_status = 1
+    of_machine = False
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -55,3 +58,7 @@ class ReportError(TinymiaError):
 
 class PolicyError(TinymiaError):
     """A policy for `tinymia check` cannot be read, or asks what there is no answer to."""
+
+
+class PluginError(TinymiaError):
+    """What another package adds (an attack, a defence, a data source) cannot be used."""

@@ -49,7 +49,9 @@ def write_whole(
             raise
     except OSError as failure:
         named = f"{what} {target}" if what else str(target)
-        raise error(f"Cannot write {named}: {failure.strerror}.") from failure
+        refused = error(f"Cannot write {named}: {failure.strerror}.")
+        refused.of_machine = True
+        raise refused from failure
     return target
 
 

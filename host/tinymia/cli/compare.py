@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from tinymia.cli.options import FilePath, data_option, json_option, print_json, 
 
 if TYPE_CHECKING:
     from tinymia.gate.compare import Change, Compared
-    from tinymia.study.results import Results
 
 
 @click.command()
@@ -120,14 +120,23 @@ def command(
     if as_json:
         print_json({"old": str(old), "new": str(new), **vars(found)})
     else:
-        _show(found, before, now)
+        _show(found)
 
 
-def _show(found: Compared, before: Results, now: Results) -> None:
+def _show(found: Compared) -> None:
+    if not found.changes:
+        show("There is no figure that both studies have.")
+    show_changes(found.changes)
+    for note in found.notes:
+        show(f"note: {note}")
+
+
+def show_changes(changes: Sequence[Change]) -> None:
+    """Print figures with intervals, then costs."""
     from tinymia.gate.outputs import value_words
     from tinymia.report.words import number
 
-    rows = [c for c in found.changes if not c.figure.startswith("cost.")]
+    rows = [c for c in changes if not c.figure.startswith("cost.")]
     columns = ("", "old", "new", "difference, 95 % interval", "would have seen", "verdict")
     listed = table("New less old", columns)
     listed.columns[5].justify = "left"
@@ -142,7 +151,7 @@ def _show(found: Compared, before: Results, now: Results) -> None:
         )
     if rows:
         show(listed)
-    costs = [c for c in found.changes if c.figure.startswith("cost.")]
+    costs = [c for c in changes if c.figure.startswith("cost.")]
     if costs:
         listed = table("\nCosts, exact", ("", "old", "new", "difference"))
         for row in costs:
@@ -152,16 +161,12 @@ def _show(found: Compared, before: Results, now: Results) -> None:
                 value_words(row.difference, row.unit),
             )
         show(listed)
-    if not found.changes:
-        show("There is no figure that both studies have.")
     ways = {row.how for row in rows}
     for way in sorted(ways):
         show(f"{way[:1].upper()}{way[1:]}.")
-    for note in found.notes:
-        show(f"note: {note}")
 
 
 def _name(row: Change) -> str:
     figure = row.figure if not row.attack and "heldout" not in row.figure else ""
     figure = figure or row.figure.partition(".")[2]
-    return ", ".join(filter(None, (row.condition, row.adversary, row.answer, figure)))
+    return ", ".join(filter(None, (row.case, row.condition, row.adversary, row.answer, figure)))

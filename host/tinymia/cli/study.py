@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,7 @@ def command() -> None:
       tinymia study plan mine.toml --effect 0.05
       tinymia study run mine.toml
       tinymia study show mine.toml
+      tinymia study diff before.toml after.toml
       tinymia study export mine.toml mine.parquet
       tinymia study run factors/examples
     """
@@ -123,49 +125,71 @@ def run(file: str, out: Path | None, yes: bool, as_json: bool) -> None:
     type=Finite(0, 0.5, min_open=True),
     help="Difference of AUC that the study should find.",
 )
+@click.option(
+    "--measure",
+    default=0,
+    type=click.IntRange(0),
+    help="Finished cases that it rests on.  [default: a tenth of all, from 1 to 3]",
+)
 @json_option
-def plan(file: str, out: Path | None, yes: bool, effect: float, as_json: bool) -> None:
+def plan(
+    file: str, out: Path | None, yes: bool, effect: float, measure: int, as_json: bool
+) -> None:
     """Say what a study takes: cases, time, disk, and how many people and repetitions.
 
-    It rests on the cases that are finished; where there is none, the middle one is run, which the
-    study then has.
+    It rests on the cases that are finished; where they are too few, some are run, spread over the
+    study, which then has them. Numbers of people and repetitions are by the model of the page's
+    "smallest effect": a difference is found in 80 % of studies. For an AUC against a limit, and for
+    what differs most from person to person among the study's paired differences; that draws have
+    the same share in a difference's error as in an AUC's is assumed.
     """
     from tinymia.cli.audit import Bars
+    from tinymia.errors import StudyError
     from tinymia.study.series import run_series
-    from tinymia.study.wanted import cost, needed
+    from tinymia.study.wanted import cost, needed, to_measure
 
     study = _series(file, out, yes=yes)
-    if not any(study.done(case) for case in study.cases):
+    todo = to_measure(study, measure)
+    if todo:
         with Bars() as bars:
-            run_series(study, bars, bars.say, [study.cases[len(study.cases) // 2]])
+            run_series(study, bars, bars.say, todo)
     finished = list(study.finished())
+    if not finished:
+        raise StudyError(
+            "None of the cases that were to be measured can be.",
+            "Mend what is said above, or measure more: --measure.",
+        )
     takes = cost(study, finished)
-    case, results = finished[len(finished) // 2]
-    rows = needed(results, effect)
+    rows = needed(finished, effect)
     if as_json:
-        print_json({**vars(takes), "case": case.name, "needed": [vars(row) for row in rows]})
+        print_json({**vars(takes), "needed": [vars(row) for row in rows]})
         return
     show(f"{takes.cases:,} cases, {takes.done:,} finished")
-    if takes.seconds is not None and takes.disk is not None:
-        show(
-            f"{takes.seconds / 60:,.1f} minutes for the rest, {takes.disk / 1e6:,.1f} MB in all,"
-            f" by {takes.measured:,} finished; cases that share devices take less"
-        )
-    of = case.name or "it"
-    show(f"\nTo find a difference of {effect:g} in AUC in 80 % of studies, by {of}:")
-    listed = table("", ("adversary", "AUC", "error", "people", "or repetitions"))
+    low, high = takes.range
+    between = "" if takes.done < 2 else f" ({low / 60:,.1f} to {high / 60:,.1f})"
+    show(
+        f"{takes.seconds / 60:,.1f} minutes{between} for the rest, {takes.disk / 1e6:,.1f} MB in"
+        f" all, by {takes.done:,} finished; cases that share devices take less"
+    )
+    show(f"\nTo find a difference of {effect:g} in AUC in 80 % of studies:")
+    listed = table("", ("adversary", "of", "error", "sees now", "people", "or repetitions"))
     for row in rows:
         if row.error is None:
-            listed.add_row(row.adversary, _number(row.value), "none: one person", "?", "?")
+            listed.add_row(row.adversary, row.of, "none: one person", "?", "?", "?")
             continue
         listed.add_row(
             row.adversary,
-            _number(row.value),
+            row.of,
             _number(row.error),
+            _number(row.sees),
             "over 10,000" if row.people is None else f"{row.people:,}",
             "no number of them" if row.repetitions is None else f"{row.repetitions:,}",
         )
     show(listed)
+    count = finished[0][1].findings.membership
+    if count is not None:
+        people, repetitions = len(count.counts.people), count.counts.repetitions
+        show(f"Measured: {people} people, {repetitions} repetitions of each.")
 
 
 @command.command("show")
@@ -174,6 +198,92 @@ def plan(file: str, out: Path | None, yes: bool, effect: float, as_json: bool) -
 def show_(file: str, out: Path | None, as_json: bool) -> None:
     """Print a row for each finished case and condition, and the answer of a study of one factor."""
     _show(_series(file, out), as_json=as_json, whole=False)
+
+
+@command.command()
+@click.argument("files", nargs=-1, required=True)
+@click.option("--out", type=FilePath(file_okay=False), help="Folder of all of them.")
+@click.option(
+    "--page", type=FilePath(dir_okay=False), help="Where it goes.  [default: study.html in --out]"
+)
+def report(files: tuple[str, ...], out: Path | None, page: Path | None) -> None:
+    """Write a page: a chapter for each study, with its answer, curve and band.
+
+    FILES are studies that ask about a factor; "factors" means all that come along.
+
+    \b
+    Examples:
+      tinymia study report factors/examples
+      tinymia study report factors --out factors
+    """
+    from tinymia.cli.study_file import FACTORS, shipped
+    from tinymia.errors import StudyError
+    from tinymia.report.studies import PAGE, render_studies
+    from tinymia.study import fits
+
+    names = [one for name in files for one in (shipped() if name == FACTORS else [name])]
+    answers, folders = [], []
+    for name in dict.fromkeys(names):
+        study = _series(name, out)
+        done = list(study.finished())
+        if not done:
+            raise StudyError(f"No case of {name} is finished.", f"tinymia study run {name}")
+        answer = fits.answer(study.question, done)
+        if answer is None:
+            raise StudyError(
+                f"{name} asks no question.", 'Give it one: fit = "trend" and an axis in [study].'
+            )
+        answers.append(answer)
+        folders.append(study.out)
+    path = page or folders[0] / PAGE
+    said = shlex.join(["tinymia", *sys.argv[1:]])
+    click.echo(f"report     {render_studies(answers, path, said)}")
+
+
+@command.command()
+@click.argument("old")
+@click.argument("new")
+@json_option
+def diff(old: str, new: str, as_json: bool) -> None:
+    """Say what changed from study OLD to study NEW, case by case, paired.
+
+    Each is a study's file, the folder that one ran in, or one case of either, FILE#CASE. Cases are
+    the same where the same was varied to the same values. Figures are paired person by person, and
+    draw by draw where seed, members, split and repetitions are the same; who audited other people
+    gets differences that are not paired, and is told. Verdicts are corrected for all differences of
+    a measure over all cases. It ends with 0 whatever changed.
+
+    \b
+    Examples:
+      tinymia study diff before.toml after.toml
+      tinymia study diff last-release/study study --json
+      tinymia study diff "mine.toml#members=8" "mine.toml#members=80"
+    """
+    from tinymia.cli.compare import show_changes
+    from tinymia.gate import studies
+    from tinymia.report.words import several
+
+    before, now = (_finished(name) for name in (old, new))
+    found = studies.diff(now, before)
+    if as_json:
+        print_json({"old": old, "new": new, **vars(found)})
+        return
+    show(f"{several(len(found.cases), 'case')} compared")
+    show_changes(found.changes)
+    for text in found.notes:
+        show(f"note: {text}")
+
+
+def _finished(name: str) -> list[Any]:
+    """Finished cases of what the command line names."""
+    from tinymia.gate import studies
+
+    whole, _, case = name.partition("#")
+    if Path(whole).is_dir():
+        found = studies.of_folder(Path(whole))
+    else:
+        found = studies.finished(_series(whole, None), whole)
+    return studies.chosen(found, case) if case else found
 
 
 @command.command()

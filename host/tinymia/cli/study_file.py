@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinymia.cli.catalogue import AUDIT, KNOWN
 from tinymia.cli.config import Chosen, Option, Type, checked, meant
-from tinymia.cli.options import not_a_path
+from tinymia.cli.options import not_a_path, note
 from tinymia.errors import StudyError
 from tinymia.gate.toml_lines import document, line_of
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 MOST_VALUES = 100_000
 """Of one axis."""
 FACTORS = "factors"
-FITS = ("power", "trend", "contrast", "answers")
+FITS = ("power", "trend", "contrast", "answers", "chapter")
+"""Several are joined by "+"."""
 _TABLES = ("study", "grid", "case")
 _STUDY_KEYS = ("title", "out", "fit", "axis", "adversary")
 _RANGE_KEYS = ("from", "to", "step", "points", "scale")
@@ -168,6 +169,7 @@ def read(path: Path) -> StudyFile:
 
 def _study(file: StudyFile, table: Mapping[str, Any]) -> tuple[Path | None, dict[str, str]]:
     from tinymia.attacks.base import Adversary
+    from tinymia.study.fits import PARAMETERS
 
     for key, value in table.items():
         at = file.where("study", key)
@@ -177,18 +179,20 @@ def _study(file: StudyFile, table: Mapping[str, Any]) -> tuple[Path | None, dict
             raise StudyError(f"{at}: {key} must be a text.")
         if key == "out" and (wrong := not_a_path(value)):
             raise StudyError(f"{at}: {wrong}")
-    choices = {"fit": FITS, "axis": tuple(_names()), "adversary": tuple(Adversary)}
+    axes = (*_names(), PARAMETERS)
+    choices = {"fit": FITS, "axis": axes, "adversary": tuple(Adversary)}
     for key, known in choices.items():
-        if key in table and table[key] not in known:
+        for one in table.get(key, "").split("+") if key in table else ():
+            if one not in known:
+                raise StudyError(
+                    f"{file.where('study', key)}: there is no {key} {one!r}.", meant(one, known)
+                )
+    for fit in table.get("fit", "").split("+"):
+        if fit in ("power", "trend") and "axis" not in table:
             raise StudyError(
-                f"{file.where('study', key)}: there is no {key} {table[key]!r}.",
-                meant(table[key], known),
+                f"{file.where('study', 'fit')}: a {fit} goes along an axis.",
+                'Name it: axis = "members".',
             )
-    if table.get("fit") in ("power", "trend") and "axis" not in table:
-        raise StudyError(
-            f"{file.where('study', 'fit')}: a {table['fit']} goes along an axis.",
-            'Name it: axis = "members".',
-        )
     out = Path(table["out"]) if "out" in table else None
     return out, {key: value for key, value in table.items() if key != "out"}
 
@@ -312,7 +316,7 @@ def _question(file: StudyFile) -> Question:
     from tinymia.study.series import Question
 
     given = dict(file.question)
-    if "axis" in given:
+    if given.get("axis") in _names():
         given["axis"] = label(_names()[given["axis"]])
     return Question(**{"title": file.path.stem, **given})
 
@@ -377,12 +381,22 @@ def _audit(file: StudyFile, own: Sequence[tuple[Axis, Any]], folder: Path) -> An
         **{(axis.option.section, axis.option.key): value for axis, value in own},
         ("audit", "out"): str(folder),
     }
+    given["audit", "bundle"] = _base(given.get(("audit", "bundle")), folder)
     values: dict[str, dict[str, Any]] = {}
     for option in AUDIT:
         key = option.section, option.key
         values.setdefault(option.section, {})[option.key] = given.get(key, option.default)
     options = Chosen(values, frozenset(), frozenset(given))
     return job_of(options, command=f"tinymia study run {_called(file.path)}")
+
+
+def _base(name: Any, folder: Path) -> Any:
+    """A bundle's file, also of a base model that is trained where it is asked for."""
+    from tinymia.study import bases
+
+    if name is None or bases.filters_of(str(name)) is None:
+        return name
+    return str(bases.base(str(name), folder, note))
 
 
 def _called(path: Path) -> str:

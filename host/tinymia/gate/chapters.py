@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from tinymia.attacks.registry import all_attacks
 from tinymia.experiments.chapter import Chapter, Measure, Row
 from tinymia.experiments.experiment import experiments
 from tinymia.gate.figures import (
@@ -22,10 +24,23 @@ from tinymia.study.results import Results
 
 def kinds_of(results: Results) -> dict[str, Kind]:
     """All figures that can be named of these results: ``KINDS``, and ``CHAPTER.MEASURE`` of each
-    experiment beyond membership.
+    experiment beyond membership; each with the conditions and attacks that rules on it may name.
     """
-    found = dict(KINDS)
+    finding = finding_of(results)
+    own = [] if finding is None else [c.name for c in finding.conditions]
+    # An attack that did not run here is no slip: other policies have other attacks.
+    attacks = [] if finding is None else [a.name for a in finding.attacks]
+    attacks += [a.info.name for a in all_attacks()] if attacks else []
+    found = {
+        name: replace(
+            kind,
+            conditions=(*own, EVERY) if own and "condition" in kind.takes else (),
+            attacks=tuple(dict.fromkeys(attacks)) if "attack" in kind.takes else (),
+        )
+        for name, kind in KINDS.items()
+    }
     for chapter in results.findings.chapters:
+        conditions = dict.fromkeys((*own, *(row.condition for row in chapter.rows), EVERY))
         for measure in chapter.measures:
             found[f"{chapter.name}.{measure.name}"] = Kind(
                 f"{chapter.title}: {measure.title}",
@@ -34,6 +49,7 @@ def kinds_of(results: Results) -> dict[str, Kind]:
                 _of_chapter(chapter, measure),
                 -float("inf"),
                 adversaries=(*(a.name for a in chapter.adversaries), EVERY),
+                conditions=tuple(filter(None, conditions)),
             )
     return found
 

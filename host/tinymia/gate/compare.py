@@ -37,6 +37,7 @@ class Change:
         smallest_effect: the least difference that would have been seen in 80 % of cases.
         unit: behind values.
         how: paired or not; "" for a cost.
+        case: of a study of many; "" for none.
     """
 
     figure: str
@@ -53,6 +54,7 @@ class Change:
     smallest_effect: float | None = None
     unit: str = ""
     how: str = ""
+    case: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,21 +82,7 @@ def compared(new: Results, old: Results) -> Compared:
     condition, adversary and answers: two bundles are compared in all of them at once.
     """
     here, there = new.findings.membership, old.findings.membership
-    changes: list[Change] = []
-    if here is not None and there is not None:
-        attackers = [
-            (row.adversary.value, attack, answer)
-            for answer in here.answers
-            if answer in there.answers
-            for row in here.adversaries
-            if (attack := row.attack[here.answers.index(answer)])
-        ]
-        learnt = _learnt(here, there)
-        asked = [_Asked(name, *attacker) for attacker in attackers for name in learnt]
-        for measure in _FIGURES:
-            changes += _family(new, old, measure, asked)
-        held = [_Asked(name, "", "", here.answer) for name in _conditions(here, there)]
-        changes += _family(new, old, Measure.HELD_OUT, held)
+    changes = list(families([Pair(new, old)]))
     changes += _chapters(new, old)
     changes += _costs(new, old, here, there)
     return Compared(
@@ -102,14 +90,52 @@ def compared(new: Results, old: Results) -> Compared:
         same_people(new, old),
         same_draws(new, old),
         tuple(changes),
-        tuple(_notes(new, old, here, there)),
+        tuple(notes(new, old)),
     )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Results that are compared, and which case of a study they are."""
+
+    new: Results
+    old: Results
+    case: str = ""
+
+
+def families(pairs: Sequence[Pair], *, own_answer: bool = False) -> Iterator[Change]:
+    """Every figure that both have: AUC, TPR and held-out accuracy, each one family over all pairs.
+
+    Args:
+        pairs: compared together, so corrected together.
+        own_answer: leave out further answer policies.
+    """
+    attacked: list[_Asked] = []
+    held: list[_Asked] = []
+    for pair in pairs:
+        here, there = pair.new.findings.membership, pair.old.findings.membership
+        if here is None or there is None:
+            continue
+        attackers = [
+            (row.adversary.value, attack, answer)
+            for answer in here.answers
+            if answer in there.answers and (answer == here.answer or not own_answer)
+            for row in here.adversaries
+            if (attack := row.attack[here.answers.index(answer)])
+        ]
+        learnt = _learnt(here, there)
+        attacked += [_Asked(pair, name, *attacker) for attacker in attackers for name in learnt]
+        held += [_Asked(pair, name, "", "", here.answer) for name in _conditions(here, there)]
+    for measure in _FIGURES:
+        yield from _family(measure, attacked)
+    yield from _family(Measure.HELD_OUT, held)
 
 
 @dataclass(frozen=True)
 class _Asked:
     """Of what a figure is."""
 
+    pair: Pair
     condition: str
     adversary: str
     attack: str
@@ -127,18 +153,18 @@ def _learnt(here: MembershipFinding, there: MembershipFinding) -> list[str]:
     return [name for name in _conditions(here, there) if name not in base]
 
 
-def _family(
-    new: Results, old: Results, measure: Measure, asked: Sequence[_Asked]
-) -> Iterator[Change]:
+def _family(measure: Measure, asked: Sequence[_Asked]) -> Iterator[Change]:
     """One measure of all that both studies have."""
-    mine, others = by_key(new), by_key(old)
+    stored = {id(r): by_key(r) for one in asked for r in (one.pair.new, one.pair.old)}
     pairs, single = [], []
     for one in asked:
+        new, old = one.pair.new, one.pair.old
         a, b = (_reading(results, measure, one) for results in (new, old))
         if a is None or b is None or a.figure.value is None or b.figure.value is None:
             continue
         key = one.condition, one.attack, one.answer.value, measure
-        both = paired(new, old, mine[key], others[key]) if key in mine and key in others else None
+        mine, others = stored[id(new)].get(key), stored[id(old)].get(key)
+        both = paired(new, old, mine, others) if mine is not None and others is not None else None
         if both is None:
             single.append((one, a, b))
         else:
@@ -147,8 +173,8 @@ def _family(
     # Names are those of `asked`: here the rows only test together.
     family = [(one.condition, one.condition, both) for one, _, _, both in pairs]
     rows = compare(family, measure, "", OutputPolicy.FULL)
-    how = "paired by person and draw" if same_draws(new, old) else "paired by person"
     for row, (one, a, b, _) in zip(rows, pairs, strict=True):
+        draws = same_draws(one.pair.new, one.pair.old)
         yield Change(
             *(figure, one.condition, one.adversary, one.attack, one.answer.value),
             *(b.figure, a.figure, row.difference),
@@ -156,15 +182,17 @@ def _family(
             verdict_words(row.verdict, measure),
             row.family,
             row.smallest_effect,
-            how=how,
+            how="paired by person and draw" if draws else "paired by person",
+            case=one.pair.case,
         )
     for one, a, b in single:
-        change = difference(new, old, a, b)
+        change = difference(one.pair.new, one.pair.old, a, b)
         words = verdict_words(verdict_of(change.figure), measure)
         yield Change(
             *(figure, one.condition, one.adversary, one.attack, one.answer.value),
             *(b.figure, a.figure, change.figure, words, words),
             how=change.how,
+            case=one.pair.case,
         )
 
 
@@ -222,13 +250,9 @@ def _costs(
         )
 
 
-def _notes(
-    new: Results,
-    old: Results,
-    here: MembershipFinding | None,
-    there: MembershipFinding | None,
-) -> Iterator[str]:
-    """What else differs."""
+def notes(new: Results, old: Results) -> Iterator[str]:
+    """What else differs, and what only one of them has."""
+    here, there = new.findings.membership, old.findings.membership
     a, b = new.context, old.context
     if here is not None and there is not None and here.counts.people != there.counts.people:
         yield (

@@ -89,6 +89,8 @@ class Kind:
         read: finds them.
         low, high: what it can be.
         adversaries: whose names it takes; empty: any.
+        conditions, attacks: that results or this program have, which are all that can be meant;
+            empty: any.
     """
 
     title: str
@@ -98,6 +100,8 @@ class Kind:
     low: float = 0.0
     high: float = float("inf")
     adversaries: tuple[str, ...] = (*(a.value for a in Adversary), EVERY)
+    conditions: tuple[str, ...] = ()
+    attacks: tuple[str, ...] = ()
 
 
 def missing(of: str, why: str, where: str = "") -> list[Reading]:

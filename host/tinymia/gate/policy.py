@@ -200,6 +200,10 @@ def _select(table: Mapping[str, Any], kind: Kind, at: At, fail: Fail) -> Selecti
     whom, known = given.get("adversary"), kind.adversaries
     if whom is not None and known and whom not in known:
         raise fail((*at, "adversary"), f"there is no adversary {whom!r}.", meant(whom, known))
+    for key, there in (("condition", kind.conditions), ("attack", kind.attacks)):
+        name = given.get(key)
+        if name and there and name not in there:
+            raise fail((*at, key), f"these results have no {key} {name!r}.", meant(name, there))
     if "at" in given:
         given["at"] = tuple((key, str(value)) for key, value in given["at"].items())
     return Selection(**given)

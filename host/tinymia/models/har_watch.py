@@ -104,12 +104,13 @@ def make_meta(
     people: tuple[tuple[str, ...], tuple[str, ...]],
     seed: int,
     accuracy: dict[str, Any],
+    name: str = NAME,
 ) -> dict[str, Any]:
     """META of a personalizable bundle; holds no time and no path."""
     channels = len(dataset.channel_names)
     return {
         "format_version": META_FORMAT_VERSION,
-        "name": NAME,
+        "name": name,
         "kind": "personalizable",
         "labels": list(dataset.label_names),
         "classes": len(dataset.label_names),
@@ -172,7 +173,13 @@ def by_person(scores: NDArray[Any], windows: Windows) -> dict[str, float]:
     return {**found, "mean": round(float(np.mean(list(found.values()))), 4)}
 
 
-def train_har_watch(seed: int = SEED, progress: Progress | None = None) -> Made:
+def train_har_watch(
+    seed: int = SEED,
+    progress: Progress | None = None,
+    *,
+    architecture: Architecture | None = None,
+    recipe: Recipe = RECIPE,
+) -> Made:
     """Train and convert the shipped model; its metadata tells how well it does on the audited.
 
     The same seed gives the same bytes on the same machine with the same TensorFlow.
@@ -180,6 +187,8 @@ def train_har_watch(seed: int = SEED, progress: Progress | None = None) -> Made:
     Args:
         seed: of the training.
         progress: called with (stage, done, total).
+        architecture: another than the shipped model's, whose name it has then.
+        recipe: of its training.
 
     Raises:
         DataError: if the data set is not installed.
@@ -189,27 +198,30 @@ def train_har_watch(seed: int = SEED, progress: Progress | None = None) -> Made:
     dataset = data.load_watch()
     people = people_split(dataset)
     single_thread()
-    windows = training_windows(dataset, people[0], WINDOW, RECIPE.hop)
+    windows = training_windows(dataset, people[0], WINDOW, recipe.hop)
     trained = train(
-        candidate(CHOSEN),
+        architecture or candidate(CHOSEN),
         windows,
         len(dataset.label_names),
-        RECIPE,
+        recipe,
         seed=seed,
         progress=lambda done, total: tell("training", done, total),
     )
     tell("converting", 0, 1)
-    calibration = trained.normalize(calibration_windows(dataset, people[0]).x, RECIPE.clip)
+    calibration = trained.normalize(calibration_windows(dataset, people[0]).x, recipe.clip)
     converted = convert(trained.model, trained.backbone, trained.tail, calibration)
     tell("converting", 1, 1)
 
     def bundle_with(accuracy: dict[str, Any]) -> Bundle:
-        meta = make_meta(dataset, trained, converted, people=people, seed=seed, accuracy=accuracy)
+        name = NAME if architecture is None else architecture.name
+        meta = make_meta(
+            dataset, trained, converted, people=people, seed=seed, accuracy=accuracy, name=name
+        )
         return Bundle(converted.backbone, converted.tail, meta, front_layers(converted.backbone))
 
     unseen = dataset.windows(WINDOW, people[1])
     answers = trained.model.predict(
-        trained.normalize(unseen.x, RECIPE.clip), batch_size=256, verbose=0
+        trained.normalize(unseen.x, recipe.clip), batch_size=256, verbose=0
     )
     codes = bundle_with({}).quantize(unseen.x)
     accuracy = {

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
@@ -51,11 +53,16 @@ class Executor(Protocol):
 
 
 class Here:
-    """One cell after the other in this thread."""
+    """One cell after the other in this thread, to the same numbers as in processes."""
 
     def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
         """See :class:`Executor`."""
-        return map(work, cells)
+        from threadpoolctl import threadpool_limits
+
+        for cell in cells:
+            with threadpool_limits(1):  # sums have one order, see `Processes`
+                done = work(cell)
+            yield done
 
 
 class Processes:
@@ -92,15 +99,17 @@ class Processes:
             workers, mp_context=context, initializer=_begin, initargs=(work,)
         )
         try:
-            with _held():
+            with _held(), _without_main():
                 results = pool.map(_call, cells)  # which starts the workers
             for done in results:
                 yield cast("Result", done)
         except BrokenProcessPool as error:
-            raise StudyError(
+            ended = StudyError(
                 "A worker process ended before its work was done; perhaps memory ran out.",
                 "What is finished is kept: run the same command again, with fewer --boards.",
-            ) from error
+            )
+            ended.of_machine = True
+            raise ended from error
         except BaseException:
             # Who was interrupted does not wait for what is under way.
             for process in multiprocessing.active_children():
@@ -113,6 +122,21 @@ class Processes:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Workers do not run the program's main module, which no cell is of.
+
+    A script of one's own that runs an audit at its top level would begin the audit once more in
+    each of them.
+    """
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = before
 
 
 @contextmanager

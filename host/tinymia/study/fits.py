@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.attacks.base import Adversary
 from tinymia.errors import StudyError
+from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Figure, Measure, Verdict
 from tinymia.experiments.membership.figures import figure
 from tinymia.experiments.membership.left_out import replicates
 from tinymia.experiments.membership.types import LeftOut, MembershipFinding
 from tinymia.statistics.intervals import Replicates
+from tinymia.study.bases import parameters_of
 from tinymia.study.results import Results
 from tinymia.study.rows import attack_of
 from tinymia.study.series import Case, Question
@@ -29,9 +32,28 @@ PUBLISHED_SLOPE = -0.5
 "Impact of Dataset Properties on Membership Inference Vulnerability of Deep Transfer Learning",
 NeurIPS (arXiv 2402.06674)."""
 FPR = 0.01
+PARAMETERS = "parameters"
+"""Of the base model, as an axis."""
 LEAST_POINTS = 3
 Floats = NDArray[np.float64]
 Done = Sequence[tuple[Case, Results]]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Figures with their intervals, along an axis or side by side.
+
+    Attributes:
+        title: of what.
+        x: what was varied; "" where points are names and have no order.
+        points: (value or name, figure).
+        line: which of several in one chart, those of one title; "" for the only one.
+    """
+
+    title: str
+    x: str
+    points: tuple[tuple[str, Figure], ...]
+    line: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,13 +64,13 @@ class Answer:
         title: of the study.
         sentences: the answer; the first is the main one.
         figure: the fit's slope, where there is one.
-        points: (what was varied, figure) of the curve.
+        curves: what it rests on.
     """
 
     title: str
     sentences: tuple[str, ...]
     figure: Figure | None
-    points: tuple[tuple[str, Figure], ...]
+    curves: tuple[Curve, ...]
 
 
 def answer(question: Question, done: Done) -> Answer | None:
@@ -66,8 +88,16 @@ def answer(question: Question, done: Done) -> Answer | None:
         "trend": _trend,
         "contrast": _contrast,
         "answers": _answers,
+        "chapter": _chapter,
     }
-    return ways[question.fit](question, done) if question.fit else None
+    if not question.fit:
+        return None
+    first, *more = (ways[fit](question, done) for fit in question.fit.split("+"))
+    return replace(
+        first,
+        sentences=tuple(s for one in (first, *more) for s in one.sentences),
+        curves=tuple(c for one in (first, *more) for c in one.curves),
+    )
 
 
 @dataclass(frozen=True)
@@ -94,7 +124,7 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
                 question.axis != "epochs" and condition.name != finding.main
             ):
                 continue
-            x = condition.epochs if question.axis == "epochs" else case.axes.get(question.axis)
+            x = _x(question, case, condition.epochs)
             left = _left_out(finding, condition.name, attack, measure)
             if left is not None and isinstance(x, (int, float)):
                 found.append(_Point(float(x), left, finding.counts.people))
@@ -111,6 +141,15 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
             "Name them by person = [...] in [audit].",
         )
     return found
+
+
+def _x(question: Question, case: Case, epochs: int) -> Any:
+    """Where a case stands on the axis."""
+    if question.axis == "epochs":
+        return epochs
+    if question.axis == PARAMETERS:
+        return parameters_of(case.audit.bundle_path)
+    return case.axes.get(question.axis)
 
 
 def _finding(case: Case, results: Results) -> MembershipFinding:
@@ -138,8 +177,9 @@ def _power(question: Question, done: Done) -> Answer:
     above, kept_above = _log_slope(points, FPR)
     who = Adversary(question.adversary).words
     sentence = (
-        f"TPR at 1 % FPR ({who}) goes with {question.axis} to the power {_with(whole)}; without the"
-        f" false alarms, TPR - FPR, {_with(above)}; published is {PUBLISHED_SLOPE:g}."
+        f"TPR at 1 % FPR ({who}) goes with {_words(question.axis)} to the power"
+        f" {_with(whole)}; without the false alarms, TPR - FPR, {_with(above)};"
+        f" published is {PUBLISHED_SLOPE:g}."
     )
     notes = [
         f"{len(points) - count} of {len(points)} points are at or below {what} for somebody left"
@@ -147,11 +187,16 @@ def _power(question: Question, done: Done) -> Answer:
         for count, what in ((kept, "0"), (kept_above, "the false alarms"))
         if count < len(points)
     ]
-    shown = tuple((f"{p.x:g}", figure(replicates(p.left))) for p in points)
+    curve = _curve(f"TPR at 1 % FPR, {who}", question, points)
     # A TPR at 1 % of few people is wide; what their AUC says beside it is not.
-    return Answer(
-        question.title, (sentence, *notes, *_trend(question, done).sentences), above, shown
-    )
+    beside = _trend(question, done)
+    said = (sentence, *notes, *beside.sentences)
+    return Answer(question.title, said, above, (curve, *beside.curves))
+
+
+def _curve(title: str, question: Question, points: Sequence[_Point]) -> Curve:
+    shown = tuple((f"{p.x:g}", figure(replicates(p.left))) for p in points)
+    return Curve(title, question.axis, shown)
 
 
 def _log_slope(points: Sequence[_Point], less: float) -> tuple[Figure, int]:
@@ -184,11 +229,15 @@ def _trend(question: Question, done: Done) -> Answer:
     who = Adversary(question.adversary).words
     first, last = points[0], points[-1]
     sentence = (
-        f"AUC ({who}) {way} with {question.axis}: {_with(slope, signed=True)} for each doubling,"
-        f" from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f} at {last.x:g}."
+        f"AUC ({who}) {way} with {_words(question.axis)}: {_with(slope, signed=True)} for"
+        f" each doubling, from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f}"
+        f" at {last.x:g}."
     )
-    shown = tuple((f"{p.x:g}", figure(replicates(p.left))) for p in points)
-    return Answer(question.title, (sentence,), slope, shown)
+    curve = _curve(f"AUC, {who}", question, points)
+    there = {p.x for p in points}
+    lacking = [x for case, _ in done if (x := _x(question, case, 0)) and x not in there]
+    note = f"At {', '.join(f'{x:g}' for x in lacking)} this adversary could not attack."
+    return Answer(question.title, (sentence, *([note] if lacking else [])), slope, (curve,))
 
 
 def _contrast(question: Question, done: Done) -> Answer:
@@ -210,7 +259,8 @@ def _contrast(question: Question, done: Done) -> Answer:
         raise StudyError("No condition of this study is compared with another.", "Name defences.")
     who = Adversary(question.adversary).words
     sentence = f"Against no defence, AUC ({who}): {'; '.join(parts)}."
-    return Answer(question.title, (sentence,), None, tuple(points))
+    curve = Curve(f"AUC less that of no defence, {who}", "", tuple(points))
+    return Answer(question.title, (sentence,), None, (curve,))
 
 
 _WORDS = {
@@ -221,30 +271,63 @@ _WORDS = {
 }
 
 
+_REVEALS = ("full", "rounded", "topk", "", "top1", "label")
+"""Answer policies from the one that reveals most; "" for defences of answers."""
+
+
 def _answers(question: Question, done: Done) -> Answer:
     """What each answer policy, and each defence of answers, leaves to the adversary."""
-    points: dict[str, Figure] = {}
+    found: dict[str, tuple[tuple[int, int], Figure]] = {}
     for case, results in done:
         finding = _finding(case, results)
         for number, policy in enumerate(finding.answers):
             leak = finding.leak(
                 finding.main, attack_of(finding, question.adversary, number), policy
             )
-            steps = f" to 1/{finding.levels}" if policy.value == "rounded" else ""
+            rounded = policy is OutputPolicy.ROUNDED
+            name = f"{policy.value} to 1/{finding.levels}" if rounded else policy.value
             if leak is not None:
-                points.setdefault(f"{policy.value}{steps}", leak.auc)
+                rank = _REVEALS.index(policy.value), -finding.levels
+                found.setdefault(name, (rank, leak.auc))
         for condition in finding.conditions:
             if condition.reference:
                 attack = attack_of(finding, question.adversary)
                 leak = finding.leak(condition.name, attack)
                 if leak is not None:
-                    points.setdefault(condition.title, leak.auc)
-    if not points:
+                    rank = _REVEALS.index(""), 0
+                    found.setdefault(condition.detail, (rank, leak.auc))
+    if not found:
         raise StudyError(f"{question.adversary} attacked nothing here.", "Name another adversary.")
+    ordered = sorted(found.items(), key=lambda one: one[1][0])
+    points = {name: figure for name, (_, figure) in ordered}
     who = Adversary(question.adversary).words
     said = "; ".join(f"{name} {_with(figure)}" for name, figure in points.items())
     sentence = f"AUC ({who}) by what an answer reveals: {said}."
-    return Answer(question.title, (sentence,), None, tuple(points.items()))
+    curve = Curve(f"AUC, {who}", "", tuple(points.items()))
+    return Answer(question.title, (sentence,), None, (curve,))
+
+
+def _chapter(question: Question, done: Done) -> Answer:
+    """What experiments beyond membership answered, and the lines of their charts."""
+    said, curves = [], []
+    for case, results in done:
+        for chapter in results.findings.chapters:
+            said.append(": ".join(filter(None, (case.name, chapter.answer))))
+            for plot in chapter.plots:
+                for line in plot.lines:
+                    low, high = (ends or (None,) * len(line.x) for ends in (line.low, line.high))
+                    points = zip(line.x, map(Figure, line.y, low, high), strict=True)
+                    shown = tuple((f"{x:g}", one) for x, one in points)
+                    curves.append(Curve(plot.title, plot.x, shown, line.title))
+    if not said:
+        raise StudyError(
+            "No experiment of this study has a chapter.", 'experiments = ["uniqueness"]'
+        )
+    return Answer(question.title, tuple(said), None, tuple(curves))
+
+
+def _words(axis: str) -> str:
+    return f"{axis.replace('_', ' ')}{' of the base model' if axis == PARAMETERS else ''}"
 
 
 def _value(figure: Figure) -> float:

@@ -16,14 +16,17 @@ from tinymia.evidence import digest
 from tinymia.export.bundle import Bundle
 from tinymia.study import describe
 from tinymia.study.audit import run
+from tinymia.study.bases import keep
 from tinymia.study.board_runs import Reporter
 from tinymia.study.results import RESULTS, Results, load, write_json
 from tinymia.study.settings import listed
-from tinymia.study.store import Lock
+from tinymia.study.store import Lock, sweep
 from tinymia.study.underway import Audit
 
 CASES = "cases"
 """The folder with a folder for each case; results.json in it says that the case is done."""
+CASE_FILE = "case.json"
+"""In a case's folder: its name, and what was varied."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,9 @@ class Question:
 
     Attributes:
         title: for people.
-        fit: "power", "trend", "contrast" or "answers"; "" for none.
-        axis: option that is varied.
+        fit: "power", "trend", "contrast", "answers" or "chapter", several joined by "+"; "" for
+            none.
+        axis: option that is varied, or "parameters" of the base model.
         adversary: whose figures are fitted.
     """
 
@@ -173,6 +177,7 @@ def run_series(
     failures: list[Failure] = []
     cases = series.cases if only is None else only
     with Lock(series.out / CASES):
+        sweep(series.out / CASES, series.out / CASES)
         for number, case in enumerate(cases, 1):
             if series.done(case):
                 series.results(case)  # of another version: said before hours of work
@@ -190,14 +195,12 @@ def run_series(
 
 def _run_case(series: Series, case: Case, reporter: Reporter, say: Callable[[str], None]) -> None:
     started = time.monotonic()
+    keep(case.audit.bundle_path, series.out)
     run(replace(case.audit, out=series.out), reporter, say)
     folder = series.folder(case)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(
-            folder / "case.json",
-            {"case": case.name, "axes": {k: _plain(v) for k, v in case.axes.items()}},
-        )
+        write_json(folder / CASE_FILE, {"case": case.name, "axes": plain_axes(case)})
         (series.out / describe.SPLITS).replace(folder / describe.SPLITS)
         # Last: what is there is whole.
         (series.out / RESULTS).replace(folder / RESULTS)
@@ -206,14 +209,17 @@ def _run_case(series: Series, case: Case, reporter: Reporter, say: Callable[[str
     say(f"Done in {time.monotonic() - started:.0f} s")
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def plain_axes(case: Case) -> dict[str, Any]:
+    """What was varied, as JSON has it."""
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in case.axes.items()}
 
 
 def _of_the_machine(error: BaseException | None) -> bool:
     """Whether system, twin or board failed, and not the case: it would stop the others, too."""
     while error is not None:
         if isinstance(error, (OSError, MemoryError, TwinError, DeviceError)):
+            return True
+        if isinstance(error, TinymiaError) and error.of_machine:
             return True
         error = error.__cause__
     return False

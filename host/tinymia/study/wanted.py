@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from tinymia.experiments.membership.figures import error_behind
+from tinymia.experiments.base import Figure, Measure
+from tinymia.experiments.membership.figures import error_behind, figure
+from tinymia.experiments.membership.left_out import replicates
 from tinymia.experiments.membership.types import MembershipFinding
 from tinymia.statistics.intervals import LEVEL
 from tinymia.statistics.power import noncentrality, people_needed
@@ -22,22 +24,27 @@ MOST_REPETITIONS = 1000
 """More are not asked for."""
 
 
+MOST_MEASURED = 3
+"""Cases that a plan runs by itself."""
+Finished = Sequence[tuple[Case, Results]]
+
+
 @dataclass(frozen=True)
 class Cost:
     """What a study takes yet.
 
     Attributes:
-        cases, done: all, and those that are finished.
-        measured: finished cases that the estimate rests on.
-        seconds: estimated for the rest; None: nothing was measured.
+        cases, done: all, and those that are finished, on which the estimate rests.
+        seconds: estimated for the rest, by the mean.
+        range: the same by the quickest and by the slowest of those that are finished.
         disk: bytes of the whole study's folder, estimated: cases that share devices take less.
     """
 
     cases: int
     done: int
-    measured: int
-    seconds: float | None
-    disk: int | None
+    seconds: float
+    range: tuple[float, float]
+    disk: int
 
 
 @dataclass(frozen=True)
@@ -46,32 +53,48 @@ class Needed:
 
     Attributes:
         adversary: whose AUC.
-        value, error: of the measured case; None where it has no interval.
+        of: what it is: an AUC alone, or the difference between two conditions or cases, paired.
+        value, error: as measured; None where it has no interval.
         effect: as asked.
+        sees: the smallest effect with the people and repetitions that there are.
         people: with its repetitions; None: 10,000 are not enough, or nothing is known.
         repetitions: with its people; None: 1,000 are not enough, or nothing is known.
     """
 
     adversary: str
+    of: str
     value: float | None
     error: float | None
     effect: float
+    sees: float | None
     people: int | None
     repetitions: int | None
 
 
-def cost(series: Series, finished: Iterable[tuple[Case, Results]]) -> Cost:
-    """Time and disk by the mean of what is finished."""
+def to_measure(series: Series, count: int = 0) -> list[Case]:
+    """Cases to run so that so many are finished, spread over those that are not.
+
+    Args:
+        series: the study.
+        count: finished ones that are wanted; 0: a tenth, at least 1 and at most ``MOST_MEASURED``.
+    """
+    todo = [case for case in series.cases if not series.done(case)]
+    finished = len(series.cases) - len(todo)
+    wanted = count or min(MOST_MEASURED, max(1, len(series.cases) // 10))
+    missing = min(len(todo), max(0, wanted - finished))
+    return [todo[(2 * i + 1) * len(todo) // (2 * missing)] for i in range(missing)]
+
+
+def cost(series: Series, finished: Finished) -> Cost:
+    """Time and disk by what is finished, at least one case."""
     seconds = [results.timings.get("total_seconds", 0.0) for _, results in finished]
     left = len(series.cases) - len(seconds)
-    if not seconds:
-        return Cost(len(series.cases), 0, 0, None, None)
     used = _bytes(series.out / "store") + _bytes(series.out / CASES)
     return Cost(
         len(series.cases),
         len(seconds),
-        len(seconds),
         float(np.mean(seconds)) * left,
+        (min(seconds) * left, max(seconds) * left),
         round(used / len(seconds) * len(series.cases)),
     )
 
@@ -80,13 +103,14 @@ def _bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def needed(results: Results, effect: float) -> list[Needed]:
-    """What the strongest adversary's and the weakest one's AUC need.
+def needed(finished: Finished, effect: float) -> list[Needed]:
+    """What AUCs and their differences need, by who attacks.
 
     Args:
-        results: of a case that was run.
+        finished: cases that were run, at least one; AUCs are those of the middle one.
         effect: difference of AUC, above 0.
     """
+    _, results = finished[len(finished) // 2]
     finding = results.findings.membership
     if finding is None:
         return []
@@ -96,43 +120,113 @@ def needed(results: Results, effect: float) -> list[Needed]:
         leak = finding.leak(finding.main, attack) if attack else None
         if leak is None:
             continue
-        people = len(finding.counts.people)
-        value, error = leak.auc.value, error_behind(leak.auc, people)
-        if error is None:
-            found.append(Needed(adversary, value, None, effect, None, None))
-            continue
-        found.append(
-            Needed(
-                adversary,
-                value,
-                error,
-                effect,
-                people_needed(error, people, effect),
-                _repetitions_needed(finding, attack, error, people, effect),
-            )
-        )
+        share = _share_of_draws(finding, attack, leak.auc)
+        asked = [("AUC", leak.auc, 1)]
+        pairs = (_widest(_between_conditions(finding, attack)), _widest(_between(finished, attack)))
+        asked += [row for row in pairs if row is not None]
+        found += [
+            _needed(finding, adversary, of, figure, family, share, effect)
+            for of, figure, family in asked
+        ]
     return found
 
 
+Asked = tuple[str, Figure, int]
+"""What, with its interval, and how many are compared together."""
+
+
+def _between_conditions(finding: MembershipFinding, attack: str) -> Iterator[Asked]:
+    """Paired differences as the page has them."""
+    for row in finding.paired:
+        if (row.attack, row.answer, row.measure) == (attack, finding.answer, Measure.AUC):
+            yield f"{row.condition} less {row.reference}", row.difference, row.family
+
+
+def _between(finished: Finished, attack: str) -> Iterator[Asked]:
+    """Each finished case less the first, plain fine-tuning, where they pair."""
+    rows = []
+    for case, results in finished:
+        finding = results.findings.membership
+        if finding is not None:
+            key = finding.main, attack, finding.answer, Measure.AUC
+            rows += [
+                (case.name, finding.counts.people, row)
+                for row in finding.left_out
+                if (row.condition, row.attack, row.answer, row.measure) == key
+            ]
+    for name, people, row in rows[1:]:
+        before, others, first = rows[0]
+        if people == others:
+            difference = figure(replicates(row) - replicates(first))
+            yield f"{name} less {before}", difference, len(rows) - 1
+
+
+def _widest(rows: Iterable[Asked]) -> Asked | None:
+    measured = [row for row in rows if row[1].low is not None and row[1].high is not None]
+    return max(measured, key=lambda row: (row[1].high or 0.0) - (row[1].low or 0.0), default=None)
+
+
+def _needed(
+    finding: MembershipFinding,
+    adversary: str,
+    of: str,
+    figure: Figure,
+    family: int,
+    share: float | None,
+    effect: float,
+) -> Needed:
+    """By the model of :func:`tinymia.statistics.power.smallest_effect`."""
+    people, repetitions = len(finding.counts.people), finding.counts.repetitions
+    error = error_behind(figure, people)
+    if error is None:
+        return Needed(adversary, of, figure.value, None, effect, None, None, None)
+    level = 1 - (1 - LEVEL) / family
+    reach = noncentrality(people - 1, 1 - level)
+    return Needed(
+        adversary,
+        of,
+        figure.value,
+        error,
+        effect,
+        reach * error,
+        people_needed(error, people, effect, level),
+        _repetitions_needed(error, share, repetitions, effect / reach),
+    )
+
+
 def _repetitions_needed(
-    finding: MembershipFinding, attack: str, error: float, people: int, effect: float
+    error: float, share: float | None, repetitions: int, allowed: float
 ) -> int | None:
-    """With as many people as there are: repetitions shrink only what varies within a person.
+    """With as many people as there are: repetitions shrink only the share of draws.
+
+    Args:
+        error: as it is.
+        share: of its square that is the draws'.
+        repetitions: as they are.
+        allowed: the error that sees the effect.
+    """
+    if share is None:
+        return None
+    within = share * error**2 * repetitions
+    left = allowed**2 - (1 - share) * error**2
+    if left <= 0 or within > left * MOST_REPETITIONS:
+        return None
+    return max(1, math.ceil(within / left))
+
+
+def _share_of_draws(finding: MembershipFinding, attack: str, auc: Figure) -> float | None:
+    """How much of an AUC's squared error is what varies within a person.
 
     That is estimated by the range of each person's repetitions over the expected range of as many
     normal values (Tippett 1925, Biometrika 17); what is left of the error is people's own.
     """
     own = [r for r in finding.people if r.attack == attack and r.condition == finding.main]
-    count = finding.counts.repetitions
-    if len(own) < people or count < 2:
+    count, people = finding.counts.repetitions, len(finding.counts.people)
+    error = error_behind(auc, people)
+    if not error or len(own) < people or count < 2:
         return None
     ranges = np.array([row.auc_max - row.auc_min for row in own]) / _expected_range(count)
-    within = float(np.mean(ranges**2)) / people
-    between = max(0.0, error**2 - within / count)
-    left = (effect / noncentrality(people - 1, 1 - LEVEL)) ** 2 - between
-    if left <= 0 or within > left * MOST_REPETITIONS:
-        return None
-    return max(1, math.ceil(within / left))
+    return min(1.0, float(np.mean(ranges**2)) / people / count / error**2)
 
 
 @lru_cache

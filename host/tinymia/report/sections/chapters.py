@@ -121,7 +121,7 @@ def _points(line: Line) -> str:
     return ", ".join(f"{number(y)} at {x:g}" for x, y in zip(line.x, line.y, strict=True))
 
 
-def _plot(plot: Plot, identity: str) -> dict[str, Any] | None:
+def plot_view(plot: Plot, identity: str) -> dict[str, Any] | None:
     """A chart of lines."""
     xs = [x for line in plot.lines for x in line.x]
     ys = [y for line in plot.lines for y in (*line.y, *line.low, *line.high)]
@@ -203,7 +203,7 @@ def view_of(name: str, results: Results) -> View | None:
         return None
     looks = _looks(chapter)
     tables = [_table(chapter, measure, looks) for measure in chapter.measures]
-    plots = [_plot(plot, f"fig-{name}-{i}") for i, plot in enumerate(chapter.plots)]
+    plots = [plot_view(plot, f"fig-{name}-{i}") for i, plot in enumerate(chapter.plots)]
     return {
         "chapter": chapter,
         "tables": [table for table in tables if table],

@@ -1,0 +1,118 @@
+"""Studies of one factor: base models that are trained on the way, fits, their page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import synthetic_results
+from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN, membership
+from tinymia.cli import study_file
+from tinymia.cli.options import default_bundle
+from tinymia.errors import ModelError, StudyError
+from tinymia.experiments.base import Figure, Measure
+from tinymia.report.studies import render_studies
+from tinymia.study import bases, fits
+from tinymia.study.fits import Answer, Curve
+from tinymia.study.series import Case, Question
+
+FINDING = membership([c for c in CONDITIONS if c.name in {BASE, PLAIN, "clip@50"}], ANSWERS[:1])
+
+
+def case(parameters: int, auc: float) -> tuple[Case, object]:
+    """A case of a base model with so many parameters, whose every AUC is this."""
+    left = tuple(
+        replace(row, value=auc, without=tuple(auc + e for e in (-0.001, 0.0, 0.0, 0.001)))
+        if row.measure is Measure.AUC
+        else row
+        for row in FINDING.left_out
+    )
+    audit = SimpleNamespace(bundle_path=Path(str(parameters)))
+    named = Case(f"bundle={parameters}", {"bundle": str(parameters)}, audit)  # type: ignore[arg-type]
+    return named, synthetic_results.results(replace(FINDING, left_out=left))
+
+
+def test_a_trend_goes_along_parameters_and_a_contrast_stands_beside(monkeypatch) -> None:
+    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    done = [case(4000, 0.70), case(1000, 0.60), case(2000, 0.65)]
+    found = fits.answer(Question("Capacity", "trend+contrast", "parameters"), done)
+    assert found is not None
+    assert found.figure is not None
+    assert found.figure.value == pytest.approx(0.05)
+    assert "rises with parameters of the base model" in found.sentences[0]
+    assert "from 0.600 at 1000 to 0.700 at 4000" in found.sentences[0]
+    assert "Against no defence" in found.sentences[1]
+    assert [x for x, _ in found.curves[0].points] == ["1000", "2000", "4000"]
+    assert [curve.x for curve in found.curves] == ["parameters", ""]
+
+
+def test_where_nobody_could_attack_is_said(monkeypatch) -> None:
+    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    done = [case(n, 0.6) for n in (1000, 2000, 4000, 8000)]
+    finding = done[3][1].findings.membership  # type: ignore[attr-defined]
+    kept = tuple(row for row in finding.left_out if row.measure is not Measure.AUC)
+    done[3] = (done[3][0], synthetic_results.results(replace(finding, left_out=kept)))
+    found = fits.answer(Question("Capacity", "trend", "parameters"), done)
+    assert found is not None
+    assert found.sentences[1] == "At 8000 this adversary could not attack."
+
+
+def test_a_chapter_answers_for_its_study() -> None:
+    done = [
+        (
+            Case("", {}, None),
+            synthetic_results.results(FINDING, chapters=(synthetic_results.stealing(),)),
+        )
+    ]  # type: ignore[arg-type]
+    found = fits.answer(Question("It", "chapter"), done)
+    assert found is not None
+    assert found.sentences == (synthetic_results.stealing().answer,)
+    plain = [(done[0][0], synthetic_results.results(FINDING))]
+    with pytest.raises(StudyError, match="has a chapter"):
+        fits.answer(Question("It", "chapter"), plain)
+
+
+def test_the_page_has_a_chapter_with_curve_and_band_for_each(tmp_path: Path) -> None:
+    figures = [Figure(0.6 + 0.01 * i, 0.55 + 0.01 * i, 0.65 + 0.01 * i) for i in range(3)]
+    along = Curve("AUC", "members", tuple(zip(("10", "40", "160"), figures, strict=True)))
+    beside = Curve("AUC", "", (*zip(("a", "b"), figures, strict=False), ("c", Figure(None))))
+    open_ = Curve("AUC", "epochs", (("1", Figure(0.5)), ("2", Figure(0.6))))
+    answers = [
+        Answer("Examples", ("Falls.", "And so."), None, (along,)),
+        Answer("Names", ("No <difference>.",), None, (beside,)),
+        Answer("One person", ("It is open.",), None, (open_,)),
+    ]
+    page = render_studies(answers, tmp_path / "p.html", "tinymia study report x").read_text()
+    assert page.count("<h2>") == 3
+    assert page.count("<svg viewBox") >= 3
+    assert page.count('class="band') == 1
+    assert "No &lt;difference&gt;." in page
+    assert "0.610 [0.560,\u00a00.660]" in page
+
+
+@pytest.mark.parametrize("name", ["har-watch@", "har-watch@0x8", "har-watch@8x", "har-watch@8x512"])
+def test_a_base_model_that_cannot_be_is_told_before_training(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f'[grid]\nbundle = ["{name}"]\n')
+    with pytest.raises(ModelError, match="There is no base model"):
+        study_file.series(study_file.read(path), tmp_path / "out")
+
+
+def test_a_base_model_is_looked_for_in_the_study_and_kept_there(tmp_path, monkeypatch) -> None:
+    name, cache, own = "har-watch@4x8", tmp_path / "cache", tmp_path / "study"
+    monkeypatch.setenv("TINYMIA_CACHE", str(cache))
+    assert bases.filters_of("mine.bundle") is None
+    cached = bases.cached() / f"{name}.bundle"
+    assert cached.is_relative_to(cache)
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(default_bundle().read_bytes())
+    assert bases.base(name, own) == cached
+    bases.keep(cached, own)
+    kept = own / bases.FOLDER / cached.name
+    assert bases.base(name, own) == kept
+    bases.keep(default_bundle(), own)
+    assert list(kept.parent.iterdir()) == [kept]
+    assert bases.parameters_of(kept) == 4939

@@ -14,11 +14,11 @@ env.SConscript("masks.py")
 if launcher := os.environ.get("CMAKE_CXX_COMPILER_LAUNCHER", ""):
     spawn = env["SPAWN"]
 
-    def cached(sh, escape, cmd, args, environment):
+    def _cached(sh, escape, cmd, args, environment):
         if args[0] in (env.subst("$CC"), env.subst("$CXX")) and "-c" in args:
             cmd, args = launcher, [escape(launcher), *args]
         return spawn(sh, escape, cmd, args, environment)
 
-    env.Replace(SPAWN=cached)
+    env.Replace(SPAWN=_cached)
 
 env.SConscript("native.py" if not env.get("BOARD") else "cortex_m.py")

@@ -22,6 +22,7 @@ from tinymia.experiments.chapter import (
 )
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.pages import panel, percent, row_of
+from tinymia.experiments.reconstruction import beside
 from tinymia.experiments.reconstruction.measure import (
     AGAIN,
     ALONE,
@@ -108,6 +109,8 @@ def chapter(
         found = [Found(r, values(r, name)) for r in runs]
         rows += table.rows(TOLD, INFORMED, found, at={"when": how})
 
+    by_art = beside.rows(bench, runs[0], measured, (EXACT, ERROR), KEY)
+
     def row(measure: Measure, adversary: str, how: str = "", run: Run = runs[0]) -> Row:
         among = (r for r in rows if how in ("", *r.at.values()))
         return row_of(among, measure, run.name, adversary=adversary)
@@ -129,9 +132,9 @@ def chapter(
         title=info.title,
         question=info.question,
         answer=told,
-        adversaries=_ADVERSARIES,
+        adversaries=(*_ADVERSARIES, *([beside.ADVERSARY] if by_art else ())),
         measures=(EXACT, NAMED, PICKED, TOLD, ERROR),
-        rows=tuple(rows),
+        rows=(*rows, *by_art),
         controls=(
             Control("A window learnt alone, no defence", "at least 95 % exact", alone, 0.95, 1.0),
             Control("Learnt or not, before forgetting", "told in at least 95 %", before, 0.95, 1.0),
@@ -148,7 +151,7 @@ def chapter(
                 if r.training.is_private
             ),
         ),
-        method=_METHOD,
+        method=(*_METHOD, *([beside.METHOD] if by_art else ())),
         limits=_LIMITS,
         sources=_SOURCES,
         plots=_plots(rows, private, bounds),

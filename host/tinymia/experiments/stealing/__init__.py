@@ -88,6 +88,7 @@ class Stealing:
         read, asked = _read(bench, plain, owner.windows), _read(bench, plain, questions)
         base = head_of(bench.base(plain), len(bench.signal.classes))
         counts = _usable(asked)
+        watching = alarms.watching(bench.runs(self.info.defences))
         found: dict[str, NDArray[np.float64]] = {"counts": np.asarray(counts, np.float64)}
         for training in _trainings(bench, owner):
             run = training.run
@@ -107,8 +108,8 @@ class Stealing:
                     questions,
                     base,
                     lambda windows: _read(bench, plain, windows),
+                    watching,
                 )
-        watching = alarms.watching(bench.runs(self.info.defences))
         if watching is not None:
             seeds = _trainings(bench, owner)[0].seeds
             found |= alarms.measure(bench, owner, watching, seeds)

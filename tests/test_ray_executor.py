@@ -15,6 +15,8 @@ from click.testing import CliRunner
 from extras import needs_ray
 from tinymia.errors import StudyError
 from tinymia.study import ray_executor
+from tinymia.study.executor_bench import WORKERS, Span, busy, waiting
+from tinymia.study.executors import Processes
 from tinymia.study.ray_executor import OnRay
 
 
@@ -165,3 +167,17 @@ def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ray_executor.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(StudyError, match=r"Ray is not installed.*tinymia\[ray\]"):
         OnRay()
+
+
+def test_how_busy_workers_were() -> None:
+    """One is always at work, the other comes later and waits a half of its time."""
+    spans = [Span(1, t, t + 1, 0.5) for t in range(8)] + [Span(2, 3, 4, 0.5), Span(2, 5, 6, 0.5)]
+    found = busy("some", spans)
+    assert (found.workers, found.cells, found.cpu) == (2, 10, 0.5)
+    assert found.share == pytest.approx((7 + 2) / (7 + 4))
+    assert found.per_second == pytest.approx(9 / 7)
+
+
+@pytest.mark.speed
+def test_sixty_four_workers_are_kept_busy() -> None:
+    assert waiting(Processes(WORKERS), "processes").share >= 0.9

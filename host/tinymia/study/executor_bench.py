@@ -15,7 +15,8 @@ from tinymia.twin import Twin, settings_array
 from tinymia.wire.settings import TrainSettings
 
 WORKERS, WAIT = 64, 0.5
-_EACH = 12  # cells a worker
+ROUNDS = {"processes": 12, "ray": 60}
+"""Cells a worker; Ray starts workers one after the other, which takes many cells' time."""
 _EXAMPLES, _MEMBERS, _DEVICES, _EPOCHS = 460, 80, 2048, 50
 
 
@@ -43,8 +44,8 @@ class Busy:
         executor: its name.
         workers: that worked.
         cells: in all.
-        per_second: cells a second while all workers were there.
-        share: of that time in which they were at work.
+        per_second: cells a second.
+        share: of the time in which workers were there that they were at work.
         cpu: seconds of a processor that a cell took.
     """
 
@@ -90,7 +91,7 @@ def _twin(bundle: bytes) -> Twin:
 
 def waiting(executor: Executor, name: str, workers: int = WORKERS) -> Busy:
     """How busy a driver keeps so many workers whose cells only wait, half a second each."""
-    return busy(name, list(executor.map(wait, [WAIT] * workers * _EACH)))
+    return busy(name, list(executor.map(wait, [WAIT] * workers * ROUNDS[name])))
 
 
 def computing(executor: Executor, name: str, bundle: bytes, cells: int = 24) -> Busy:
@@ -99,16 +100,15 @@ def computing(executor: Executor, name: str, bundle: bytes, cells: int = 24) -> 
 
 
 def busy(name: str, spans: Sequence[Span]) -> Busy:
-    """Of what was worked on, from when all workers had begun until the first has nothing more."""
+    """Of what was worked on: each worker counts from its first cell until the last one is begun."""
     workers = {span.worker for span in spans}
-    own = [[span for span in spans if span.worker == worker] for worker in workers]
-    start = max(min(span.began for span in of) for of in own)
-    end = max(start, min(max(span.ended for span in of) for of in own))
-    inside = sum(max(0.0, min(s.ended, end) - max(s.began, start)) for s in spans)
-    done = sum(start < span.ended <= end for span in spans)
+    end = max(span.began for span in spans)
+    starts = [min(s.began for s in spans if s.worker == worker) for worker in workers]
+    lasting = end - min(starts)
+    inside = sum(max(0.0, min(span.ended, end) - span.began) for span in spans)
+    there = sum(end - start for start in starts)
+    done = sum(span.ended <= end for span in spans)
     cpu = sum(span.cpu for span in spans) / len(spans)
-    lasting = end - start
     if lasting <= 0:
         return Busy(name, len(workers), len(spans), 0.0, 0.0, cpu)
-    share = inside / lasting / len(workers)
-    return Busy(name, len(workers), len(spans), done / lasting, share, cpu)
+    return Busy(name, len(workers), len(spans), done / lasting, inside / there, cpu)

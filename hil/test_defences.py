@@ -11,6 +11,7 @@ from tinymia import data
 from tinymia.data.splits import Draw, Pool
 from tinymia.defenses import TrainingSize
 from tinymia.defenses.base import Plan, planned
+from tinymia.defenses.detector import Detector
 from tinymia.defenses.memguard import Classifier
 from tinymia.defenses.registry import KINDS, build
 from tinymia.device.client import Board, BoardRefusedError
@@ -20,6 +21,7 @@ from tinymia.export.bundle import Bundle
 from tinymia.export.references import pack_references
 from tinymia.study.shaping import with_shape
 from tinymia.wire.guard import GuardSettings
+from tinymia.wire.protocol import Status
 from tinymia.wire.settings import TrainSettings
 
 # The registry is asked, so that a new defence is checked without a change here.
@@ -92,15 +94,53 @@ def test_every_defence_gives_the_twins_bits(
         other = run(twin.board, replace(settings, seed=22), plan)
         undefended = run(twin.board, plain, whole)
     assert expected[0] != other[0]
-    # The defence does something: to what is trained, or to answers.
+    # The defence does something: to what is trained, or to answers; a detector, to odd ones.
     assert (expected[0] != undefended[0]) == (settings != plain)
-    assert expected[3] != undefended[3]
+    only_watches = settings == plain and plan.guard == GuardSettings(
+        watch=plan.guard.watch,
+        watch_near=plan.guard.watch_near,
+        watch_spread=plan.guard.watch_spread,
+    )
+    assert (expected[3] != undefended[3]) != (only_watches and bool(plan.guard.watch))
     if carried is None:
         assert run(connection.board, settings, plan) == expected
         connection.board.guard(GuardSettings())
     else:
         with connect(target, carried) as opened:
             assert run(opened.board, settings, plan) == expected
+
+
+@pytest.mark.parametrize("refuse", [0, 1])
+def test_odd_questions_ring_where_they_do_on_the_twin(
+    refuse: int, connection: Connection, bundle: Bundle, pool: Pool
+) -> None:
+    guard = planned(TrainSettings(), [Detector(refuse=refuse)], TrainingSize(1, 1, 1)).guard
+    window = bundle.quantize(pool.windows.x)[0].astype(np.int64)
+    moved = np.random.default_rng(8).integers(-2, 3, (48, *window.shape))
+    copies = np.clip(window + moved, -128, 127).astype(np.int8)
+
+    def run(board: Board) -> tuple[bytes, int]:
+        board.layout(len(bundle.layers) - 1, False)
+        board.store(copies[:4], np.zeros(4, np.int64))
+        board.select(np.ones(4, np.bool_))
+        board.begin(TrainSettings(seed=9))
+        board.guard(guard)
+        found, status = [], 0
+        for copy in copies:
+            try:
+                found.append(board.ask(copy[None])[0])
+            except BoardRefusedError as refusal:
+                status = int(refusal.status)
+                break
+        board.guard(GuardSettings())
+        return np.concatenate(found).tobytes(), status
+
+    with connect("twin:", bundle.to_bytes()) as twin:
+        expected = run(twin.board)
+    assert expected[1] == (Status.ODD_QUESTIONS if refuse else 0)
+    assert run(connection.board) == expected
+    answers = np.frombuffer(expected[0], np.float32).reshape(-1, len(bundle.labels))
+    assert len(answers) < 48 if refuse else (answers[-8:].max(axis=1) == 1).all()
 
 
 def asked(board: Board, plan: Plan) -> None:

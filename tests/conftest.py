@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
+import sys
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +22,12 @@ with contextlib.suppress(ValueError):  # not in the main thread
 
 # Else each start of the program compiles all its sources anew, for longer than many a test takes.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Thirty images, their copies and the wheels have most of what is compiled in common.
+_CCACHE = shutil.which("ccache", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+if _CCACHE:
+    os.environ.setdefault("CMAKE_CXX_COMPILER_LAUNCHER", _CCACHE)
+    os.environ.setdefault("CCACHE_NOHASHDIR", "1")
 
 # These take longest: what begins last, ends last.
 FIRST = (

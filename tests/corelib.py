@@ -27,9 +27,11 @@ FLAGS = (
     "-Wextra",
     "-Werror",
 )
+# One level of optimisation less, and of debugging information what a report names: lines.
 SANITIZE = (
-    "-g",
-    "-fsanitize=address,undefined",
+    "-O1",
+    "-g1",
+    "-fsanitize=address,undefined,float-cast-overflow",
     "-fno-sanitize-recover=all",
     "-fno-omit-frame-pointer",
 )

@@ -52,7 +52,7 @@ BAD = {
     "guard too short": {"GARD": GUARD.pack()[:-1]},
     "guard too long": {"GARD": GUARD.pack() + b"\0"},
     "guard out of range": {"GARD": GuardSettings(temperature=0.5).pack()},
-    "guard of an unknown law": {"GARD": GuardSettings().pack()[:4] + b"\7" + bytes(18)},
+    "guard of an unknown law": {"GARD": GuardSettings().pack()[:4] + b"\7" + bytes(28)},
     "guard alone": {"GARD": GuardSettings(noise=1.0).pack()},
     "classifier missing": {"GARD": GUARD.pack()},
     "classifier not there": {"GARD": GUARD.pack(), "CLSF": head(1, 7, 4)},

@@ -231,6 +231,17 @@ def test_embeddings_are_as_good_as_windows() -> None:
     same(of_windows, twin.fine_tune(embeddings, labels, members, settings, queries=embeddings[:3]))
 
 
+@pytest.mark.parametrize("model", ["spoken-digits", "fashion"])
+def test_the_int8_network_gives_the_same_bytes_in_lanes(model: str) -> None:
+    """Odd depths, rows that fill no vector, blocks of columns of every size."""
+    bundle = Bundle.load(ROOT / "models" / model / f"{model}.bundle")
+    windows = np.random.default_rng(6).integers(-128, 128, (40, Twin(bundle).input_bytes))
+    asked = windows.astype(np.int8)
+    asked[:2] = [[-128], [127]]  # whole windows at either end
+    given = {isa: Twin(bundle, isa=isa).embed(asked).tobytes() for isa in available_isas()}
+    assert set(given.values()) == {given["scalar"]}
+
+
 def test_a_stream_is_the_same_in_chunks() -> None:
     twin = Twin(BUNDLE)
     windows, labels = examples(twin)

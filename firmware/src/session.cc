@@ -39,6 +39,7 @@ Refusal Session::Plan(const uint8_t* data, uint32_t room) {
   guard_ = kRelease ? bundle_.guard : GuardSettings();
   const Refusal guarded = CheckGuard(guard_);
   if (guarded.status != Status::kOk) return guarded;
+  detector_.Set(guard_);
   if (kGuards && bundle_.graph.count != 0) {
     guard_scratch_ = arena_.AllocArray<float>(answers() + GuardScratch(answers()));
   }

@@ -3,6 +3,7 @@
 
 #include <stdint.h>
 
+#include "answer/detector.h"
 #include "answer/guard.h"
 #include "arena.h"
 #include "bundle.h"
@@ -123,6 +124,9 @@ class Session {
   // Before so many answers: whether they may be given, and the key of their randomness.
   Refusal StartAnswers(uint32_t count);
   void Answer(const int8_t* features);  // of the trained network, guarded
+  // The same of a question that crossed the line, which the detector sees.
+  void AnswerQuestion(const int8_t* features);
+  Refusal CheckQuestions() const;  // whether the detector lets answers go on
   void WriteAnswer(uint8_t policy, uint16_t levels, uint8_t* out);  // what was predicted last
 
   Arena arena_;
@@ -141,6 +145,7 @@ class Session {
   uint32_t came_ = 0;   // of them before the request that runs
   uint32_t first_layer_ = 0;
   GuardSettings guard_;
+  DetectorIf<kGuards>::Type detector_;
   SecretKey guard_key_ = {};  // of answers' randomness, for this training
   bool has_guard_key_ = false;
   uint32_t answered_ = 0;    // since training began

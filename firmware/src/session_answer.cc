@@ -28,7 +28,7 @@ bool Draws(const GuardSettings& guard) {
 }
 
 bool Guards(const GuardSettings& guard) {
-  return Draws(guard) || guard.temperature > 0.0f || guard.answers != 0;
+  return Draws(guard) || guard.temperature > 0.0f || guard.answers != 0 || guard.watch != 0;
 }
 
 }  // namespace
@@ -61,6 +61,7 @@ uint32_t Session::Guard(GuardRequest request, Reply reply) {
   const Refusal refusal = CheckGuard(settings);
   if (refusal.status != Status::kOk) return reply.Fail(refusal);
   guard_ = settings;
+  if (settings.watch != 0) detector_.Set(settings);
   GuardResponse response = {};
   const uint32_t left = settings.answers > answered_ ? settings.answers - answered_ : 0;
   response.answers_left = settings.answers == 0 ? UINT32_MAX : left;
@@ -73,7 +74,9 @@ Refusal Session::StartAnswers(uint32_t count) {
     const uint32_t left = guard_.answers > answered_ ? guard_.answers - answered_ : 0;
     if (count > left) return {Status::kAnswersSpent, count, left};
   }
-  if (Draws(guard_) && !has_guard_key_) {
+  const Refusal odd = CheckQuestions();
+  if (odd.status != Status::kOk) return odd;
+  if ((Draws(guard_) || guard_.watch != 0) && !has_guard_key_) {
     if (!DrawKey(settings_.seed, &guard_key_)) return {Status::kNoEntropy, 0, 0};
     has_guard_key_ = true;
   }
@@ -102,6 +105,24 @@ void Session::Answer(const int8_t* features) {
   Classifier classifier;
   if (guard_.classifier != 0) classifier = bundle_.classifiers[guard_.classifier - 1u];
   tinymia::Guard(guard_, &classifier, query, spare, answer_, n, guard_scratch_ + n);
+}
+
+void Session::AnswerQuestion(const int8_t* features) {
+  const bool watches = kGuards && guard_.watch != 0;
+  // Before the answer, which may put another window's features in their place.
+  if (watches) {
+    detector_.See(guard_key_, features, static_cast<uint32_t>(store_.cut().info.bytes));
+  }
+  Answer(features);
+  if (!watches || detector_.alarm() == 0) return;
+  const uint32_t n = answers();
+  const uint32_t label = Top1(answer_, n);
+  for (uint32_t k = 0; k < n; ++k) answer_[k] = k == label ? 1.0f : 0.0f;
+}
+
+Refusal Session::CheckQuestions() const {
+  const bool refuses = kGuards && guard_.watch_refuse != 0 && detector_.alarm() != 0;
+  return refuses ? Refusal{Status::kOddQuestions, detector_.alarm(), 0} : Refusal();
 }
 
 uint32_t Session::AnswerBytes(uint8_t policy, uint16_t levels) const {
@@ -179,14 +200,17 @@ uint32_t Session::Query(QueryRequest request, Reply reply) {
   if (spent.status != Status::kOk) return reply.Fail(spent);
   QueryResponse response = {};
   response.answers_bytes = count * each;
-  StartWork(kGuards && Draws(guard_) ? 1 : kFirstLook);  // an answer may take long then
+  // An answer may take long then.
+  StartWork(kGuards && (Draws(guard_) || guard_.watch != 0) ? 1 : kFirstLook);
   for (uint32_t i = 0; i < count; ++i) {
     uint16_t slot;
     memcpy(&slot, request.slots + 2 * i, sizeof slot);
-    Answer(store_.Features(slot));
+    AnswerQuestion(store_.Features(slot));
     WriteAnswer(request.policy, request.levels, reply.Open(QueryResponse::kFixed) + i * each);
     PassItem();
   }
+  const Refusal odd = CheckQuestions();
+  if (odd.status != Status::kOk) return reply.Fail(odd);
   response.ticks = watch_.Look();
   return reply.Ok(response);
 }
@@ -205,7 +229,13 @@ uint32_t Session::Ask(AskRequest request, Reply reply) {
   const Refusal spent = StartAnswers(1);
   if (spent.status != Status::kOk) return reply.Fail(spent);
   const uint32_t start = hal::Ticks();
-  Predict(window);
+  if (has_tail()) {
+    AnswerQuestion(store_.FeaturesOf(window));
+  } else {
+    Predict(window);
+  }
+  const Refusal odd = CheckQuestions();
+  if (odd.status != Status::kOk) return reply.Fail(odd);
   WriteAnswer(request.policy, request.levels, reply.Open(AskResponse::kFixed));
   if (!kRelease) response.ticks = hal::Ticks() - start;
   return reply.Ok(response);

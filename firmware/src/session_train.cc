@@ -120,6 +120,7 @@ void Session::BeginTraining() {
   has_key_ = !settings_.is_private();
   has_guard_key_ = false;
   answered_ = 0;
+  detector_.Begin();
   bare_ = false;
   ForgetShared();
 }
@@ -229,6 +230,7 @@ uint32_t Session::Train(TrainRequest request, Reply reply) {
   trainer_.Watch(
       {[](void* self) { return static_cast<Session*>(self)->LookAtWork(); }, this, kFirstLook});
   StartWork();
+  if (request.epochs > 0) detector_.Begin();  // what was learnt of the last head is of no use now
   TrainResult result;
   trainer_.Train(request.epochs, &result);
   TrainResponse response = {};

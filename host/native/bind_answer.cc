@@ -9,6 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "answer/detector.h"
 #include "answer/guard.h"
 #include "board.h"
 #include "call.h"
@@ -56,6 +57,30 @@ void Guard(const nb::bytes& settings, const nb::bytes& classifiers,
   }
 }
 
+// What the detectors of devices hold of each question, and which rang: 0 for none. Detectors are
+// those of the guard's settings, of which nothing else counts.
+void Watch(const nb::bytes& settings, const Array<const uint64_t, 1>& seeds,
+           const Array<const int8_t, 2>& features, const Array<uint32_t, 3>& out) {
+  const tinymia::GuardSettings wanted =
+      tinymia::ReadGuard(static_cast<const uint8_t*>(settings.data()));
+  const auto bytes = static_cast<uint32_t>(features.shape(1));
+  const twin::Call call;
+  const nb::gil_scoped_release release;
+  uint32_t* at = out.data();
+  for (size_t device = 0; device < seeds.shape(0); ++device) {
+    call.Check();
+    const tinymia::SecretKey key = tinymia::KeyFromSeed(seeds.data()[device]);
+    tinymia::Detector detector;
+    detector.Set(wanted);
+    for (size_t i = 0; i < features.shape(0); ++i) {
+      detector.See(key, features.data() + i * bytes, bytes);
+      *at++ = detector.evidence().copies;
+      *at++ = detector.evidence().strange;
+      *at++ = detector.alarm();
+    }
+  }
+}
+
 void SpareWindows(const Array<int8_t, 2>& out) {
   const auto bytes = static_cast<uint32_t>(out.shape(1));
   for (uint32_t i = 0; i < out.shape(0); ++i) {
@@ -76,6 +101,8 @@ void twin::BindAnswer(nb::module_& m) {
   m.attr("spare_windows") = tinymia::kSpareWindows;
   m.def("guard", &Guard, nb::arg("settings"), nb::arg("classifiers"), nb::arg("seeds"),
         nb::arg("epoch"), nb::arg("features"), nb::arg("spare"), nb::arg("answers"));
+  m.def("watch", &Watch, nb::arg("settings"), nb::arg("seeds"), nb::arg("features"),
+        nb::arg("out"));
   m.def("write_spare_windows", &SpareWindows, nb::arg("out"));
   m.def("laplace_draws", &LaplaceDraws, nb::arg("seed"), nb::arg("out"));
 }

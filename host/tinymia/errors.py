@@ -58,3 +58,7 @@ class ReportError(TinymiaError):
 
 class PolicyError(TinymiaError):
     """A policy for `tinymia check` cannot be read, or asks what there is no answer to."""
+
+
+class PluginError(TinymiaError):
+    """What another package adds (an attack, a defence, a data source) cannot be used."""

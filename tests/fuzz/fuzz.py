@@ -18,22 +18,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "host")]
 
-from corelib import ROOT, core_sources, program  # noqa: E402
+from corelib import FLAGS, ROOT, SANITIZE, core_sources, program  # noqa: E402
 from tinymia.files import cache_dir  # noqa: E402
 
 TARGETS = ("loader", "bundle", "line", "text")
 BUNDLE = HERE / "corpus" / "bundle" / "dense"
 """What the board of ``line`` and ``text`` carries."""
 
-_FLAGS = (
-    "-std=c++17",
-    "-g",
-    "-ffp-contract=off",
-    "-fno-exceptions",
-    "-fno-rtti",
-    "-fno-omit-frame-pointer",
-    "-fno-sanitize-recover=all",
-)
 _INCLUDES = ("firmware/lib/link/src", "firmware/src", "tests/fuzz")
 _LIMITS = (
     "-timeout=25",
@@ -59,19 +50,17 @@ def sources() -> list[Path]:
 
 def replay() -> Path:
     """The program that takes files once each, by any compiler."""
-    return _built(
-        "g++", ("-O0", "-fsanitize=address,undefined,float-cast-overflow", "-DTINYMIA_REPLAY")
-    )
+    return _built("g++", ("-DTINYMIA_REPLAY",))
 
 
 def fuzzer() -> Path:
     """The program that searches; needs clang."""
-    return _built("clang++", ("-O1", "-fsanitize=fuzzer,address,undefined,float-cast-overflow"))
+    return _built("clang++", ("-g", "-fsanitize=fuzzer"))
 
 
 def _built(compiler: str, flags: tuple[str, ...]) -> Path:
     includes = [part for folder in _INCLUDES for part in ("-I", str(ROOT / folder))]
-    return program("fuzz", sources(), [*_FLAGS, *flags, *includes], compiler)
+    return program("fuzz", sources(), [*FLAGS, *SANITIZE, *flags, *includes], compiler)
 
 
 def environment(target: str) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""All attacks: every module of this package that has ``ATTACKS`` adds what stands there."""
+"""All attacks: every module of this package that has ``ATTACKS`` adds what stands there.
+
+Other packages add theirs by the entry points ``tinymia.attacks``, see :mod:`tinymia.plugins`.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,52 @@ import importlib
 import pkgutil
 
 import tinymia.attacks
-from tinymia.attacks.base import Adversary, Attack
+from tinymia.attacks.base import Adversary, Attack, AttackInfo
 from tinymia.errors import StudyError
 from tinymia.evidence import OutputPolicy, Run
+from tinymia.plugins import Plugins
+
+GROUP = "tinymia.attacks"
+"""Entry points of other packages: an attack's name, and the attack."""
 
 
 @functools.cache
-def all_attacks() -> tuple[Attack, ...]:
-    """Every attack, by adversary, headlines first, then what needs most, then as listed."""
+def _own() -> tuple[Attack, ...]:
     found: list[Attack] = []
     for module in pkgutil.iter_modules(tinymia.attacks.__path__):
         loaded = importlib.import_module(f"tinymia.attacks.{module.name}")
         found += getattr(loaded, "ATTACKS", ())
     names = [attack.info.name for attack in found]
     assert len(set(names)) == len(names), f"two attacks of one name among {names}"
+    return tuple(found)
+
+
+@functools.cache
+def plugins() -> Plugins[Attack]:
+    """Attacks of other packages, and those that were registered."""
+    own = [attack.info.name for attack in _own()]
+    return Plugins(GROUP, "attack", own, lambda attack: attack.info.name, _flaw)
+
+
+def _flaw(attack: Attack) -> str:
+    if not isinstance(attack, Attack) or not isinstance(attack.info, AttackInfo):
+        return "it is no tinymia.attacks.Attack with an AttackInfo"
+    if attack.info.headline:
+        return "what stands for an adversary is fixed beforehand, so headline must be False"
+    return ""
+
+
+def add(attack: Attack) -> str:
+    """Add an attack to this process, see :meth:`tinymia.plugins.Plugins.add`."""
+    name = plugins().add(attack)
+    all_attacks.cache_clear()
+    return name
+
+
+@functools.cache
+def all_attacks() -> tuple[Attack, ...]:
+    """Every attack, by adversary, headlines first, then what needs most, then as listed."""
+    found = [*_own(), *plugins()]
     order = list(Adversary)
     return tuple(
         sorted(
@@ -36,8 +71,10 @@ def get_attack(name: str) -> Attack:
 
     Raises:
         StudyError: there is none; the message says what was probably meant.
+        PluginError: another package has it, and it cannot be used.
     """
     known = {attack.info.name: attack for attack in all_attacks()}
+    plugins().check(name)
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name, known, 1)

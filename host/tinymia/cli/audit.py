@@ -16,7 +16,11 @@ from tinymia.cli.options import default_bundle, is_quiet, json_option, load_bund
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tinymia.cli.config import Chosen
+    from tinymia.study.executors import Executor
+    from tinymia.study.results import Results
     from tinymia.study.tuning import Tuning
     from tinymia.study.underway import Audit
 
@@ -65,29 +69,18 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
       [defences.dp]
       noise = [0.5, 1.0, 2.0]
     """
-    from tinymia.experiments.experiment import MEMBERSHIP
-    from tinymia.report.render import OUTPUTS, render
+    from tinymia.report.render import OUTPUTS
     from tinymia.report.terminal import print_results
-    from tinymia.study import audit as study
-    from tinymia.study.results import load
 
     options = chosen(AUDIT, flags, config)
-    asked = options["audit"]
-    if asked["against"] and set(asked["experiments"]) == {MEMBERSHIP}:
-        raise StudyError(
-            "--against is for experiments beyond membership, and none is asked for.",
-            "Name them: --experiments stealing; membership takes --defence.",
-        )
+    check_against(options)
     job = job_of(
         options,
         outputs=OUTPUTS,
         command=shlex.join(["tinymia", *sys.argv[1:]]),
         fresh=fresh,
     )
-    with Bars() as bars:
-        results = study.run(job, bars, bars.say)
-        bars.say("Writing the report")
-        report = render(load(job.out), job.out)
+    results, report = carry_out(job)
     if as_json:
         finding = results.findings.membership
         print_json(
@@ -102,6 +95,40 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
     print_results(results)
     click.echo(f"report     {report}")
     click.echo(f"results    {job.out / 'results.json'}")
+
+
+def check_against(options: Chosen) -> None:
+    """Raise StudyError for --against where nothing is asked that it is for."""
+    from tinymia.experiments.experiment import MEMBERSHIP
+
+    asked = options["audit"]
+    if asked["against"] and set(asked["experiments"]) == {MEMBERSHIP}:
+        raise StudyError(
+            "--against is for experiments beyond membership, and none is asked for.",
+            "Name them: --experiments stealing; membership takes --defence.",
+        )
+
+
+def carry_out(job: Audit, *, page: bool = True) -> tuple[Results, Path | None]:
+    """Run an audit and write its page; progress goes to standard error unless that is hushed.
+
+    Returns:
+        Results as they are stored, and the path of the page, if one is wanted.
+
+    Raises:
+        TinymiaError: see :func:`tinymia.study.audit.run` and :func:`tinymia.report.render.render`.
+    """
+    from tinymia.report.render import render
+    from tinymia.study import audit as study
+    from tinymia.study.results import load
+
+    with Bars() as bars:
+        study.run(job, bars, bars.say)
+        results = load(job.out)
+        if not page:
+            return results, None
+        bars.say("Writing the report")
+        return results, render(results, job.out)
 
 
 _PLAIN = (
@@ -132,12 +159,13 @@ def job_of(
     outputs: tuple[str, ...] = (),
     command: str = "tinymia audit",
     fresh: bool = False,
+    executor: Executor | None = None,
 ) -> Audit:
     """The audit that options of :data:`tinymia.cli.catalogue.AUDIT` ask for.
 
     Args:
         options: of flags and file, without what the bundle says of its training.
-        outputs, command, fresh: see :class:`tinymia.study.underway.Audit`.
+        outputs, command, fresh, executor: see :class:`tinymia.study.underway.Audit`.
 
     Raises:
         TinymiaError: an option is out of range, or the bundle cannot be read.
@@ -170,11 +198,28 @@ def job_of(
         force=asked["force"],
         outputs=outputs,
         command=command,
+        executor=executor or _executor(asked),
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
         leave_out=ALL in asked["defences"],
         flash=not asked["no_flash"],
     )
+
+
+def _executor(asked: Mapping[str, Any]) -> Executor | None:
+    """None: processes, as many as there are boards."""
+    wanted, address = asked["executor"], asked["address"]
+    if wanted not in ("processes", "ray"):
+        raise StudyError(
+            f"There is no executor {wanted!r}.", "Give --executor processes or --executor ray."
+        )
+    if wanted == "ray":
+        from tinymia.study.ray_executor import OnRay
+
+        return OnRay(asked["boards"], address)
+    if address:
+        raise StudyError("Only Ray has an address.", "Give --executor ray, too.")
+    return None
 
 
 def _tuning(options: Chosen) -> Tuning | None:

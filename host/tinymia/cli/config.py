@@ -208,7 +208,8 @@ def _training() -> tuple[Option, ...]:
     return (*made, seed)
 
 
-def _defences() -> tuple[Option, ...]:
+def defences() -> tuple[Option, ...]:
+    """The parameters of every defence that there is now: more once one is registered."""
     made = []
     for kind in KINDS:
         for p in kind.parameters:
@@ -222,7 +223,7 @@ def _defences() -> tuple[Option, ...]:
 
 
 TRAINING = _training()
-DEFENCES = _defences()
+DEFENCES = defences()
 GUARDS = tuple(
     option
     for kind in KINDS

@@ -78,9 +78,7 @@ def command(
             click.echo(path)
         return
     if sources:
-        for each in data.all_sources():
-            click.echo(f"{each.name:20} {each.summary}")
-        click.echo("\nNAME, NAME:PATH, or a PATH that says itself what it is; `tinymia data NAME`")
+        _list_sources()
         return
     source = data.get_source(dataset)
     if source is not None and source.needs_path:
@@ -104,6 +102,16 @@ def command(
     show(listed)
     if len(rows) > _SHOWN:
         click.echo(f"... and {len(rows) - _SHOWN} more")
+
+
+def _list_sources() -> None:
+    from tinymia.data.registry import all_sources, plugins
+
+    for source in all_sources():
+        click.echo(f"{source.name:20} {source.summary}")
+    for name, refused in plugins().refused.items():
+        click.echo(f"{name:20} not usable: {refused.message}")
+    click.echo("\nNAME, NAME:PATH, or a PATH that says itself what it is; `tinymia data NAME`")
 
 
 def _print_json(loaded: Dataset, person: str | None) -> None:

@@ -68,11 +68,9 @@ class Fitting:
         room = recipe.room(board, self.layout, self.settings)
         return recipe.windows_that_fit(self.drawn.member, self.drawn.nonmember, room)
 
-    def save(
-        self, out: str, trained: Checkpoint, theta: NDArray[np.float32], say: bool = True
-    ) -> None:
-        """Write the bundle with what was trained, and a note of whose windows that was on."""
-        from tinymia.export.personal import personalized_bundle, requantized
+    def personal(self, trained: Checkpoint, theta: NDArray[np.float32]) -> Bundle:
+        """The bundle with what was trained, and a note of whose windows that was on."""
+        from tinymia.export.personal import personalized_bundle
         from tinymia.export.provenance import content_of
 
         about: dict[str, Any] = {
@@ -82,7 +80,15 @@ class Fitting:
             "epochs": trained.epoch,
             "tail_hash": trained.hash,
         }
-        personal = personalized_bundle(self.bundle, self.first, self.parameters, theta, about)
+        return personalized_bundle(self.bundle, self.first, self.parameters, theta, about)
+
+    def save(
+        self, out: str, trained: Checkpoint, theta: NDArray[np.float32], say: bool = True
+    ) -> None:
+        """Write :meth:`personal`."""
+        from tinymia.export.personal import requantized
+
+        personal = self.personal(trained, theta)
         personal.save(out)
         if not say:
             return

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tinymia.export.importing import Imported
+    from tinymia.export.importing import Imported, Wanted
     from tinymia.study.imported import Checked
 
 
@@ -108,11 +108,8 @@ def command(
       tinymia import large.bundle --train head --out small.bundle
       tinymia import cnn.keras --representative images.npz --std 255 --labels 0,1,2,3,4,5,6,7,8,9
     """
-    from tinymia.errors import BundleError, ModelError
-    from tinymia.export.importing import Wanted, import_tflite
-    from tinymia.export.keras_file import is_keras, load_examples, normalized
-    from tinymia.files import write_whole
-    from tinymia.study.imported import check_import, check_loads
+    from tinymia.errors import BundleError
+    from tinymia.export.importing import Wanted
 
     if _is_bundle(model):
         if out is None:
@@ -121,25 +118,6 @@ def command(
         return
     stem = model.stem or "model"
     where = out or Path(f"{stem}.bundle")
-
-    def examples_of(inputs: tuple[int, ...]) -> NDArray[np.float32]:
-        # In the shape that --mean and --std speak of; whoever takes them, lays them out.
-        given = shape if math.prod(shape) == math.prod(inputs) else inputs
-        return normalized(load_examples(str(representative), given), mean, std)
-
-    if is_keras(model):
-        if representative is None:
-            raise ModelError(
-                f"{model} is a float model: its scales must be set on examples.",
-                "Give some with --representative: an .npz file or a data set's name.",
-            )
-        from tinymia.export.keras_file import keras_to_int8
-
-        file = keras_to_int8(model, examples_of)
-        if tflite is not None:
-            write_whole(tflite, file, "the model", ModelError)
-    else:
-        file = _read(model, ModelError)
     if labels_file is not None:
         labels = tuple(_read(labels_file, BundleError).decode("utf-8-sig", "replace").splitlines())
         labels = tuple(line.strip() for line in labels if line.strip())
@@ -155,15 +133,58 @@ def command(
         name=name or stem,
         file=model.name,
     )
+    imported, checked = import_file(model, wanted, representative, tflite)
+    imported.bundle.save(where)
+    _say(imported, checked, where, train)
+
+
+def import_file(
+    model: Path, wanted: Wanted, representative: str | None = None, tflite: Path | None = None
+) -> tuple[Imported, Checked]:
+    """A model's file as a bundle, held against the file.
+
+    Args:
+        model: an int8 .tflite file, a Keras file or a SavedModel's folder.
+        wanted: what the file does not say.
+        representative: examples in raw units, a file or a data set's name; a Keras model needs it.
+        tflite: where what a Keras model became is also saved.
+
+    Raises:
+        TinymiaError: see :func:`tinymia.export.importing.import_tflite`; or bundle and file differ.
+    """
+    from tinymia.errors import ModelError
+    from tinymia.export.importing import import_tflite
+    from tinymia.export.keras_file import is_keras, load_examples, normalized
+    from tinymia.files import write_whole
+    from tinymia.study.imported import check_import, check_loads
+
+    shape = wanted.shape
+
+    def examples_of(inputs: tuple[int, ...]) -> NDArray[np.float32]:
+        # In the shape that --mean and --std speak of; whoever takes them, lays them out.
+        given = shape if math.prod(shape) == math.prod(inputs) else inputs
+        return normalized(load_examples(str(representative), given), wanted.mean, wanted.std)
+
+    if is_keras(model):
+        if representative is None:
+            raise ModelError(
+                f"{model} is a float model: its scales must be set on examples.",
+                "Give some with --representative: an .npz file or a data set's name.",
+            )
+        from tinymia.export.keras_file import keras_to_int8
+
+        file = keras_to_int8(model, examples_of)
+        if tflite is not None:
+            write_whole(tflite, file, "the model", ModelError)
+    else:
+        file = _read(model, ModelError)
     imported = import_tflite(file, wanted)
     check_loads(imported)
     examples = None
     if representative is not None:
         source = imported.found.source.shape
         examples = _codes(imported, examples_of(source[1:] or source))
-    checked = check_import(imported, examples)
-    imported.bundle.save(where)
-    _say(imported, checked, where, train)
+    return imported, check_import(imported, examples)
 
 
 def _is_bundle(path: Path) -> bool:

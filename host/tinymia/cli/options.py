@@ -159,6 +159,18 @@ def hush(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
     _quiet = quiet
 
 
+@contextmanager
+def quietly(quiet: bool) -> Iterator[None]:
+    """Leaves out progress and notes, or does not, for as long as it lasts."""
+    global _quiet  # noqa: PLW0603  # of the whole program
+    before = _quiet
+    _quiet = quiet
+    try:
+        yield
+    finally:
+        _quiet = before
+
+
 def is_quiet() -> bool:
     """Whether progress and notes are unwanted."""
     return _quiet

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tinymia.cli.config import Chosen
+    from tinymia.cli.fitting import Fitting
     from tinymia.data import Dataset
     from tinymia.data.splits import Draw, Pool
     from tinymia.device.client import Begun
@@ -57,10 +60,64 @@ def command(config: Path | None, as_json: bool, **flags: Any) -> None:
       rate = 0.3
     """
     from tinymia.cli import fitting
+
+    options = chosen(PERSONALIZE, flags, config)
+    asked = options["personalize"]
+    done = carry_out(options)
+    fit = done.fit
+    if as_json:
+        print_json(done.figures())
+    else:
+        _say_trained(fit.depth, done.begun, fit.first)
+        fitting.say_defences(fit.defences, fit.size, fit.settings.seed, done.source)
+        _say_gain(done.base.answers, done.trained.answers, done.labels, done.parts)
+        _say(done.trained, done.unit)
+    done.check(bool(asked["out"]) and not asked["force"])
+    if asked["out"]:
+        fit.save(asked["out"], done.trained, done.theta, not as_json)
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """A board that was fine-tuned on one person's windows.
+
+    Attributes:
+        fit: what was asked.
+        begun: what the board said of the training.
+        base, trained: before and after; answers are to the windows that the board had room for.
+        labels: (n,) of those.
+        parts: (n,) members and held-out ones among them, by name.
+        theta: (P,) float32, what was trained.
+        source: of the board's noise.
+        unit: of its ticks.
+    """
+
+    fit: Fitting
+    begun: Begun
+    base: Checkpoint
+    trained: Checkpoint
+    labels: NDArray[np.int64]
+    parts: dict[str, NDArray[np.bool_]]
+    theta: NDArray[np.float32]
+    source: int
+    unit: str
+
+    def check(self, saving: bool) -> None:
+        """Say that the training diverged; raises StudyError where it is to be saved."""
+        member = self.parts["members"]
+        _refuse_divergence(self.base, self.trained, member, self.labels, saving)
+
+    def figures(self) -> dict[str, Any]:
+        """What --json prints."""
+        return _as_json(self.base, self.trained, self.labels, self.parts, self.begun, self.unit)
+
+
+def carry_out(options: Chosen) -> Done:
+    """Fine-tune a board; raises TinymiaError."""
+    from tinymia.cli import fitting
     from tinymia.evidence import AnswerSettings
     from tinymia.study import recipe
 
-    options = chosen(PERSONALIZE, flags, config)
     asked = options["personalize"]
     fit = fitting.prepare(options)
     pool, drawn = fit.pool, fit.drawn
@@ -80,16 +137,7 @@ def command(config: Path | None, as_json: bool, **flags: Any) -> None:
             )
         theta, source = board.parameters(), board.info(fresh=True).secret_source
     parts = {"held-out": other, "members": member}
-    if as_json:
-        print_json(_as_json(base, trained, labels, parts, begun, opened.unit))
-    else:
-        _say_trained(fit.depth, begun, fit.first)
-        fitting.say_defences(fit.defences, fit.size, fit.settings.seed, source)
-        _say_gain(base.answers, trained.answers, labels, parts)
-        _say(trained, opened.unit)
-    _refuse_divergence(base, trained, member, labels, bool(asked["out"]) and not asked["force"])
-    if asked["out"]:
-        fit.save(asked["out"], trained, theta, not as_json)
+    return Done(fit, begun, base, trained, labels, parts, theta, source, opened.unit)
 
 
 def _say_trained(train: str, begun: Begun, first: int) -> None:

@@ -1,4 +1,7 @@
-"""All sources of data: every module of ``tinymia.data.sources`` adds its ``SOURCES``."""
+"""All sources of data: every module of ``tinymia.data.sources`` adds its ``SOURCES``.
+
+Other packages add theirs by the entry points ``tinymia.data_sources``, see :mod:`tinymia.plugins`.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,46 @@ import tinymia.data.sources
 from tinymia.data.base import Dataset
 from tinymia.data.source import Source
 from tinymia.errors import DataError
+from tinymia.plugins import Plugins
 
+GROUP = "tinymia.data_sources"
+"""Entry points of other packages: a source's name, and the source."""
 _HOW = "`tinymia data --sources` lists what can be given; `tinymia data NAME` explains one."
 
 
 @functools.cache
-def all_sources() -> tuple[Source, ...]:
-    """Every source, those first that are found without a path, then by name."""
+def _own() -> tuple[Source, ...]:
     found: list[Source] = []
     for module in pkgutil.iter_modules(tinymia.data.sources.__path__):
         loaded = importlib.import_module(f"tinymia.data.sources.{module.name}")
         found += getattr(loaded, "SOURCES", ())
     names = [source.name for source in found]
     assert len(set(names)) == len(names), f"two sources of one name among {names}"
+    return tuple(found)
+
+
+@functools.cache
+def plugins() -> Plugins[Source]:
+    """Sources of other packages, and those that were registered."""
+    own = [source.name for source in _own()]
+    return Plugins(GROUP, "data source", own, lambda source: source.name, _flaw)
+
+
+def _flaw(source: Source) -> str:
+    return "" if isinstance(source, Source) else "it is no tinymia.data.Source"
+
+
+def add(source: Source) -> str:
+    """Add a source to this process, see :meth:`tinymia.plugins.Plugins.add`."""
+    name = plugins().add(source)
+    all_sources.cache_clear()
+    return name
+
+
+@functools.cache
+def all_sources() -> tuple[Source, ...]:
+    """Every source, those first that are found without a path, then by name."""
+    found = [*_own(), *plugins()]
     return tuple(sorted(found, key=lambda s: (s.needs_path, s.name != "watch", s.name)))
 
 
@@ -38,9 +68,11 @@ def load(name: str | Path) -> Dataset:
 
     Raises:
         DataError: for an unknown name, or whatever is wrong with the file.
+        PluginError: another package has the source, and it cannot be used.
     """
     text = str(name)
     source = get_source(text)
+    plugins().check(text.partition(":")[0])
     if source is not None:
         if source.needs_path:
             raise DataError(

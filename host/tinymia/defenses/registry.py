@@ -1,4 +1,9 @@
-"""All defences by name: every module of this package that has a ``KIND`` adds one."""
+"""All defences by name: every module of this package that has a ``KIND`` adds one.
+
+Other packages add theirs by the entry points ``tinymia.defenses``, see :mod:`tinymia.plugins`. Such
+a defence is made of settings that the firmware has (a plan's training, answers and policy); one
+with a training step or an answer of its own needs firmware of its own as well.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +11,90 @@ import difflib
 import importlib
 import itertools
 import pkgutil
+import re
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
 import tinymia.defenses
-from tinymia.defenses.base import Defense, Kind, Site
+from tinymia.defenses.base import Defense, Kind, Plan, Site, TrainingSize
 from tinymia.errors import StudyError
+from tinymia.plugins import Plugins
+from tinymia.wire.settings import TrainSettings
+
+GROUP = "tinymia.defenses"
+"""Entry points of other packages: a defence's name, and its kind."""
+ALL = "all"
+"""In place of combinations: every defence, one by one."""
 
 Values = Mapping[str, Mapping[str, Any]]
 """Parameters by defence: {"clip": {"norm": 1.0}}; what is missing has its default."""
 
 
-def _kinds() -> tuple[Kind, ...]:
-    """By where they act; those that exclude others, which are whole mechanisms, last."""
+def _own() -> list[Kind]:
     found: list[Kind] = []
     for module in pkgutil.iter_modules(tinymia.defenses.__path__):
         if module.name != "registry":
             loaded = importlib.import_module(f"tinymia.defenses.{module.name}")
             found += [loaded.KIND] if hasattr(loaded, "KIND") else []
+    return found
+
+
+def _flaw(kind: Kind) -> str:
+    """What is wrong with another package's defence: all that is asked of one later is tried."""
+    if not isinstance(kind, Kind):
+        return "it is no tinymia.defenses.Kind"
+    if kind.auxiliary is not None:
+        return "a model in the bundle (auxiliary) is for defences that the firmware knows"
+    others = {
+        p.flag for other in (*_OWN, *PLUGINS) if other.name != kind.name for p in other.parameters
+    }
+    for p in kind.parameters:
+        if not re.fullmatch(f"--{kind.name}(-[a-z0-9]+)*", p.flag) or p.flag in others:
+            return f"its flag {p.flag} is not --{kind.name} or --{kind.name}-SOMETHING"
+    defaults = {p.key: kind.default(p) for p in kind.parameters}
+    one = {k: v[0] if isinstance(v, Sequence) else v for k, v in defaults.items()}
+    made = kind.make(**one)
+    if made.kind is not kind:
+        return "what it makes has another kind"
+    made.account(TrainingSize(80, 8, 10, 2))
+    plan = made.apply(Plan(TrainSettings(), TrainingSize(80, 8, 10, 2)))
+    return "" if isinstance(plan, Plan) and made.title else "it makes no plan, or has no title"
+
+
+_OWN = _own()
+PLUGINS = Plugins(GROUP, "defence", [*(k.name for k in _OWN), ALL], lambda k: k.name, _flaw)
+"""Defences of other packages, and those that were registered."""
+_kinds: list[Kind] = []
+KINDS: Sequence[Kind] = _kinds
+"""By where they act; those that exclude others, which are whole mechanisms, last."""
+BY_NAME: dict[str, Kind] = {}
+
+
+def _gather() -> None:
     sites = list(Site)
-    return tuple(sorted(found, key=lambda k: (bool(k.excludes), sites.index(k.site), k.name)))
+    _kinds[:] = sorted(
+        [*_OWN, *PLUGINS], key=lambda k: (bool(k.excludes), sites.index(k.site), k.name)
+    )
+    BY_NAME.clear()
+    BY_NAME.update({kind.name: kind for kind in _kinds})
 
 
-KINDS = _kinds()
-BY_NAME = {kind.name: kind for kind in KINDS}
+_gather()
+
+
+def add(kind: Kind) -> str:
+    """Add a defence to this process, see :meth:`tinymia.plugins.Plugins.add`."""
+    name = PLUGINS.add(kind)
+    _gather()
+    return name
 
 
 def known(name: str) -> Kind:
-    """A kind by its name; raises StudyError with what was probably meant."""
+    """A kind by its name; raises StudyError with what was probably meant, and PluginError."""
     if name in BY_NAME:
         return BY_NAME[name]
+    PLUGINS.check(name)
     close = difflib.get_close_matches(name, BY_NAME, 1)
     raise StudyError(
         f"There is no defence {name!r}.",
@@ -56,12 +114,14 @@ def canonical(combination: str) -> str:
     return "+".join(sorted(names, key=list(BY_NAME).index))
 
 
-ALL = "all"
-"""In place of combinations: every defence, one by one."""
-
-
 def spelt_out(combinations: Sequence[str]) -> tuple[str, ...]:
-    """Combinations with every defence in place of "all", none twice, in the order given."""
+    """Combinations with every defence in place of "all", none twice, in the order given.
+
+    Raises:
+        PluginError: another package's defence cannot be used, and all are asked for.
+    """
+    if ALL in combinations:
+        PLUGINS.check_all()
     found: dict[str, None] = {}
     for combination in combinations:
         found |= dict.fromkeys(BY_NAME if combination == ALL else (combination,))

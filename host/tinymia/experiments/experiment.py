@@ -1,4 +1,7 @@
-"""What an experiment beyond membership is, and how all are found: a module with ``EXPERIMENT``."""
+"""What an experiment beyond membership is, and how all are found: a module with ``EXPERIMENT``.
+
+Other packages add theirs by the entry points ``tinymia.experiments``, see :mod:`tinymia.plugins`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ from numpy.typing import NDArray
 from tinymia.errors import StudyError
 from tinymia.evidence import Training, Workbench
 from tinymia.experiments.chapter import Chapter
+from tinymia.plugins import Plugins
 
+GROUP = "tinymia.experiments"
+"""Entry points of other packages: an experiment's name, and the experiment."""
 Measured = Mapping[str, NDArray[Any]]
 """What a cell leaves behind: arrays by name, which the study's store keeps."""
 
@@ -74,19 +80,43 @@ class Experiment(Protocol):
         ...
 
 
+MEMBERSHIP = "membership"
+ALL = "all"
+
+
 @functools.cache
-def experiments() -> Mapping[str, Experiment]:
-    """By name, in the order of the page."""
+def _own() -> tuple[Experiment, ...]:
     found: list[Experiment] = []
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         loaded = importlib.import_module(f"tinymia.experiments.{module.name}")
         if hasattr(loaded, "EXPERIMENT"):
             found.append(loaded.EXPERIMENT)
+    return tuple(found)
+
+
+@functools.cache
+def plugins() -> Plugins[Experiment]:
+    """Experiments of other packages."""
+    own = [MEMBERSHIP, ALL, *(e.info.name for e in _own())]
+    return Plugins(GROUP, "experiment", own, lambda e: e.info.name, _flaw)
+
+
+def _flaw(experiment: Experiment) -> str:
+    if not isinstance(experiment.info, Info):
+        return "its info is no tinymia.experiments.experiment.Info"
+    lacks = [
+        name
+        for name in ("cells", "measure", "conclude", "targets")
+        if not callable(getattr(experiment, name, None))
+    ]
+    return f"it lacks {', '.join(lacks)}" if lacks else ""
+
+
+@functools.cache
+def experiments() -> Mapping[str, Experiment]:
+    """By name, in the order of the page."""
+    found = [*_own(), *plugins()]
     return {e.info.name: e for e in sorted(found, key=lambda e: e.info.order)}
-
-
-MEMBERSHIP = "membership"
-ALL = "all"
 
 
 def spelt_out(names: Sequence[str]) -> tuple[str, ...]:
@@ -94,9 +124,13 @@ def spelt_out(names: Sequence[str]) -> tuple[str, ...]:
 
     Raises:
         StudyError: there is no such experiment; names the known ones.
+        PluginError: another package has it, and it cannot be used.
     """
     known = (MEMBERSHIP, *experiments())
+    if ALL in names:
+        plugins().check_all()
     for name in names:
+        plugins().check(name)
         if name not in (*known, ALL):
             import difflib
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from tinymia import data
+from tinymia.attacks import registry as attacks
 from tinymia.data.base import Dataset
+from tinymia.defenses import registry as defenses
 from tinymia.device.connect import check_spec
 from tinymia.errors import StudyError
 from tinymia.evidence import Run
@@ -39,6 +41,7 @@ from tinymia.study.results import (
 )
 from tinymia.study.scoring import Cell, Scoring
 from tinymia.study.selection import possible, runs_of_experiments
+from tinymia.study.settings import StudySettings
 from tinymia.study.shaping import with_shape
 from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store, locked
@@ -85,6 +88,7 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
         check_spec(target)
     if MEMBERSHIP not in settings.experiments:
         settings = settings.without_membership()
+    _check_plugins(settings, say)
     installed(settings.peers)  # what is not there is said before hours of work, not behind them
     if not audit.leave_out:
         settings.runs(bundle)  # what cannot be is said first
@@ -130,6 +134,18 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
         study = _underway(audit, store, reporter, say, bundle, dataset, names, public, planned)
         study.tuning = tuning
         return _finish(study, public, started)
+
+
+def _check_plugins(settings: StudySettings, say: Callable[[str], None]) -> None:
+    """Every attack there is runs, so that one that is refused ends an audit; a defence does not.
+
+    Raises:
+        PluginError: see there.
+    """
+    if MEMBERSHIP in settings.experiments:
+        attacks.plugins().check_all()
+    for refused in defenses.PLUGINS.refused.values():
+        say(f"note: {refused.message}")
 
 
 def _underway(

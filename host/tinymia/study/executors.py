@@ -1,10 +1,16 @@
-"""Where cells are worked on: in this thread, or in processes side by side."""
+"""Where cells are worked on: in this thread, or in processes side by side (or in ray_executor.py).
+
+Not in threads: most of an attack holds the interpreter's lock, and linear algebra has one number of
+threads for a whole process, so sums would have another order than elsewhere.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar, cast
@@ -15,7 +21,7 @@ Cell = TypeVar("Cell")
 Result = TypeVar("Result")
 
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -47,11 +53,16 @@ class Executor(Protocol):
 
 
 class Here:
-    """One cell after the other in this thread."""
+    """One cell after the other in this thread, to the same numbers as in processes."""
 
     def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
         """See :class:`Executor`."""
-        return map(work, cells)
+        from threadpoolctl import threadpool_limits
+
+        for cell in cells:
+            with threadpool_limits(1):  # sums have one order, see `Processes`
+                done = work(cell)
+            yield done
 
 
 class Processes:
@@ -81,14 +92,14 @@ class Processes:
             "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         )
         context.set_forkserver_preload(list(_PRELOADED))
-        before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-        os.environ.update(_ENVIRONMENT)
+        before = {name: os.environ.get(name) for name in ENVIRONMENT}
+        os.environ.update(ENVIRONMENT)
         workers = min(self.workers, len(cells))
         pool = ProcessPoolExecutor(
             workers, mp_context=context, initializer=_begin, initargs=(work,)
         )
         try:
-            with _held():
+            with _held(), _without_main():
                 results = pool.map(_call, cells)  # which starts the workers
             for done in results:
                 yield cast("Result", done)
@@ -111,6 +122,21 @@ class Processes:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Workers do not run the program's main module, which no cell is of.
+
+    A script of one's own that runs an audit at its top level would begin the audit once more in
+    each of them.
+    """
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = before
 
 
 @contextmanager

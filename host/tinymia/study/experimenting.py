@@ -17,7 +17,7 @@ from tinymia.experiments.experiment import Experiment, Measured, experiments
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
 from tinymia.study.board_runs import Reporter, answer_on_board
-from tinymia.study.code import parts_of, source
+from tinymia.study.code import code_behind, source
 from tinymia.study.executors import Executor
 from tinymia.study.fleet import Fleet
 from tinymia.study.results import ConfirmedChapter
@@ -81,6 +81,7 @@ class Experimenting:
                 "runs": [run.key for run in self.bench.runs(experiment.info.defences)],
                 "cell": piece.cell,
                 "of": self.identity,
+                **({"peers": self.bench.peers} if self.bench.peers else {}),
             }
         )
 
@@ -112,8 +113,7 @@ def code_of(experiment: Experiment) -> str:
     """Digest of an experiment's code, with what this imports of the rooms that reckon, and of the
     workbench's: an experiment that it does not build on changes nothing.
     """
-    own = parts_of(type(experiment).__module__, *ROOMS)
-    code = b"".join(map(source, (*own, TwinWorkbench.__module__)))
+    code = code_behind(experiment, *ROOMS) + source(TwinWorkbench.__module__)
     return hashlib.sha256(code).hexdigest()[:16]
 
 

@@ -343,6 +343,7 @@ class HeadOracle:
     run: Run
     seed: int
     asked: int = 0
+    _before: list[NDArray[np.float32]] = field(default_factory=list)
 
     def ask(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """See :class:`tinymia.evidence.Oracle`."""
@@ -351,7 +352,12 @@ class HeadOracle:
         if self.run.answer.guard.swap:
             spare = self._whole(self.showing.spare_features(self.run))[None]
         whole = self._whole(features)
-        shown = self.showing.of_features(self.run, whole[None], features, [self.seed], spare)
+        before = np.concatenate(self._before) if self._before else None
+        if self.run.answer.guard.watch:
+            self._before.append(np.array(features, np.float32))
+        shown = self.showing.of_features(
+            self.run, whole[None], features, [self.seed], spare, before
+        )
         return np.asarray(shown[0])
 
     def _whole(self, features: NDArray[np.float32]) -> NDArray[np.float32]:

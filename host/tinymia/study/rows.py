@@ -79,11 +79,12 @@ def rows(series: Series) -> Iterator[dict[str, Any]]:
     """
     for case, results in series.finished():
         axes = {f"axis.{name}": _cell(value) for name, value in case.axes.items()}
-        for row in _rows(results):
+        for row in figures_of(results):
             yield {"case": case.name, **axes, **row}
 
 
-def _rows(results: Results) -> Iterator[dict[str, Any]]:
+def figures_of(results: Results) -> Iterator[dict[str, Any]]:
+    """A row for each condition, attack, answer and figure, and for each condition's accuracies."""
     finding = results.findings.membership
     if finding is None:
         return
@@ -177,13 +178,14 @@ def export(found: list[dict[str, Any]], path: Path) -> Path:
             "pip install 'tinymia[parquet]', or export a .csv.",
         ) from error
     made = io.BytesIO()
-    columns_ = {name: _column([row.get(name) for row in found]) for name in named}
+    columns_ = {name: column([row.get(name) for row in found]) for name in named}
     polars.DataFrame(columns_).write_parquet(made)
     return write_whole(path, made.getvalue(), error=StudyError)
 
 
-def _column(values: list[Any]) -> list[Any]:
+def column(values: list[Any]) -> list[Any]:
     """Of one type: where texts and numbers mix, all are texts."""
+    values = [str(v) if isinstance(v, str) else v for v in values]  # of an enumeration, its text
     kinds = {type(value) for value in values if value is not None}
     if kinds <= {int, float} or len(kinds) <= 1:
         return [float(v) if kinds == {int, float} and v is not None else v for v in values]

@@ -15,7 +15,7 @@ from tinymia.attacks.registry import attacks_for
 from tinymia.evidence import AnswerSettings, Knowledge, Reveals, Run, Scores, Target, digest, reveal
 from tinymia.experiments.membership.devices import score
 from tinymia.export.bundle import Bundle
-from tinymia.study.code import parts_of, source
+from tinymia.study.code import code_behind
 from tinymia.study.devices import load_device
 from tinymia.study.lab import TwinLab, shadow_key
 from tinymia.study.lanes import Lanes
@@ -212,7 +212,7 @@ def code_of(attack: Attack) -> bytes:
 
     Its code is its module with all that this imports from the attacks' package.
     """
-    code = b"".join(map(source, parts_of(type(attack).__module__, ATTACKS)))
+    code = code_behind(attack, ATTACKS)
     return hashlib.sha256(code + repr(attack.info).encode()).digest()[:16]
 
 

@@ -18,7 +18,7 @@ from tinymia.study.lanes import Lanes
 from tinymia.study.settings import StudySettings
 from tinymia.study.store import Store
 from tinymia.study.views import views_of
-from tinymia.twin.answers import guarded, spare_windows
+from tinymia.twin.answers import guarded, silenced, spare_windows, unwatched, watched
 from tinymia.wire.guard import GuardSettings
 
 _DEVICES = 48
@@ -170,6 +170,10 @@ class Showing:
         shown = self._guarded(
             run, answers.reshape(devices, n * views, classes), features, seeds, spare
         )
+        if run.answer.guard.watch and views > 1:
+            # Who asks about windows alone is not taken for one who asks about moved ones, too.
+            alone = self._guarded(run, answers[:, :, 0], features[::views], seeds, spare)
+            shown[:, ::views] = alone
         return reveal(shown.reshape(answers.shape), run.answer)
 
     def of_features(
@@ -179,11 +183,27 @@ class Showing:
         features: NDArray[np.float32],
         seeds: Sequence[int],
         spare: NDArray[np.float32] | None = None,
+        before: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """The same of (devices, n, classes) answers about what a head reads, (n, d) float32."""
-        if run.answer.guard.is_on:
+        """The same of (devices, n, classes) answers about what a head reads, (n, d) float32.
+
+        Args:
+            run, answers, features, seeds, spare: see :meth:`__call__`.
+            before: (k, d) float32, what was asked earlier, which a detector has seen.
+        """
+        guard = run.answer.guard
+        if guard.is_on:
             read = np.ascontiguousarray(features, np.float32).view(np.int8)
-            answers = self._guarded(run, answers, read, seeds, spare)
+            still = replace(run, answer=replace(run.answer, guard=unwatched(guard)))
+            answers = self._guarded(still, answers, read, seeds, spare)
+        if guard.watch:
+            # Of places that no window has, it sees the nearest one that a window can have.
+            twin, all_ = self.lanes.twin(run), features
+            if before is not None:
+                all_ = np.concatenate([before, features])
+            codes = np.rint(all_ / np.float32(twin.scale)) + np.float32(twin.zero_point)
+            first = watched(guard, seeds, np.clip(codes, -128, 127).astype(np.int8)).first
+            answers = silenced(answers, first - (len(all_) - len(features)), guard)
         return reveal(answers, run.answer)
 
     def of_base(self, answer: AnswerSettings, base: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -185,6 +185,12 @@ def _check_limits(study: Underway) -> None:
     """Raise StudyError where a device would end giving answers before it was asked all."""
     asked = max(len(person.windows) for person in study.people) * study.lanes.most_views
     for run_ in study.runs:
+        if run_.answer.guard.watch_refuse:
+            raise StudyError(
+                f"{run_.title} refuses answers behind an alarm, and an audit compares answers.",
+                "Leave --detector-refuse out of an audit: labels are left then; `tinymia export"
+                " --guard` sets it for a release.",
+            )
         limit = run_.answer.guard.answers
         if 0 < limit < asked:
             raise StudyError(
@@ -322,14 +328,14 @@ def compare_with_peers(
 def claim(study: Underway) -> tuple[EpsilonFinding, ...]:
     """Hold the claim of each run with DP against devices; their verdicts share the error."""
     settings = study.settings
+    if not settings.epsilon_devices:
+        return ()
     claiming = [
         (run_, account.delta)
         for run_ in study.runs
         for account in [defence.account(settings.size) for defence in run_.defences]
         if account is not None and math.isfinite(account.added.best)
     ]
-    if not settings.epsilon_devices:
-        return ()
     return tuple(
         claim_of_run(
             study.store,

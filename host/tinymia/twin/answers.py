@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ def guarded(
     """What devices answer instead, before a policy cuts it; the same bits as a board's.
 
     Args:
-        answers: (devices, n, classes) float32, whole.
+        answers: (devices, n, classes) float32, whole; a detector of odd questions sees them in this
+            order, and nothing before.
         guard: how they are guarded.
         seeds: one a device, of its training.
         epoch: behind which it is asked.
@@ -52,6 +54,18 @@ def guarded(
     if not guard.is_on or out.size == 0:
         return out
     read = np.ascontiguousarray(features, np.int8).reshape(n, -1)
+    if guard.watch:
+        shown = guarded(
+            answers,
+            unwatched(guard),
+            seeds=seeds,
+            epoch=epoch,
+            features=features,
+            spare=spare,
+            classifiers=classifiers,
+            threads=threads,
+        )
+        return silenced(shown, watched(guard, seeds, read).first, guard)
     if not 2 <= classes <= 256:
         raise TwinError(f"Answers of {classes} classes cannot be guarded.", "2 to 256 can.")
     shape = devices, core().spare_windows, classes
@@ -84,6 +98,72 @@ def guarded(
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(work, range(0, devices, share)))
     return out
+
+
+def unwatched(guard: GuardSettings) -> GuardSettings:
+    """A guard without its detector."""
+    return replace(guard, watch=0, watch_near=0.0, watch_spread=0.0, watch_refuse=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """What detectors of odd questions made of a stream.
+
+    Attributes:
+        copies, strange: (devices, n) float64, evidence behind each question that it is a changed
+            copy of an earlier one, or no signal, in questions.
+        alarm: (devices, n) int64: 0 none, 1 for copies, 2 for strange questions.
+    """
+
+    copies: NDArray[np.float64]
+    strange: NDArray[np.float64]
+    alarm: NDArray[np.int64]
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """(devices,) the number of the question that raised the alarm, from 0; n where none did."""
+        rang = self.alarm > 0
+        return np.where(rang.any(axis=1), rang.argmax(axis=1), rang.shape[1]).astype(np.int64)
+
+
+def watched(guard: GuardSettings, seeds: Sequence[int], features: NDArray[np.int8]) -> Watched:
+    """What devices' detectors make of a stream of questions; the same bits as a board's.
+
+    Args:
+        guard: ``watch`` and what belongs to it count.
+        seeds: one a device, of its training: directions and cells hang on it.
+        features: (n, slot_bytes) int8, what the trained layers read, in the order of questions.
+
+    Raises:
+        DataError: a setting is out of range.
+    """
+    check_guard(guard)
+    keys = np.array([int(seed) for seed in seeds], np.uint64)
+    read = np.ascontiguousarray(features, np.int8).reshape(len(features), -1)
+    out = np.zeros((len(keys), len(read), 3), np.uint32)
+    if read.size:
+        core().watch(guard.pack(), keys, read, out)
+    evidence = out[..., :2] / 256.0
+    return Watched(evidence[..., 0], evidence[..., 1], out[..., 2].astype(np.int64))
+
+
+def silenced(
+    answers: NDArray[np.float32], first: NDArray[np.int64], guard: GuardSettings
+) -> NDArray[np.float32]:
+    """Answers as they are from an alarm on: labels alone, or none, which is NaN.
+
+    Args:
+        answers: (devices, n, classes) float32.
+        first: (devices,) number of the first question to which this applies.
+        guard: says which.
+    """
+    late = np.arange(answers.shape[1]) >= first[:, None]
+    if guard.watch_refuse:
+        left = np.full_like(answers, np.nan)
+    else:
+        best = np.nan_to_num(answers, nan=-1.0).argmax(axis=-1)
+        left = np.eye(answers.shape[-1], dtype=np.float32)[best]
+    return np.where(late[..., None], left, answers)
 
 
 def spare_windows(input_bytes: int) -> NDArray[np.int8]:

@@ -9,7 +9,7 @@ from struct import Struct
 
 from tinymia.wire.declared import Setting
 
-GUARD_LAYOUT = Struct("<fBffIBfB")
+GUARD_LAYOUT = Struct("<fBffIBfBBffB")
 
 
 class NoiseLaw(IntEnum):
@@ -33,6 +33,10 @@ class GuardSettings:
         classifier: of MemGuard: which of the bundle's classifiers of members the noise is to confuse, counted from 1.
         distortion: of MemGuard: expected distance of the answer from the true one, in summed absolute differences.
         swap: of HAMP: an answer gives a random window's probabilities in the order of its own classes.
+        watch: of the detector: questions' worth of evidence at which it takes the stream of questions since the last TRAIN for no ordinary use.
+        watch_near: of the detector: about how far from an earlier question, in codes of what the trained layers read (root of the mean square), one is taken for a changed copy of it.
+        watch_spread: of the detector: squared distance to the nearest of the questions that are kept, by the mean one, from which on a question is taken for one that no signal gave.
+        watch_refuse: of the detector: what follows is refused; 0: it is answered by labels alone.
     """
 
     temperature: float = 0.0
@@ -43,6 +47,10 @@ class GuardSettings:
     classifier: int = 0
     distortion: float = 0.0
     swap: int = 0
+    watch: int = 0
+    watch_near: float = 0.0
+    watch_spread: float = 0.0
+    watch_refuse: int = 0
 
     @property
     def is_on(self) -> bool:
@@ -123,6 +131,41 @@ GUARDS = (
         most=1,
         off=True,
         not_with=('classifier',),
+    ),
+    Setting(
+        name="watch",
+        kind="u8",
+        doc="of the detector: questions' worth of evidence at which it takes the stream of questions since the last TRAIN for no ordinary use",
+        least=1,
+        most=255,
+        off=True,
+    ),
+    Setting(
+        name="watch_near",
+        kind="f32",
+        doc='of the detector: about how far from an earlier question, in codes of what the trained layers read (root of the mean square), one is taken for a changed copy of it',
+        least=0.01,
+        most=32.0,
+        off=True,
+        only_with="watch",
+    ),
+    Setting(
+        name="watch_spread",
+        kind="f32",
+        doc='of the detector: squared distance to the nearest of the questions that are kept, by the mean one, from which on a question is taken for one that no signal gave',
+        least=0.01,
+        most=1.0,
+        off=True,
+        only_with="watch",
+    ),
+    Setting(
+        name="watch_refuse",
+        kind="u8",
+        doc='of the detector: what follows is refused; 0: it is answered by labels alone',
+        least=1,
+        most=1,
+        off=True,
+        needs=('watch',),
     ),
 )
 """Every setting in the order in which a board numbers them, from 1."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 7
+VERSION = 8
 MAGIC = 0x41494d54
 MAX_PAYLOAD = 1024
 WINDOW = 4
@@ -100,6 +100,7 @@ class Status(IntEnum):
     BAD_GUARD = 48
     NO_CLASSIFIER = 49
     ANSWERS_SPENT = 50
+    ODD_QUESTIONS = 59
 
 
 STATUS_TEXT: dict[int, tuple[str, str]] = {
@@ -154,9 +155,10 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.NO_SHAPE: ('noise can be shaped where the last layer alone is trained, weights too, and the bundle holds a public shape ({b} rows), not from layer {a}', 'Train the head, with a bundle that holds one: `tinymia personalize` and `tinymia audit` add it where it is missing.'),
     Status.NO_REFERENCES: ('training is to learn from {a} references at the layer where it starts, the bundle has {b} (MMD counts those with labels alone)', "Training needs public people's windows in the bundle: `tinymia audit --defence dmp` (or adversarial, mmd) puts them there, for the head."),
     Status.ONE_LAYER_ONLY: ('several heads were asked for, but training starts at layer {a} of {b}', 'The mean of several networks stands for them only where the last layer alone is trained: lay out with it.'),
-    Status.BAD_GUARD: ('answer setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of GUARD: 1 temperature, 2 noise_law, 3 noise, 4 noise_bound, 5 answers, 6 classifier, 7 distortion, 8 swap.'),
+    Status.BAD_GUARD: ('answer setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of GUARD: 1 temperature, 2 noise_law, 3 noise, 4 noise_bound, 5 answers, 6 classifier, 7 distortion, 8 swap, 9 watch, 10 watch_near, 11 watch_spread, 12 watch_refuse.'),
     Status.NO_CLASSIFIER: ('answers are to be guarded, or training is to be held against, classifier {a}, the bundle has {b}', 'MemGuard and adversarial regularisation need a classifier of members in the bundle: `tinymia audit --defence memguard` (or adversarial) trains one, `tinymia export --guard memguard` writes it.'),
     Status.ANSWERS_SPENT: ('{a} answers were asked for, {b} are left since training began', 'Stop here: more answers would exceed the epsilon that was set for them.'),
+    Status.ODD_QUESTIONS: ('the questions of late are none that ordinary use asks (reason {a}: 1 changed copies of each other, 2 no signal), so the device answers no more', "Train again, or begin anew; if this was ordinary use, give the detector a higher level (GUARD's watch)."),
 }
 
 
@@ -1157,12 +1159,16 @@ class GuardRequest:
     classifier: int
     distortion: float
     swap: int
+    watch: int
+    watch_near: float
+    watch_spread: float
+    watch_refuse: int
     TYPE: ClassVar[int] = Type.GUARD
-    FIXED: ClassVar[Struct] = Struct("<fBffIBfB")
+    FIXED: ClassVar[Struct] = Struct("<fBffIBfBBffB")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.temperature, self.noise_law, self.noise, self.noise_bound, self.answers, self.classifier, self.distortion, self.swap)
+        fixed = self.FIXED.pack(self.temperature, self.noise_law, self.noise, self.noise_bound, self.answers, self.classifier, self.distortion, self.swap, self.watch, self.watch_near, self.watch_spread, self.watch_refuse)
         return fixed
 
     @classmethod

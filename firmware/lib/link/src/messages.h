@@ -8,7 +8,7 @@
 namespace tinymia {
 
 constexpr char kFirmwareVersion[] = "0.1.0";
-constexpr uint16_t kProtocolVersion = 7;
+constexpr uint16_t kProtocolVersion = 8;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;
 constexpr uint32_t kWindow = 4;
@@ -1034,7 +1034,11 @@ struct GuardRequest {
   uint8_t classifier;
   float distortion;
   uint8_t swap;
-  static constexpr uint32_t kFixed = 23;
+  uint8_t watch;
+  float watch_near;
+  float watch_spread;
+  uint8_t watch_refuse;
+  static constexpr uint32_t kFixed = 33;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&temperature, payload + 0, 4);
@@ -1045,6 +1049,10 @@ struct GuardRequest {
     memcpy(&classifier, payload + 17, 1);
     memcpy(&distortion, payload + 18, 4);
     memcpy(&swap, payload + 22, 1);
+    memcpy(&watch, payload + 23, 1);
+    memcpy(&watch_near, payload + 24, 4);
+    memcpy(&watch_spread, payload + 28, 4);
+    memcpy(&watch_refuse, payload + 32, 1);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -1056,6 +1064,10 @@ struct GuardRequest {
     memcpy(payload + 17, &classifier, 1);
     memcpy(payload + 18, &distortion, 4);
     memcpy(payload + 22, &swap, 1);
+    memcpy(payload + 23, &watch, 1);
+    memcpy(payload + 24, &watch_near, 4);
+    memcpy(payload + 28, &watch_spread, 4);
+    memcpy(payload + 32, &watch_refuse, 1);
     return kFixed;
   }
 };

@@ -25,6 +25,10 @@ struct GuardSettings {
   uint8_t classifier = 0;  // of MemGuard: which of the bundle's classifiers of members the noise is to confuse, counted from 1
   float distortion = 0.0f;  // of MemGuard: expected distance of the answer from the true one, in summed absolute differences
   uint8_t swap = 0;  // of HAMP: an answer gives a random window's probabilities in the order of its own classes
+  uint8_t watch = 0;  // of the detector: questions' worth of evidence at which it takes the stream of questions since the last TRAIN for no ordinary use
+  float watch_near = 0.0f;  // of the detector: about how far from an earlier question, in codes of what the trained layers read (root of the mean square), one is taken for a changed copy of it
+  float watch_spread = 0.0f;  // of the detector: squared distance to the nearest of the questions that are kept, by the mean one, from which on a question is taken for one that no signal gave
+  uint8_t watch_refuse = 0;  // of the detector: what follows is refused; 0: it is answered by labels alone
 };
 
 // The settings in the protocol's order, by which a refusal names the wrong one.
@@ -38,6 +42,10 @@ enum class GuardSetting : uint8_t {
   kClassifier = 6,
   kDistortion = 7,
   kSwap = 8,
+  kWatch = 9,
+  kWatchNear = 10,
+  kWatchSpread = 11,
+  kWatchRefuse = 12,
 };
 
 // The first setting that is out of range by itself or beside the others (NaN is, too).
@@ -54,11 +62,17 @@ inline GuardSetting CheckGuard(const GuardSettings& s) {
   if ((s.distortion > 0) != (s.classifier > 0)) return GuardSetting::kDistortion;
   if (!(s.swap <= 1)) return GuardSetting::kSwap;
   if (s.swap > 0 && s.classifier > 0) return GuardSetting::kSwap;
+  if (!(s.watch_near == 0.0f || (s.watch_near >= 0.01f && s.watch_near <= 32.0f))) return GuardSetting::kWatchNear;
+  if ((s.watch_near > 0) != (s.watch > 0)) return GuardSetting::kWatchNear;
+  if (!(s.watch_spread == 0.0f || (s.watch_spread >= 0.01f && s.watch_spread <= 1.0f))) return GuardSetting::kWatchSpread;
+  if ((s.watch_spread > 0) != (s.watch > 0)) return GuardSetting::kWatchSpread;
+  if (!(s.watch_refuse <= 1)) return GuardSetting::kWatchRefuse;
+  if (s.watch_refuse > 0 && !(s.watch > 0)) return GuardSetting::kWatchRefuse;
   return GuardSetting::kNone;
 }
 
 // As GUARD and a bundle's section GARD hold them: one behind the other, little endian.
-constexpr uint32_t kGuardBytes = 23;
+constexpr uint32_t kGuardBytes = 33;
 inline GuardSettings ReadGuard(const uint8_t* at) {
   GuardSettings s;
   memcpy(&s.temperature, at + 0, 4);
@@ -69,6 +83,10 @@ inline GuardSettings ReadGuard(const uint8_t* at) {
   memcpy(&s.classifier, at + 17, 1);
   memcpy(&s.distortion, at + 18, 4);
   memcpy(&s.swap, at + 22, 1);
+  memcpy(&s.watch, at + 23, 1);
+  memcpy(&s.watch_near, at + 24, 4);
+  memcpy(&s.watch_spread, at + 28, 4);
+  memcpy(&s.watch_refuse, at + 32, 1);
   return s;
 }
 
@@ -84,6 +102,10 @@ GuardSettings GuardFrom(const Request& request) {
   s.classifier = request.classifier;
   s.distortion = request.distortion;
   s.swap = request.swap;
+  s.watch = request.watch;
+  s.watch_near = request.watch_near;
+  s.watch_spread = request.watch_spread;
+  s.watch_refuse = request.watch_refuse;
   return s;
 }
 

@@ -18,6 +18,7 @@ SecretKey QueryKey(const SecretKey& device, uint32_t epoch, const int8_t* featur
 constexpr SecretUse kAnswerNoise = static_cast<SecretUse>(16);
 constexpr SecretUse kAnswerChance = static_cast<SecretUse>(17);
 constexpr SecretUse kAnswerSpare = static_cast<SecretUse>(18);
+constexpr SecretUse kAnswerWatch = static_cast<SecretUse>(19);
 
 // The discrete Laplace law on the integers, P(x) ~ exp(-|x| / 32), as the difference of two
 // geometric numbers. A geometric number's binary digits are independent, so each is one comparison

@@ -1,6 +1,7 @@
 // CONV_2D: every patch of the input becomes a column, then one matrix product.
 #include "kernels/dsp.h"
 #include "kernels/gemm.h"
+#include "kernels/gemm_rows.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
 
@@ -17,6 +18,9 @@ struct ConvParams {
   int32_t stride_height, stride_width, dilation_height, dilation_width;
   int32_t pad_top, pad_left;
   bool more_follows;  // the weights are not the end of the file
+#if defined(TINYMIA_PACKED_ROWS)
+  Ref packed;
+#endif
 
   int32_t depth() const { return filter_height * filter_width * group_channels; }
   bool point() const { return filter_height == 1 && filter_width == 1; }
@@ -294,6 +298,12 @@ Status Prepare(PrepareContext* context) {
                                  options.Scalar<int8_t>(3, 0), false, false, &p.requantization);
   if (status != Status::kOk) return status;
   p.more_follows = context->model()->size() - filter.data_pos - filter.bytes >= 3;
+#if defined(TINYMIA_PACKED_ROWS)
+  p.packed = p.group_channels != p.channels
+                 ? kNoRef
+                 : PackRows(context, filter, p.requantization,
+                            static_cast<uint32_t>(p.output_channels), depth);
+#endif
   const uint32_t positions = static_cast<uint32_t>(p.output_height * p.output_width);
   context->RequestScratch(ColumnBytes(depth, positions) + Packer::RowBytes(p));
   context->SaveParams(p);
@@ -318,6 +328,9 @@ void Eval(const EvalContext& context, const Node& node) {
   layer.requantization = &p.requantization;
   layer.depth = depth;
   layer.rows = p.output_channels / groups;
+#if defined(TINYMIA_PACKED_ROWS)
+  if (p.packed != kNoRef) layer.packed = context.Const<uint8_t>(p.packed);
+#endif
   for (int32_t batch = 0; batch < p.batches; ++batch) {
     for (int32_t group = 0; group < groups; ++group) {
       const int32_t first = group * layer.rows;

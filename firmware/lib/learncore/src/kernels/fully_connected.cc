@@ -1,5 +1,6 @@
 // FULLY_CONNECTED: the matrix product of a 1x1 convolution.
 #include "kernels/gemm.h"
+#include "kernels/gemm_rows.h"
 #include "kernels/kernel.h"
 #include "kernels/quantization.h"
 
@@ -12,6 +13,9 @@ struct FullyConnectedParams {
   int32_t input_zero_point;
   int32_t batches, depth, rows;
   bool more_follows;  // the weights are not the end of the file
+#if defined(TINYMIA_PACKED_ROWS)
+  Ref packed;
+#endif
 };
 
 Status Prepare(PrepareContext* context) {
@@ -44,6 +48,9 @@ Status Prepare(PrepareContext* context) {
                             true, batches < kHalfBlock, &p.requantization);
   if (status != Status::kOk) return status;
   p.more_follows = context->model()->size() - filter.data_pos - filter.bytes >= 3;
+#if defined(TINYMIA_PACKED_ROWS)
+  p.packed = PackRows(context, filter, p.requantization, static_cast<uint32_t>(p.rows), depth);
+#endif
   context->RequestScratch(ColumnBytes(depth, batches));
   context->SaveParams(p);
   return Status::kOk;
@@ -55,13 +62,16 @@ void Eval(const EvalContext& context, const Node& node) {
   int8_t* output = context.Output(node);
   int16_t* columns = context.Scratch<int16_t>(node);
   const GemmLayer layer = {
-      context.Const<int8_t>(p.weights),
-      BiasReader(context, p.requantization.bias),
-      ScaleReader(context, p.requantization),
-      &p.requantization,
-      p.rows,
-      p.depth,
-      p.more_follows,
+    context.Const<int8_t>(p.weights),
+    BiasReader(context, p.requantization.bias),
+    ScaleReader(context, p.requantization),
+    &p.requantization,
+    p.rows,
+    p.depth,
+    p.more_follows,
+#if defined(TINYMIA_PACKED_ROWS)
+    p.packed == kNoRef ? nullptr : context.Const<uint8_t>(p.packed),
+#endif
   };
   for (int32_t done = 0; done < p.batches;) {
     const ColumnBlock block = NextBlock(done, p.batches);

@@ -1,5 +1,6 @@
 #include "kernels/gemm.h"
 
+#include "kernels/gemm_rows.h"
 #include "kernels/requantize.h"
 
 namespace tinymia {
@@ -39,6 +40,13 @@ void PackPatch(const Patches& patches, const int8_t* first, const Inside& inside
 void MultiplyColumns(const GemmLayer& layer, const int16_t* columns, int32_t lanes, int8_t* output,
                      int32_t output_stride) {
   const int32_t depth = layer.depth;
+#if defined(TINYMIA_PACKED_ROWS)
+  if (layer.packed != nullptr) {
+    MultiplyPacked(layer.packed, *layer.requantization, layer.rows, depth, columns, lanes, output,
+                   output_stride);
+    return;
+  }
+#endif
   for (int32_t r = 0; r < layer.rows; ++r) {
     const int8_t* weights = layer.weights + r * depth;
     const int32_t bias = layer.bias[r];

@@ -36,6 +36,9 @@ struct GemmLayer {
   int32_t rows;
   int32_t depth;
   bool more_follows;  // whether three bytes behind the last row may be read
+#if defined(TINYMIA_PACKED_ROWS)
+  const uint8_t* packed = nullptr;  // the same, as gemm_rows.h lays it out; nullptr: it is not
+#endif
 };
 
 // The columns [start, start + lanes) to multiply next, out of `count`. The last block may go back

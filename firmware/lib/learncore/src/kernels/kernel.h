@@ -122,6 +122,11 @@ class PrepareContext {
     *ref = memory == nullptr ? kNoRef : static_cast<Ref>(Bytes(memory) - arena_base_);
     return memory;
   }
+  // What was allocated there.
+  template <typename T>
+  const T* Allocated(Ref ref) const {
+    return static_cast<const T*>(static_cast<const void*>(arena_base_ + ref));
+  }
   template <typename T>
   void SaveParams(const T& params) {
     T* memory = Allocate<T>(1, &node_->params);

@@ -1,0 +1,84 @@
+"""A detector of odd questions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.errors import StudyError
+
+
+@dataclass(frozen=True)
+class Detector(Unproven):
+    """Tells labels alone, or nothing, once questions are none that ordinary use asks.
+
+    PRADA (Juuti et al., EuroS&P 2019) rings when distances between questions are not normally
+    distributed, which who pads his questions evades, and keeps all that was asked. Here a few
+    kilobytes are enough (``answer/detector.h``), for two signs: changed copies of earlier
+    questions, found in cells of secret grids (cf. Blacklight, Li et al., USENIX Security 2022), and
+    questions that lie as far from the nearest of those that are kept as from the others, as points
+    do that no signal gave. Evidence is what exceeds ordinary use, added up (CUSUM, Page 1954). What
+    was trained does not enter, so an alarm tells nothing of members; the same question again does
+    not count.
+
+    Defaults are of har-watch, by the six people whom its audit does not name: the level is half as
+    much again as the greatest evidence of their windows. Distances are in codes of what the head
+    reads, which conversion to int8 scales alike, and raise no alarm on the other models' data.
+
+    Attributes:
+        level: questions' worth of evidence at which it rings.
+        near: distance of changed copies, in codes (root of the mean square over features).
+        spread: squared distance to the nearest kept question, by the mean one, that is ordinary.
+        refuse: 1: nothing is answered from then on, 0: labels are.
+
+    Raises:
+        StudyError: a number is out of range.
+    """
+
+    level: int = 6
+    near: float = 0.5
+    spread: float = 0.25
+    refuse: int = 0
+
+    kind: ClassVar[Kind]
+
+    def __post_init__(self) -> None:
+        check_strength("watch", self.level, "An alarm level")
+        check_strength("watch_near", self.near, "A distance of copies")
+        check_strength("watch_spread", self.spread, "A spread of questions")
+        if self.refuse not in (0, 1):
+            raise StudyError(
+                f"Refusing is switched by 0 or 1, not {self.refuse}.",
+                "1: nothing is answered behind an alarm; 0: labels are.",
+            )
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return f"detector of odd questions, level {self.level:g}"
+
+    def apply(self, plan: Plan) -> Plan:
+        """The plan with a detector."""
+        return plan.guarding(
+            watch=int(self.level),
+            watch_near=self.near,
+            watch_spread=self.spread,
+            watch_refuse=int(self.refuse),
+        )
+
+
+KIND = Detector.kind = Kind(
+    name="detector",
+    short="detector",
+    site=Site.OUTPUT,
+    make=Detector,
+    parameters=(
+        Parameter("level", "--detector", "odd questions' worth of evidence that raises an alarm"),
+        Parameter("near", "--detector-near", "distance, in codes, of a changed copy of a question"),
+        Parameter("spread", "--detector-spread", "nearest by mean squared distance, ordinarily"),
+        Parameter("refuse", "--detector-refuse", "1: an alarm ends answers; 0: labels are left"),
+    ),
+    limits="Who asks about windows as people have them is not told from them.",
+    sweep=(2, 4, 6, 8, 12),
+)

@@ -1,0 +1,246 @@
+"""`import tinymia` for programs: the command line's jobs, options and messages, and frames."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import synthetic_results
+import tinymia
+from tinymia.api import auditing, models
+from tinymia.api.options import called, options_for
+from tinymia.cli.audit import job_of
+from tinymia.cli.catalogue import AUDIT, PERSONALIZE, chosen
+from tinymia.cli.import_ import command as import_command
+from tinymia.device.connect import RESUME
+from tinymia.errors import ReportError, StudyError
+from tinymia.study.results import RESULTS, to_json, write_json
+
+MODULES = ("tinymia.api.registering", "tinymia.api.models", "tinymia.api.auditing")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Made-up results of a whole study, as they are stored."""
+    folder = tmp_path_factory.mktemp("made")
+    write_json(folder / RESULTS, to_json(synthetic_results.results()))
+    return tinymia.load(folder)
+
+
+def examples() -> list[doctest.DocTest]:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    found = [t for name in MODULES for t in finder.find(importlib.import_module(name))]
+    return [test for test in found if test.examples]
+
+
+@pytest.mark.parametrize("example", examples(), ids=lambda test: test.name)
+def test_examples_of_docstrings_run(example: doctest.DocTest) -> None:
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    said: list[str] = []
+    runner.run(example, out=said.append)
+    assert runner.summarize(verbose=False).failed == 0, "".join(said)
+
+
+def test_every_function_that_runs_has_an_example() -> None:
+    shown = {test.name.rpartition(".")[2] for test in examples()}
+    assert {"audit", "personalize", "import_model", "register"} <= shown
+
+
+def test_importing_it_is_cheap_and_naming_a_function_is_enough() -> None:
+    script = (
+        "import sys, tinymia; before = set(sys.modules); dir(tinymia); tinymia.TinymiaError;"
+        "assert 'numpy' not in sys.modules and 'click' not in sys.modules;"
+        "tinymia.data.load; print(tinymia.audit.__name__)"
+    )
+    env = os.environ | {"PYTHONPATH": str(Path(tinymia.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False, env=env
+    )
+    assert done.stdout == "audit\n", done.stderr
+
+
+def test_what_is_offered_is_there() -> None:
+    assert set(tinymia.__all__) <= set(dir(tinymia))
+    for name in tinymia.__all__:
+        assert getattr(tinymia, name).__doc__, name
+    with pytest.raises(AttributeError, match="no attribute 'auditt'"):
+        tinymia.auditt  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("verb", "function", "listed"),
+    [("audit", auditing.audit, AUDIT), ("personalize", models.personalize, PERSONALIZE)],
+)
+def test_options_and_defaults_are_the_verbs(verb: str, function: Any, listed: Any) -> None:
+    taken = dict(inspect.signature(function).parameters)
+    for name in ("training", "parameters", "progress", "fresh"):
+        taken.pop(name, None)
+    own = {option.key: option.default for option in listed if option.section == verb}
+    assert set(taken) == set(own)
+    for key, parameter in taken.items():
+        if (verb, key) not in (("audit", "out"), ("personalize", "person")):
+            assert parameter.default == own[key], key
+    assert function.__doc__ is not None
+    assert all(key in function.__doc__ for key in own)
+
+
+def test_an_import_has_the_verbs_options_and_defaults() -> None:
+    taken = inspect.signature(models.import_model).parameters
+    own = {p.name: p for p in import_command.params}
+    assert set(own) - {"labels_file", "quiet"} == set(taken)
+    for name in ("train", "rate", "cut_ends"):
+        assert taken[name].default == own[name].default
+
+
+def test_arguments_make_the_audit_that_flags_make() -> None:
+    flags = {"audit__defences": ("clip,dp",), "audit__epochs": "2,9", "audit__person": ("p07",)}
+    flags |= {"audit__target": ("twin:",), "training__batch": 4, "defences__dp__noise": "0.5,2"}
+
+    def job(options: Any) -> Any:
+        return replace(job_of(options), interruption=RESUME)
+
+    wanted = job(chosen(AUDIT, flags, None))
+    given = {"defences": ["clip", "dp"], "epochs": (2, 9), "person": "p07", "target": "twin:"}
+    made = options_for("audit", given, {"batch": np.int64(4)}, {"dp": {"noise": [0.5, 2.0]}})
+    assert job(made) == wanted
+    assert job(options_for("audit", {}, None, None)) == job(chosen(AUDIT, {}, None))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"repetitions": "two"}, r"tinymia.audit\(\): audit.repetitions must be a whole number"),
+        ({"epochs": ["x"]}, "must be a list of whole numbers"),
+        ({"training": {"learning_rat": 1}}, "no key 'learning_rat'.*'learning_rate'"),
+        ({"training": [1]}, "training must be given by name"),
+        ({"parameters": {"clop": {"norm": 1}}}, "no table .*clop.*'clip'"),
+        ({"parameters": {"clip": {"norm": 1}}, "defences": []}, "which no condition has"),
+        ({"policy": "x"}, "no output policy"),
+        ({"against": ["clip"]}, "--against is for experiments beyond membership"),
+        ({"bundle": "missing.bundle"}, "Cannot read the bundle"),
+        ({"defences": ["clop"]}, "no defence 'clop'. Did you mean 'clip'"),
+    ],
+)
+def test_a_mistake_is_told_as_on_the_command_line(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(tinymia.TinymiaError, match=says):
+        tinymia.audit(target="twin:", **given)
+
+
+def test_a_bundle_that_is_no_file_becomes_one(tmp_path: Path) -> None:
+    bundle = tinymia.Bundle.load(tinymia.default_bundle())
+    path = auditing._saved(bundle, tmp_path / "new")
+    assert path is not None
+    assert Path(path).read_bytes() == bundle.to_bytes()
+    assert auditing._saved("a.bundle", tmp_path) == "a.bundle"
+
+
+def test_the_page_tells_the_call() -> None:
+    given = {"target": "twin:", "epochs": (1, 5, 20, 50), "training": {"seed": 2}, "bundle": None}
+    assert called("audit", given) == "tinymia.audit(target='twin:', training={'seed': 2})"
+
+
+def test_figures_are_what_a_study_exports(made: Any) -> None:
+    from tinymia.study.rows import COLUMNS
+
+    found = made.columns()
+    assert tuple(found) == COLUMNS[1:]
+    rows = [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
+    finding = made.findings.membership
+    leak = finding.leaks[0]
+    (own,) = [
+        row
+        for row in rows
+        if (row["condition"], row["attack"], row["answer"], row["figure"])
+        == (leak.condition, leak.attack, leak.answer.value, "auc")
+    ]
+    assert (own["value"], own["low"], own["high"]) == (leak.auc.value, leak.auc.low, leak.auc.high)
+    assert type(own["answer"]) is str
+
+
+def test_every_frame_loads_as_it_is(made: Any) -> None:
+    polars = pytest.importorskip("polars")
+    assert {"figures", "summary", "paired", "roc", "costs"} <= set(made.frames)
+    for name in made.frames:
+        frame = made.frame(name)
+        assert isinstance(frame, polars.DataFrame)
+        assert list(frame.columns) == list(made.columns(name))
+    assert made.frame("paired").height == len(made.columns("paired")["condition"]) > 0
+    with pytest.raises(ReportError, match=r"no frame 'pared'. Did you mean 'paired'"):
+        made.frame("pared")
+
+
+def test_pandas_is_taken_where_it_is_asked_for(made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pandas:
+        DataFrame = staticmethod(lambda columns: ("pandas", columns))
+
+    monkeypatch.setitem(sys.modules, "pandas", Pandas)
+    assert made.frame("paired", "pandas") == ("pandas", made.columns("paired"))
+    monkeypatch.setitem(sys.modules, "polars", None)
+    assert made.frame("paired")[0] == "pandas"
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ReportError, match=r"needs polars or pandas.*tinymia\[parquet\]"):
+        made.frame()
+    with pytest.raises(ReportError, match=r"no frames of 'pandes'. Did you mean 'pandas'"):
+        made.frame(library="pandes")
+
+
+def test_results_are_saved_loaded_and_told_in_short(made: Any, tmp_path: Path) -> None:
+    page = made.save(tmp_path / "kept")
+    assert page.exists()
+    again = tinymia.load(page.parent)
+    assert again == tinymia.load(page.with_name(RESULTS))
+    assert again.findings == made.findings
+    write_json(tmp_path / RESULTS, to_json(again))
+    assert (tmp_path / RESULTS).read_bytes() == page.with_name(RESULTS).read_bytes()
+    assert len(repr(made)) < 1000
+    assert "AUC" in repr(made)
+    assert "<table>" in made._repr_html_()
+    with pytest.raises(ReportError, match="Run `tinymia audit` first"):
+        tinymia.load(tmp_path / "nothing")
+
+
+def test_a_script_of_ones_own_needs_no_guard(tmp_path: Path) -> None:
+    """Workers do not run it again, so that it may call an audit at its top level."""
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "from tinymia.study.executors import Processes\n"
+        "import os, math\n"
+        "print('begins')\n"
+        "print(sorted(Processes(2).map(math.factorial, [3, 4])))\n"
+    )
+    env = os.environ | {"PYTHONPATH": str(Path(tinymia.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, check=False, env=env
+    )
+    assert done.stdout == "begins\n[6, 24]\n", done.stderr
+
+
+def test_a_study_gives_its_cases_and_their_figures(
+    made: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a case runs is another test's; here its results are made up."""
+    from tinymia.study import series
+
+    def run(audit: Any, *_: Any) -> None:
+        write_json(audit.out / RESULTS, to_json(made))
+        write_json(audit.out / "splits.json", {})
+
+    monkeypatch.setattr(series, "run", run)
+    file = tmp_path / "mine.toml"
+    file.write_text("[grid]\nmembers = [8, 20]\n")
+    study = tinymia.run_study(file, tmp_path / "out")
+    assert list(study.cases) == ["members=8", "members=20"]
+    assert study.cases["members=8"].findings == made.findings
+    assert set(study.columns()["axis.members"]) == {8, 20}
+    with pytest.raises(StudyError, match="no study file"):
+        tinymia.run_study(tmp_path / "other.toml")

@@ -105,7 +105,8 @@ def test_a_base_model_is_looked_for_in_the_study_and_kept_there(tmp_path, monkey
     name, cache, own = "har-watch@4x8", tmp_path / "cache", tmp_path / "study"
     monkeypatch.setenv("TINYMIA_CACHE", str(cache))
     assert bases.filters_of("mine.bundle") is None
-    cached = cache / bases.FOLDER / f"{name}.bundle"
+    cached = bases.cached() / f"{name}.bundle"
+    assert cached.is_relative_to(cache)
     cached.parent.mkdir(parents=True)
     cached.write_bytes(default_bundle().read_bytes())
     assert bases.base(name, own) == cached

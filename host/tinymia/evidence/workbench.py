@@ -199,6 +199,11 @@ class Workbench(Protocol):
         """Everybody else, whom an adversary may use; the base model may have seen them."""
         ...
 
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """Other projects whose attacks are to run beside ours, see ``experiments.peers``."""
+        ...
+
     def runs(self, defences: Sequence[str] = ()) -> tuple[Run, ...]:
         """Plain fine-tuning, then the same with each of these defences ("clip", "clip+dp").
 

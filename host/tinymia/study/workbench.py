@@ -140,6 +140,11 @@ class TwinWorkbench:
         """Devices an owner and run."""
         return self.settings.repetitions
 
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """See :class:`tinymia.evidence.Workbench`."""
+        return self.settings.peers
+
     @cached_property
     def signal(self) -> Signal:
         """What a window is."""

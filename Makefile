@@ -122,6 +122,10 @@ test-all: setup lint ## All cases, on all boards that are simulated
 speed: setup ## Rates and times that must hold on a machine without other work
 	@$(BIN)/pytest tests hil -m speed --target simulated $(PYTEST_FLAGS)
 
+.PHONY: docs
+docs: setup ## The API reference, out of the docstrings: host/docs/build
+	@$(BIN)/python host/docs/reference.py
+
 SECONDS ?= 60
 .PHONY: fuzz
 fuzz: setup ## Search the firmware for inputs that break it (SECONDS=60 for each of four; clang)
@@ -129,4 +133,4 @@ fuzz: setup ## Search the firmware for inputs that break it (SECONDS=60 for each
 
 .PHONY: clean
 clean: ## Remove what was built, but not results
-	rm -rf $(VENV) firmware/.pio host/native/build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) firmware/.pio host/native/build host/docs/build .pytest_cache .mypy_cache .ruff_cache

@@ -24,7 +24,13 @@ def needs_polars() -> None:
 def needs_ray() -> None:
     """Skip where Ray is not installed, which ``[dev]`` leaves out; one that is broken fails."""
     if find_spec("ray") is None:
-        pytest.skip("Ray is not installed: pip install 'tinymia[simulation]'")
+        pytest.skip("Ray is not installed: pip install 'tinymia[ray]'")
+
+
+def needs_art() -> None:
+    """Skip where ART is not installed, which ``[dev]`` leaves out; one that is broken fails."""
+    if find_spec("art") is None:
+        pytest.skip("ART is not installed: pip install 'tinymia[art]'")
 
 
 def _since_3_11(what: str) -> None:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -156,6 +157,27 @@ def test_half_of_the_noise_contradicts_the_claim() -> None:
     finding = audit(Made(noise=0.5))
     assert set(verdicts(finding).values()) == {Verdict.CONTRADICTS}
     assert min(min(checked.chance.values()) for checked in finding.checked) < 1e-4
+    assert all(checked.looks == 2 for checked in finding.checked)
+
+
+class _Unlucky(Made):
+    """The first devices seem to break the claim: any others do not."""
+
+    def train(self, *given: Any) -> Trained:
+        self.noise = 0.5 if given[-1][0] < 2 << 32 else 1.0
+        return super().train(*given)
+
+
+def test_what_fresh_devices_do_not_confirm_is_chance() -> None:
+    made = _Unlucky()
+    finding = run(made, replace(DESIGN, seed=1), gaussian_claims())
+    assert set(verdicts(finding).values()) == {Verdict.BELOW}
+    assert [checked.looks for checked in finding.checked] == [2, 2, 2]
+    assert min(min(checked.chance.values()) for checked in finding.checked) > 1e-3
+    seeds = np.concatenate(made.seeds)
+    assert len(np.unique(seeds)) == len(seeds)
+    # The largest seed has fresh ones behind it, too.
+    assert audit(Made(noise=0.5), seed=2**32 - 1, devices=400).checked[0].looks == 2
 
 
 def test_a_pair_of_epsilon_and_delta_alone_can_be_contradicted() -> None:
@@ -274,11 +296,28 @@ def test_the_command_prints_the_claim_beside_the_bounds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("flags", "message"),
-    [("--noise 0", "no epsilon"), ("--devices 10", "too few"), ("--noise -1", "noise_multiplier")],
+    [
+        ("--noise 0", "no epsilon"),
+        ("--devices 10", "too few"),
+        ("--noise -1", "noise_multiplier"),
+        ("--defence dp-public --batch 8", "Leave out --batch and --train"),
+        ("--defence dp-public --noise 0", "noise"),
+    ],
 )
 def test_the_command_refuses_what_is_no_audit(flags: str, message: str) -> None:
     done = CliRunner().invoke(command, flags.split())
     assert message in str(done.exception)
+
+
+def test_the_command_checks_what_is_shaped() -> None:
+    flags = "--defence dp-public --noise 4 --epochs 1 --members 3 --devices 400 --threads 1 --json"
+    done = CliRunner().invoke(command, flags.split(), catch_exceptions=False)
+    found = json.loads(done.stdout)
+    settings = found["design"]["settings"]
+    assert (settings["shaped"], settings["batch"], settings["noise_multiplier"]) == (1, 3, 4)
+    # One full batch is the Gaussian mechanism.
+    truth = [gaussian_epsilon(mu / 4, DELTA) for mu in (1, 1, 2)]
+    assert [c["epsilon"] for c in found["checked"]] == pytest.approx(truth, rel=0.02)
 
 
 def test_training_in_a_public_shape_is_looked_at_in_its_coordinates() -> None:

@@ -99,8 +99,9 @@ def test_looks_are_written(dataset: Dataset, tmp_path: Path) -> None:
     assert len(stored["leaks"]) == len(found.leaks) == 14
     assert stored["homomorphic"]["devices"] == 8
     page = html.unescape(render_federation(load(tmp_path), tmp_path).read_text())
-    for said in ("8 devices", "does not fit in the STM32F405", *VIEWS.values()):
-        assert said in page or said == VIEWS["sum"]
+    shown = [text for view, text in VIEWS.items() if view not in ("sum", "rounds", "ascent")]
+    for said in ("8 devices", "does not fit in the STM32F405", *shown):
+        assert said in page
     spoilt = {"federation": {**stored, "claim": {}}}
     with pytest.raises(ReportError, match="lack something: 'epsilon'"):
         render_federation(spoilt, tmp_path)

@@ -95,6 +95,8 @@ def test_the_firmware_gives_its_windows_away(
     monkeypatch.setattr(settings, "BATCHES", (1, 4, 8))
     monkeypatch.setattr("tinymia.experiments.gradients.page.BATCHES", (1, 4, 8))
     monkeypatch.setattr("tinymia.experiments.gradients.prior._STEPS", 3)  # exact ones need none
+    monkeypatch.setattr("tinymia.experiments.gradients.deep._GROUPS", 32)
+    monkeypatch.setattr("tinymia.experiments.gradients.deep.DEPTHS", {"all": "every layer"})
     wanted = StudySettings(
         people=("p07", "p08"), repetitions=1, experiments=("gradients",), against=("clip", "dp")
     )
@@ -102,12 +104,14 @@ def test_the_firmware_gives_its_windows_away(
     (chapter,) = audit.run(job, Quiet()).findings.chapters
     assert chapter.name == EXPERIMENT.info.name
     assert all(control.holds for control in chapter.controls)
-    assert len(chapter.controls) == 3
+    assert len(chapter.controls) == 6
     rows = {
         (r.condition, r.at["windows"], r.at["where"]): r.figure.value
         for r in chapter.rows
         if r.measure == "exact"
     }
+    assert rows["plain", "1", "every layer"] == rows["clip", "1", "every layer"] == 1.0
+    assert rows["dp", "1", "every layer"] == 0.0
     assert rows["plain", "1", "one step"] == 1.0
     assert rows["plain", "4", "20 local epochs, one step each"] == 1.0
     assert rows["clip", "4", "one step"] == 1.0

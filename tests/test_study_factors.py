@@ -42,11 +42,22 @@ def test_a_trend_goes_along_parameters_and_a_contrast_stands_beside(monkeypatch)
     assert found is not None
     assert found.figure is not None
     assert found.figure.value == pytest.approx(0.05)
-    assert "rises with parameters" in found.sentences[0]
+    assert "rises with parameters of the base model" in found.sentences[0]
     assert "from 0.600 at 1000 to 0.700 at 4000" in found.sentences[0]
     assert "Against no defence" in found.sentences[1]
     assert [x for x, _ in found.curves[0].points] == ["1000", "2000", "4000"]
     assert [curve.x for curve in found.curves] == ["parameters", ""]
+
+
+def test_where_nobody_could_attack_is_said(monkeypatch) -> None:
+    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    done = [case(n, 0.6) for n in (1000, 2000, 4000, 8000)]
+    finding = done[3][1].findings.membership  # type: ignore[attr-defined]
+    kept = tuple(row for row in finding.left_out if row.measure is not Measure.AUC)
+    done[3] = (done[3][0], synthetic_results.results(replace(finding, left_out=kept)))
+    found = fits.answer(Question("Capacity", "trend", "parameters"), done)
+    assert found is not None
+    assert found.sentences[1] == "At 8000 this adversary could not attack."
 
 
 def test_a_chapter_answers_for_its_study() -> None:
@@ -94,7 +105,8 @@ def test_a_base_model_is_looked_for_in_the_study_and_kept_there(tmp_path, monkey
     name, cache, own = "har-watch@4x8", tmp_path / "cache", tmp_path / "study"
     monkeypatch.setenv("TINYMIA_CACHE", str(cache))
     assert bases.filters_of("mine.bundle") is None
-    cached = cache / bases.FOLDER / f"{name}.bundle"
+    cached = bases.cached() / f"{name}.bundle"
+    assert cached.is_relative_to(cache)
     cached.parent.mkdir(parents=True)
     cached.write_bytes(default_bundle().read_bytes())
     assert bases.base(name, own) == cached

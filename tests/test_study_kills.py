@@ -9,9 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import sys
 from pathlib import Path
+
+import pytest
 from study_kills import rehearse
 rehearse(Path(sys.argv[1]), 2, 20, [
     (9, "before"), (17, "half"), (0, "copy"), (13, "full"), (1, "after"), (6, "after"),
@@ -41,3 +45,19 @@ def test_a_disturbed_study_ends_as_the_undisturbed_one(tmp_path: Path) -> None:
     assert found["cells"] == 40
     assert found["wrong"] == []
     assert found["unlike"] == []
+
+
+@pytest.mark.sample(0)  # only where all cases run: a minute of both processors
+def test_killed_at_random_with_its_workers(tmp_path: Path) -> None:
+    """The demonstration, smaller; with ``--cells 10000 --kills 10`` it takes half an hour."""
+    script = Path(__file__).with_name("study_kills.py")
+    asked = ["--cells", "300", "--kills", "3", "--people", "50", "--out", str(tmp_path / "kills")]
+    done = subprocess.run(
+        [sys.executable, str(script), *asked],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 finished cells lost or run twice, 0 of" in done.stdout

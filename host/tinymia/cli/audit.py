@@ -16,6 +16,8 @@ from tinymia.cli.options import default_bundle, is_quiet, json_option, load_bund
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tinymia.cli.config import Chosen
     from tinymia.study.executors import Executor
     from tinymia.study.results import Results
@@ -196,12 +198,28 @@ def job_of(
         force=asked["force"],
         outputs=outputs,
         command=command,
-        executor=executor,
+        executor=executor or _executor(asked),
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
         leave_out=ALL in asked["defences"],
         flash=not asked["no_flash"],
     )
+
+
+def _executor(asked: Mapping[str, Any]) -> Executor | None:
+    """None: processes, as many as there are boards."""
+    wanted, address = asked["executor"], asked["address"]
+    if wanted not in ("processes", "ray"):
+        raise StudyError(
+            f"There is no executor {wanted!r}.", "Give --executor processes or --executor ray."
+        )
+    if wanted == "ray":
+        from tinymia.study.ray_executor import OnRay
+
+        return OnRay(asked["boards"], address)
+    if address:
+        raise StudyError("Only Ray has an address.", "Give --executor ray, too.")
+    return None
 
 
 def _tuning(options: Chosen) -> Tuning | None:

@@ -41,7 +41,8 @@ _PEERS = (
     ("a plain fused loop, clipping", 7_255),
 )
 Figures = dict[str, Any]
-PARTS = ("board", "twin", "attacks", "models")
+PARTS = ("board", "twin", "attacks", "models", "executors")
+_BY_DEFAULT = PARTS[:-1]  # who asks for executors has 64 processes
 
 
 @click.command()
@@ -82,7 +83,9 @@ def command(
 
     PARTS are board (inference, each way of training, the line), twin (devices a second), attacks
     (LiRA and RMIA with their shadow devices, and the joint decoder) and models (instructions and
-    RAM of MLPerf Tiny's networks and the bundle's on a simulated Cortex-M4F); without any, all.
+    RAM of MLPerf Tiny's networks and the bundle's on a simulated Cortex-M4F); without any, these.
+    executors: cells a second on one processor and on all, and how busy 64 workers are kept, by
+    processes and by Ray, where that is installed.
 
     Instructions on a simulator are exact and repeat; cycles are a real board's, or an estimate with
     --cycles: what each instruction takes behind the one before it, by Arm's manual, and a flash
@@ -129,10 +132,11 @@ def command(
         "twin": lambda: _twin(bundle),
         "attacks": lambda: _attacks(bundle, loaded, pool.person),
         "models": lambda: _models(bundle, bundle.quantize(pool.windows.x), out, waits),
+        "executors": lambda: _executors(bundle),
     }
     failed: TinymiaError | None = None
     figures: Figures = {}
-    for part in parts or PARTS:
+    for part in parts or _BY_DEFAULT:
         try:
             with muted(as_json):
                 figures[part] = measures[part]()
@@ -247,12 +251,14 @@ def _twin(bundle: Bundle) -> Figures:
     isas = available_isas()
     widest = [isa for isa in ("avx512", "avx2", "neon") if isa in isas] or list(isas)[:1]
     runs = [(isa, 1) for isa in widest] + [("auto", None)]
-    with progress("Twin", len(isas) + 1 + len(runs)) as advance:
+    with progress("Twin", len(isas) + 2 + len(runs)) as advance:
         rows = []
         for isa in isas:
             rows.append(twin.throughput(bundle, isa=isa, threads=1))
             advance(1)
         rows.append(twin.throughput(bundle, threads=None))
+        advance(1)
+        trained = twin.ways(bundle)
         advance(1)
         peers = []
         for isa, threads in runs:
@@ -270,6 +276,13 @@ def _twin(bundle: Bundle) -> Figures:
         )
     show(listed)
     show(
+        f"\nThe same on one thread of {trained[0].isa}, seconds of a processor, by what is trained"
+    )
+    listed = table("", ("", "ms a device", "hours for 1,000,000"))
+    for way in trained:
+        listed.add_row(way.name, f"{1000 * way.cpu:.3f}", f"{way.a_million:.3g}")
+    show(listed)
+    show(
         f"\nPeer task: {twin.PEER_HEADS} shadow heads, {twin.PEER_MEMBERS} of {twin.PEER_EXAMPLES}"
         f" members, {twin.PEER_EPOCHS} epochs, batch {twin.PEER_BATCH}"
     )
@@ -283,7 +296,46 @@ def _twin(bundle: Bundle) -> Figures:
             f"{100 * peer.agreement:.1f} %",
         )
     show(listed)
-    return {"throughput": rows, "peer_task": peers}
+    return {"throughput": rows, "ways": trained, "peer_task": peers}
+
+
+def _executors(bundle: Bundle) -> Figures:
+    import os
+    from importlib.util import find_spec
+
+    from tinymia.study import executor_bench as bench
+    from tinymia.study.executors import Executor, Processes
+    from tinymia.study.ray_executor import OnRay
+
+    known: dict[str, Callable[[int], Executor]] = {"processes": Processes}
+    if find_spec("ray") is not None:
+        known["ray"] = OnRay
+    counts = sorted({1, len(os.sched_getaffinity(0))})
+    data = bundle.to_bytes()
+    computing, waiting = [], []
+    with progress("Executors", len(known) * (len(counts) + 1)) as advance:
+        for name, made in known.items():
+            for workers in counts:
+                computing.append(bench.computing(made(workers), name, data))
+                advance(1)
+            waiting.append(bench.waiting(made(bench.WORKERS), name))
+            advance(1)
+    for title, rows in (
+        ("\nCells that fine-tune shadow devices", computing),
+        (f"\nCells that wait for {bench.WAIT:g} s", waiting),
+    ):
+        listed = table("", ("", "workers", "cells/s", "CPU s a cell", "workers busy"))
+        for row in rows:
+            listed.add_row(
+                row.executor,
+                str(row.workers),
+                f"{row.per_second:.2f}",
+                f"{row.cpu:.3f}",
+                f"{100 * row.share:.1f} %",
+            )
+        show(title)
+        show(listed)
+    return {"computing": computing, "waiting": waiting}
 
 
 def _attacks(bundle: Bundle, dataset: Dataset, person: str) -> Figures:

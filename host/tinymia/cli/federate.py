@@ -19,16 +19,12 @@ from tinymia.cli.options import (
     print_json,
     progress,
     show,
-    table,
-    thousands,
 )
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
     from tinymia.data import Dataset
     from tinymia.export.bundle import Bundle
-    from tinymia.study.federate import Federation
-    from tinymia.study.federated_leakage import Leak
     from tinymia.study.federation import FederationSettings
 
 
@@ -107,6 +103,32 @@ if TYPE_CHECKING:
     " device's windows, on 20 of the devices and 10 rounds.",
 )
 @click.option(
+    "--attack",
+    default="",
+    metavar="NAME",
+    help="What malicious devices do: flip (wrong labels), backdoor (a trigger), scale (the same,"
+    " multiplied until it outweighs all others) or opposite, measured beside the same federation"
+    " without them; or ascent: one device climbs the loss of another one's windows to learn which"
+    " it has, measured with --leakage.",
+)
+@click.option(
+    "--malicious",
+    type=click.IntRange(0),
+    help="How many devices, the last ones; with --attack.  [default: 1]",
+)
+@click.option(
+    "--unclipped",
+    is_flag=True,
+    help="Malicious devices do not clip their updates: they run something else than the firmware.",
+)
+@click.option(
+    "--repetitions",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Federations with and without malicious devices that are compared.",
+)
+@click.option(
     "--homomorphic",
     is_flag=True,
     help="Also add a round's updates under CKKS and measure it (`tinymia[homomorphic]`).",
@@ -163,6 +185,10 @@ def command(
     out: Path,
     boards: tuple[str, ...],
     leakage: bool,
+    attack: str,
+    malicious: int | None,
+    unclipped: bool,
+    repetitions: int,
     homomorphic: bool,
     engine: str,
     listen: str,
@@ -210,14 +236,23 @@ def command(
       tinymia federate --devices 2 --listen 0.0.0.0:8080 --certificates tls
       tinymia federate --engine simulation --devices 20 --rounds 5
       tinymia federate --drop 0.1 --devices 50 --rounds 10
+      tinymia federate --devices 20 --rounds 20 --malicious 4 --attack backdoor --strategy krum
+      tinymia federate --devices 20 --rounds 20 --attack scale --unclipped --secure
+      tinymia federate --rounds 10 --attack ascent
     """
     from tinymia import data
+    from tinymia.cli.federate_shown import show_federation
     from tinymia.federated.terms import UpdateTerms
     from tinymia.report.federation import render_federation
     from tinymia.study.federate import RESULTS, Look, Where, load, run
     from tinymia.study.federation import FederationSettings
 
     by_server = noise_by == "server"
+    ascent = attack == "ascent"
+    if ascent and malicious not in (None, 1):
+        raise StudyError("One device climbs, not several.", "Leave out --malicious.")
+    if ascent:
+        attack, leakage = "", True
     if not by_server and not secure:
         raise StudyError(
             "Devices' own noise hides a sum, and the server would see each update.",
@@ -247,6 +282,10 @@ def command(
         seed=seed,
         people=people,
         boards=boards,
+        malicious=int(bool(attack)) if malicious is None or ascent else malicious,
+        attack=attack,
+        clips=not unclipped,
+        repetitions=repetitions,
     )
     bundle = load_bundle(bundle_path)
     loaded = data.load(dataset)
@@ -263,15 +302,14 @@ def command(
             force=force,
             warn=lambda text: None if is_quiet() else click.echo(text, err=True),
             progress=advance,
-            look=Look(leakage, homomorphic),
+            look=Look(leakage, homomorphic, ascent),
             where=Where(engine == "simulation", listen, certificates),
         )
     page = render_federation(load(out), out)
     if as_json:
         print_json(json.loads((out / RESULTS).read_text(encoding="utf-8")))
         return
-    _show(found)
-    _show_looks(found)
+    show_federation(found)
     show(f"Results: {out / RESULTS}, page: {page}")
 
 
@@ -309,81 +347,3 @@ def _options(given: tuple[str, ...]) -> dict[str, float]:
                 f"--option {text[:40]!r} sets nothing.", "Write NAME=NUMBER, as in eta=0.03."
             ) from None
     return found
-
-
-def _show(found: Federation) -> None:
-    settings, last = found.settings, found.rounds[-1]
-    listed = table(f"{settings.strategy}, {settings.devices} devices", ("", "held-out accuracy"))
-    listed.add_row("base model", f"{100 * found.rounds[0].accuracy:.1f} %")
-    listed.add_row(f"shared tail after {last.number} rounds", f"{100 * last.accuracy:.1f} %")
-    listed.add_row("… on each device's own person", f"{100 * found.person:.1f} %")
-    listed.add_row("devices that train alone as long", f"{100 * found.alone:.1f} %")
-    show(listed)
-    replied = sum(r.replied for r in found.rounds)
-    gone = sum(sum(r.gone.values()) for r in found.rounds)
-    show(
-        f"{thousands(replied)} updates in {found.seconds:.1f} s, {thousands(gone)} missing;"
-        f" {found.bytes_down:,} bytes down and {found.bytes_up:,} up for each."
-    )
-    for why, count in _reasons(found):
-        show(f"  {'once' if count == 1 else f'{count} times'}: {why}")
-    for board in found.boards:
-        show(
-            f"{board['target']}: an update takes {board['ticks']:,} {board['unit']},"
-            f" a round {board['bytes']:,} bytes on the line."
-        )
-        if board["mask_ticks"]:
-            keys, peer = board["mask_ticks"]
-            show(f"  its keys take {keys:,}, each of {settings.peers} peers {peer:,}.")
-    if found.boards:
-        show(f"{found.confirmed} updates of boards confirmed by the twin in every bit.")
-    if found.claim is not None:
-        show(
-            f"For one device more or less: epsilon {found.claim.epsilon:.2f} at delta"
-            f" {found.claim.delta:g} over {found.claim.rounds} rounds ({found.claim.accountant})."
-        )
-
-
-def _show_looks(found: Federation) -> None:
-    if found.leaks:
-        listed = table(
-            "Leakage of one device's windows: AUC (0.5 is guessing), 95 % interval over people",
-            ("who sees what", "attack", "others unknown", "knows all others"),
-        )
-        worst = {(leak.who, leak.attack): leak for leak in found.leaks if leak.knows_others}
-        for leak in found.leaks:
-            if not leak.knows_others:
-                listed.add_row(
-                    leak.who, leak.attack, _auc(leak), _auc(worst[leak.who, leak.attack])
-                )
-        show(listed)
-        claim = found.leak_claim
-        if claim is not None:
-            show(
-                f"Leakage is that of a smaller federation, whose noise gives epsilon"
-                f" {claim.epsilon:.2f}."
-            )
-    if (h := found.homomorphic) is not None:
-        show(
-            f"CKKS: an update is {h.bytes_up:,} bytes in place of {h.bytes_plain:,} as float32;"
-            f" encrypting takes {h.encrypt_ms:.1f} ms, adding {h.add_ms:.2f}, reading the sum of"
-            f" {h.devices} {h.decrypt_ms:.1f} ms here; largest error {h.worst_error:.1g} of the"
-            " largest number."
-        )
-        show(
-            f"On a Cortex-M4, reckoned from SEAL-Embedded's published figures and not measured:"
-            f" {h.m4_ms:,.0f} ms and {h.m4_ram:,} bytes of RAM; the STM32F405 has"
-            f" {h.m4_arena:,}: {'it fits' if h.fits_m4 else 'it does not fit'}."
-        )
-
-
-def _auc(leak: Leak) -> str:
-    return f"{leak.auc:.3f} [{leak.low:.3f}, {leak.high:.3f}]"
-
-
-def _reasons(found: Federation) -> list[tuple[str, int]]:
-    reasons: dict[str, int] = {}
-    for done in found.rounds:
-        for why, count in done.gone.items():
-            reasons[why] = reasons.get(why, 0) + count
-    return sorted(reasons.items(), key=lambda item: -item[1])[:5]

@@ -21,7 +21,16 @@ from tinymia.evidence.types import (
     Target,
     digest,
 )
-from tinymia.evidence.workbench import Codes, Devices, Owner, Signal, Terms, Training, Workbench
+from tinymia.evidence.workbench import (
+    Codes,
+    Devices,
+    Owner,
+    Signal,
+    Stage,
+    Terms,
+    Training,
+    Workbench,
+)
 from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
 __all__ = [
@@ -44,6 +53,7 @@ __all__ = [
     "Scores",
     "Shadows",
     "Signal",
+    "Stage",
     "Target",
     "Terms",
     "TrainSettings",

@@ -45,6 +45,40 @@ class Signal:
         return np.asarray(codes * np.float32(self.scale), np.float32)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A trained layer, as far as an adversary who knows the network has it.
+
+    Attributes:
+        kind: "dense", "conv" or "average"; "other" for whatever is no link of a plain chain.
+        relu: whether a ReLU follows.
+        inputs, outputs: (height, width, channels).
+        kernel, stride, pad: of height and width; padding before the first row and column.
+        weights, biases: how many are trained.
+    """
+
+    kind: str
+    relu: bool
+    inputs: tuple[int, int, int]
+    outputs: tuple[int, int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    pad: tuple[int, int]
+    weights: int
+    biases: int
+
+    @property
+    def taps(self) -> int:
+        """Places under a kernel; a dense layer has one."""
+        return 1 if self.kind == "dense" else self.kernel[0] * self.kernel[1]
+
+    @property
+    def reads(self) -> int:
+        """Numbers that a kernel reads at a place."""
+        height, width, channels = self.inputs
+        return height * width * channels if self.kind == "dense" else channels
+
+
 @dataclass(frozen=True, eq=False)
 class Owner:
     """A person and all windows of theirs.
@@ -165,11 +199,28 @@ class Workbench(Protocol):
         """Everybody else, whom an adversary may use; the base model may have seen them."""
         ...
 
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """Other projects whose attacks are to run beside ours, see ``experiments.peers``."""
+        ...
+
     def runs(self, defences: Sequence[str] = ()) -> tuple[Run, ...]:
         """Plain fine-tuning, then the same with each of these defences ("clip", "clip+dp").
 
         Those that cannot run on this model and these data are left out; a study may name others
         instead.
+        """
+        ...
+
+    def deeper(self, depth: str, defences: Sequence[str] = ()) -> tuple[Run, ...]:
+        """The same runs where more or other layers are trained, at the rates of that depth.
+
+        Args:
+            depth: "last:2", "biases", "all".
+            defences: see :meth:`runs`; what cannot be at that depth is left out.
+
+        Returns:
+            Plain fine-tuning first; nothing where the model cannot be trained so.
         """
         ...
 
@@ -201,6 +252,14 @@ class Workbench(Protocol):
 
     def quantisation(self, run: Run) -> tuple[float, int]:
         """Scale and zero point of :meth:`embed`."""
+        ...
+
+    def stages(self, run: Run) -> tuple[Stage, ...]:
+        """What is trained, layer by layer, first the one that reads what :meth:`embed` gives.
+
+        Raises:
+            TinymiaError: the network cannot be trained so deep.
+        """
         ...
 
     def train(self, training: Training, queries: Codes | None = None) -> Devices:

@@ -100,6 +100,23 @@ def neighbours(devices: Sequence[int], most: int, seed: int) -> dict[int, list[i
     return found
 
 
+def check_sum(
+    terms: UpdateTerms, number: int, found: NDArray[np.int64], replied: int
+) -> NDArray[np.int64]:
+    """A sum of so many updates (P,), as it was; raises StudyError where clipping forbids it."""
+    # Clipping bounds the sum's norm; what is left of a mask is anywhere.
+    count = len(found)
+    most = replied * terms.sensitivity(count)
+    most += 8 * terms.sigma(count) * np.sqrt(replied * count)
+    if float(np.linalg.norm(found.astype(np.float64))) > most:
+        raise StudyError(
+            f"Round {number} is lost: the masks of its updates do not cancel, or an update is"
+            " larger than the terms allow.",
+            "A device does not keep to the protocol: look at its firmware.",
+        )
+    return found
+
+
 @dataclass
 class _Session:
     parties: dict[int, Party]
@@ -203,19 +220,8 @@ class SecureDevices:
                     # What its peer has added or subtracted.
                     whole = whole + words if device < peer else whole - words
         found = wrapped(whole.view(np.int32).astype(np.int64), self.terms.width)
-        self._check(number, found, len(replies), count)
+        check_sum(self.terms, number, found, len(replies))
         return found
-
-    def _check(self, number: int, found: NDArray[np.int64], replied: int, count: int) -> None:
-        # Clipping bounds the sum's norm; what is left of a mask is anywhere.
-        most = replied * self.terms.sensitivity(count)
-        most += 8 * self.terms.sigma(count) * np.sqrt(replied * count)
-        if float(np.linalg.norm(found.astype(np.float64))) > most:
-            raise StudyError(
-                f"Round {number} is lost: the masks of its updates do not cancel, or an update is"
-                " larger than the terms allow.",
-                "A device does not keep to the protocol: look at its firmware.",
-            )
 
     def _threshold(self, session: _Session) -> int:
         return min(self.threshold, len(session.peers) // 2 + 1)

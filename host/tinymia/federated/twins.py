@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,13 @@ class TwinDevices:
         self.twin = Twin(bundle, first_layer=first_layer, threads=threads)
         self.cohort, self.local = cohort, local
         self.features = self.twin.embed(cohort.windows)
+
+    def of(self, cohort: Cohort, local: LocalTraining) -> TwinDevices:
+        """Another cohort on the same twin."""
+        made = copy(self)
+        made.cohort, made.local = cohort, local
+        made.features = self.twin.embed(cohort.windows)
+        return made
 
     def train(
         self, number: int, theta: NDArray[np.float32], chosen: Sequence[int]

@@ -83,7 +83,7 @@ def _view(results: Mapping[str, Any]) -> dict[str, Any]:
                 _percent(r["accuracy"]),
                 r["replied"],
                 sum(r["gone"].values()),
-                f"{r['norm']:.3g}",
+                "–" if r["norm"] is None else f"{r['norm']:.3g}",
                 _percent(r["clipped"]),
             )
             for r in shown
@@ -94,6 +94,7 @@ def _view(results: Mapping[str, Any]) -> dict[str, Any]:
         "shared": _shared(found),
         "leaks": _leaks(found["leaks"]),
         "leak_claim": _leak_claim(found["leak_claim"]),
+        "malice": _malice(found["malice"]),
         "homomorphic": _homomorphic(found["homomorphic"]),
         "settings": _settings(settings),
     }
@@ -184,6 +185,8 @@ def _claim(found: Mapping[str, Any]) -> str:
 
 def _leaks(rows: list[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
     def text(leak: Mapping[str, Any]) -> str:
+        if leak["low"] is None:  # one person
+            return f"{leak['auc']:.3f}"
         return f"{leak['auc']:.3f} [{leak['low']:.3f}, {leak['high']:.3f}]"
 
     worst = {(leak["who"], leak["attack"]): leak for leak in rows if leak["knows_others"]}
@@ -192,6 +195,42 @@ def _leaks(rows: list[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
         for leak in rows
         if not leak["knows_others"]
     ]
+
+
+_WANTED = {
+    "flip": "windows of one class that are taken for the wanted one",
+    "backdoor": "windows with the trigger that are taken for the wanted class",
+    "scale": "windows with the trigger that are taken for the wanted class",
+    "opposite": "windows that are answered wrong",
+}
+
+
+def _malice(found: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if found is None:
+        return None
+
+    def text(figure: Mapping[str, Any], sign: str = "") -> str:
+        mean = f"{100 * figure['mean']:{sign}.1f} %"
+        if figure["low"] is None:
+            return mean
+        return f"{mean} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
+
+    rows = [
+        (_WANTED[found["attack"]], "success", "success_without", "gained"),
+        ("held-out windows answered right", "accuracy", "accuracy_without", "moved"),
+    ]
+    clipping = "clip their updates" if found["clips"] else "do not clip their updates"
+    return {
+        "rows": [
+            (title.capitalize(), text(found[on]), text(found[off]), text(found[by], "+"))
+            for title, on, off, by in rows
+        ],
+        "text": f"{found['malicious']} of {found['devices']} devices are malicious"
+        f" ({found['attack']}) and {clipping}. {found['federations']} federations with them and as"
+        " many without, the same otherwise; each draws windows and the adversary's classes anew."
+        f" The server left out {_percent(found['left_out'])} of their updates. 95 % intervals over"
+        " federations (Student's t).",
+    }
 
 
 def _homomorphic(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -6,16 +6,21 @@ Everything else is the shipped model's: data, public people, augmentation, quant
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import hashlib
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tinymia.errors import ModelError
 from tinymia.export.bundle import Bundle
 from tinymia.export.tensorflow import load_tensorflow
 from tinymia.files import cache_dir, write_whole
+from tinymia.study.code import parts_of, source
 
 FOLDER = "bases"
 EPOCHS = 8
@@ -55,7 +60,7 @@ def base(name: str, folder: Path, say: Callable[[str], None] = lambda _: None) -
         ModelError: there is no such network, TensorFlow is missing, or training failed.
     """
     filters_of(name)
-    for place in (folder / FOLDER, cache_dir() / FOLDER):
+    for place in (folder / FOLDER, cached()):
         path = place / f"{name}.bundle"
         if path.exists():
             return path
@@ -70,6 +75,22 @@ def base(name: str, folder: Path, say: Callable[[str], None] = lambda _: None) -
         last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
         raise ModelError(f"The base model {name} could not be trained: {last}")
     return path
+
+
+@functools.cache
+def _recipe() -> str:
+    """Changes with whatever a base model hangs on, so that an older one is not taken for it."""
+    code = hashlib.sha256(str(EPOCHS).encode())
+    for module in parts_of("tinymia.models.har_watch", "tinymia.models", "tinymia.export"):
+        code.update(source(module))
+    with contextlib.suppress(PackageNotFoundError):  # then nothing is trained
+        code.update(version("tensorflow").encode())
+    return code.hexdigest()[:12]
+
+
+def cached() -> Path:
+    """Where base models are kept for all studies."""
+    return cache_dir() / FOLDER / _recipe()
 
 
 def train(name: str, path: str) -> None:
@@ -92,7 +113,7 @@ def keep(path: Path, folder: Path) -> None:
         ModelError: the disk does not take it.
     """
     own = folder / FOLDER / path.name
-    if path.parent == cache_dir() / FOLDER and not own.exists():
+    if path.parent == cached() and not own.exists():
         write_whole(own, path.read_bytes(), "the bundle", ModelError)
 
 

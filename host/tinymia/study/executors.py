@@ -1,4 +1,8 @@
-"""Where cells are worked on: in this thread, or in processes side by side."""
+"""Where cells are worked on: in this thread, or in processes side by side (or in ray_executor.py).
+
+Not in threads: most of an attack holds the interpreter's lock, and linear algebra has one number of
+threads for a whole process, so sums would have another order than elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ Cell = TypeVar("Cell")
 Result = TypeVar("Result")
 
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -88,8 +92,8 @@ class Processes:
             "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         )
         context.set_forkserver_preload(list(_PRELOADED))
-        before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-        os.environ.update(_ENVIRONMENT)
+        before = {name: os.environ.get(name) for name in ENVIRONMENT}
+        os.environ.update(ENVIRONMENT)
         workers = min(self.workers, len(cells))
         pool = ProcessPoolExecutor(
             workers, mp_context=context, initializer=_begin, initargs=(work,)

@@ -81,6 +81,7 @@ class Experimenting:
                 "runs": [run.key for run in self.bench.runs(experiment.info.defences)],
                 "cell": piece.cell,
                 "of": self.identity,
+                **({"peers": self.bench.peers} if self.bench.peers else {}),
             }
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -30,21 +31,23 @@ from tinymia.federated.privacy import (
     distributed_multiplier,
 )
 from tinymia.federated.simulation import check_engine, simulated
-from tinymia.federated.strategies import make_strategy, with_noise
 from tinymia.files import may_write, write_whole
 from tinymia.study.federated_leakage import MOST_DEVICES, MOST_ROUNDS, Leak, leakage
-from tinymia.study.federation import FederationSettings, Lab, prepare
+from tinymia.study.federated_malice import MaliceFound, malice
+from tinymia.study.federation import FederationSettings, Lab, prepare, strategy_of
 
-FORMAT = 2
+FORMAT = 3
 RESULTS, BUNDLE = "federation.json", "federated.bundle"
 
 
 @dataclass(frozen=True)
 class Look:
-    """What is measured beside the rounds: leakage, and sums under homomorphic encryption."""
+    """What is measured beside the rounds: leakage, also to a device that climbs the loss of the
+    windows in question, and sums under homomorphic encryption."""
 
     leakage: bool = False
     homomorphic: bool = False
+    ascent: bool = False
 
 
 NO_LOOK = Look()
@@ -113,6 +116,7 @@ class Federation:
         leaks: what is given away of one device's windows, to whom; empty: it was not looked at.
         leak_claim: epsilon of the smaller federation in which that was measured; None: no noise.
         homomorphic: what sums under encryption cost; None: it was not looked at.
+        malice: what malicious devices reached; None: there were none to look at.
     """
 
     settings: FederationSettings
@@ -131,11 +135,20 @@ class Federation:
     leaks: tuple[Leak, ...] = ()
     leak_claim: ClientEpsilon | None = None
     homomorphic: Homomorphic | None = None
+    malice: MaliceFound | None = None
 
     def to_json(self, **context: Any) -> str:
-        """The text of ``federation.json``."""
+        """The text of ``federation.json``; what is no number is null."""
         found = {"format": FORMAT, "tinymia": __version__, **context, "federation": asdict(self)}
-        return json.dumps(found, indent=1, allow_nan=True) + "\n"
+        return json.dumps(_plain(found), indent=1, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def run(
@@ -176,10 +189,7 @@ def run(
     network = _listen(settings, where)
     if network is not None:
         lab.exchange.devices = network
-    strategy = make_strategy(settings.strategy, settings.devices, settings.share, settings.options)
-    if settings.noise:
-        chosen = max(1, int(settings.devices * settings.share))
-        strategy = with_noise(strategy, settings.noise, settings.terms.clip_norm, chosen)
+    strategy = strategy_of(settings)
     figures: list[RoundFigures] = []
     tails = [lab.start]
     began = time.perf_counter()
@@ -210,14 +220,29 @@ def run(
         if figures:
             found = _federation(lab, figures, tails[-1], seconds)
             _write(lab, found, tails[-1], dataset, out)
+    if look != NO_LOOK or settings.attack:
+        found = _looked(lab, found, tails[-1], look, dataset, threads)
+        _write(lab, found, tails[-1], dataset, out)
+    return found
+
+
+def _looked(
+    lab: Lab,
+    found: Federation,
+    theta: NDArray[np.float32],
+    look: Look,
+    dataset: Dataset,
+    threads: int | None,
+) -> Federation:
     if look.leakage:
-        leaks = [leakage(lab, knows_others=knows) for knows in (False, True)]
+        leaks = [leakage(lab, knows_others=knows, ascends=look.ascent) for knows in (False, True)]
         rows = tuple(leak for some in leaks for leak in some)
         found = replace(found, leaks=rows, leak_claim=_claim_of_leakage(lab))
     if look.homomorphic:
-        found = replace(found, homomorphic=_homomorphic(lab, tails[-1]))
-    if look != NO_LOOK:
-        _write(lab, found, tails[-1], dataset, out)
+        found = replace(found, homomorphic=_homomorphic(lab, theta))
+    if lab.settings.attack:
+        reached = malice(lab.settings, lab.bundle, dataset, threads=threads)
+        found = replace(found, malice=reached)
     return found
 
 
@@ -231,6 +256,10 @@ def _check_installed(look: Look, where: Where) -> None:
 
 
 def _listen(settings: FederationSettings, where: Where) -> NetworkDevices | None:
+    if settings.attack and (where.simulation or where.listen):
+        raise StudyError(
+            "Malicious devices are twins of this process.", "Leave out --engine and --listen."
+        )
     if not where.listen:
         if where.certificates is not None:
             raise StudyError(

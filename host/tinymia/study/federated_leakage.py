@@ -5,6 +5,10 @@ members. An adversary who holds the windows in question trains shadow federation
 membership looks like in what it can see. It does not know the other devices' windows, so that
 these are drawn anew in each federation; the worst case, which differential privacy is about, knows
 them all. All federations run side by side on the twin.
+
+Another device that is malicious climbs the loss of these windows in each round and looks how the
+others answer (Nasr, Shokri, Houmansadr, "Comprehensive privacy analysis of deep learning", IEEE S&P
+2019, the active local attacker): whoever has learnt a window pulls its loss down again.
 """
 
 from __future__ import annotations
@@ -56,6 +60,8 @@ VIEWS = {
     "update": "the server: the device's updates",
     "sum": "the server behind masks: the first sum",
     "client": "another device: the first sum less its own",
+    "rounds": "another device: all sums less its own",
+    "ascent": "the same, climbing the loss of the windows",
     "model": "who has the final weights",
     "answers": "who asks the final model",
     "control": "control: members drawn and not used",
@@ -73,6 +79,7 @@ def leakage(
     most_devices: int = MOST_DEVICES,
     most_rounds: int = MOST_ROUNDS,
     knows_others: bool = False,
+    ascends: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Leak]:
     """Measure what each view of a federation leaks.
@@ -87,6 +94,7 @@ def leakage(
         blocks: of windows in question; half of them are members.
         most_devices, most_rounds: of a federation.
         knows_others: the adversary knows every other device's windows.
+        ascends: also measure another device that climbs the loss of the windows in question.
         progress: told of each round of all federations of a person.
 
     Raises:
@@ -98,7 +106,7 @@ def leakage(
     found: dict[tuple[str, str], list[float]] = {}
     for person in people:
         for key, value in _of_person(
-            lab, person, shadows, targets, blocks, most_devices, knows_others, progress
+            lab, person, shadows, targets, blocks, most_devices, knows_others, ascends, progress
         ).items():
             found.setdefault(key, []).append(value)
     rows = []
@@ -128,6 +136,7 @@ def _of_person(
     blocks: int,
     most_devices: int,
     knows_others: bool,
+    ascends: bool,
     progress: Callable[[int], None],
 ) -> dict[tuple[str, str], float]:
     split, seed = lab.split, lab.settings.seed
@@ -148,6 +157,12 @@ def _of_person(
     seen = _federations(lab, person, members, seed, progress)
     run = _run_of(lab)
     known = _candidates(lab, windows, group)
+    if ascends:
+        assert known.features is not None
+        climb = Climb(known.features, known.labels, lab.twins.twin.classes)
+        seen["ascent"] = _federations(lab, person, members, seed, progress, climb)["rounds"]
+    else:  # with which it is compared
+        del seen["rounds"]
     # Had the attack, its score or the table a leaning of its own, an unused draw would show it.
     unused = np.zeros((targets, blocks), np.bool_)
     for row in unused:
@@ -155,7 +170,7 @@ def _of_person(
     result, control = {}, 0.5
     for view, theta in seen.items():
         # Whoever sees weights asks them as well, and divides a sum first.
-        of = members.shape[1] if view in ("sum", "client") else 1
+        of = members.shape[1] if view in ("sum", "client", "rounds", "ascent") else 1
         asked_of = (lab.start + (theta - lab.start) / of).astype(np.float32)
         answers = lab.twins.answers(asked_of, lab.twins.features[windows])[:, :, None]
         given = _Given(known, member[:shadows], answers[:shadows], theta[:shadows])
@@ -211,6 +226,7 @@ def _federations(
     members: NDArray[np.bool_],
     seed: int,
     progress: Callable[[int], None],
+    climb: Climb | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Run all federations side by side: each view as weights (federations, P)."""
     settings, twins = lab.settings, lab.twins
@@ -218,7 +234,8 @@ def _federations(
     size = len(lab.start)
     flat = members.reshape(count * devices, -1)
     theta = np.repeat(lab.start[None], count, axis=0)
-    own = np.zeros((count, size))
+    own, others = np.zeros((count, size)), np.zeros((count, size))
+    other = (person + 1) % devices
     first = np.zeros((count, devices, size))
     noise = np.random.default_rng([seed, person, 0x2015E])
     terms = settings.terms
@@ -239,6 +256,8 @@ def _federations(
         updates, _, _ = make_updates(done.parameters, starts, terms, seeds)
         moved = terms.weights(updates).reshape(count, devices, size)
         own += moved[:, person]
+        if climb is not None:
+            moved[:, other] = climb(theta, terms.clip_norm)
         if number == 1:
             first = moved
         mean = moved.mean(axis=1)
@@ -246,15 +265,45 @@ def _federations(
             scale = settings.noise * terms.clip_norm / devices
             mean = mean + noise.normal(0, scale, mean.shape)
         theta = (theta + mean).astype(np.float32)
+        others += mean * devices - moved[:, other]
         progress(1)
-    other = (person + 1) % devices
     start = lab.start.astype(np.float64)
     summed = first.sum(axis=1)
     if settings.noise:
         summed = summed + noise.normal(0, settings.noise * terms.clip_norm, summed.shape)
-    seen = {"client": summed - first[:, other], "model": theta - start}
+    seen = {"client": summed - first[:, other], "rounds": others, "model": theta - start}
     seen["sum" if terms.masked else "update"] = summed if terms.masked else own
     return {view: (start + moved).astype(np.float32) for view, moved in seen.items()}
+
+
+@dataclass(frozen=True)
+class Climb:
+    """The update of a device that climbs the loss of some windows.
+
+    Attributes:
+        features: (n, slot_bytes) float32, what the head reads of them.
+        labels: (n,) int64.
+        classes: of the head.
+    """
+
+    features: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    classes: int
+
+    def __call__(self, theta: NDArray[np.float32], norm: float) -> NDArray[np.float64]:
+        """(federations, P) float64: up the mean cross-entropy at theta (federations, P), as far as
+        an update may go."""
+        split = self.classes * self.features.shape[1]
+        weights = theta[:, :split].reshape(len(theta), self.classes, -1).astype(np.float64)
+        logits = np.einsum("fcd,nd->fnc", weights, self.features) + theta[:, None, split:]
+        logits -= logits.max(axis=2, keepdims=True)
+        error = np.exp(logits)
+        error /= error.sum(axis=2, keepdims=True)
+        error[:, np.arange(len(self.labels)), self.labels] -= 1
+        up = np.einsum("fnc,nd->fcd", error, self.features).reshape(len(theta), -1)
+        whole = np.concatenate([up, error.sum(axis=1)], axis=1)
+        length = np.linalg.norm(whole, axis=1, keepdims=True)
+        return np.asarray(whole * (norm / np.maximum(length, 1e-12)), np.float64)
 
 
 def _seeded(lab: Lab, seed: int) -> TrainSettings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +15,20 @@ from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import resolve
 from tinymia.export.provenance import people_to_audit
-from tinymia.federated.boards import BoardDevice, MixedDevices
+from tinymia.federated.boards import BoardDevice, MixedDevices, Twins
 from tinymia.federated.devices import LocalTraining, round_seed
 from tinymia.federated.flower import Exchange, summed_openly
+from tinymia.federated.malicious import malice_called, malicious_twins
 from tinymia.federated.secure import SecureDevices
-from tinymia.federated.strategies import proximal, strategy_called
+from tinymia.federated.strategies import make_strategy, proximal, strategy_called, with_noise
 from tinymia.federated.terms import UpdateTerms
 from tinymia.federated.twins import TwinDevices
 from tinymia.study.cohort import Split, deal
+from tinymia.study.federated_poison import aim_of, poisoned
 from tinymia.wire.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from flwr.serverapp.strategy import Strategy
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,10 @@ class FederationSettings:
         people: whose devices; empty: those whom the bundle names for audits.
         boards: targets of the first devices; the others are twins.
         peers: with whom each device shares masks, where the terms say that updates are masked.
+        malicious: the last so many devices attack the others.
+        attack: how, a name of :class:`tinymia.federated.malicious.Malice`; empty: not at all.
+        clips: whether malicious devices clip their updates, as the firmware does.
+        repetitions: federations with and without malice that are compared.
 
     Raises:
         StudyError: they contradict each other.
@@ -66,17 +76,35 @@ class FederationSettings:
     people: tuple[str, ...] = ()
     boards: tuple[str, ...] = ()
     peers: int = 8
+    malicious: int = 0
+    attack: str = ""
+    clips: bool = True
+    repetitions: int = 10
 
     def __post_init__(self) -> None:
         for spec in self.boards:
             check_spec(spec)
         kind = strategy_called(self.strategy)
         proximal(self.strategy, self.options)
+        if self.attack:
+            malice_called(self.attack)
         noisy = self.noise > 0 or self.terms.noise > 0
         wrong = {
-            f"{kind.title} looks at single updates, which are hidden in this federation.": (
-                kind.single and (noisy or self.terms.masked)
+            f"{kind.title} looks at single updates, and behind masks the server sees their sum"
+            " alone: who aggregates securely cannot aggregate robustly.": (
+                kind.single and self.terms.masked
             ),
+            f"{kind.title} looks at single updates, which are hidden in this federation.": (
+                kind.single and noisy
+            ),
+            "Malicious devices are there to attack, and nothing says how: give --attack.": (
+                self.malicious > 0 and not self.attack
+            ),
+            "There are more malicious devices than devices.": self.malicious > self.devices,
+            "Boards are honest, and there are fewer honest devices than boards.": (
+                self.malicious > 0 and self.malicious + len(self.boards) > self.devices
+            ),
+            "There must be a federation or more to compare.": self.repetitions < 1,
             f"The server's noise is made for a plain mean, which {kind.title} does not give.": (
                 self.noise > 0 and not kind.mean
             ),
@@ -158,7 +186,7 @@ def prepare(
         BoardDevice(spec, number, bundle, split.cohort, local)
         for number, spec in enumerate(settings.boards)
     ]
-    devices = MixedDevices(twins, boards)
+    devices = MixedDevices(_with_malice(settings, bundle, split, twins), boards)
     exchange = Exchange(
         devices,
         settings.terms,
@@ -176,6 +204,17 @@ def prepare(
     return Lab(settings, bundle, people, split, local, twins, devices, exchange, start, secure)
 
 
+def _with_malice(
+    settings: FederationSettings, bundle: Bundle, split: Split, twins: TwinDevices
+) -> Twins:
+    if not settings.malicious:
+        return twins
+    malice, aim = malice_called(settings.attack), aim_of(bundle, settings.seed)
+    cohort = poisoned(bundle, split, malice, aim, settings.malicious)
+    chosen = max(1, int(settings.devices * settings.share))
+    return malicious_twins(twins, malice, cohort, chosen, clips=settings.clips)
+
+
 def alone(
     settings: FederationSettings,
     bundle: Bundle,
@@ -189,6 +228,8 @@ def alone(
     Raises:
         StudyError: there is no such device, or more than one board.
     """
+    if settings.attack:
+        raise StudyError("A device that joins is an honest one.", "Leave out --attack.")
     if device >= settings.devices or len(settings.boards) > 1:
         raise StudyError(
             f"Device {device} is not one of {settings.devices}, or has more than one board.",
@@ -199,6 +240,15 @@ def alone(
         BoardDevice(spec, device, bundle, lab.split.cohort, lab.local) for spec in settings.boards
     ]
     return MixedDevices(lab.twins, boards)
+
+
+def strategy_of(settings: FederationSettings) -> Strategy:
+    """Flower's strategy, with the server's noise around it; raises StudyError."""
+    made = make_strategy(settings.strategy, settings.devices, settings.share, settings.options)
+    if settings.noise:
+        chosen = max(1, int(settings.devices * settings.share))
+        made = with_noise(made, settings.noise, settings.terms.clip_norm, chosen)
+    return made
 
 
 def _losses(settings: FederationSettings) -> Callable[[int, int], bool] | None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.base import Adversary
 from tinymia.errors import StudyError
+from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Figure, Measure, Verdict
 from tinymia.experiments.membership.figures import figure
 from tinymia.experiments.membership.left_out import replicates
@@ -176,8 +177,9 @@ def _power(question: Question, done: Done) -> Answer:
     above, kept_above = _log_slope(points, FPR)
     who = Adversary(question.adversary).words
     sentence = (
-        f"TPR at 1 % FPR ({who}) goes with {question.axis} to the power {_with(whole)}; without the"
-        f" false alarms, TPR - FPR, {_with(above)}; published is {PUBLISHED_SLOPE:g}."
+        f"TPR at 1 % FPR ({who}) goes with {_words(question.axis)} to the power"
+        f" {_with(whole)}; without the false alarms, TPR - FPR, {_with(above)};"
+        f" published is {PUBLISHED_SLOPE:g}."
     )
     notes = [
         f"{len(points) - count} of {len(points)} points are at or below {what} for somebody left"
@@ -227,11 +229,15 @@ def _trend(question: Question, done: Done) -> Answer:
     who = Adversary(question.adversary).words
     first, last = points[0], points[-1]
     sentence = (
-        f"AUC ({who}) {way} with {question.axis}: {_with(slope, signed=True)} for each doubling,"
-        f" from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f} at {last.x:g}."
+        f"AUC ({who}) {way} with {_words(question.axis)}: {_with(slope, signed=True)} for"
+        f" each doubling, from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f}"
+        f" at {last.x:g}."
     )
     curve = _curve(f"AUC, {who}", question, points)
-    return Answer(question.title, (sentence,), slope, (curve,))
+    there = {p.x for p in points}
+    lacking = [x for case, _ in done if (x := _x(question, case, 0)) and x not in there]
+    note = f"At {', '.join(f'{x:g}' for x in lacking)} this adversary could not attack."
+    return Answer(question.title, (sentence, *([note] if lacking else [])), slope, (curve,))
 
 
 def _contrast(question: Question, done: Done) -> Answer:
@@ -265,26 +271,35 @@ _WORDS = {
 }
 
 
+_REVEALS = ("full", "rounded", "topk", "", "top1", "label")
+"""Answer policies from the one that reveals most; "" for defences of answers."""
+
+
 def _answers(question: Question, done: Done) -> Answer:
     """What each answer policy, and each defence of answers, leaves to the adversary."""
-    points: dict[str, Figure] = {}
+    found: dict[str, tuple[tuple[int, int], Figure]] = {}
     for case, results in done:
         finding = _finding(case, results)
         for number, policy in enumerate(finding.answers):
             leak = finding.leak(
                 finding.main, attack_of(finding, question.adversary, number), policy
             )
-            steps = f" to 1/{finding.levels}" if policy.value == "rounded" else ""
+            rounded = policy is OutputPolicy.ROUNDED
+            name = f"{policy.value} to 1/{finding.levels}" if rounded else policy.value
             if leak is not None:
-                points.setdefault(f"{policy.value}{steps}", leak.auc)
+                rank = _REVEALS.index(policy.value), -finding.levels
+                found.setdefault(name, (rank, leak.auc))
         for condition in finding.conditions:
             if condition.reference:
                 attack = attack_of(finding, question.adversary)
                 leak = finding.leak(condition.name, attack)
                 if leak is not None:
-                    points.setdefault(condition.title, leak.auc)
-    if not points:
+                    rank = _REVEALS.index(""), 0
+                    found.setdefault(condition.detail, (rank, leak.auc))
+    if not found:
         raise StudyError(f"{question.adversary} attacked nothing here.", "Name another adversary.")
+    ordered = sorted(found.items(), key=lambda one: one[1][0])
+    points = {name: figure for name, (_, figure) in ordered}
     who = Adversary(question.adversary).words
     said = "; ".join(f"{name} {_with(figure)}" for name, figure in points.items())
     sentence = f"AUC ({who}) by what an answer reveals: {said}."
@@ -309,6 +324,10 @@ def _chapter(question: Question, done: Done) -> Answer:
             "No experiment of this study has a chapter.", 'experiments = ["uniqueness"]'
         )
     return Answer(question.title, tuple(said), None, tuple(curves))
+
+
+def _words(axis: str) -> str:
+    return f"{axis.replace('_', ' ')}{' of the base model' if axis == PARAMETERS else ''}"
 
 
 def _value(figure: Figure) -> float:

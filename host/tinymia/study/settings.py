@@ -217,7 +217,6 @@ class StudySettings:
             epochs=self.epochs[-1:],
             values={k: v for k, v in self.values.items() if k in "+".join(self.against).split("+")},
             epsilon_devices=0,
-            peers=(),
         )
 
     @property

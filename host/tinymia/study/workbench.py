@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from tinymia.data.base import Dataset
 from tinymia.data.dataset import thinned
 from tinymia.data.splits import MAX_SLOTS, Pool, model_pool
-from tinymia.errors import DataError, StudyError
-from tinymia.evidence import Codes, Devices, Owner, Run, Signal, Terms, Training
+from tinymia.errors import DataError, StudyError, TinymiaError
+from tinymia.evidence import Codes, Devices, Owner, Run, Signal, Stage, Terms, Training
 from tinymia.export.bundle import Bundle
+from tinymia.export.depth import resolve
+from tinymia.export.layers import Activation, Layer, LayerKind
 from tinymia.federated.terms import UpdateTerms
 from tinymia.federated.twins import make_updates
 from tinymia.study.lanes import Lanes
@@ -25,6 +27,7 @@ from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store
 from tinymia.twin.answers import spare_windows, watched
 from tinymia.twin.fleet import FineTuned, Twin
+from tinymia.wire.settings import Parameters
 
 _MOST_PUBLIC = 400
 """Windows of each public person that are kept."""
@@ -43,6 +46,40 @@ def signal_of(bundle: Bundle) -> Signal:
         rate=None if rate is None else float(rate),
         classes=tuple(bundle.labels),
     )
+
+
+def stages_of(records: Sequence[Layer], first: int, trained: Parameters) -> tuple[Stage, ...]:
+    """What is trained of a network, from a layer on.
+
+    Args:
+        records: all its layers.
+        first: trained layer.
+        trained: weights and biases, or biases alone.
+    """
+    kinds = {
+        LayerKind.DENSE: "dense",
+        LayerKind.CONV: "conv",
+        LayerKind.AVERAGE_POOL: "average",
+    }
+    found = []
+    for i, r in enumerate(records[first:], first):
+        plain = r.input == i and r.activation is not Activation.RELU6
+        if r.kind is LayerKind.AVERAGE_POOL:
+            plain = plain and r.activation is Activation.NONE
+        found.append(
+            Stage(
+                kind=kinds.get(r.kind, "other") if plain else "other",
+                relu=r.activation is Activation.RELU,
+                inputs=(r.in_h, r.in_w, r.in_c),
+                outputs=(r.out_h, r.out_w, r.out_c),
+                kernel=(r.kernel_h, r.kernel_w),
+                stride=(r.stride_h, r.stride_w),
+                pad=(r.pad_top, r.pad_left),
+                weights=0 if trained is Parameters.BIASES else r.weight_count,
+                biases=r.bias_count,
+            )
+        )
+    return tuple(found)
 
 
 def public_pools(dataset: Dataset, bundle: Bundle, audited: Sequence[str]) -> list[Pool]:
@@ -103,6 +140,11 @@ class TwinWorkbench:
         """Devices an owner and run."""
         return self.settings.repetitions
 
+    @property
+    def peers(self) -> tuple[str, ...]:
+        """See :class:`tinymia.evidence.Workbench`."""
+        return self.settings.peers
+
     @cached_property
     def signal(self) -> Signal:
         """What a window is."""
@@ -132,6 +174,21 @@ class TwinWorkbench:
         """See :class:`tinymia.evidence.Workbench`."""
         wanted = self.settings.against or defences
         return (self.planned[""], *(self.planned[d] for d in wanted if d in self.planned))
+
+    def deeper(self, depth: str, defences: Sequence[str] = ()) -> tuple[Run, ...]:
+        """See :class:`tinymia.evidence.Workbench`."""
+        settings = replace(self.settings, training=replace(self.settings.training, train=depth))
+        found = []
+        for run in ("", *(d for d in self.settings.against or defences if d in self.planned)):
+            try:
+                made = settings.run_under(self._bundle, run)
+            except TinymiaError:
+                if not run:
+                    return ()
+                continue
+            if not made.training.shaped:  # coordinates are the head's
+                found.append(made)
+        return tuple(found)
 
     def base(self, run: Run) -> NDArray[np.float32]:
         """See :class:`tinymia.evidence.Workbench`."""
@@ -166,6 +223,11 @@ class TwinWorkbench:
         """See :class:`tinymia.evidence.Workbench`."""
         twin = self._lanes.twin(run)
         return twin.scale, twin.zero_point
+
+    def stages(self, run: Run) -> tuple[Stage, ...]:
+        """See :class:`tinymia.evidence.Workbench`."""
+        first, _ = resolve(self._bundle, run.depth)
+        return stages_of(self._bundle.layers.records, first, run.training.trained)
 
     def train(self, training: Training, queries: Codes | None = None) -> Devices:
         """See :class:`tinymia.evidence.Workbench`."""

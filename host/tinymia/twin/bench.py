@@ -44,6 +44,26 @@ class Throughput:
 
 
 @dataclass(frozen=True)
+class Way:
+    """A way of training: what a device takes that learns from 80 examples for 20 epochs.
+
+    Attributes:
+        name: of the way.
+        isa: of the twin.
+        cpu: seconds of a processor a device, whatever else this machine does.
+    """
+
+    name: str
+    isa: str
+    cpu: float
+
+    @property
+    def a_million(self) -> float:
+        """Hours of a processor that a million devices take."""
+        return self.cpu * 1e6 / 3600
+
+
+@dataclass(frozen=True)
 class PeerTask:
     """64 shadow heads, 100 epochs, batches of 20: seconds of each, best of several runs.
 
@@ -116,6 +136,38 @@ def throughput(
     seconds = run(count)
     growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     return Throughput(twin.isa, twin.threads, count * chunk, count * chunk / seconds, growth)
+
+
+def ways(bundle: Bundle | bytes, *, isa: str = "auto") -> list[Way]:
+    """Time the head, augmented windows and every layer, on one thread.
+
+    Args:
+        bundle: whose network is trained.
+        isa: see :class:`Twin`.
+    """
+    changes = {"jitter": 0.05, "scaling": 0.05, "rotation": 0.1, "shift": 3}
+    out = []
+    for name, first, changed, devices, epochs in (
+        ("the head", None, {}, 8192, EPOCHS),
+        ("the head, augmented windows", None, changes, 64, 5),
+        ("every layer", 0, {}, 64, 5),
+    ):
+        twin = Twin(bundle, first_layer=first, raw=bool(changed), isa=isa, threads=1)
+        rng = np.random.default_rng(0)
+        windows = rng.integers(-128, 128, (EXAMPLES, twin.input_bytes)).astype(np.int8)
+        whole = bool(changed) and twin.cut != 0
+        members = rng.random((devices, EXAMPLES)).argsort(axis=1) < MEMBERS
+        settings = settings_array(TrainSettings(batch=BATCH, clip_norm=CLIP), devices)
+        settings["seed"] = np.arange(devices)
+        for key, value in changed.items():
+            settings[key] = value
+        labels = rng.integers(0, twin.classes, EXAMPLES)
+        given = windows if whole else twin.embed(windows)
+        before = time.process_time()
+        twin.fine_tune(given, labels, members, settings, epochs=(epochs,), embedded=not whole)
+        seconds = time.process_time() - before
+        out.append(Way(name, twin.isa, seconds / devices * EPOCHS / epochs))
+    return out
 
 
 @dataclass(frozen=True, eq=False)

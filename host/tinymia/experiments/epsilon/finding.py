@@ -184,6 +184,8 @@ class Checked:
             where there is none.
         verdict: by bounds that hold whatever the mechanism is, and by the chance, at a level that
             all verdicts share (Bonferroni).
+        looks: 2 where a first look contradicted the claim: all of this is then of fresh devices,
+            which must contradict it, too.
     """
 
     relation: Relation | None
@@ -194,6 +196,7 @@ class Checked:
     bounds: tuple[Bound, ...]
     chance: Mapping[View, float]
     verdict: Verdict
+    looks: int = 1
 
     @property
     def best(self) -> Bound:

@@ -23,10 +23,13 @@ from tinymia.statistics.epsilon import SOUND, Audit, Method
 _CONTROL_DEVICES = 4000
 _CONTROL_NOISE = 0.05  # of the noise that is claimed
 _CONTROL_EPSILON = 2.0  # at most; what so few devices can contradict
+_FRESH = 2**31
+"""Between the seeds of a first look and those of a second one."""
+_SEEDS = 2**32
 
 
 def devices_of(design: Design) -> int:
-    """How many devices :func:`run` trains."""
+    """How many devices :func:`run` trains, where no claim is doubted."""
     arms = {arm for r in design.relations for arm in arms_of(r, design.members)}
     return len(arms) * design.devices + 2 * min(design.devices, _CONTROL_DEVICES)
 
@@ -52,6 +55,7 @@ def run(
         for relation in design.relations
         for one, other in (arms_of(relation, design.members),)
     )
+    checked = _looked_again(checked, devices, design, claims, lab.progress)
     first = design.relations[0]
     claim, (one, other) = claims[first], arms_of(first, design.members)
     none = Claim(0.0, claim.delta, "nothing differs")
@@ -61,12 +65,34 @@ def run(
         design,
         settings=replace(design.settings, noise_multiplier=noise),
         devices=min(design.devices, _CONTROL_DEVICES),
-        seed=design.seed + 1,
+        seed=(design.seed + 1) % _SEEDS,
     )
     loud = Lab(devices, quiet, lab.progress)
     small = replace(claim, epsilon=min(claim.epsilon, _CONTROL_EPSILON), profile=None)
     leak = _check(first, loud.seen(one), loud.seen(other), small, design)
     return Finding(design, checked, nothing, leak, time.perf_counter() - start)
+
+
+def _looked_again(
+    checked: tuple[Checked, ...],
+    devices: Devices,
+    design: Design,
+    claims: Mapping[Relation, Claim],
+    progress: Progress,
+) -> tuple[Checked, ...]:
+    """What a first look contradicts is looked at on fresh devices: whoever audits often would
+    else see a true claim contradicted some day, and what is wrong is so twice."""
+    doubted = tuple(c.relation for c in checked if c.relation and c.verdict is Verdict.CONTRADICTS)
+    if not doubted:
+        return checked
+    again = replace(design, relations=doubted, seed=(design.seed + _FRESH) % _SEEDS)
+    lab = Lab(devices, again, progress)
+    found = {}
+    for relation in doubted:
+        one, other = arms_of(relation, design.members)
+        seen = _check(relation, lab.seen(one), lab.seen(other), claims[relation], again)
+        found[relation] = replace(seen, looks=2)
+    return tuple(found.get(c.relation, c) if c.relation else c for c in checked)
 
 
 def _check(

@@ -9,6 +9,7 @@ from tinymia.errors import StudyError
 from tinymia.evidence import Training, Workbench
 from tinymia.experiments.chapter import Chapter
 from tinymia.experiments.experiment import Info, Measured
+from tinymia.experiments.gradients import deep
 from tinymia.experiments.gradients.attack import Server
 from tinymia.experiments.gradients.measure import measure, training_of
 from tinymia.experiments.gradients.page import chapter, picture
@@ -25,7 +26,7 @@ INFO = Info(
 
 @dataclass(frozen=True)
 class Gradients:
-    """See :mod:`tinymia.experiments.gradients.lattice` for the attack."""
+    """See :mod:`tinymia.experiments.gradients.lattice` and ``recursion`` for the attacks."""
 
     info: Info = INFO
 
@@ -44,6 +45,7 @@ class Gradients:
         server = Server(bench, runs[0].whole)
         owner = next(o for o in bench.owners if o.name == cell)
         found = measure(server, owner, [run.whole for run in runs])
+        found |= deep.measure(server, owner, self.info.defences)
         if owner is bench.owners[0]:
             found |= picture(server, owner)
         return found
@@ -57,11 +59,14 @@ class Gradients:
         """Devices that learnt from a few windows, in one step or more."""
         runs = [run.whole for run in bench.runs(self.info.defences)]
         server, owner = Server(bench, runs[0]), bench.owners[0]
-        return [
+        of_head = [
             training_of(server, owner, setting, bench.repetitions, owner.name)
             for setting in settings_of(runs)
             if setting.windows == FEW and setting.terms is None
         ]
+        count = deep.devices(bench)
+        deeper = deep.settings_of(bench, self.info.defences).values()
+        return of_head + [training_of(server, owner, of[0], count, owner.name) for of in deeper]
 
 
 EXPERIMENT = Gradients()

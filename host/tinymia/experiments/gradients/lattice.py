@@ -86,20 +86,20 @@ def whole_rows(update: Doubles, noise: float, low: int, high: int, most: int) ->
     rank = min(rank, most, len(update) - 1)
     # Fewer than all, too: an example whose residual is lost in the noise hides no other.
     for k in range(rank, max(0, rank - 2), -1):
-        found = _in_box(left[:, :k].T @ update, noise, low, high)
+        found = in_box(left[:, :k].T @ update, noise, low, high)
         if len(found):
             return _plausible(update, found, k)
     return none
 
 
-def _in_box(span: Doubles, noise: float, low: int, high: int) -> Whole:
+def in_box(span: Doubles, noise: float, low: int, high: int) -> Whole:
     """Whole vectors with a last 1 in the rows' span (k, d + 1), within a range: (m, d)."""
     from scipy.linalg import qr
 
     k, width = span.shape
     none = np.empty((0, width - 1), np.int64)
     order = qr(span[:, :-1], mode="r", pivoting=True)[1] if k <= width - 1 else np.arange(width - 1)
-    chosen, rest = order[:k], np.append(order[k : k + _MORE], width - 1)
+    chosen, rest = order[:k], np.append(order[k : k + max(_MORE, 2 * k)], width - 1)
     inverse = np.linalg.pinv(span[:, chosen])
     off = noise * float(np.linalg.norm(inverse)) * _TYPICAL * (high - low)
     if not np.isfinite(off) or off > _WORST:

@@ -21,6 +21,7 @@ from tinymia.experiments.chapter import (
     Row,
 )
 from tinymia.experiments.experiment import Info, Measured
+from tinymia.experiments.gradients import deep_page
 from tinymia.experiments.gradients.attack import Server
 from tinymia.experiments.gradients.measure import NAMES, updates
 from tinymia.experiments.gradients.settings import BATCHES, FEW, Setting, fits, settings_of, short
@@ -96,6 +97,10 @@ def chapter(
                 ]
                 rows += table.rows(measure, _SERVER.name, found, low=low, high=high, at=some[0].at)
 
+    deeper = deep_page.Deeper(
+        bench, info.defences, measured, (EXACT, NAMED, ERROR, DRAWN), _SERVER.name, bounds
+    )
+
     def row(measure: Measure, condition: str, windows: int) -> Row:
         return row_of(rows, measure, condition, at={"windows": str(windows)})
 
@@ -109,7 +114,7 @@ def chapter(
         f" windows {percent(few, 1)} of them, whatever the local steps; at 8 windows"
         f" {percent(last, 1)} are exact, and in a secure sum of 10 devices with 8 windows each"
         f" {percent(summed.figure, 1)} are recognised,"
-        f" {percent(summed.baseline, 1)} without the device."
+        f" {percent(summed.baseline, 1)} without the device.{deeper.answer}"
     )
     controls = [
         Control("One window, one step, no defence", "at least 99 % exact", one, 0.99, 1.0),
@@ -139,12 +144,12 @@ def chapter(
         answer=answer,
         adversaries=(_SERVER,),
         measures=(EXACT, NAMED, ERROR, DRAWN),
-        rows=tuple(rows),
-        controls=tuple(controls),
-        method=_METHOD,
-        limits=_LIMITS,
-        sources=_SOURCES,
-        plots=_plots(rows, plain),
+        rows=(*rows, *deeper.rows),
+        controls=(*controls, *deeper.controls),
+        method=(*_METHOD, *deep_page.METHOD),
+        limits=(*_LIMITS, *deep_page.LIMITS),
+        sources=(*_SOURCES, *deep_page.SOURCES),
+        plots=(*_plots(rows, plain), *deeper.plots),
         pictures=_pictures(bench, measured),
     )
 
@@ -199,9 +204,6 @@ _METHOD = (
     " noised and summed are made by the firmware's code for rounds.",
 )
 _LIMITS = (
-    "The last layer alone is trained. Of deeper training the last layer's part of an update still"
-    " gives one window's float32 features in closed form; inversion down to the window (R-GAP,"
-    " inverting gradients) is not measured here.",
     "More windows than classes minus one are out of reach of exact recovery here; that a stronger"
     " lattice attack goes further is not excluded.",
     "The number of windows is taken as known, as rounds tell it, and mini-batches as the recipe has"
@@ -215,7 +217,8 @@ _SOURCES = (
     "Zhu, Liu and Han, Deep leakage from gradients, NeurIPS 2019.",
     "Geiping, Bauermeister, Droge and Moeller, Inverting gradients, NeurIPS 2020 (section 3.1: the"
     " input of a dense layer follows from its gradient).",
-    "Zhu and Blaschko, R-GAP: recursive gradient attack on privacy, ICLR 2021.",
+    "Zhu and Blaschko, R-GAP: recursive gradient attack on privacy, ICLR 2021 (section 3: from"
+    " layer to layer).",
     "Dimitrov, Baader, Mueller and Vechev, SPEAR: exact gradient inversion of batches in federated"
     " learning, NeurIPS 2024 (section 3: low rank; section 4: which of the factors).",
     "Wainakh et al., User-level label leakage from gradients in federated learning, PoPETs 2022.",

@@ -30,6 +30,7 @@ from tinymia.experiments.inversion.attack import (
     questions,
 )
 from tinymia.experiments.inversion.judging import Judge, judge_of
+from tinymia.experiments.peers.neighbours import ART, inverted
 
 Floats = NDArray[np.float64]
 
@@ -94,6 +95,11 @@ class Inversion:
         owners = np.repeat(np.arange(len(bench.owners)), each)
         learnt = [member for training in attacked for member in training.members]
         left: dict[str, NDArray[np.float64]] = {}
+        if ART in bench.peers and run.name == bench.runs()[0].name:
+            scale, zero = bench.quantisation(run)
+            ends = (-128 - zero) * scale, (127 - zero) * scale
+            sure = {words.READ: np.stack([inverted(head, *ends) for head in heads])}
+            left.update(judge(ART, sure, owners, learnt))
         for name, found in shown.items():
             left.update(judge(name, found, owners, learnt))
             # For the pictures: the first device, and the base model.
@@ -116,11 +122,11 @@ class Inversion:
             title=self.info.title,
             question=self.info.question,
             answer=words.answer(rows, runs, people),
-            adversaries=words.ADVERSARIES,
+            adversaries=(*words.ADVERSARIES, *([words.BY_ART] if ART in bench.peers else ())),
             measures=words.measures(people),
             rows=rows,
             controls=words.controls(measured[runs[0].name]),
-            method=words.method(people),
+            method=(*words.method(people), *([words.ART_METHOD] if ART in bench.peers else ())),
             limits=words.LIMITS,
             sources=words.SOURCES,
             pictures=words.pictures(bench, measured[runs[0].name]),

@@ -67,7 +67,7 @@ class Judge:
             By "name/space" and "base/name/space": (devices, 4) float64 as ``words`` numbers them.
         """
         left = {}
-        for space in words.SPACES:
+        for space in shown:
             found, means = shown[space] / self.scale[space], self._means(space, owners, learnt)
             devices, before = found[:-1], found[-1:]
             moved = nearer(apart(devices, before[0], means), owners)

@@ -13,6 +13,7 @@ from tinymia.experiments.chapter import Adversary, Control, Measure, Picture, Ro
 from tinymia.experiments.experiment import Measured
 from tinymia.experiments.inversion.attack import ASKED, EACH, ROUNDS, WIDE, crowd
 from tinymia.experiments.pages import panel, row_of
+from tinymia.experiments.peers.neighbours import ART
 from tinymia.experiments.rows import Found, Tabulator
 
 Floats = NDArray[np.float64]
@@ -45,6 +46,13 @@ ADVERSARIES = (
         "who reads the flash",
         "the same, with the trained weights, which can be asked at will",
     ),
+)
+BY_ART = Adversary(
+    ART, "ART's MIFace", "the trained weights of the head, and the range of what it reads"
+)
+ART_METHOD = (
+    "The Adversarial Robustness Toolbox's MIFace climbs the probability of each class by what the"
+    " head reads, from zeros on, without a prior; ours beside it is the search for sure answers."
 )
 LIMITS = (
     "How heads are taken apart was tried out on devices of public people, with the audited people's"
@@ -104,7 +112,7 @@ def method(people: int) -> tuple[str, ...]:
 
 def questions_of(method: str, classes: int) -> str:
     """How many questions an attack puts to a device."""
-    if METHODS[method][0] != "questions":
+    if method not in METHODS or METHODS[method][0] != "questions":
         return "none"
     return str(ASKED if method == COPY else ROUNDS * EACH * classes)
 
@@ -118,33 +126,40 @@ def rows(
     table = Tabulator(owners, bench.seed)
     grain = 1.0 / len(owners) / (people - 1)
     made: list[Row] = []
-    for name, (who, title) in METHODS.items():
-        for space, seen in SPACES.items():
-            at = {
-                "by": title,
-                "compared as": seen,
-                "questions": questions_of(name, len(bench.signal.classes)),
-            }
-            for measure, column in (
-                (nearest_measure(people), NEAREST_AT),
-                (NEARER, NEARER_AT),
-                (CLOSER, CLOSER_AT),
-                (MOVED, MOVED_AT),
-            ):
-                found = [
-                    Found(
-                        run,
-                        np.asarray(measured[run.name][f"{name}/{space}"][:, column]),
-                        None
-                        if measure is MOVED
-                        else np.asarray(measured[run.name][f"base/{name}/{space}"][:, column]),
-                    )
-                    for run in runs
-                ]
-                bounds = {"high": np.inf} if measure is CLOSER else {"grain": grain}
-                if column == NEAREST_AT:
-                    bounds = {}
-                made += table.rows(measure, who, found, at=at, **bounds)
+    ways = [
+        (name, who, title, space, runs)
+        for name, (who, title) in METHODS.items()
+        for space in SPACES
+    ]
+    if f"{ART}/{READ}" in measured[runs[0].name]:
+        ways.append((ART, ART, "MIFace of ART", READ, runs[:1]))
+    for name, who, title, space, of in ways:
+        seen = SPACES[space]
+        at = {
+            "by": title,
+            "compared as": seen,
+            "questions": questions_of(name, len(bench.signal.classes)),
+        }
+        for measure, column in (
+            (nearest_measure(people), NEAREST_AT),
+            (NEARER, NEARER_AT),
+            (CLOSER, CLOSER_AT),
+            (MOVED, MOVED_AT),
+        ):
+            found = [
+                Found(
+                    run,
+                    np.asarray(measured[run.name][f"{name}/{space}"][:, column]),
+                    None
+                    if measure is MOVED
+                    else np.asarray(measured[run.name][f"base/{name}/{space}"][:, column]),
+                )
+                for run in of
+            ]
+            bounds = {"high": np.inf} if measure is CLOSER else {"grain": grain}
+            if column == NEAREST_AT:
+                bounds = {}
+            made += table.rows(measure, who, found, at=at, **bounds)
     return tuple(made)
 
 

@@ -30,8 +30,9 @@ from tinymia.experiments.chapter import (
 )
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.pages import row_of
+from tinymia.experiments.peers.neighbours import ART
 from tinymia.experiments.rows import Found, Tabulator
-from tinymia.experiments.stealing import alarms
+from tinymia.experiments.stealing import alarms, beside, searches
 from tinymia.experiments.stealing.copying import agreement, error, exactly, likely, shares
 from tinymia.statistics.metrics import auc_of
 
@@ -86,6 +87,7 @@ class Stealing:
         read, asked = _read(bench, plain, owner.windows), _read(bench, plain, questions)
         base = head_of(bench.base(plain), len(bench.signal.classes))
         counts = _usable(asked)
+        watching = alarms.watching(bench.runs(self.info.defences))
         found: dict[str, NDArray[np.float64]] = {"counts": np.asarray(counts, np.float64)}
         for training in _trainings(bench, owner):
             run = training.run
@@ -96,10 +98,30 @@ class Stealing:
                 for theta, says, member in zip(done.theta, answers, training.members, strict=True)
             ]
             found[run.name] = np.stack(rows)
-        watching = alarms.watching(bench.runs(self.info.defences))
+            if searches.is_for(run):
+                found |= searches.measure(
+                    bench,
+                    owner,
+                    training,
+                    done.theta,
+                    questions,
+                    base,
+                    lambda windows: _read(bench, plain, windows),
+                    watching,
+                )
         if watching is not None:
             seeds = _trainings(bench, owner)[0].seeds
             found |= alarms.measure(bench, owner, watching, seeds)
+        if ART in bench.peers:
+            training = _trainings(bench, owner)[0]
+            theta, asked_ = bench.train(training).theta, questions[: counts[-1]]
+            said = bench.answers(training.run.whole, theta, asked_, training.seeds)
+            found["art"] = np.stack(
+                [
+                    beside.measure(one, says, base, read, asked[: counts[-1]])
+                    for one, says in zip(theta, said, strict=True)
+                ]
+            )
         # Who asks another person's device learns nothing of this one's members.
         other = bench.owners[(bench.owners.index(owner) + 1) % len(bench.owners)]
         foreign = bench.train(_trainings(bench, other)[0])
@@ -123,10 +145,14 @@ class Stealing:
         }
         table = Tabulator(owners, bench.seed)
         rows = _rows(table, runs, values, counts, bench.members)
+        rows += beside.rows(table, runs[0], FIDELITY, measured, names, counts[-1], bench.members)
         wide = _wide(bench)
         null = np.concatenate([measured[name]["null"] for name in names])
         answer = _answer(rows, runs, counts, wide)
         controls = _controls(values[runs[0].name], counts, wide, null)
+        searched = searches.rows(table, runs, measured, (FIDELITY, MEMBERSHIP), bench.members)
+        rows += searched
+        answer += searches.sentence(searched)
         watching = alarms.watching(runs)
         if watching is not None:
             rang = alarms.rows(table, bench, watching, measured)
@@ -146,6 +172,7 @@ class Stealing:
                     "has the public base model (its frozen layers and its head) and public people's"
                     " windows as questions, and sees what the device answers to them",
                 ),
+                searches.ADVERSARY,
                 Adversary(
                     "copy",
                     "who asks, and holds windows",
@@ -157,6 +184,7 @@ class Stealing:
                     "who reads the flash, and holds windows",
                     "reads the head itself instead of a copy",
                 ),
+                *(beside.ADVERSARIES if ART in bench.peers else ()),
             ),
             measures=(*MEASURES, *(alarms.MEASURES if watching else ())),
             rows=tuple(rows),
@@ -170,6 +198,10 @@ class Stealing:
                 "The same label: on all windows of the owner. Without the device: the base model.",
                 f"Exact: the distance of the copy from the head is at most {_EXACT:g} of the head's"
                 " from the base model's.",
+                "Who searches has the labels of public windows first, then halves the way between"
+                " two that are labelled differently, beginning where the copy so far has the"
+                " boundary: each place found is one linear equation.",
+                *([beside.METHOD] if ART in bench.peers else ()),
                 "Membership: the difference of copy and base head is taken apart into what each"
                 " window would have pulled: one ridge regression for all candidates; of each block"
                 " the mean counts.",
@@ -179,19 +211,27 @@ class Stealing:
                 " deeper training is not copied (knockoff nets of a whole network).",
                 "How a copy is taken apart was tried out on one audited person, whose AUC is too"
                 " high.",
-                "Questions are taken as they come: who chooses them, as windows between two classes"
-                " for a device that says its label alone, needs fewer.",
-                "A limit of questions on the device ends this at that number; no detector of odd"
-                " questions runs on the device.",
+                "Searches go between windows, whose codes are whole numbers: where two differ in no"
+                " code that the head reads, nothing is between them. What scale a head has they do"
+                " not tell.",
+                "A limit of questions on the device ends this at that number. A detector stops who"
+                " does not know of it: public windows, as they are, are ordinary, and who hides"
+                " among them pays in questions alone. Labels, which an alarm leaves where answers"
+                " are not refused, are all that a search needs.",
+                "When a detector rings is measured on streams whose searches end at places that are"
+                " drawn; ordinary use is windows in the order of recording, none nearer to the last"
+                " than half of its length.",
             ),
             sources=(
                 "Tramer, Zhang, Juels, Reiter, Ristenpart: Stealing machine learning models via"
                 " prediction APIs. USENIX Security 2016, section 4.1.",
                 "Orekondy, Schiele, Fritz: Knockoff nets. CVPR 2019.",
+                "Lowd, Meek: Adversarial learning. KDD 2005.",
+                "Juuti, Szyller, Marchal, Asokan: PRADA. EuroS&P 2019.",
                 "Jagielski, Carlini, Berthelot, Kurakin, Papernot: High accuracy and high fidelity"
                 " extraction of neural networks. USENIX Security 2020.",
             ),
-            plots=(_plot(runs, values, counts),),
+            plots=(_plot(runs, values, counts, searches.line(measured)),),
         )
 
     def targets(self, bench: Workbench) -> Sequence[Training]:
@@ -356,7 +396,12 @@ def _answer(rows: Sequence[Row], runs: Sequence[Run], counts: Sequence[int], wid
     return text
 
 
-def _plot(runs: Sequence[Run], values: Mapping[str, Floats], counts: Sequence[int]) -> Plot:
+def _plot(
+    runs: Sequence[Run],
+    values: Mapping[str, Floats],
+    counts: Sequence[int],
+    searched: Sequence[Line],
+) -> Plot:
     lines = [
         Line(
             run.title,
@@ -366,7 +411,8 @@ def _plot(runs: Sequence[Run], values: Mapping[str, Floats], counts: Sequence[in
         for run in runs
     ]
     before = float(values[runs[0].name][:, 0, _BASE].mean())
-    ends = float(counts[0]), float(counts[-1])
+    lines += searched
+    ends = float(counts[0]), max(line.x[-1] for line in lines)
     lines.append(Line("the base model", ends, (before, before), dashed=True))
     return Plot(
         "fidelity",

@@ -2,11 +2,16 @@
 #pragma once
 
 #include "kernels_blocks.h"
+#include "kernels_tiles.h"
 
 namespace tinymia {
 
 template <typename F>
 void ConvForward(const Layer& layer, const F* x, const F* weights, const F* bias, F* y) {
+  if constexpr (kTiles<F>) {
+    ConvForwardTiled(layer, x, weights, bias, y);
+    return;
+  }
   const uint32_t in_c = layer.in_c;
   const uint32_t filter = static_cast<uint32_t>(layer.kernel_h) * layer.kernel_w * in_c;
   for (uint32_t oy = 0; oy < layer.out_h; ++oy) {
@@ -32,6 +37,10 @@ void ConvForward(const Layer& layer, const F* x, const F* weights, const F* bias
 
 template <typename F>
 void ConvBackward(const Layer& layer, const F* weights, const F* dy, F* dx) {
+  if constexpr (kTiles<F>) {
+    ConvBackwardTiled(layer, weights, dy, dx);
+    return;
+  }
   const uint32_t in_c = layer.in_c;
   const uint32_t filter = static_cast<uint32_t>(layer.kernel_h) * layer.kernel_w * in_c;
   for (uint32_t oy = 0; oy < layer.out_h; ++oy) {
@@ -57,7 +66,16 @@ void ConvGradient(const Layer& layer, const F* x, const F* dy, bool biases_only,
         const uint32_t first = (ky * layer.kernel_w + kx) * in_c;
         ForBlocks(layer.out_c, [&](auto block, uint32_t o) {
           constexpr uint32_t kSize = decltype(block)::kSize;
-          for (uint32_t c = 0; c < in_c; ++c) {
+          uint32_t c = 0;
+          if constexpr (kTiles<F>) {
+            for (; c + 2 <= in_c; c += 2) {
+              F sums[2 * kSize];
+              SumPairsOfTwo(block, pairs, x + c, dy + o, sums);
+              sink.take(sink.self, o * filter + first + c, filter, kSize, sums);
+              sink.take(sink.self, o * filter + first + c + 1, filter, kSize, sums + kSize);
+            }
+          }
+          for (; c < in_c; ++c) {
             F sums[kSize];
             SumPairs<false>(block, pairs, x + c, dy + o, sums);
             sink.take(sink.self, o * filter + first + c, filter, kSize, sums);

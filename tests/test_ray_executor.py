@@ -1,0 +1,183 @@
+"""Cells on Ray: the results of one thread, and what happens when workers and nodes are lost."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from extras import needs_ray
+from tinymia.errors import StudyError
+from tinymia.study import ray_executor
+from tinymia.study.executor_bench import WORKERS, Span, busy, waiting
+from tinymia.study.executors import Processes
+from tinymia.study.ray_executor import OnRay
+
+
+def square(cell: int) -> int:
+    return cell * cell
+
+
+def refuse_seven(cell: int) -> int:
+    if cell == 7:
+        raise StudyError("Seven is refused.", "Take eight.")
+    return cell
+
+
+class DyingOnce:
+    """Kills its worker at one cell, the first time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, cell: int) -> int:
+        mark = self.folder / "died"
+        if cell == 3 and not mark.exists():
+            mark.touch()
+            os._exit(1)
+        return cell
+
+
+class Slow:
+    """Notes who had which cell."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, cell: int) -> int:
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        (self.folder / f"{cell}.{node}.{time.monotonic_ns()}").touch()
+        time.sleep(0.2)
+        return cell
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A node of two processors, on this machine; its workers find this module."""
+    needs_ray()
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+        yield cluster
+        cluster.shutdown()
+
+
+def test_results_are_those_of_one_thread_in_order(cluster: Any) -> None:
+    given = OnRay(address=cluster.address).map(square, range(40))
+    assert list(given) == [cell * cell for cell in range(40)]
+
+
+def test_nothing_to_do_needs_no_cluster() -> None:
+    needs_ray()
+    assert list(OnRay(address="127.0.0.1:1").map(square, [])) == []
+
+
+def test_the_first_failure_is_raised_as_it_was(cluster: Any) -> None:
+    given = OnRay(address=cluster.address).map(refuse_seven, range(20))
+    assert [next(given) for _ in range(7)] == list(range(7))
+    with pytest.raises(StudyError, match="Seven is refused") as error:
+        next(given)
+    assert error.value.hint == "Take eight."
+
+
+def test_a_worker_that_dies_is_replaced(cluster: Any, tmp_path: Path) -> None:
+    assert list(OnRay(address=cluster.address).map(DyingOnce(tmp_path), range(8))) == list(range(8))
+    assert (tmp_path / "died").exists()
+
+
+def test_a_node_that_leaves_costs_its_running_cells(cluster: Any, tmp_path: Path) -> None:
+    leaving = cluster.add_node(num_cpus=2)
+    gone = leaving.node_id
+    cluster.add_node(num_cpus=2)
+    cluster.wait_for_nodes()
+    cells = list(range(48))
+    found = []
+    for one in OnRay(address=cluster.address).map(Slow(tmp_path), cells):
+        found.append(one)
+        at_work = [path.name.split(".")[1] for path in tmp_path.iterdir()]
+        if leaving is not None and gone in at_work:
+            cluster.remove_node(leaving, allow_graceful=False)
+            leaving = None
+    assert leaving is None
+    assert found == cells
+    begun = sorted(path.name.split(".")[:2] for path in tmp_path.iterdir())
+    again = [cell for cell, _ in begun if sum(cell == other for other, _ in begun) > 1]
+    assert len(begun) - len(cells) <= 2  # processors of that node
+    assert all(any(node == gone for other, node in begun if other == cell) for cell in again)
+
+
+def test_another_tinymia_on_a_node_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    job = ray_executor._Job(square, os.getcwd(), "another")
+    monkeypatch.setattr(ray_executor, "_code", lambda: "this one")
+    with pytest.raises(StudyError, match="has another tinymia"):
+        ray_executor._begun(job)
+
+
+def test_a_node_without_the_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_executor, "_code", lambda: "this one")
+    with pytest.raises(StudyError, match=r"has no folder /not/there.*mount it"):
+        ray_executor._begun(ray_executor._Job(square, "/not/there", "this one"))
+
+
+@pytest.fixture
+def nobody() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("way", ["", "ray://"])
+def test_an_address_where_no_ray_is(way: str, nobody: str) -> None:
+    needs_ray()
+    with pytest.raises(StudyError, match=f"There is no Ray at {way}{nobody}.*ray start --head"):
+        next(OnRay(address=way + nobody).map(square, [1]))
+
+
+@pytest.mark.parametrize("address", ["host:port", "host:99999999", "no such host:1"])
+def test_what_is_no_address(address: str) -> None:
+    with pytest.raises(StudyError, match="There is no Ray at"):
+        ray_executor._ask(address)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--executor", "threads"], "There is no executor 'threads'"),
+        (["--address", "here:1"], "Only Ray has an address"),
+    ],
+)
+def test_flags_that_do_not_fit(flags: list[str], says: str) -> None:
+    from tinymia.cli.audit import command
+
+    with pytest.raises(StudyError, match=says):
+        CliRunner().invoke(command, flags, catch_exceptions=False, standalone_mode=False)
+
+
+def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_executor.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(StudyError, match=r"Ray is not installed.*tinymia\[ray\]"):
+        OnRay()
+
+
+def test_how_busy_workers_were() -> None:
+    """One is always at work, the other comes later and waits a half of its time."""
+    spans = [Span(1, t, t + 1, 0.5) for t in range(8)] + [Span(2, 3, 4, 0.5), Span(2, 5, 6, 0.5)]
+    found = busy("some", spans)
+    assert (found.workers, found.cells, found.cpu) == (2, 10, 0.5)
+    assert found.share == pytest.approx((7 + 2) / (7 + 4))
+    assert found.per_second == pytest.approx(9 / 7)
+
+
+@pytest.mark.speed
+def test_sixty_four_workers_are_kept_busy() -> None:
+    assert waiting(Processes(WORKERS), "processes").share >= 0.9

@@ -17,7 +17,7 @@ from tinymia.defenses.accounting import reconstruction_bound
 from tinymia.errors import StudyError
 from tinymia.evidence import Owner, Run, Training
 from tinymia.experiments.gradients.attack import Server
-from tinymia.experiments.reconstruction import EXPERIMENT, INFO, measure, states
+from tinymia.experiments.reconstruction import EXPERIMENT, INFO, measure, states, weights_alone
 from tinymia.experiments.reconstruction.informed import Informed, Known
 from tinymia.experiments.reconstruction.measure import devices
 from tinymia.experiments.reconstruction.page import chapter
@@ -122,6 +122,7 @@ def test_a_chapter(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinymia.experiments.reconstruction.informed._TRIED", 1)
     monkeypatch.setattr("tinymia.experiments.reconstruction.informed._ROUNDS", 4)
     monkeypatch.setattr(measure, "NOISES", (4.0,))
+    monkeypatch.setattr(weights_alone, "_STEPS", 3)
     for module in ("", ".page"):
         monkeypatch.setattr(f"tinymia.experiments.reconstruction{module}.NOISES", (4.0,))
     bench = server.bench
@@ -138,7 +139,15 @@ def test_a_chapter(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
         if r.measure == "exact" and measure.ALONE in r.at.values()
     }
     assert alone == {"plain@5": 1.0, "dp@5": 0.0}
-    assert {r.measure for r in found.rows} == {"exact", "named", "error", "picked", "told"}
+    told = {"exact", "named", "error", "picked", "told", weights_alone.TOLD.name}
+    assert {r.measure for r in found.rows} == told
+    few = {
+        (r.condition, r.at["learnt"]): r.figure.value
+        for r in found.rows
+        if r.measure == "exact" and r.at.get("learnt")
+    }
+    assert few["plain", f"1 by {weights_alone.TITLE}"] == 1.0
+    assert few["dp", f"1 by {weights_alone.TITLE}"] == 0.0
     (plot,) = found.plots
     assert plot.lines[1].y == (measured[bench.owners[0].name]["bounds"][0],)
 

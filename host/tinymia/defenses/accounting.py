@@ -24,6 +24,7 @@ audit build draws everything from the run's seed, and whoever knows that has no 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -139,15 +140,17 @@ def of_device(ideal: Callable[[float], float], delta: float, draws: int) -> floa
         return about
     if about > 600:  # (exp() ends there)
         return best
-    tries = itertools.product(
+    least = functools.cache(lambda share: float(ideal((1 - share) * delta)))
+    tries = []
+    for slack, share in itertools.product(
         (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.2),
         (0.5, 0.3, 0.1, 0.03, 0.01, 0.003, 1e-3, 1e-4),
-    )
-    for slack, share in tries:
+    ):
         most = about + slack * (about + 5)
-        chance = share * delta / (1 + math.exp(most))
-        g = cost(draws, chance)
-        if about + g > most:
+        tries.append((cost(draws, share * delta / (1 + math.exp(most))), most, share))
+    for g, most, share in sorted(tries):
+        # A smaller delta has no smaller epsilon: most tries cannot be the best, and are not made.
+        if about + g > most or about + 2 * g >= best or least(share) + 2 * g >= best:
             continue
         epsilon_there = float(ideal((1 - share) * delta * math.exp(-g)))
         if epsilon_there + g <= most:

@@ -22,8 +22,9 @@ class Detector(Unproven):
     was trained does not enter, so an alarm tells nothing of members; the same question again does
     not count.
 
-    Defaults are of har-watch, by the people whom its audit does not name; distances are in codes of
-    what the head reads, which conversion to int8 scales alike, and hold for the other two models.
+    Defaults are of har-watch, by the six people whom its audit does not name: the level is half as
+    much again as the greatest evidence of their windows. Distances are in codes of what the head
+    reads, which conversion to int8 scales alike, and raise no alarm on the other models' data.
 
     Attributes:
         level: questions' worth of evidence at which it rings.

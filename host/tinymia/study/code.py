@@ -34,7 +34,12 @@ def parts_of(module: str, *rooms: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _imported(module: str) -> Iterator[str]:
+@functools.cache
+def _imported(module: str) -> tuple[str, ...]:
+    return tuple(_named_in(module))
+
+
+def _named_in(module: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source(module))):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
@@ -43,6 +48,7 @@ def _imported(module: str) -> Iterator[str]:
             yield from (name for name in whole if _is_module(name))
 
 
+@functools.cache
 def _is_module(name: str) -> bool:
     package = name.rpartition(".")[0]
     spec = importlib.util.find_spec(package)

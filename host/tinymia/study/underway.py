@@ -328,14 +328,14 @@ def compare_with_peers(
 def claim(study: Underway) -> tuple[EpsilonFinding, ...]:
     """Hold the claim of each run with DP against devices; their verdicts share the error."""
     settings = study.settings
+    if not settings.epsilon_devices:
+        return ()
     claiming = [
         (run_, account.delta)
         for run_ in study.runs
         for account in [defence.account(settings.size) for defence in run_.defences]
         if account is not None and math.isfinite(account.added.best)
     ]
-    if not settings.epsilon_devices:
-        return ()
     return tuple(
         claim_of_run(
             study.store,

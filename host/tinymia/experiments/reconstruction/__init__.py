@@ -16,7 +16,7 @@ from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.gradients.attack import Server
 from tinymia.experiments.gradients.settings import fits
 from tinymia.experiments.peers.neighbours import ART
-from tinymia.experiments.reconstruction import beside
+from tinymia.experiments.reconstruction import beside, weights_alone
 from tinymia.experiments.reconstruction.measure import (
     NOISES,
     Person,
@@ -71,6 +71,7 @@ class Reconstruction:
             found["noises"] = np.stack([person.against_bound(private, n) for n in NOISES])
             size = len(server.base)
             found["bounds"] = np.array([bound(private, n, size) for n in NOISES])
+        found |= weights_alone.measure(bench, owner, self.info.defences)
         if ART in bench.peers:
             found |= beside.measure(server, owner)
         real = bench.signal.real(owner.windows[person.drawn.target])

@@ -22,7 +22,7 @@ from tinymia.experiments.chapter import (
 )
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.pages import panel, percent, row_of
-from tinymia.experiments.reconstruction import beside
+from tinymia.experiments.reconstruction import beside, weights_alone
 from tinymia.experiments.reconstruction.measure import (
     AGAIN,
     ALONE,
@@ -109,6 +109,7 @@ def chapter(
         found = [Found(r, values(r, name)) for r in runs]
         rows += table.rows(TOLD, INFORMED, found, at={"when": how})
 
+    deeper = weights_alone.Page(bench, info.defences, measured, EXACT, ERROR)
     by_art = beside.rows(bench, runs[0], measured, (EXACT, ERROR), KEY)
 
     def row(measure: Measure, adversary: str, how: str = "", run: Run = runs[0]) -> Row:
@@ -124,7 +125,7 @@ def chapter(
         f" the right one of {CANDIDATES} in {percent(picked)}. Forgetting brings what is told of"
         f" the window from {percent(before)} to {percent(after)} (50 % is guessing), but who saw"
         f" the device before and after recognises {percent(row(NAMED, _STATES, AGAIN).figure)} of"
-        " the windows that it forgot."
+        " the windows that it forgot." + deeper.answer
     )
     return Chapter(
         version=VERSION,
@@ -132,13 +133,18 @@ def chapter(
         title=info.title,
         question=info.question,
         answer=told,
-        adversaries=(*_ADVERSARIES, *([beside.ADVERSARY] if by_art else ())),
-        measures=(EXACT, NAMED, PICKED, TOLD, ERROR),
-        rows=(*rows, *by_art),
+        adversaries=(
+            *_ADVERSARIES,
+            *([beside.ADVERSARY] if by_art else ()),
+            *([weights_alone.ADVERSARY] if deeper.rows else ()),
+        ),
+        measures=(EXACT, NAMED, PICKED, TOLD, ERROR, weights_alone.TOLD),
+        rows=(*rows, *by_art, *deeper.rows),
         controls=(
             Control("A window learnt alone, no defence", "at least 95 % exact", alone, 0.95, 1.0),
             Control("Learnt or not, before forgetting", "told in at least 95 %", before, 0.95, 1.0),
             *_controls(rows, private, bounds),
+            *deeper.controls,
             *(
                 Control(
                     f"A window learnt alone under {r.title}",
@@ -151,9 +157,13 @@ def chapter(
                 if r.training.is_private
             ),
         ),
-        method=(*_METHOD, *([beside.METHOD] if by_art else ())),
-        limits=_LIMITS,
-        sources=_SOURCES,
+        method=(
+            *_METHOD,
+            *([beside.METHOD] if by_art else ()),
+            *(weights_alone.METHOD if deeper.rows else ()),
+        ),
+        limits=(*_LIMITS, *weights_alone.LIMITS),
+        sources=(*_SOURCES, *weights_alone.SOURCES),
         plots=_plots(rows, private, bounds),
         pictures=_pictures(bench, runs[0], measured),
     )
@@ -230,9 +240,8 @@ _METHOD = (
     " or less, by privacy loss distributions of the device's own noise.",
 )
 _LIMITS = (
-    "The last layer alone is trained. Reconstruction from the weights of deeper networks alone"
-    " (Haim et al. 2022; Buzaglo et al. 2023) is not measured: it needs training to run until all"
-    " margins grow, which 50 epochs do not.",
+    "Who knows all but one and who sees two states are measured where the last layer alone is"
+    " trained.",
     "Recovered are the codes that the head reads; windows are drawn from them by least squares.",
     "With the key, DP-SGD's noise is no secret; a release build's key is. The same key must not"
     " train two states: what it draws cancels in their difference.",

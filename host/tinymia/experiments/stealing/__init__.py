@@ -30,10 +30,9 @@ from tinymia.experiments.chapter import (
 )
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.pages import row_of
-from tinymia.experiments.peers.neighbours import ART, EXTRACTIONS
-from tinymia.experiments.peers.neighbours import copies as copies_of_art
+from tinymia.experiments.peers.neighbours import ART
 from tinymia.experiments.rows import Found, Tabulator
-from tinymia.experiments.stealing import alarms, searches
+from tinymia.experiments.stealing import alarms, beside, searches
 from tinymia.experiments.stealing.copying import agreement, error, exactly, likely, shares
 from tinymia.statistics.metrics import auc_of
 
@@ -88,6 +87,7 @@ class Stealing:
         read, asked = _read(bench, plain, owner.windows), _read(bench, plain, questions)
         base = head_of(bench.base(plain), len(bench.signal.classes))
         counts = _usable(asked)
+        watching = alarms.watching(bench.runs(self.info.defences))
         found: dict[str, NDArray[np.float64]] = {"counts": np.asarray(counts, np.float64)}
         for training in _trainings(bench, owner):
             run = training.run
@@ -107,8 +107,8 @@ class Stealing:
                     questions,
                     base,
                     lambda windows: _read(bench, plain, windows),
+                    watching,
                 )
-        watching = alarms.watching(bench.runs(self.info.defences))
         if watching is not None:
             seeds = _trainings(bench, owner)[0].seeds
             found |= alarms.measure(bench, owner, watching, seeds)
@@ -118,7 +118,7 @@ class Stealing:
             said = bench.answers(training.run.whole, theta, asked_, training.seeds)
             found["art"] = np.stack(
                 [
-                    _beside_art(one, says, base, read, asked[: counts[-1]])
+                    beside.measure(one, says, base, read, asked[: counts[-1]])
                     for one, says in zip(theta, said, strict=True)
                 ]
             )
@@ -145,7 +145,7 @@ class Stealing:
         }
         table = Tabulator(owners, bench.seed)
         rows = _rows(table, runs, values, counts, bench.members)
-        rows += _art_rows(table, runs[0], measured, names, counts[-1], bench.members)
+        rows += beside.rows(table, runs[0], FIDELITY, measured, names, counts[-1], bench.members)
         wide = _wide(bench)
         null = np.concatenate([measured[name]["null"] for name in names])
         answer = _answer(rows, runs, counts, wide)
@@ -184,7 +184,7 @@ class Stealing:
                     "who reads the flash, and holds windows",
                     "reads the head itself instead of a copy",
                 ),
-                *(_ART_ADVERSARIES if ART in bench.peers else ()),
+                *(beside.ADVERSARIES if ART in bench.peers else ()),
             ),
             measures=(*MEASURES, *(alarms.MEASURES if watching else ())),
             rows=tuple(rows),
@@ -201,7 +201,7 @@ class Stealing:
                 "Who searches has the labels of public windows first, then halves the way between"
                 " two that are labelled differently, beginning where the copy so far has the"
                 " boundary: each place found is one linear equation.",
-                *([_ART_METHOD] if ART in bench.peers else ()),
+                *([beside.METHOD] if ART in bench.peers else ()),
                 "Membership: the difference of copy and base head is taken apart into what each"
                 " window would have pulled: one ridge regression for all candidates; of each block"
                 " the mean counts.",
@@ -240,20 +240,6 @@ class Stealing:
 
 
 EXPERIMENT = Stealing()
-
-_ART_METHOD = (
-    "The Adversarial Robustness Toolbox's CopycatCNN and KnockoffNets ask the same questions and"
-    " fit scikit-learn's logistic regression to the labels; beside them our own copy from"
-    " these labels."
-)
-_LABELS = "labels"
-_ART_ADVERSARIES = (
-    Adversary(_LABELS, "who asks for labels", "ours, on what ART's attacks are given"),
-    *(
-        Adversary(name, f"ART's {name}", "labels of the same questions, nothing of the base model")
-        for name in EXTRACTIONS
-    ),
-)
 
 _SAME, _NEAR, _AUC, _DIRECT, _BASE = range(5)
 """What stands of each device and number of questions."""
@@ -320,40 +306,6 @@ def _device(
             )
         )
     return np.asarray(rows, np.float64)
-
-
-def _beside_art(
-    theta: NDArray[np.float32],
-    says: NDArray[np.float32],
-    base: Floats,
-    read: Floats,
-    asked: Floats,
-) -> Floats:
-    """(1 + extractions,): agreement of our copy from labels, and of ART's, with one device."""
-    true = (read @ head_of(theta, len(base)).T).argmax(axis=1)
-    labels = np.eye(says.shape[1], dtype=np.float32)[says.argmax(axis=1)]
-    own = (read @ likely(base, asked, labels).T).argmax(axis=1)
-    theirs = copies_of_art(asked[:, :-1], says, read[:, :-1])
-    return np.array([(own == true).mean(), *((theirs[n] == true).mean() for n in EXTRACTIONS)])
-
-
-def _art_rows(
-    table: Tabulator,
-    run: Run,
-    measured: Mapping[str, Measured],
-    names: Sequence[str],
-    questions: int,
-    windows: int,
-) -> list[Row]:
-    """ART's copies beside ours; none where it was not asked for."""
-    rows: list[Row] = []
-    if "art" in measured[names[0]]:
-        values = np.concatenate([measured[name]["art"] for name in names])
-        grain = 1.0 / len(table.owners) / windows
-        at = {"questions": str(questions), "given": "labels"}
-        for column, who in enumerate((_LABELS, *EXTRACTIONS)):
-            rows += table.rows(FIDELITY, who, [Found(run, values[:, column])], at=at, grain=grain)
-    return rows
 
 
 def _rows(

@@ -13,7 +13,7 @@ from tinymia.experiments.chapter import Control, Measure, Row
 from tinymia.experiments.experiment import Measured
 from tinymia.experiments.pages import row_of
 from tinymia.experiments.rows import Found, Tabulator
-from tinymia.experiments.stealing import streams
+from tinymia.experiments.stealing import searches, streams
 from tinymia.experiments.stealing.prada import rings_at
 
 Doubles = NDArray[np.float64]
@@ -111,6 +111,12 @@ def rows(
                 grain=1.0,
                 at=settings,
             )
+    if all(searches.RANG in one for one in measured.values()):
+        rang = np.concatenate([one[searches.RANG] for one in measured.values()])
+        asked = {"questions": searches.STREAM, "detector": "on the device"}
+        most = float(searches.BUDGETS[-1])
+        who = searches.ADVERSARY.name
+        found += table.rows(UNTIL, who, [Found(run, rang)], high=most, grain=1.0, at=asked)
     return found
 
 

@@ -13,16 +13,17 @@ from tinymia.experiments.chapter import Adversary, Line, Measure, Row
 from tinymia.experiments.experiment import Measured
 from tinymia.experiments.rows import Found, Tabulator
 from tinymia.experiments.stealing.copying import agreement, shares
-from tinymia.experiments.stealing.searching import Floats, Front, Integers, Search, widen
+from tinymia.experiments.stealing.searching import FIRST, Floats, Front, Integers, Search, widen
 from tinymia.statistics.metrics import auc_of
 
+STREAM = f"{FIRST} public windows, then boundary searches side by side"
 ADVERSARY = Adversary(
     "searcher",
     "who searches for boundaries",
     "has the same, and asks about windows between public ones, which nobody recorded",
 )
-_BUDGETS = (512, 1024, 2048, 4096, 8192)
-_NAME = "search"
+BUDGETS = (512, 1024, 2048, 4096, 8192)
+_NAME, RANG = "search", "search-alarm"
 _SAME, _AUC = range(2)
 
 
@@ -39,8 +40,10 @@ def measure(
     questions: Codes,
     base: Floats,
     front: Front,
+    watching: Run | None,
 ) -> Measured:
-    """(devices, budgets, 2) float64: agreement of the copy, and membership by it.
+    """(devices, budgets, 2) float64: agreement of the copy, and membership by it; and (devices,)
+    float64, how many of the questions a detector lets pass.
 
     Args:
         bench: asks devices.
@@ -50,6 +53,7 @@ def measure(
         questions: (m, ...) int8, public windows.
         base: (classes, d + 1) float64, the public head.
         front: what the head reads.
+        watching: a run with a detector, or None.
     """
     read = front(owner.windows)
     heads = [head_of(one, len(base)) for one in theta]
@@ -65,7 +69,7 @@ def measure(
         return told
 
     rows = []
-    for budget in _BUDGETS:
+    for budget in BUDGETS:
         widen(searches, ask, budget)
         rows.append(
             [
@@ -76,7 +80,14 @@ def measure(
                 for search, head, member in zip(searches, heads, training.members, strict=True)
             ]
         )
-    return {_NAME: np.asarray(rows, np.float64).swapaxes(0, 1)}
+    found = {_NAME: np.asarray(rows, np.float64).swapaxes(0, 1)}
+    if watching is not None:
+        rang = [
+            bench.alarms(watching, np.concatenate(search.stream), training.seeds[i : i + 1])
+            for i, search in enumerate(searches)
+        ]
+        found[RANG] = np.concatenate(rang).astype(np.float64)
+    return found
 
 
 def _values(measured: Mapping[str, Measured]) -> Floats | None:
@@ -104,7 +115,7 @@ def rows(
     values = _values(measured)
     found: list[Row] = []
     for run in filter(is_for, runs):
-        for i, budget in enumerate(_BUDGETS if values is not None else ()):
+        for i, budget in enumerate(BUDGETS if values is not None else ()):
             assert values is not None
             for measure_, column in zip(measures, (_SAME, _AUC), strict=True):
                 found += table.rows(
@@ -124,7 +135,7 @@ def line(measured: Mapping[str, Measured]) -> list[Line]:
         return []
     same = values[:, :, _SAME].mean(axis=0)
     title = "label only, boundaries searched"
-    return [Line(title, tuple(map(float, _BUDGETS)), tuple(map(float, same)))]
+    return [Line(title, tuple(map(float, BUDGETS)), tuple(map(float, same)))]
 
 
 def sentence(found: Sequence[Row]) -> str:
@@ -134,6 +145,6 @@ def sentence(found: Sequence[Row]) -> str:
     last = {row.measure: row.figure.value or 0.0 for row in found[-2:]}
     same, auc = last.values()
     return (
-        f" Who searches for boundaries has {100 * same:.1f} % after {_BUDGETS[-1]} labels, and"
+        f" Who searches for boundaries has {100 * same:.1f} % after {BUDGETS[-1]} labels, and"
         f" members with {auc:.3f}."
     )

@@ -28,24 +28,26 @@ def parts_of(module: str, *rooms: str) -> tuple[str, ...]:
             found.add(name)
             todo += [
                 other
-                for other in _imported(name)
+                for other, sure in _imported(name)
                 if any(other.startswith(f"{room}.") for room in rooms)
+                # Last: to look for a module in a package imports that, which may take seconds.
+                and (sure or _is_module(other))
             ]
     return tuple(sorted(found))
 
 
 @functools.cache
-def _imported(module: str) -> tuple[str, ...]:
+def _imported(module: str) -> tuple[tuple[str, bool], ...]:
     return tuple(_named_in(module))
 
 
-def _named_in(module: str) -> Iterator[str]:
+def _named_in(module: str) -> Iterator[tuple[str, bool]]:
+    """Names, and whether each is surely a module's."""
     for node in ast.walk(ast.parse(source(module))):
         if isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+            yield node.module, True
             # What is imported from a package may be a module of it.
-            whole = (f"{node.module}.{alias.name}" for alias in node.names)
-            yield from (name for name in whole if _is_module(name))
+            yield from ((f"{node.module}.{alias.name}", False) for alias in node.names)
 
 
 @functools.cache

@@ -308,6 +308,14 @@ def test_a_share_of_malicious_devices_is_below_a_half() -> None:
         make_strategy("krum", 20, 1.0, {"malicious": 0.5})
 
 
+def test_multi_krum_keeps_all_but_those_and_two() -> None:
+    needs_flower()
+    from tinymia.federated.strategies import make_strategy
+
+    made: Any = make_strategy("multi-krum", 20, 1.0, {"malicious": 0.2})
+    assert (made.num_malicious_nodes, made.num_nodes_to_select) == (4, 14)
+
+
 def test_too_few_windows_to_deal(dataset: Dataset) -> None:
     with pytest.raises(StudyError, match="p07 has too few windows for devices of 400"):
         prepare(replace(SMALL, windows=400), SHIPPED, dataset)

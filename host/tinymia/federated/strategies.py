@@ -52,7 +52,10 @@ def _krum(name: str) -> Callable[..., Strategy]:
         if not 0 <= options["malicious"] < 0.5:
             raise ValueError("`malicious` must be in the range [0, 0.5)")
         bad = int(options["malicious"] * devices)
-        made: Strategy = getattr(module, name)(**common, num_malicious_nodes=bad)
+        kept: dict[str, Any] = {}
+        if name == "MultiKrum":  # which is Krum where one update is kept; n - f - 2 are the most
+            kept["num_nodes_to_select"] = max(1, devices - bad - 2)
+        made: Strategy = getattr(module, name)(**common, num_malicious_nodes=bad, **kept)
         return made
 
     return make

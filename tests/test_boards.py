@@ -62,6 +62,13 @@ def test_an_image_is_what_the_board_file_says(name: str) -> None:
     assert image.bundle_capacity >= len(BUNDLE.read_bytes())
 
 
+def test_the_board_with_the_least_memory_has_room_for_an_arena() -> None:
+    """Whatever the sample above draws: this is the first that the firmware outgrows."""
+    known = [made for made in boards().values() if not made.platform]
+    least = min(known, key=lambda made: made.ram.size - made.stack)
+    assert build(least.env).arena_bytes >= 64 * 1024
+
+
 @pytest.mark.parametrize(
     "name", [n for n in sorted(WANTED) if boards()[n].chip.startswith("stm32")]
 )

@@ -391,6 +391,7 @@ def test_a_bench_whose_first_part_is_refused_goes_on(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(verb, "_board", refuse)
     monkeypatch.setattr(verb, "_twin", lambda _: ran.append("twin"))
     monkeypatch.setattr(verb, "_attacks", lambda *_: ran.append("attacks"))
+    monkeypatch.setattr(verb, "_models", lambda *_: ran.append("models"))
     code, said = call("bench")
-    assert (code, ran) == (1, ["twin", "attacks"])
+    assert (code, ran) == (1, ["twin", "attacks", "models"])
     assert "No board today" in said

@@ -29,6 +29,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from tinymia.compat import StrEnum
 from tinymia.defenses.noise_law import cost
@@ -102,19 +103,12 @@ def epsilon(
         StudyError: a value is out of range.
     """
     _check(0 < noise_multiplier < math.inf, f"a noise multiplier of {noise_multiplier}")
-    _check(0 < rate <= 1, f"a sampling rate of {rate}")
-    _check(steps >= 1, f"{steps} steps")
-    _check(0 < delta < 1, f"a delta of {delta}")
+    _check_training(rate, steps, delta)
     import dp_accounting
-    from dp_accounting import pld, rdp
+    from dp_accounting import pld
 
-    step = dp_accounting.PoissonSampledDpEvent(
-        rate, dp_accounting.GaussianDpEvent(noise_multiplier)
-    )
-    event = dp_accounting.SelfComposedDpEvent(step, steps)
+    event, by_rdp = _composed(noise_multiplier, rate, steps)
     replaces = neighbours is Neighbours.REPLACE
-    by_rdp = rdp.RdpAccountant(_ORDERS)
-    by_rdp.compose(event)
     bound = float(by_rdp.get_epsilon(delta))
     # Losses are rounded up to a grid. Finer than 1e-4 gains nothing, and where they are large (one
     # step's are up to about `most`) so fine a grid would not fit into memory.
@@ -130,6 +124,20 @@ def epsilon(
     found = of_device(by_pld.get_epsilon, delta, draws)
     bound = math.inf if replaces else of_device(by_rdp.get_epsilon, delta, draws)
     return Epsilon(bound, found, neighbours)
+
+
+def _composed(noise_multiplier: float, rate: float, steps: int) -> tuple[Any, Any]:
+    """The event of all steps, and the accountant of Renyi's, which is quick."""
+    import dp_accounting
+    from dp_accounting import rdp
+
+    step = dp_accounting.PoissonSampledDpEvent(
+        rate, dp_accounting.GaussianDpEvent(noise_multiplier)
+    )
+    event = dp_accounting.SelfComposedDpEvent(step, steps)
+    found = rdp.RdpAccountant(_ORDERS)
+    found.compose(event)
+    return event, found
 
 
 def of_device(ideal: Callable[[float], float], delta: float, draws: int) -> float:
@@ -195,8 +203,13 @@ def noise_for(target: float, delta: float, rate: float, steps: int, parameters: 
         StudyError: a value is out of range, or no multiplier up to 64 is enough.
     """
     _check(0 < target < math.inf, f"an epsilon of {target}")
+    _check_training(rate, steps, delta)
 
     def fits(noise: float) -> bool:
+        # Where one of the two bounds is small enough, the other, which takes longer, need not be.
+        quick = _composed(noise, rate, steps)[1].get_epsilon
+        if of_device(quick, delta, steps * parameters) <= target:
+            return True
         return epsilon(noise, rate, steps, delta, parameters=parameters).best <= target
 
     low, high = MIN_NOISE, MAX_NOISE
@@ -211,6 +224,12 @@ def noise_for(target: float, delta: float, rate: float, steps: int, parameters: 
         middle = math.sqrt(low * high)
         low, high = (low, middle) if fits(middle) else (middle, high)
     return high
+
+
+def _check_training(rate: float, steps: int, delta: float) -> None:
+    _check(0 < rate <= 1, f"a sampling rate of {rate}")
+    _check(steps >= 1, f"{steps} steps")
+    _check(0 < delta < 1, f"a delta of {delta}")
 
 
 def _check(holds: bool, what: str) -> None:

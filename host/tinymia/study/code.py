@@ -40,9 +40,13 @@ def _imported(module: str) -> tuple[str, ...]:
 
 
 def _named_in(module: str) -> Iterator[str]:
+    known = {name.partition(".")[0] for name in (__name__, module)}
     for node in ast.walk(ast.parse(source(module))):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
+            # Looking into another package imports it, which may be slow, or not installed.
+            if node.module.partition(".")[0] not in known:
+                continue
             # What is imported from a package may be a module of it.
             whole = (f"{node.module}.{alias.name}" for alias in node.names)
             yield from (name for name in whole if _is_module(name))

@@ -43,9 +43,13 @@ def _imported(module: str) -> tuple[tuple[str, bool], ...]:
 
 def _named_in(module: str) -> Iterator[tuple[str, bool]]:
     """Names, and whether each is surely a module's."""
+    known = {name.partition(".")[0] for name in (__name__, module)}
     for node in ast.walk(ast.parse(source(module))):
         if isinstance(node, ast.ImportFrom) and node.module:
             yield node.module, True
+            # Looking into another package imports it, which may be slow, or not installed.
+            if node.module.partition(".")[0] not in known:
+                continue
             # What is imported from a package may be a module of it.
             yield from ((f"{node.module}.{alias.name}", False) for alias in node.names)
 

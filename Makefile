@@ -103,7 +103,7 @@ lint-cpp:
 	  tests/cycle_check) \
 	  | grep -v -e status.h -e messages.h -e declared.h | xargs $(BIN)/clang-format --dry-run --Werror
 	@$(call sources,firmware/lib firmware/src) | grep '\.cc$$' \
-	  | xargs -P 2 -n 4 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- $(TIDY_FLAGS) 2>/dev/null' clang-tidy
+	  | xargs -P 2 -n 1 sh -c '$(BIN)/clang-tidy --quiet "$$@" -- $(TIDY_FLAGS) 2>/dev/null' clang-tidy
 	@$(BIN)/clang-tidy --quiet firmware/src/engine_tflm.cc -- $(TIDY_FLAGS) \
 	  -DTINYMIA_ENGINE_TFLM -Itests/native/tflm 2>/dev/null
 

@@ -41,6 +41,7 @@ def combinations() -> list[str]:
     return found
 
 
+@pytest.mark.sample(100)
 @pytest.mark.parametrize("combination", combinations())
 def test_every_defence_gives_the_twins_bits(
     combination: str,

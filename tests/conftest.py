@@ -37,6 +37,13 @@ FIRST = (
     "tests/test_interpreter_malformed.py",
     "hil/test_defences.py",
     "tests/test_cli.py",
+    "tests/test_chosen.py",
+    "tests/test_cores.py",
+    "tests/test_layers.py",
+    "tests/test_epsilon_experiment.py",
+    "tests/test_white_box.py",
+    "tests/test_wheel.py",
+    "hil/test_soak.py",
 )
 
 

@@ -97,7 +97,7 @@ def test_options_and_defaults_are_the_verbs(verb: str, function: Any, listed: An
 def test_an_import_has_the_verbs_options_and_defaults() -> None:
     taken = inspect.signature(models.import_model).parameters
     own = {p.name: p for p in import_command.params}
-    assert set(own) - {"labels_file", "quiet"} == set(taken)
+    assert set(own) - {"labels_file", "quiet", "as_json"} == set(taken)
     for name in ("train", "rate", "cut_ends"):
         assert taken[name].default == own[name].default
 

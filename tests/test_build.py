@@ -247,7 +247,7 @@ def test_no_build_outlives_the_program(ending: signal.Signals, tmp_path: Path) -
     with subprocess.Popen(
         [sys.executable, "-c", program], env=env, stderr=subprocess.DEVNULL
     ) as process:
-        assert until(lambda: any(called(pid, "600") for pid in descendants(process.pid)))
+        assert until(lambda: any(called(pid, "sleep\x00600") for pid in descendants(process.pid)))
         children = descendants(process.pid)
         assert len(children) >= 3  # PlatformIO, SCons, the sleep
         process.send_signal(ending)

@@ -81,7 +81,7 @@ def test_an_image_is_as_small_as_it_should_be() -> None:
     assert before[1].flash_bytes <= 82_000
     assert head - before[0].flash_bytes <= 4_200
     assert all_layers - before[1].flash_bytes <= 4_200
-    assert everything <= 158_000 + 4_200
+    assert everything <= 158_000 + 4_200 + 1_000  # the last for the detector of odd questions
     assert built(needed(COMPLETE, "none")).flash_bytes <= 45_000
 
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -98,3 +99,62 @@ def test_quiet_leaves_out_progress_and_notes(quiet: bool) -> None:
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_can_be_quiet(verb: str) -> None:
     assert "--quiet" in ran(verb, "--help").stdout
+
+
+def inner(verb: str) -> list[list[str]]:
+    """A verb, or all that it is made of."""
+    command = cli.get_command(click.Context(cli), verb)
+    return [[verb, name] for name in getattr(command, "commands", {})] or [[verb]]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_its_figures_as_json(verb: str) -> None:
+    for words in inner(verb):
+        told = ran(*words, "--help").stdout
+        assert "--json" in told, words
+        assert "--quiet" in told, words
+
+
+def test_quiet_before_a_verbs_part_holds_for_it(tmp_path: Path) -> None:
+    from tinymia.cli.options import is_quiet
+
+    CliRunner().invoke(cli, ["study", "--quiet", "show", str(tmp_path / "none.toml")])
+    assert is_quiet()
+    CliRunner().invoke(cli, ["study", "show", str(tmp_path / "none.toml")])
+    assert not is_quiet()
+
+
+def test_an_import_and_a_shorter_bundle(tmp_path: Path) -> None:
+    out = tmp_path / "a.bundle"
+    tflite = str(BUNDLE.with_suffix(".tflite"))
+    found = printed("import", tflite, "--labels", "a,b,c,d,e,f,g", "--out", str(out))
+    assert found["bundle_id"] == Bundle.load(out).bundle_id
+    assert found["checked"]["differing"] == 0
+    assert found["macs"] > 43_000
+    short = printed("import", str(out), "--train", "head", "--out", str(tmp_path / "b.bundle"))
+    assert short["parameters"] == 455 < found["parameters"]
+
+
+def test_forgetting_has_its_cost(tmp_path: Path) -> None:
+    words = ("forget", "--person", "p07", "--target", "twin:", "--epochs", "2", "--members", "8")
+    found = printed(*words, "--train", "last:2")
+    assert found["forgotten"] == 1
+    assert found["cost"] > 0
+    assert found["place_by_difference"] is None
+
+
+def test_what_is_written_back_and_provided_for(tmp_path: Path) -> None:
+    personal = tmp_path / "personal.bundle"
+    words = ("personalize", "--person", "p07", "--target", "twin:", "--epochs", "1")
+    printed(*words, "--out", str(personal))
+    out = tmp_path / "personal.tflite"
+    found = printed("export", "--personalized", str(personal), "--out", str(out))
+    assert found["bytes"] == len(out.read_bytes())
+    assert 0.5 < found["writeback"]["accuracy_int8"] <= 1
+    kept = tmp_path / "kept.bundle"
+    words = ("export", "--budget-epsilon", "4", "--answers", "rounded", "--levels", "10")
+    made = printed(*words, "--updates", "5", "--out", str(kept))
+    assert made["bundle_id"] == Bundle.load(kept).bundle_id
+    assert made["answers"] == {"policy": "rounded", "levels": 10}
+    assert made["budget"]["steps"] > 0
+    assert made["updates"]["updates"] == 5

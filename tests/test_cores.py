@@ -195,6 +195,7 @@ def test_inference_gives_the_bytes_of_tflite_micro() -> None:
     assert expected()[0] == (outputs,)
 
 
+@pytest.mark.sample(3)
 @pytest.mark.parametrize("target", [*OTHERS, "native:"])
 def test_every_core_gives_the_same_bits(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TINYMIA_BUNDLE", str(BUNDLE_FILE))

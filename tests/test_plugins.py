@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 import tinymia
+from commandline import Done
 from tinymia import plugins
 from tinymia.attacks import registry as attacks
 from tinymia.cli.config import defences as defence_options
@@ -121,6 +123,7 @@ class Fresh:
     def __call__(self, folder: Path, package: str = "other", **entries: Any) -> Path:
         write(folder, package, entries or GOOD)
         self.patch.syspath_prepend(str(folder))
+        vars(defences.PLUGINS).pop("_offered", None)
         defences._gather()
         return folder
 
@@ -236,14 +239,10 @@ def test_names_that_are_taken_are_refused(install: Install, tmp_path: Path) -> N
 
 
 def test_two_packages_with_one_name(install: Install, tmp_path: Path) -> None:
-    write(tmp_path / "1", "another", {"defenses": GOOD["defenses"]})
-    sys.path.insert(0, str(tmp_path / "1"))
-    try:
-        install(tmp_path / "2", defenses=GOOD["defenses"])
-        with pytest.raises(PluginError, match=r"another 1\.2 and other 1\.2 offer that name"):
-            defences.known("fade")
-    finally:
-        sys.path.remove(str(tmp_path / "1"))
+    install(tmp_path / "1", "another", defenses=GOOD["defenses"])
+    install(tmp_path / "2", defenses=GOOD["defenses"])
+    with pytest.raises(PluginError, match=r"another 1\.2 and other 1\.2 offer that name"):
+        defences.known("fade")
 
 
 def test_what_is_registered_is_there_until_replaced(install: Install, tmp_path: Path) -> None:
@@ -263,35 +262,40 @@ def test_what_is_registered_is_there_until_replaced(install: Install, tmp_path: 
         defences.known("fad")
 
 
-def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join([str(folder), str(HOST)])
-    return subprocess.run(
-        [sys.executable, "-m", "tinymia", *words],
+def commands(folder: Path, *lines: str) -> list[Done]:
+    """Command lines, one after the other in a process that has the packages of a folder."""
+    script = (
+        "import json, shlex, sys; from commandline import tinymia\n"
+        "for line in sys.argv[1:]: print(json.dumps(vars(tinymia(*shlex.split(line)))))"
+    )
+    path = os.pathsep.join([str(folder), str(HOST), str(Path(__file__).parent)])
+    done = subprocess.run(
+        [sys.executable, "-c", script, *lines],
         capture_output=True,
         text=True,
-        check=False,
+        check=True,
         cwd=folder,
         env=os.environ | {"PYTHONPATH": path, "COLUMNS": "200"},
         timeout=300,
     )
+    return [Done(**json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def test_the_command_line_has_them_in_help_and_on_the_page(tmp_path: Path) -> None:
     write(tmp_path, "other", GOOD)
-    told = command(tmp_path, "audit", "--help").stdout
-    assert "--fade-share" in told
-    assert "nothing" in told
-    words = ("--person", "p07", "--data", "lab", "--defence", "fade", "--fade-share", "0.25")
-    cheap = ("--repetitions", "1", "--epochs", "1", "--depth", "", "--also-policy", "")
-    done = command(
-        tmp_path, "audit", "--target", "twin:", *words, *cheap, "--shadows", "16", "--out", "out"
+    told, done = commands(
+        tmp_path,
+        "audit --help",
+        "audit --target twin: --person p07 --data lab --defence fade --fade-share 0.25"
+        " --repetitions 1 --epochs 1 --depth '' --also-policy '' --shadows 16 --out out",
     )
-    assert done.returncode == 0, done.stderr
+    assert "--fade-share" in told.out
+    assert "nothing" in told.out
+    assert done.code == 0, done.err
     page = (tmp_path / "out" / "report.html").read_text()
     assert "Margin of the answer" in page
     assert "learning at 0.25 of the rate" in page
-    found = tinymia.load(tmp_path / "out")
-    rows = found.columns()
+    rows = tinymia.load(tmp_path / "out").columns()
     assert ("margin", "fade@1") in set(zip(rows["attack"], rows["condition"], strict=True))
 
 
@@ -300,12 +304,14 @@ def test_a_broken_package_breaks_no_verb_that_does_not_need_it(tmp_path: Path) -
         group: (name, what, "import nowhere_at_all") for group, (name, what, _) in GOOD.items()
     }
     write(tmp_path, "other", broken)
-    done = command(tmp_path, "personalize", "--person", "p07", "--target", "twin:", "--epochs", "1")
-    assert done.returncode == 0, done.stderr
-    assert command(tmp_path, "audit", "--help").returncode == 0
-    listed = command(tmp_path, "data", "--sources")
-    assert "nowhere_at_all" in listed.stdout
-    done = command(tmp_path, "audit", "--target", "twin:", "--out", "out")
-    assert done.returncode == 1
-    assert done.stderr.count("\n") <= 6
-    assert "The attack 'margin' of the package other 1.2 cannot be loaded" in done.stderr
+    fine, told, listed, done = commands(
+        tmp_path,
+        "data watch",
+        "audit --help",
+        "data --sources",
+        "audit --target twin: --out out",
+    )
+    assert (fine.code, told.code, listed.code, done.code) == (0, 0, 0, 1)
+    assert "nowhere_at_all" in listed.out
+    assert "The attack 'margin' of the package other 1.2 cannot be loaded" in done.err
+    assert "Traceback" not in done.err

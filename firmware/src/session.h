@@ -120,13 +120,13 @@ class Session {
   }
   uint32_t AnswerBytes(uint8_t policy, uint16_t levels) const;
   // What of the settings cannot be done with this bundle.
-  Refusal CheckGuard(const GuardSettings& settings) const;
+  TINYMIA_COLD Refusal CheckGuard(const GuardSettings& settings) const;
   // Before so many answers: whether they may be given, and the key of their randomness.
   Refusal StartAnswers(uint32_t count);
   void Answer(const int8_t* features);  // of the trained network, guarded
   // The same of a question that crossed the line, which the detector sees.
   void AnswerQuestion(const int8_t* features);
-  Refusal CheckQuestions() const;  // whether the detector lets answers go on
+  TINYMIA_COLD Refusal CheckQuestions() const;  // whether the detector lets answers go on
   void WriteAnswer(uint8_t policy, uint16_t levels, uint8_t* out);  // what was predicted last
 
   Arena arena_;

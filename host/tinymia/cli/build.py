@@ -6,7 +6,15 @@ from pathlib import Path
 
 import click
 
-from tinymia.cli.options import FilePath, bundle_option, load_bundle, only_option, thousands
+from tinymia.cli.options import (
+    FilePath,
+    bundle_option,
+    json_option,
+    load_bundle,
+    only_option,
+    print_json,
+    thousands,
+)
 
 
 @click.command()
@@ -36,6 +44,7 @@ from tinymia.cli.options import FilePath, bundle_option, load_bundle, only_optio
 )
 @click.option("--out", type=FilePath(dir_okay=False), help="Image file (.elf, .bin and .hex).")
 @click.option("--verbose", is_flag=True, help="Show the compiler's output.")
+@json_option
 def command(
     bundle_path: Path | None,
     board: str,
@@ -45,6 +54,7 @@ def command(
     secure: bool,
     out: Path | None,
     verbose: bool,
+    as_json: bool,
 ) -> None:
     """Compile the firmware with PlatformIO and bake a bundle into it.
 
@@ -77,6 +87,21 @@ def command(
     raw = bundle.to_bytes()
     image = image_for(raw, bundle.bundle_id, out, env=env, chosen=chosen, verbose=verbose)
     built = image.build
+    if as_json:
+        print_json(
+            {
+                "image": image.elf,
+                "build_id": built.build_id,
+                "bundle": bundle.meta["name"],
+                "bundle_id": bundle.bundle_id,
+                "bundle_bytes": len(raw),
+                "flash_bytes": built.flash_bytes,
+                "flash_size": built.flash_size,
+                "ram_static_bytes": built.ram_static_bytes,
+                "ram_size": built.ram_size,
+            }
+        )
+        return
     click.echo(f"image      {image.elf}")
     click.echo(f"build id   {built.build_id}")
     click.echo(f"bundle     {bundle.meta['name']} {bundle.bundle_id}, {thousands(len(raw))} bytes")

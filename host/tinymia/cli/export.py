@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinymia.cli.config import GUARDS, flags_of, values_of
-from tinymia.cli.options import FilePath, data_option, default_bundle, load_bundle, note, thousands
+from tinymia.cli.options import (
+    FilePath,
+    data_option,
+    default_bundle,
+    json_option,
+    load_bundle,
+    note,
+    print_json,
+    thousands,
+)
 
 if TYPE_CHECKING:
     from tinymia.defenses.output_noise import OutputNoise
@@ -92,6 +101,7 @@ if TYPE_CHECKING:
 )
 @click.option("--update-masked", is_flag=True, help="Behind masks alone (secure aggregation).")
 @flags_of(GUARDS)
+@json_option
 def command(
     personal_path: Path | None,
     base: Path | None,
@@ -112,6 +122,7 @@ def command(
     update_clip: float,
     update_noise: float,
     update_masked: bool,
+    as_json: bool,
     **guards: Any,
 ) -> None:
     """Write what a device has trained back into a complete int8 .tflite file, or a privacy budget
@@ -140,6 +151,8 @@ def command(
             "Give either --personalized, or some of --budget-epsilon, --answers, --guard and"
             " --updates."
         )
+    found: dict[str, Any] = {}
+    say: Callable[[str], None] = (lambda _: None) if as_json else click.echo
     values = values_of(GUARDS, guards)
     if values and guard is None:
         raise click.UsageError("Say by --guard which defence the numbers are of.")
@@ -148,9 +161,13 @@ def command(
         rule = None if answers is None else (answers, levels)
         kept = members, batch, epochs
         guarding = None if guard is None else (guard, values, dataset, kept)
-        _provision(bundle_path, out or Path("private.bundle"), spend, rule, guarding, given)
+        where = out or Path("private.bundle")
+        found = _provision(bundle_path, where, spend, rule, guarding, given, say)
     elif personal_path is not None:
-        _write_back(personal_path, base, out or Path("personal.tflite"), dataset, person, image)
+        where = out or Path("personal.tflite")
+        found = _write_back(personal_path, base, where, dataset, person, image, say)
+    if as_json:
+        print_json(found)
 
 
 def _provision(
@@ -160,7 +177,8 @@ def _provision(
     rule: tuple[str, int] | None,
     guarding: tuple[str, Mapping[str, Mapping[str, Any]], str, tuple[int, int, int]] | None,
     updates: UpdateRule | None,
-) -> None:
+    say: Callable[[str], None],
+) -> dict[str, Any]:
     """(epsilon, delta, members, batch, epochs), (policy, levels) and (defences, their parameters,
     data, (members, batch, epochs)) and a rule for updates into a bundle."""
     from tinymia import data
@@ -200,17 +218,17 @@ def _provision(
     if updates is not None:
         made = replace(made, updates=updates)
     made.save(out)
-    click.echo(f"bundle     {out} ({made.bundle_id})")
+    say(f"bundle     {out} ({made.bundle_id})")
     if guarding is not None and made.answers is None:
         note("a release build answers with labels alone; give --answers, too")
     if guarding is not None:
-        click.echo(f"guard      {', '.join(defence.title for defence in guards)}")
+        say(f"guard      {', '.join(defence.title for defence in guards)}")
         for defence in guards:
             if isinstance(defence, OutputNoise):
-                click.echo(f"epsilon    {_per_answer(defence, len(made.labels))}")
+                say(f"epsilon    {_per_answer(defence, len(made.labels))}")
     if spend is not None and made.budget is not None:
         budget = made.budget
-        click.echo(
+        say(
             f"budget     epsilon {spend[0]:g} at delta {spend[1]:g} for"
             f" {Neighbours.ADD_OR_REMOVE.value}: at least noise {budget.noise_multiplier:.4g},"
             f" sampling rate (batch / expected members) at most {100 * budget.max_rate:.3g} %,"
@@ -218,14 +236,25 @@ def _provision(
         )
     if made.answers is not None:
         levels = f", {made.answers.levels} levels" if made.answers.levels else ""
-        click.echo(f"answers    {made.answers.policy.name.lower()}{levels}: of release builds")
+        say(f"answers    {made.answers.policy.name.lower()}{levels}: of release builds")
     if made.updates is not None:
         given = made.updates
-        click.echo(
+        say(
             f"updates    {given.updates} since the board was switched on, of norm up to"
             f" {given.clip_norm:g}, noise at least {given.noise:g}"
             f"{', behind masks' if given.masked else ''}: of release builds"
         )
+    return {
+        "bundle": out,
+        "bundle_id": made.bundle_id,
+        "budget": made.budget,
+        "answers": made.answers
+        and {
+            "policy": made.answers.policy.name.lower(),
+            "levels": made.answers.levels,
+        },
+        "updates": made.updates,
+    }
 
 
 def _per_answer(defence: OutputNoise, classes: int) -> str:
@@ -245,7 +274,8 @@ def _write_back(
     dataset: str,
     person: str | None,
     image: Path | None,
-) -> None:
+    say: Callable[[str], None],
+) -> dict[str, Any]:
     from tinymia import data
     from tinymia.data.splits import model_pool
     from tinymia.errors import BundleError
@@ -276,19 +306,19 @@ def _write_back(
         bundle, base_model, bundle.tail, pool.windows.x, pool.windows.y
     )
     write_whole(out, model, "the model", BundleError)
-    click.echo(f"model      {out}, {len(model):,} bytes")
+    say(f"model      {out}, {len(model):,} bytes")
     if cost := requantized(bundle):
-        click.echo(f"layers     {cost}")
-    click.echo(
+        say(f"layers     {cost}")
+    say(
         f"accuracy   {report.accuracy_float_tail:.3f} with the device's float32 tail,"
         f" {report.accuracy_int8:.3f} written back to int8 ({report.windows} windows of {owner})"
     )
-    click.echo(
+    say(
         f"answers    largest change of a probability {report.largest_probability_change:.4f},"
         f" mean {report.mean_probability_change:.5f}; {report.changed_answers} top answers differ"
     )
     if report.runtime_difference is not None:
-        click.echo(
+        say(
             f"checked    {litert_name()} and the reference kernels differ by at most"
             f" {report.runtime_difference}/256 in {100 * (report.runtime_differing or 0):.2f} % of"
             " the output bytes"
@@ -300,9 +330,17 @@ def _write_back(
         whole = complete_bundle(bundle, model)
         chosen = needed(whole, NOTHING)
         made = image_for(whole.to_bytes(), whole.bundle_id, image, chosen=chosen)
-        click.echo(f"image      {made.elf} (runs the complete model: `tinymia flash --image`)")
+        say(f"image      {made.elf} (runs the complete model: `tinymia flash --image`)")
         flash = made.build.flash_bytes + len(whole.to_bytes())
-        click.echo(
+        say(
             f"flash      {thousands(flash)} bytes with the bundle; of the operators only its"
             f" {len(chosen.operators)} kinds are in it, and no training"
         )
+    return {
+        "model": out,
+        "bytes": len(model),
+        "person": owner,
+        "writeback": report,
+        "image": None if image is None else made.elf,
+        "flash_bytes": None if image is None else flash,
+    }

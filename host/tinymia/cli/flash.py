@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinymia.cli.options import FilePath, bundle_option, load_bundle, only_option
+from tinymia.cli.options import (
+    FilePath,
+    bundle_option,
+    json_option,
+    load_bundle,
+    note,
+    only_option,
+    print_json,
+)
 from tinymia.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
     help="Folder where the board's USB drive is mounted, when it is not found.",
 )
 @click.option("--verbose", is_flag=True, help="Show the programmer's output.")
+@json_option
 def command(
     bundle_path: Path | None,
     only: str | None,
@@ -49,6 +58,7 @@ def command(
     probe: str,
     drive: Path | None,
     verbose: bool,
+    as_json: bool,
 ) -> None:
     """Build, bake and program a real board, wait for its handshake and verify the build id.
 
@@ -76,7 +86,7 @@ def command(
     chosen = board_file(board)
     if port is not None and is_bridge(port):
         check_url(port)
-        click.echo(f"programming goes through a debug probe on this machine, not through {port}")
+        note(f"programming goes through a debug probe on this machine, not through {port}")
     elif port is not None and not chosen.own_usb and not Path(split_baud(port)[0]).exists():
         raise DeviceError(f"There is no port {port}.", "`tinymia devices` lists those there are.")
     if image is None:
@@ -94,7 +104,8 @@ def command(
         port=port or "",
         verbose=verbose,
     )
-    click.echo(f"programmed {image} ({used})")
+    if not as_json:
+        click.echo(f"programmed {image} ({used})")
     # The board's own port is gone while it restarts, and may come back under another name.
     where = port_of(chosen, 10.0) if chosen.own_usb else None
     where = where or port or port_of(chosen)
@@ -103,6 +114,9 @@ def command(
             "The board was programmed; whether it runs is not verified.", _why(chosen)
         )
     verify(where, chosen, build_id)
+    if as_json:
+        print_json({"image": image, "programmer": used, "build_id": build_id, "port": where})
+        return
     click.echo(f"verified   build {build_id} answers on {where}")
 
 

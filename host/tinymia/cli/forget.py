@@ -9,7 +9,7 @@ import click
 
 from tinymia.cli.catalogue import PERSONALIZE, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
-from tinymia.cli.options import connection, note, progress, thousands
+from tinymia.cli.options import connection, json_option, note, print_json, progress, thousands
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     show_default=True,
     help="windows to forget: numbers of members, from 0, joined by commas",
 )
-def command(config: Path | None, forgotten: str, **flags: Any) -> None:
+@json_option
+def command(config: Path | None, forgotten: str, as_json: bool, **flags: Any) -> None:
     """Fine-tune a board on one person's windows, then let it forget some of them.
 
     The board goes back to the base network and is trained again without them, with another key: the
@@ -72,28 +73,60 @@ def command(config: Path | None, forgotten: str, **flags: Any) -> None:
                 epochs,
                 advance,
             )
-    fitting.say_defences(fit.defences, fit.size, fit.settings.seed, 0)
-    _say(done, len(gone), int(member.sum()), epochs, opened.unit)
+    _check(done)
+    if not as_json:
+        fitting.say_defences(fit.defences, fit.size, fit.settings.seed, 0)
+        _say(done, len(gone), int(member.sum()), epochs, opened.unit)
+    at = None
     if len(gone) == 1 and fit.depth == "head":
         settings = replace(fit.settings, seed=0)
         run = Run("plain", "no defence", fit.depth, fit.defences, epochs, settings)
         server = _server(fit, run)
         at = forgetting.rank(server, run, done, codes, int(gone[0]), int(member.sum()))
-        click.echo(
-            f"difference whoever saw both states finds the window in place {at} of {len(kept)}"
-            " of the person's"
-        )
+        if not as_json:
+            click.echo(
+                f"difference whoever saw both states finds the window in place {at} of {len(kept)}"
+                " of the person's"
+            )
+    if as_json:
+        print_json(_as_json(done, len(gone), int(member.sum()), len(kept), at, opened.unit))
     if asked["out"]:
-        fit.save(asked["out"], done.after, done.theta_after)
+        fit.save(asked["out"], done.after, done.theta_after, not as_json)
 
 
-def _say(done: Forgot, gone: int, members: int, epochs: int, unit: str) -> None:
-    """What forgetting cost, and what is left; raises StudyError where it is not exact."""
+def _as_json(
+    done: Forgot, gone: int, members: int, windows: int, place: int | None, unit: str
+) -> dict[str, Any]:
+    """What is printed otherwise, as numbers."""
+    before, after, never = done.losses
+    return {
+        "forgotten": gone,
+        "members": members,
+        "windows": windows,
+        "unit": unit,
+        "cost": done.after.ticks,
+        "cost_of_learning_all": done.before.ticks,
+        "loss_before": before,
+        "loss_after": after,
+        "never_learnt": len(never),
+        "below_before": done.below(before),
+        "below_after": done.below(after),
+        "place_by_difference": place,
+        "tail": done.after.hash,
+    }
+
+
+def _check(done: Forgot) -> None:
+    """Raise StudyError where forgetting is not exact."""
     if not done.same:
         raise StudyError(
             "The board is not what a device that never saw the windows would be.",
             "Board and twin must be built from the same source: build and flash again.",
         )
+
+
+def _say(done: Forgot, gone: int, members: int, epochs: int, unit: str) -> None:
+    """What forgetting cost, and what is left."""
     click.echo(
         f"forgotten  {gone} of {members} windows; the weights equal in every bit those of a twin"
         " that never saw them"

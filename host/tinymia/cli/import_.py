@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinymia.cli.options import FilePath, show, thousands
+from tinymia.cli.options import FilePath, json_option, print_json, show, thousands
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tinymia.export.bundle import Bundle
     from tinymia.export.importing import Imported, Wanted
     from tinymia.study.imported import Checked
 
@@ -78,6 +79,7 @@ def _sides(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
 @click.option("--name", help="Of the bundle.  [default: the file's]")
 @click.option("--out", type=FilePath(), help="The bundle.  [default: MODEL's name.bundle]")
 @click.option("--tflite", type=FilePath(), help="Also save what a Keras model became.")
+@json_option
 def command(
     model: Path,
     labels: tuple[str, ...],
@@ -93,6 +95,7 @@ def command(
     name: str | None,
     out: Path | None,
     tflite: Path | None,
+    as_json: bool,
 ) -> None:
     """Make a bundle of MODEL: an int8 .tflite file, a Keras file, a SavedModel's folder, or another
     bundle of which a device is to train fewer layers.
@@ -114,7 +117,7 @@ def command(
     if _is_bundle(model):
         if out is None:
             raise click.UsageError("MODEL is a bundle: give --out.")
-        _shorten(model, train, out)
+        _shorten(model, train, out, as_json)
         return
     stem = model.stem or "model"
     where = out or Path(f"{stem}.bundle")
@@ -135,7 +138,29 @@ def command(
     )
     imported, checked = import_file(model, wanted, representative, tflite)
     imported.bundle.save(where)
+    if as_json:
+        print_json(
+            {
+                **_facts(imported.bundle, where),
+                "operators": len(imported.graph.operators),
+                "macs": imported.graph.macs,
+                "trainable": imported.trainable,
+                "trained": imported.kept,
+                "checked": checked,
+            }
+        )
+        return
     _say(imported, checked, where, train)
+
+
+def _facts(bundle: Bundle, where: Path) -> dict[str, Any]:
+    return {
+        "bundle": where,
+        "bundle_id": bundle.bundle_id,
+        "bytes": len(bundle.to_bytes()),
+        "layers": [bundle.layers.describe(i) for i in range(len(bundle.layers))],
+        "parameters": len(bundle.layers.parameters),
+    }
 
 
 def import_file(
@@ -197,13 +222,16 @@ def _is_bundle(path: Path) -> bool:
         return False
 
 
-def _shorten(path: Path, train: str, where: Path) -> None:
+def _shorten(path: Path, train: str, where: Path, as_json: bool) -> None:
     from tinymia.export.bundle import Bundle
     from tinymia.export.importing import with_fewer_layers
 
     bundle = Bundle.load(path)
     made = with_fewer_layers(bundle, train)
     made.save(where)
+    if as_json:
+        print_json(_facts(made, where))
+        return
     click.echo(f"bundle     {where} ({made.bundle_id})")
     for i in range(len(made.layers)):
         click.echo(f"{'trained' if not i else '':10} {made.layers.describe(i)}")

@@ -57,13 +57,21 @@ class _Verbs(click.Group):
         name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
         module = importlib.import_module(f"tinymia.cli.{name}")
         command: click.Command = module.command
-        if not any(parameter.name == "quiet" for parameter in command.params):
-            command.params.append(_quiet_option())
+        _add_quiet(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs, in the order of the work"):
             formatter.write_dl(list(VERBS.items()))
+
+
+def _add_quiet(command: click.Command) -> None:
+    """To a verb and all that it is made of."""
+    if not any(parameter.name == "quiet" for parameter in command.params):
+        command.params.append(_quiet_option())
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            _add_quiet(inner)
 
 
 def _quiet_option() -> click.Option:

@@ -156,7 +156,8 @@ _quiet = False
 def hush(ctx: click.Context, param: click.Parameter, quiet: bool) -> None:
     """What --quiet does, which every verb has."""
     global _quiet  # noqa: PLW0603  # of the whole command
-    _quiet = quiet
+    said = "tinymia.quiet"
+    ctx.meta[said] = _quiet = quiet or ctx.meta.get(said, False)  # `study --quiet run`, too
 
 
 @contextmanager

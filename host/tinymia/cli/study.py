@@ -206,7 +206,8 @@ def show_(file: str, out: Path | None, as_json: bool) -> None:
 @click.option(
     "--page", type=FilePath(dir_okay=False), help="Where it goes.  [default: study.html in --out]"
 )
-def report(files: tuple[str, ...], out: Path | None, page: Path | None) -> None:
+@json_option
+def report(files: tuple[str, ...], out: Path | None, page: Path | None, as_json: bool) -> None:
     """Write a page: a chapter for each study, with its answer, curve and band.
 
     FILES are studies that ask about a factor; "factors" means all that come along.
@@ -237,7 +238,11 @@ def report(files: tuple[str, ...], out: Path | None, page: Path | None) -> None:
         folders.append(study.out)
     path = page or folders[0] / PAGE
     said = shlex.join(["tinymia", *sys.argv[1:]])
-    click.echo(f"report     {render_studies(answers, path, said)}")
+    made = render_studies(answers, path, said)
+    if as_json:
+        print_json({"report": made, "answers": answers})
+        return
+    click.echo(f"report     {made}")
 
 
 @command.command()
@@ -289,7 +294,8 @@ def _finished(name: str) -> list[Any]:
 @command.command()
 @_options
 @click.argument("to", type=FilePath(dir_okay=False))
-def export(file: str, out: Path | None, to: Path) -> None:
+@json_option
+def export(file: str, out: Path | None, to: Path, as_json: bool) -> None:
     """Write TO (.csv or .parquet): a row a case, condition, attack, answer and figure.
 
     pandas and polars load it as it is. What was varied is in columns "axis.NAME"; headline says
@@ -304,7 +310,9 @@ def export(file: str, out: Path | None, to: Path) -> None:
     if not found:
         raise StudyError("No case of this study is finished.", f"tinymia study run {file}")
     rows.export(found, to)
-    if not is_quiet():
+    if as_json:
+        print_json({"file": to, "rows": len(found), "columns": rows.columns(found)})
+    elif not is_quiet():
         click.echo(f"{len(found):,} rows in {to}", err=True)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tinymia.cli.options import FilePath, progress
+from tinymia.cli.options import FilePath, is_quiet, json_option, print_json, progress
 
 
 @click.command()
@@ -31,7 +31,10 @@ from tinymia.cli.options import FilePath, progress
     help="Train nothing: write the model's card again, with what the audit in FOLDER found.",
 )
 @click.option("--compare", is_flag=True, help="Also train every candidate again (minutes).")
-def command(model: str, out: Path | None, seed: int, audit: Path | None, compare: bool) -> None:
+@json_option
+def command(
+    model: str, out: Path | None, seed: int, audit: Path | None, compare: bool, as_json: bool
+) -> None:
     """Train and quantise MODEL on the public people; write bundle, .tflite and card.
 
     MODEL is har-watch (smartwatch movements), fashion (pictures of clothes; needs Debian's package
@@ -61,7 +64,10 @@ def command(model: str, out: Path | None, seed: int, audit: Path | None, compare
         raise ModelError(f"You may not write to {folder}.", "Give --out FOLDER.")
     if audit is not None:
         note_audit(folder, audit)
-        click.echo(f"card       {folder / 'README.md'}")
+        if as_json:
+            print_json({"card": folder / "README.md"})
+        else:
+            click.echo(f"card       {folder / 'README.md'}")
         return
     load_tensorflow()  # so that without it no empty folder is left
     at, stage = 0, ""
@@ -70,12 +76,18 @@ def command(model: str, out: Path | None, seed: int, audit: Path | None, compare
         def on_progress(now: str, done: int, total: int) -> None:
             nonlocal at, stage
             if now != stage:
-                click.echo(f"{now} ({total})", err=True)
+                if not is_quiet():
+                    click.echo(f"{now} ({total})", err=True)
                 at, stage = 0, now
             advance(done - at)
             at = done
 
         bundle = publish(folder, seed, on_progress, compare=compare)
-    click.echo(f"bundle     {folder / f'{model}.bundle'} ({bundle.bundle_id})")
+    path = folder / f"{model}.bundle"
+    if as_json:
+        accuracy = bundle.meta["accuracy"]
+        print_json({"bundle": path, "bundle_id": bundle.bundle_id, "accuracy": accuracy})
+        return
+    click.echo(f"bundle     {path} ({bundle.bundle_id})")
     for name, value in bundle.meta["accuracy"].items():
         click.echo(f"{name:10} {value}")

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "../cold.h"
+
 namespace tinymia {
 
 // What law an answer's noise has.
@@ -49,7 +51,7 @@ enum class GuardSetting : uint8_t {
 };
 
 // The first setting that is out of range by itself or beside the others (NaN is, too).
-inline GuardSetting CheckGuard(const GuardSettings& s) {
+TINYMIA_COLD inline GuardSetting CheckGuard(const GuardSettings& s) {
   if (!(s.temperature == 0.0f || (s.temperature >= 1.01f && s.temperature <= 1000.0f))) return GuardSetting::kTemperature;
   if (static_cast<uint8_t>(s.noise_law) > 2) return GuardSetting::kNoiseLaw;
   if (!(s.noise == 0.0f || (s.noise >= 0.01f && s.noise <= 1000.0f))) return GuardSetting::kNoise;

@@ -18,6 +18,7 @@
 
 #include <stdint.h>
 
+#include "../cold.h"
 #include "../train/noise.h"
 #include "declared.h"
 
@@ -32,13 +33,13 @@ struct Evidence {
 class Detector {
  public:
   // Forgets all questions and the alarm.
-  void Begin();
+  TINYMIA_COLD void Begin();
   // Begins anew unless the settings are those that it has.
-  void Set(const GuardSettings& settings);
+  TINYMIA_COLD void Set(const GuardSettings& settings);
 
   // Takes a question into account. `device` is the key of the device's answers, `features`
   // [count] what the trained layers read.
-  void See(const SecretKey& device, const int8_t* features, uint32_t count);
+  TINYMIA_COLD void See(const SecretKey& device, const int8_t* features, uint32_t count);
 
   // What set off the alarm, which stays until it begins anew: 1 copies, 2 strange ones; 0: nothing
   // did.

@@ -154,7 +154,7 @@ def test_a_claim_that_holds_is_not_contradicted_and_nearly_reached() -> None:
 
 
 def test_half_of_the_noise_contradicts_the_claim() -> None:
-    finding = audit(Made(noise=0.5))
+    finding = audit(Made(noise=0.5), devices=1000)
     assert set(verdicts(finding).values()) == {Verdict.CONTRADICTS}
     assert min(min(checked.chance.values()) for checked in finding.checked) < 1e-4
     assert all(checked.looks == 2 for checked in finding.checked)
@@ -184,7 +184,7 @@ def test_what_fresh_devices_do_not_confirm_is_chance() -> None:
 
 def test_a_pair_of_epsilon_and_delta_alone_can_be_contradicted() -> None:
     alone = {r: replace(claim, epsilon=1.0, profile=None) for r, claim in gaussian_claims().items()}
-    finding = run(Made(noise=0.3), DESIGN, alone)
+    finding = run(Made(noise=0.3), replace(DESIGN, devices=1000), alone)
     assert set(verdicts(finding).values()) == {Verdict.CONTRADICTS}
     assert all(not checked.chance for checked in finding.checked)
 

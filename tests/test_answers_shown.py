@@ -12,7 +12,7 @@ import pytest
 from tinymia import data
 from tinymia.attacks.averaged import COPIES, averaged
 from tinymia.attacks.posterior import likelihood_of
-from tinymia.attacks.stolen import boundaries
+from tinymia.attacks.stolen import BoundaryDecoder, boundaries
 from tinymia.device.connect import connect
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, NoiseLaw, OutputPolicy, Run, Target, reveal, untempered
@@ -157,6 +157,24 @@ def test_boundaries_are_where_they_were(name: str, lab: TwinLab) -> None:
     at = np.arange(len(logits))
     gap = np.abs(logits[at, found.one] - logits[at, found.other])
     assert np.quantile(gap, 0.8) < (0.1 if name == "round" else 0.01)
+
+
+def test_who_names_one_class_alone_has_no_boundaries(
+    lab: TwinLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a device whose training went wrong does: it gives nothing away, and ends no audit."""
+
+    class One:
+        def ask(self, features: np.ndarray) -> np.ndarray:
+            return np.tile(np.float32([0, 0, 1, 0, 0, 0, 0]), (len(features), 1))
+
+    _, run = oracle_of(lab, "label")
+    target = Target("p07", 0, lab.candidates(run, "p07"), np.zeros(0), None)
+    scorer = BoundaryDecoder().fit(lab, run, "p07")
+    monkeypatch.setattr(lab, "oracle", lambda *_: One())
+    scores = scorer(target)
+    assert len(scores) == len(target.candidates)
+    assert np.isfinite(scores).all()
 
 
 def test_noise_averages_out_over_near_copies(lab: TwinLab) -> None:

@@ -271,7 +271,10 @@ class Locator:
         places = rows @ self._back[1].T
         apart = (readout.basis.T[one] - readout.basis.T[other]) @ law.centre
         gap = (apart * rows).sum(axis=1)
-        equations = (classes[:, :, None] * places[:, None, :]).reshape(len(rows), -1)
+        # Where every window is answered alike there is none.
+        equations = (classes[:, :, None] * places[:, None, :]).reshape(
+            len(rows), law.marginal.shape[0]
+        )
         equations /= spread[:, None]
         curvature = equations.T @ equations
         return solver(curvature + law.marginal)(-equations.T @ (gap / spread)), curvature

@@ -172,6 +172,8 @@ def solved(origin: Floats, places: Floats, apart: Floats, classes: Integers) -> 
     """
     start = centred(origin)
     m, wide = places.shape
+    if not m:  # one class was all that was ever named
+        return start
     rows = np.zeros((m, *start.shape))
     every = np.arange(m)
     rows[every, classes[:, 0]] = places

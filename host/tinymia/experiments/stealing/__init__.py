@@ -209,8 +209,8 @@ class Stealing:
             limits=(
                 "The head alone is personalised and stolen here, with the public layers before it;"
                 " deeper training is not copied (knockoff nets of a whole network).",
-                "How a copy is taken apart was tried out on one audited person, whose AUC is too"
-                " high.",
+                "How a copy is taken apart, and how far a searched one is pulled to the base head,"
+                " was tried out on one audited person, whose figures are too high.",
                 "Searches go between windows, whose codes are whole numbers: where two differ in no"
                 " code that the head reads, nothing is between them. What scale a head has they do"
                 " not tell.",

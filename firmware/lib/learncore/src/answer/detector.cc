@@ -87,6 +87,8 @@ uint32_t Detector::Compare(const int8_t* sampled, uint32_t n) const {
 }
 
 void Detector::Begin() {
+  if (!seen_) return;  // each training begins anew, mostly unasked
+  seen_ = false;
   memset(cells_, 0, sizeof cells_);
   number_ = 0;
   evidence_ = Evidence();
@@ -103,6 +105,7 @@ void Detector::Set(const GuardSettings& settings) {
 }
 
 void Detector::See(const SecretKey& device, const int8_t* features, uint32_t count) {
+  seen_ = true;
   const Place place = Locate(near_, device, features, count);
   bool known = true, near = false;
   for (const uint32_t hash : place.grid) {

@@ -72,6 +72,7 @@ class Detector {
   Cell cells_[kCells] = {};
   int8_t kept_[kKept][kSampled] = {};
   uint32_t number_ = 0;  // of those that are kept
+  bool seen_ = false;    // a question, since it began
   Evidence evidence_;
   uint32_t alarm_ = 0;
 };

@@ -111,6 +111,11 @@ def test_noise_without_a_finite_epsilon_promises_nothing():
 def test_what_only_hides_is_named():
     assert hiding([FREE, *ALL[1:]], FREE) == [HIDING]
     assert hiding(ALL, None) == []
+    near = replace(HIDING, worst=Figure(0.97))
+    assert hiding([near], FREE) == []
+    unshown = replace(near, worst_lowers=False)  # a little less, which may be chance
+    assert hiding([unshown], FREE) == [unshown]
+    assert recommend([unshown], Budget(None, 6), FREE) is None
 
 
 def test_the_front_is_what_no_other_row_beats():

@@ -347,7 +347,7 @@ def test_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_interruption_in_a_destructor_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     class Archive:
         def __del__(self) -> None:
-            raise KeyboardInterrupt  # which Python drops here
+            signal.raise_signal(signal.SIGINT)  # Python drops here what that raises
 
     def load(*_: object) -> None:
         Archive()
@@ -422,6 +422,52 @@ def test_interrupted_at_any_time(seconds: float, tmp_path: Path) -> None:
     assert process.returncode == 130, err
     assert b"interrupted" in err
     assert b"Traceback" not in err
+
+
+DROPPED = """
+import os, signal, sys, time
+import tinymia.cli.main as program
+
+def tell():
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+    time.sleep(600)
+
+class Destroyed:
+    def __del__(self):
+        tell()
+
+def caught():
+    try:
+        tell()
+    except BaseException:
+        pass
+
+def verb(standalone_mode):
+    for drop in (caught, Destroyed, caught)[int(sys.argv[2]) :]:
+        drop()
+    time.sleep(600)
+
+program.cli = verb
+program.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "skipped", "status"), [("SIGINT", 0, 130), ("SIGINT", 1, 130), ("SIGTERM", 2, 143)]
+)
+def test_who_drops_an_interruption_hears_it_again(name: str, skipped: int, status: int) -> None:
+    """As destructors do, and C code that asks whether something is there."""
+    done = subprocess.run(
+        [sys.executable, "-c", DROPPED, name, str(skipped)],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "host")},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == status, done.stderr
+    assert done.stderr.count(b"what was finished is kept") == 1
+    assert b"Traceback" not in done.stderr
+    assert b"ignored" not in done.stderr
 
 
 def test_interrupted_while_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:

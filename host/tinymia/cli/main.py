@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import _thread
 import importlib
 import io
 import keyword
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from contextlib import suppress
 
 import click
 
 from tinymia import __version__
+from tinymia.cli.ending import ToldToEnd, heeding
 from tinymia.errors import TinymiaError
 
 # Verb: its line in `tinymia --help`. The command is `tinymia.cli.<verb>.command`, `<verb>_` where
@@ -102,57 +98,17 @@ def cli() -> None:
     """
 
 
-class _ToldToEnd(SystemExit):
-    """Raised where the program is when a signal tells it to end, so that all is cleaned up."""
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_DFL)  # told twice, it ends at once
-    raise _ToldToEnd(128 + number)
-
-
-def _heed_signals() -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
-            signal.signal(number, _end)
-
-
-@contextmanager
-def _insisting() -> Iterator[None]:
-    """What tells the program to end comes again where Python dropped it: in a destructor."""
-    before = sys.unraisablehook
-
-    def heard(dropped: sys.UnraisableHookArgs) -> None:
-        told = dropped.exc_value
-        if isinstance(told, KeyboardInterrupt):
-            number = int(signal.SIGINT)
-        elif isinstance(told, _ToldToEnd):
-            number = int(str(told.code)) - 128
-            signal.signal(number, _end)
-        else:
-            before(dropped)
-            return
-        threading.Timer(0.02, _thread.interrupt_main, (number,)).start()  # not within this hook
-
-    sys.unraisablehook = heard
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
-
-
 def main() -> None:
     """Run the command line; a user's error is one message and exit status 1.
 
     Ctrl-C and the signals TERM and HUP end it with status 130, 143 and 129. What an output cannot
     show (Latin-1, say) is written as an escape.
     """
-    _heed_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with _insisting():
+        with heeding():
             status = cli(standalone_mode=False)
         if isinstance(status, int):  # what a verb that judges found
             sys.exit(status)
@@ -170,7 +126,7 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("\ninterrupted; what was finished is kept", err=True)
         sys.exit(130)
-    except _ToldToEnd as error:
+    except ToldToEnd as error:
         with suppress(OSError):  # its terminal may be gone
             click.echo("\ntold to end; what was finished is kept", err=True)
         sys.exit(error.code)

@@ -21,6 +21,16 @@ def needs_polars() -> None:
     _since_3_11("The extra parquet begins")
 
 
+def needs_notebooks() -> None:
+    """The same of what runs the notebooks."""
+    _since_3_11("The extra notebooks begins")
+
+
+def needs_pdoc() -> None:
+    """The same of what writes the API reference."""
+    _since_3_11("pdoc begins")
+
+
 def needs_ray() -> None:
     """Skip where Ray is not installed, which ``[dev]`` leaves out; one that is broken fails."""
     if find_spec("ray") is None:

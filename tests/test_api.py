@@ -17,6 +17,7 @@ import pytest
 
 import synthetic_results
 import tinymia
+from extras import needs_polars
 from tinymia.api import auditing, models
 from tinymia.api.options import called, options_for
 from tinymia.cli.audit import job_of
@@ -168,7 +169,9 @@ def test_figures_are_what_a_study_exports(made: Any) -> None:
 
 
 def test_every_frame_loads_as_it_is(made: Any) -> None:
-    polars = pytest.importorskip("polars")
+    needs_polars()
+    import polars
+
     assert {"figures", "summary", "paired", "roc", "costs"} <= set(made.frames)
     for name in made.frames:
         frame = made.frame(name)

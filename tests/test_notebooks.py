@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import tinymia
+from extras import needs_notebooks
 
 HOST = Path(tinymia.__file__).parents[1]
 NOTEBOOKS = sorted((HOST / "notebooks").glob("*.ipynb"))
@@ -21,8 +22,8 @@ SAYS = {
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nbclient = pytest.importorskip("nbclient")
-    pytest.importorskip("polars")  # not for Python 3.10
+    needs_notebooks()
+    import nbclient
     import nbformat
 
     monkeypatch.setenv("PYTHONPATH", str(HOST), prepend=os.pathsep)

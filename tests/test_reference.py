@@ -10,13 +10,14 @@ import pytest
 
 import tinymia
 import tinymia.files
+from extras import needs_pdoc
 
 SCRIPT = Path(tinymia.__file__).parents[1] / "docs" / "reference.py"
 
 
 @pytest.fixture(scope="module")
 def reference() -> Any:
-    pytest.importorskip("pdoc")  # not for Python 3.10
+    needs_pdoc()
     spec = importlib.util.spec_from_file_location("reference", SCRIPT)
     assert spec is not None
     assert spec.loader is not None

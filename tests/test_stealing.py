@@ -112,6 +112,24 @@ def test_a_device_that_says_one_label_ends_a_search() -> None:
     assert search.asked == 20
 
 
+def test_one_that_ends_lets_no_other_ask_more_than_it_may() -> None:
+    rng = np.random.default_rng(6)
+    windows = np.clip(rng.normal(0, 40, (600, WIDE)), -128, 127).astype(np.int8)
+
+    def front(some: np.ndarray) -> np.ndarray:
+        return np.column_stack([some / 40.0, np.ones(len(some))])
+
+    def ask(asked: list[np.ndarray]) -> list[np.ndarray]:
+        dull, other = asked
+        return [np.zeros(len(dull), np.int64), (front(other) @ HEAD.T).argmax(axis=1)]
+
+    searches = [Search(BASE, windows, front, np.random.default_rng(i)) for i in range(2)]
+    for budget in (300, 600, 900):
+        widen(searches, ask, budget)
+        assert searches[0].asked == 256
+        assert budget - 6 < searches[1].asked <= budget
+
+
 def test_prada_rings_at_copies_and_not_at_what_is_normal() -> None:
     rng = np.random.default_rng(7)
     apart = np.clip(rng.normal(0, 40, (300, 60)), -128, 127).astype(np.int8)

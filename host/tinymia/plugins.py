@@ -74,7 +74,7 @@ class Plugins(Generic[T]):
 
     def check(self, name: str) -> None:
         """Raise PluginError where that name is of something that was refused."""
-        if name in self.refused and name not in self._own:
+        if name in self.refused and name not in self._own and name not in self._added:
             raise self.refused[name]
 
     def check_all(self) -> None:
@@ -106,6 +106,8 @@ class Plugins(Generic[T]):
         count = Counter(entry.name for entry in entries)
         good: dict[str, T] = {}
         refused: dict[str, PluginError] = {}
+        # A flaw may be one beside others: those before it are asked for while it is judged.
+        vars(self)["_offered"] = good, refused
         for entry in entries:
             if entry.name in self._own:
                 refused[entry.name] = self._error(entry, "is refused: tinymia has that name itself")

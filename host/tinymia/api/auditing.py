@@ -10,13 +10,9 @@ from typing import Any
 
 from tinymia.api.options import Parameters, StrPath, called, defaults, options_for
 from tinymia.api.results import Results
-from tinymia.attacks import registry as attacks
 from tinymia.cli.audit import carry_out, check_against, job_of
 from tinymia.cli.options import quietly
-from tinymia.data import registry as data_registry
-from tinymia.defenses.registry import PLUGINS
 from tinymia.export.bundle import Bundle
-from tinymia.study.executors import Executor, Here
 
 _OF = defaults("audit")
 
@@ -108,7 +104,7 @@ def audit(
             what to do.
 
     Attacks and defences that were added by :func:`tinymia.register` take part; then all runs in
-    this process.
+    this process, whatever ``executor`` says.
 
     >>> import tinymia
     >>> results = tinymia.audit(target="twin:", person="p07", repetitions=1, epochs=1,
@@ -132,7 +128,6 @@ def audit(
             outputs=OUTPUTS,
             command=called("audit", arguments),
             fresh=fresh,
-            executor=_executor(),
         )
         found, _ = carry_out(job, page=out is not None)
     return Results.of(found)
@@ -159,9 +154,3 @@ def _saved(bundle: Bundle | StrPath | None, folder: Path) -> StrPath | None:
     path = folder / "audited.bundle"
     bundle.save(path)
     return path
-
-
-def _executor() -> Executor | None:
-    """Other processes do not know what was added to this one."""
-    added = attacks.plugins().added or PLUGINS.added or data_registry.plugins().added
-    return Here() if added else None

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinymia.api.options import Parameters, StrPath, defaults, options_for
 from tinymia.cli.import_ import import_file
 from tinymia.cli.options import quietly
@@ -25,8 +27,8 @@ def import_model(
     train: str = Wanted.train,
     rate: float = Wanted.rate_hz,
     channels: Sequence[str] = Wanted.channels,
-    mean: Sequence[float] = Wanted.mean,
-    std: Sequence[float] = Wanted.std,
+    mean: float | Sequence[float] = Wanted.mean,
+    std: float | Sequence[float] = Wanted.std,
     shape: Sequence[int] = Wanted.shape,
     cut_ends: bool = Wanted.cut_ends,
     representative: StrPath | None = None,
@@ -70,8 +72,8 @@ def import_model(
         train=train,
         rate_hz=rate,
         channels=tuple(channels),
-        mean=tuple(mean),
-        std=tuple(std),
+        mean=tuple(np.ravel(mean).tolist()),
+        std=tuple(np.ravel(std).tolist()),
         shape=tuple(shape),
         cut_ends=cut_ends,
         name=name or path.stem or "model",

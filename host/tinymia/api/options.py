@@ -10,7 +10,10 @@ import numpy as np
 
 from tinymia.cli.catalogue import AUDIT, PERSONALIZE
 from tinymia.cli.config import Chosen, Option, checked, defences
+from tinymia.defenses import Site
+from tinymia.defenses.registry import KINDS
 from tinymia.errors import StudyError
+from tinymia.export.bundle import Bundle
 
 StrPath = str | os.PathLike[str]
 """A path, as a text or a ``pathlib.Path``."""
@@ -62,19 +65,25 @@ def called(verb: str, given: Mapping[str, Any]) -> str:
     """The call as the page tells it, without what is the default."""
     default = defaults(verb)
     words = [
-        f"{key}={value!r}"
+        f"{key}={_shown(value)}"
         for key, value in given.items()
         if value is not None and _plain(value) not in (_plain(default.get(key)), {})
     ]
     return f"tinymia.{verb}({', '.join(words)})"
 
 
+def _shown(value: Any) -> str:
+    if isinstance(value, Bundle):
+        return f"<bundle {value.bundle_id}>"
+    return repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
 def _options(verb: str) -> tuple[Option, ...]:
     listed = {"audit": AUDIT, "personalize": PERSONALIZE}[verb]
-    known = {option.section for option in listed}
-    # Those of answers are no part of a training, and left out there on purpose.
-    more = defences() if verb == "audit" else ()
-    return (*listed, *(option for option in more if option.section not in known))
+    fixed = (option for option in listed if not option.section.startswith("defences."))
+    # Asked for anew: some may have been registered. Those of answers are no part of a training.
+    left = {f"defences.{k.name}" for k in KINDS if verb != "audit" and k.site is Site.OUTPUT}
+    return (*fixed, *(option for option in defences() if option.section not in left))
 
 
 def _table(name: str, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tinymia.api.options import StrPath
 from tinymia.errors import ReportError
 from tinymia.experiments.base import Figure
 from tinymia.study import results as stored
-from tinymia.study.rows import COLUMNS, column, columns, figures_of
+from tinymia.study.rows import COLUMNS, column, figures_of
 from tinymia.study.training import guess
 
 FIGURES = "figures"
@@ -80,8 +80,7 @@ class Results(stored.Results):
         """
         if name == FIGURES:
             rows = list(figures_of(self))
-            named = columns(rows)[1:] if rows else list(COLUMNS[1:])
-            return {key: column([row[key] for row in rows]) for key in named}
+            return {key: column([row[key] for row in rows]) for key in COLUMNS[1:]}
         tables = dict(_tables())
         if name not in tables:
             raise ReportError(f"There is no frame {name!r}.", guess(name, self.frames))

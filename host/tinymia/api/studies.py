@@ -12,7 +12,7 @@ from tinymia.api.results import Results, frame_of
 from tinymia.cli.audit import Bars
 from tinymia.cli.options import quietly
 from tinymia.errors import StudyError
-from tinymia.study.rows import column, columns, rows
+from tinymia.study.rows import column, columns, rows_of
 
 if TYPE_CHECKING:
     from tinymia.study.series import Failure, Series
@@ -37,7 +37,8 @@ class Study:
 
         What was varied is in columns "axis.NAME", as in `tinymia study export`.
         """
-        found = list(rows(self.series))
+        finished = ((c, self.cases[c.name]) for c in self.series.cases if c.name in self.cases)
+        found = list(rows_of(finished))
         return {name: column([row.get(name) for row in found]) for name in columns(found)}
 
     def frame(self, library: str = "") -> Any:

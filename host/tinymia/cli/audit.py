@@ -159,13 +159,12 @@ def job_of(
     outputs: tuple[str, ...] = (),
     command: str = "tinymia audit",
     fresh: bool = False,
-    executor: Executor | None = None,
 ) -> Audit:
     """The audit that options of :data:`tinymia.cli.catalogue.AUDIT` ask for.
 
     Args:
         options: of flags and file, without what the bundle says of its training.
-        outputs, command, fresh, executor: see :class:`tinymia.study.underway.Audit`.
+        outputs, command, fresh: see :class:`tinymia.study.underway.Audit`.
 
     Raises:
         TinymiaError: an option is out of range, or the bundle cannot be read.
@@ -198,7 +197,7 @@ def job_of(
         force=asked["force"],
         outputs=outputs,
         command=command,
-        executor=executor or _executor(asked),
+        executor=_executor(asked),
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
         leave_out=ALL in asked["defences"],

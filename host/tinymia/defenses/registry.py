@@ -80,9 +80,6 @@ def _gather() -> None:
     BY_NAME.update({kind.name: kind for kind in _kinds})
 
 
-_gather()
-
-
 def add(kind: Kind) -> str:
     """Add a defence to this process, see :meth:`tinymia.plugins.Plugins.add`."""
     name = PLUGINS.add(kind)
@@ -203,3 +200,6 @@ def _variants(kind: Kind, values: Values) -> list[Defense]:
         kind.make(**dict(zip(listed, each, strict=True)))
         for each in itertools.product(*listed.values())
     ]
+
+
+_gather()  # last: a package's module may import what stands above

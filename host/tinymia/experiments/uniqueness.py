@@ -242,7 +242,8 @@ def _tail(risk: Floats) -> NDArray[np.bool_]:
 
 
 def _fifth(rank: Floats) -> NDArray[np.int64]:
-    return np.minimum((rank * _BINS).astype(np.int64), _BINS - 1)
+    order = np.argsort(np.argsort(rank, kind="stable"), kind="stable")  # also of equals, a fifth
+    return order * _BINS // len(rank)
 
 
 def _trend(risk: Floats, rank: Floats) -> float:

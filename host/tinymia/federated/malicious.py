@@ -38,8 +38,8 @@ class Malice(StrEnum):
         """By what an update is multiplied.
 
         Args:
-            devices: of a round.
-            malicious: of these.
+            devices: of the federation.
+            malicious: of these; in a round it is as many on average.
         """
         whole = devices / max(1, malicious)
         return {Malice.SCALE: whole, Malice.OPPOSITE: -whole}.get(self, 1.0)
@@ -52,7 +52,7 @@ def malice_called(name: str) -> Malice:
     except ValueError:
         raise StudyError(
             f"There is no attack {name[:40]!r} of malicious devices.",
-            f"There are: {', '.join(Malice)}.",
+            f"There are: {', '.join(Malice)}; of `tinymia federate` ascent, too.",
         ) from None
 
 
@@ -66,7 +66,6 @@ class MaliciousTwins:
         honest: devices as they should be.
         poisoned: the malicious ones alone, with what they learn from.
         malice: what these do.
-        devices: of a round.
         clips: whether they clip.
     """
 
@@ -75,12 +74,11 @@ class MaliciousTwins:
         honest: TwinDevices,
         poisoned: TwinDevices,
         malice: Malice,
-        devices: int,
         *,
         clips: bool,
     ) -> None:
-        self.honest, self.poisoned, self.clips, self.devices = honest, poisoned, clips, devices
-        self.boost = malice.boost(devices, len(poisoned.cohort))
+        self.honest, self.poisoned, self.clips = honest, poisoned, clips
+        self.boost = malice.boost(len(honest.cohort), len(poisoned.cohort))
         self.cohort, self.local = honest.cohort, honest.local
 
     def round(
@@ -101,7 +99,7 @@ class MaliciousTwins:
         terms, norm = self.local.terms, float(np.linalg.norm(moved))
         if not self.clips:
             if terms.masked:
-                room = _UNSEEN * terms.clip_norm * self.devices / len(self.poisoned.cohort)
+                room = _UNSEEN * terms.clip_norm * len(self.cohort) / len(self.poisoned.cohort)
                 moved *= min(1.0, room / max(norm, 1e-12))
             most = np.iinfo(np.int32)
             units = np.clip(np.rint(moved / terms.unit), most.min, most.max).astype(np.int32)
@@ -112,7 +110,7 @@ class MaliciousTwins:
 
 
 def malicious_twins(
-    honest: TwinDevices, malice: Malice, poisoned: Cohort, devices: int, *, clips: bool
+    honest: TwinDevices, malice: Malice, poisoned: Cohort, *, clips: bool
 ) -> MaliciousTwins:
     """Twins whose last devices are malicious.
 
@@ -120,9 +118,8 @@ def malicious_twins(
         honest: all of them, as they should be; lends its compiled twin.
         malice: what the others do.
         poisoned: from what they learn.
-        devices: of a round.
         clips: see :class:`MaliciousTwins`.
     """
     # Other seeds than the honest devices' of the same numbers.
     local = replace(honest.local, seed=honest.local.seed ^ 0xBAD)
-    return MaliciousTwins(honest, honest.of(poisoned, local), malice, devices, clips=clips)
+    return MaliciousTwins(honest, honest.of(poisoned, local), malice, clips=clips)

@@ -22,7 +22,6 @@ from tinymia.study.board_runs import Reporter
 from tinymia.study.confirm import shortened
 from tinymia.study.context import context_of
 from tinymia.study.devices import Device, load_device
-from tinymia.study.executors import Processes
 from tinymia.study.fleet import Fleet
 from tinymia.study.lab import public_of
 from tinymia.study.lanes import Lanes
@@ -124,7 +123,7 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
                 names,
                 public,
                 audit.out,
-                audit.executor or Processes(audit.boards),
+                audit.working,
                 say,
                 lambda total: reporter.begin(total, "Trying strengths"),
                 reporter.advance,
@@ -235,7 +234,7 @@ def _finish(study: Underway, public: Public, started: float) -> Results:
             bench, study.lanes.identity(study.runs[-1]), study.dataset.sha256
         )
         work = experimenting.Experimenting(bench, audit.out, identity)
-        executor = audit.executor or Processes(audit.boards)
+        executor = audit.working
         chapters = experimenting.measure(work, names, executor, study.reporter)
         findings = replace(findings, chapters=chapters)
     results = Results(

@@ -81,7 +81,9 @@ def base(name: str, folder: Path, say: Callable[[str], None] = lambda _: None) -
 def _recipe() -> str:
     """Changes with whatever a base model hangs on, so that an older one is not taken for it."""
     code = hashlib.sha256(str(EPOCHS).encode())
-    for module in parts_of("tinymia.models.har_watch", "tinymia.models", "tinymia.export"):
+    for module in parts_of(
+        "tinymia.models.har_watch", "tinymia.models", "tinymia.export", "tinymia.data"
+    ):
         code.update(source(module))
     with contextlib.suppress(PackageNotFoundError):  # then nothing is trained
         code.update(version("tensorflow").encode())

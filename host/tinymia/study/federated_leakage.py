@@ -119,8 +119,8 @@ def leakage(
                 VIEWS[view],
                 attack,
                 mean,
-                max(0.0, mean - half),
-                min(1.0, mean + half),
+                float(np.maximum(0.0, mean - half)),
+                float(np.minimum(1.0, mean + half)),
                 tuple(values),
                 knows_others,
             )

@@ -211,8 +211,7 @@ def _with_malice(
         return twins
     malice, aim = malice_called(settings.attack), aim_of(bundle, settings.seed)
     cohort = poisoned(bundle, split, malice, aim, settings.malicious)
-    chosen = max(1, int(settings.devices * settings.share))
-    return malicious_twins(twins, malice, cohort, chosen, clips=settings.clips)
+    return malicious_twins(twins, malice, cohort, clips=settings.clips)
 
 
 def alone(

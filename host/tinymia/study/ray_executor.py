@@ -119,7 +119,7 @@ def _result(ray: Any, ref: Any) -> Any:
     except ray.exceptions.RayTaskError:
         raise  # a programmer's mistake, with its traceback
     except ray.exceptions.RayError as error:
-        raise StudyError(
+        raise _of_machine(
             f"A cell was lost {_AGAIN + 1} times with its worker or node; perhaps memory ran out.",
             "What is finished is kept: run the same command again, with fewer --boards.",
         ) from error
@@ -148,12 +148,12 @@ def _run(job: list[Any], cell: Any) -> tuple[bool, Any]:
 
 def _begun(job: _Job) -> _Job:
     if job.code != _code():
-        raise StudyError(
+        raise _of_machine(
             f"{socket.gethostname()} has another tinymia than this machine.",
             "Install the same version on every node of the cluster.",
         )
     if not Path(job.folder).is_dir():
-        raise StudyError(
+        raise _of_machine(
             f"{socket.gethostname()} has no folder {job.folder}.",
             "Nodes of a cluster share the folder of the study: mount it there at the same path.",
         )
@@ -212,8 +212,15 @@ def _ask(address: str) -> None:
 
 
 def _nobody(address: str) -> StudyError:
-    return StudyError(
+    return _of_machine(
         f"There is no Ray at {address}.",
         f"Start it there with `ray start --head`, and give --address HOST:{_PORT}; without"
         " --address it is started on this machine.",
     )
+
+
+def _of_machine(message: str, hint: str) -> StudyError:
+    """What ends a study, since it is the same for all of its cases."""
+    error = StudyError(message, hint)
+    error.of_machine = True
+    return error

@@ -77,7 +77,12 @@ def rows(series: Series) -> Iterator[dict[str, Any]]:
     Raises:
         ReportError: results are damaged or of another version.
     """
-    for case, results in series.finished():
+    return rows_of(series.finished())
+
+
+def rows_of(cases: Iterable[tuple[Case, Results]]) -> Iterator[dict[str, Any]]:
+    """The same of cases with their results."""
+    for case, results in cases:
         axes = {f"axis.{name}": _cell(value) for name, value in case.axes.items()}
         for row in figures_of(results):
             yield {"case": case.name, **axes, **row}

@@ -156,13 +156,15 @@ class Lock:
         error: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        if self._made and all(path.name == _LOCK for path in self.folder.iterdir()):
+        try:
             # Who asked for what cannot be leaves nothing; a folder that fills meanwhile stays.
             with contextlib.suppress(OSError):
-                (self.folder / _LOCK).unlink()
-                for path in self._made:
-                    path.rmdir()
-        self._lock.release()
+                if self._made and all(path.name == _LOCK for path in self.folder.iterdir()):
+                    (self.folder / _LOCK).unlink()
+                    for path in self._made:
+                        path.rmdir()
+        finally:
+            self._lock.release()
 
 
 @contextlib.contextmanager

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tinymia.attacks import registry as attacks
+from tinymia.data import registry as sources
 from tinymia.data.base import Dataset
 from tinymia.data.splits import MAX_SLOTS
+from tinymia.defenses.registry import PLUGINS
 from tinymia.device.connect import RESUME, Interruption, is_twin
 from tinymia.errors import DeviceError, StudyError
 from tinymia.evidence import Run, digest
@@ -22,7 +25,7 @@ from tinymia.study.claims import claim_of_run
 from tinymia.study.confirm import confirmation, jobs_to_confirm
 from tinymia.study.controls import Controlling
 from tinymia.study.devices import Device
-from tinymia.study.executors import Executor, Processes
+from tinymia.study.executors import Executor, Here, Processes
 from tinymia.study.fitting import fitting
 from tinymia.study.fleet import Fleet
 from tinymia.study.lanes import Lanes, train_devices
@@ -88,6 +91,12 @@ class Audit:
     def confirming(self) -> tuple[str, ...]:
         """The boards among the targets."""
         return tuple(target for target in self.targets if not is_twin(target))
+
+    @property
+    def working(self) -> Executor:
+        """Who works on cells: what was registered here, no other process knows."""
+        added = (attacks.plugins().added, PLUGINS.added, sources.plugins().added)
+        return Here() if any(added) else self.executor or Processes(self.boards)
 
 
 @dataclass
@@ -297,7 +306,7 @@ def score(study: Underway, scoring: Scoring, cells: Sequence[Cell]) -> None:
     study.reporter.advance(len(cells) - len(todo))
     # What takes longest first, so that no worker is left alone with it.
     todo.sort(key=lambda cell: not is_dear(cell.run))
-    executor = study.audit.executor or Processes(study.audit.boards)
+    executor = study.audit.working
     for _ in executor.map(scoring, todo):
         study.reporter.advance(1)
 
@@ -309,7 +318,7 @@ def control(study: Underway, scoring: Scoring) -> Controlling:
     todo = [person for person in study.names if not controlling.finished(person)]
     study.reporter.begin(len(study.names), "Controls")
     study.reporter.advance(len(study.names) - len(todo))
-    executor = study.audit.executor or Processes(study.audit.boards)
+    executor = study.audit.working
     for _ in executor.map(controlling, todo):
         study.reporter.advance(1)
     return controlling
@@ -321,7 +330,7 @@ def compare_with_peers(
     """Let other projects attack plain fine-tuning, where that was asked for."""
     if study.settings.peers:
         study.say(f"Attacking with {' and '.join(study.settings.peers)}")
-    executor = study.audit.executor or Processes(study.audit.boards)
+    executor = study.audit.working
     return peers_finding(scoring, cells, main, installed(study.settings.peers), executor)
 
 

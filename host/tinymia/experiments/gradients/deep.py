@@ -128,7 +128,7 @@ class Deep:
         stages, server = self.bench.stages(self.run), self.server
         labels, count = self.labels(update), self.setting.windows
         gradient = -update / self.rate
-        noise = server.off_by(replace(self.setting, run=self.run)) / self.rate
+        noise = server.off_by(self.setting) / self.rate
         grid = recursion.Grid(server.scale, *server.box)
         step = recursion.Step(gradient, server.base, stages, count, noise, grid, *self._whitening)
         codes = recursion.windows(step)

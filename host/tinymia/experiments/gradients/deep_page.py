@@ -15,7 +15,7 @@ from tinymia.experiments.gradients.deep import DEPTHS, DEVICES, WINDOWS, devices
 from tinymia.experiments.gradients.measure import NAMES
 from tinymia.experiments.gradients.recursion import reaches
 from tinymia.experiments.gradients.settings import Setting
-from tinymia.experiments.pages import percent
+from tinymia.experiments.pages import percent, row_of
 from tinymia.experiments.rows import Found, Tabulator
 
 
@@ -74,11 +74,7 @@ class Deeper:
     def _row(self, depth: str, windows: int, condition: str = "") -> Row:
         plain = self.settings[depth][0].run.name
         at = {"windows": str(windows), "where": DEPTHS[depth]}
-        return next(
-            r
-            for r in self.rows
-            if (r.measure, r.at) == (self._exact.name, at) and r.condition == (condition or plain)
-        )
+        return row_of(self.rows, self._exact, condition or plain, at=at)
 
     @property
     def answer(self) -> str:

@@ -146,9 +146,9 @@ def chapter(
         measures=(EXACT, NAMED, ERROR, DRAWN),
         rows=(*rows, *deeper.rows),
         controls=(*controls, *deeper.controls),
-        method=(*_METHOD, *deep_page.METHOD),
-        limits=(*_LIMITS, *deep_page.LIMITS),
-        sources=(*_SOURCES, *deep_page.SOURCES),
+        method=(*_METHOD, *(deep_page.METHOD if deeper.rows else ())),
+        limits=(*_LIMITS, *(deep_page.LIMITS if deeper.rows else ())),
+        sources=(*_SOURCES, *(deep_page.SOURCES if deeper.rows else ())),
         plots=(*_plots(rows, plain), *deeper.plots),
         pictures=_pictures(bench, measured),
     )

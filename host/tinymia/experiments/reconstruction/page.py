@@ -162,8 +162,8 @@ def chapter(
             *([beside.METHOD] if by_art else ()),
             *(weights_alone.METHOD if deeper.rows else ()),
         ),
-        limits=(*_LIMITS, *weights_alone.LIMITS),
-        sources=(*_SOURCES, *weights_alone.SOURCES),
+        limits=(*_LIMITS, *(weights_alone.LIMITS if deeper.rows else ())),
+        sources=(*_SOURCES, *(weights_alone.SOURCES if deeper.rows else ())),
         plots=_plots(rows, private, bounds),
         pictures=_pictures(bench, runs[0], measured),
     )

@@ -172,7 +172,7 @@ class Stealing:
                     "has the public base model (its frozen layers and its head) and public people's"
                     " windows as questions, and sees what the device answers to them",
                 ),
-                searches.ADVERSARY,
+                *([searches.ADVERSARY] if searched else ()),
                 Adversary(
                     "copy",
                     "who asks, and holds windows",

@@ -22,7 +22,9 @@ FALSE = Measure("false-alarms", "Alarms in 1,000 ordinary questions", None, "", 
 RINGS = Measure("alarm", "Devices that ring", None, "%", leaks=False)
 UNTIL = Measure("until-alarm", "Questions before the alarm, or all of them", None, "questions")
 MEASURES = (FALSE, RINGS, UNTIL)
-_PRADA = "PRADA"
+_PRADA_MOST = 600
+"""Questions of a stream that PRADA is shown: it compares each with all."""
+_PRADA = f"PRADA, of the first {_PRADA_MOST} questions"
 _QUIET = 1.0
 """Alarms in 1,000 ordinary questions that are few."""
 
@@ -37,17 +39,18 @@ def measure(bench: Workbench, owner: Owner, run: Run, seeds: Sequence[int]) -> M
     alarms of devices that begin anew behind each, and questions before the first; and of PRADA,
     which has no key, the last."""
     found: dict[str, Doubles] = {}
-    every = {**streams.ordinary(bench, owner), **streams.odd(bench, owner)}
-    every |= {name: stream for name, (stream, _) in streams.hidden(bench, owner).items()}
-    known = set(streams.ordinary(bench, owner))
+    usual = streams.ordinary(bench, owner)
+    every = {**usual, **streams.odd(bench, owner), **streams.hidden(bench, owner)}
     base = np.stack([bench.base(run)])
     for at, (name, asked) in enumerate(every.items()):
         first = bench.alarms(run, asked, seeds)
-        count = _count(bench, run, asked, seeds, first) if name in known else first < len(asked)
+        count = _count(bench, run, asked, seeds, first) if name in usual else first < len(asked)
         whole = np.full(len(seeds), len(asked), np.float64)
         found[f"stream-{at}"] = np.column_stack([whole, count, first]).astype(np.float64)
         labels = np.nanargmax(bench.answers(run.whole, base, asked, [0])[0], axis=1)
-        found[f"prada-{at}"] = np.array([rings_at(asked[:600], labels[:600])], np.float64)
+        found[f"prada-{at}"] = np.array(
+            [rings_at(asked[:_PRADA_MOST], labels[:_PRADA_MOST])], np.float64
+        )
     return found
 
 
@@ -84,7 +87,7 @@ def rows(
         values = np.concatenate([measured[person][f"stream-{at}"] for person in people])
         prada = np.concatenate([measured[person][f"prada-{at}"] for person in people])
         whole = np.concatenate([measured[person][f"stream-{at}"][:1, 0] for person in people])
-        beside = np.repeat(prada < np.minimum(whole, 600), len(values) // len(people))
+        beside = np.repeat(prada < np.minimum(whole, _PRADA_MOST), len(values) // len(people))
         settings = {"questions": name, "detector": "on the device"}
         if name in usual:
             rate = 1000 * values[:, 1] / values[:, 0]

@@ -128,10 +128,11 @@ def widen(searches: Sequence[Search], ask: Ask, budget: int) -> None:
         for search, some, labels in zip(searches, first, ask(first), strict=True):
             search.stream.append(some)
             search.start(labels)
-    count = max(0, budget - searches[0].asked) // _STEPS
-    if not count:
+    # One that names a single class has nothing to search between, and asks no more.
+    counts = [max(0, budget - s.asked) // _STEPS for s in searches]
+    if not any(counts):
         return
-    drawn = [s.lines(count) for s in searches]
+    drawn = [s.lines(count) for s, count in zip(searches, counts, strict=True)]
     low = [np.zeros(len(d[0])) for d in drawn]
     high = [np.ones(len(d[0])) for d in drawn]
     near = [s.guess(d[0], d[1], d[2]) for s, d in zip(searches, drawn, strict=True)]

@@ -47,12 +47,8 @@ def odd(bench: Workbench, owner: Owner) -> dict[str, Codes]:
     }
 
 
-def hidden(bench: Workbench, owner: Owner) -> dict[str, tuple[Codes, int]]:
-    """What one asks who knows the detector: a search among public windows.
-
-    Returns:
-        The stream, and how many questions it has to each of the search's own.
-    """
+def hidden(bench: Workbench, owner: Owner) -> dict[str, Codes]:
+    """What one asks who knows the detector: a search among public windows."""
     rng = bench.generator("stealing", "hiding", owner.name)
     public = public_questions(bench, "stealing")
     searches = _searches(public, rng).reshape(-1, *public.shape[1:])
@@ -64,7 +60,7 @@ def hidden(bench: Workbench, owner: Owner) -> dict[str, tuple[Codes, int]]:
         between = public[order].reshape(len(own), among, *public.shape[1:])
         mixed = np.concatenate([own[:, None], between], axis=1).reshape(-1, *public.shape[1:])
         name = f"a boundary search, {among} public window{'s' * (among > 1)} to each question"
-        found[name] = mixed, 1 + among
+        found[name] = mixed
     return found
 
 

@@ -148,6 +148,10 @@ def test_a_bundle_that_is_no_file_becomes_one(tmp_path: Path) -> None:
 def test_the_page_tells_the_call() -> None:
     given = {"target": "twin:", "epochs": (1, 5, 20, 50), "training": {"seed": 2}, "bundle": None}
     assert called("audit", given) == "tinymia.audit(target='twin:', training={'seed': 2})"
+    bundle = tinymia.Bundle.load(tinymia.default_bundle())
+    given = {"bundle": bundle, "data": Path("mine.npz")}
+    said = called("audit", given)
+    assert said == f"tinymia.audit(bundle=<bundle {bundle.bundle_id}>, data='mine.npz')"
 
 
 def test_figures_are_what_a_study_exports(made: Any) -> None:

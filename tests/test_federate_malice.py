@@ -60,6 +60,15 @@ def test_nobody_changes_nothing(reached: Callable[..., MaliceFound]) -> None:
     assert none.success == none.success_without
 
 
+def test_of_a_round_it_is_the_share_that_counts(dataset: Dataset) -> None:
+    """Few of a round are malicious where few are chosen: that multiplies no less."""
+    boosts = {
+        prepare(replace(SMALL, share=share), BUNDLE, dataset).exchange.devices.twins.boost
+        for share in (1.0, 0.5)
+    }
+    assert boosts == {6.0}
+
+
 def test_median_takes_a_minority_away(reached: Callable[..., MaliceFound]) -> None:
     mean, median = reached(), reached(strategy="median")
     assert mean.gained.mean > 0.05

@@ -57,6 +57,12 @@ def test_secure_aggregation_takes_the_view_of_one_device_away(dataset: Dataset) 
         assert 0.35 < found[VIEWS["control"]] < 0.65
 
 
+def test_one_person_has_no_interval(dataset: Dataset) -> None:
+    found = leakage(prepare(replace(SETTINGS, people=("p07",)), BUNDLE, dataset), **FEW)
+    assert found
+    assert all(np.isnan(row.low) and np.isnan(row.high) for row in found)
+
+
 def test_who_knows_all_others_is_stopped_by_noise_alone(dataset: Dataset) -> None:
     masked = replace(SETTINGS, terms=UpdateTerms(0.3, masked=True))
     known = leaks(masked, dataset, knows_others=True)

@@ -22,6 +22,9 @@ from tinymia.data import registry as sources
 from tinymia.defenses import registry as defences
 from tinymia.errors import PluginError, StudyError
 from tinymia.experiments import experiment as experiments
+from tinymia.study.executors import Here, Processes
+from tinymia.study.settings import StudySettings
+from tinymia.study.underway import Audit
 
 HOST = Path(tinymia.__file__).parents[1]
 ATTACK = """
@@ -238,6 +241,18 @@ def test_names_that_are_taken_are_refused(install: Install, tmp_path: Path) -> N
     assert attacks.get_attack("loss").info.reference != "nobody, 2026"
 
 
+def test_packages_are_looked_for_once(
+    install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not once more for each flaw that is looked for in one beside the others."""
+    looked = []
+    real = plugins.entry_points
+    monkeypatch.setattr(plugins, "entry_points", lambda **of: looked.append(of) or real(**of))
+    install(tmp_path)
+    assert "fade" in defences.BY_NAME
+    assert looked == [{"group": "tinymia.defenses"}]
+
+
 def test_two_packages_with_one_name(install: Install, tmp_path: Path) -> None:
     install(tmp_path / "1", "another", defenses=GOOD["defenses"])
     install(tmp_path / "2", defenses=GOOD["defenses"])
@@ -250,7 +265,10 @@ def test_what_is_registered_is_there_until_replaced(install: Install, tmp_path: 
     made: dict[str, Any] = {"__name__": __name__}
     exec(compile(DEFENCE, "<cell>", "exec", dont_inherit=True), made)
     exec(compile(SOURCE, "<cell>", "exec", dont_inherit=True), made)
+    job = Audit(StudySettings(), tmp_path, ("twin:",), tmp_path)
+    assert isinstance(job.working, Processes)
     tinymia.register(made["KIND"], made["SOURCE"])
+    assert isinstance(job.working, Here)  # no other process knows them
     tinymia.register(made["KIND"])  # a cell that runs again
     assert defences.known("fade") is made["KIND"]
     assert tinymia.data.load("lab").name == "watch"

@@ -41,3 +41,5 @@ def test_risk_and_distance_correlate_by_rank() -> None:
     assert abs(_trend(RNG.random(100), rank)) < 0.3
     assert _trend(np.ones(100), rank) == 0.0
     assert np.bincount(_fifth(rank)).tolist() == [20] * 5
+    tied = _ranks(np.repeat([1.0, 2.0], [75, 25]))
+    assert np.bincount(_fifth(tied)).tolist() == [20] * 5  # none is empty

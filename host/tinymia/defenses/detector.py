@@ -24,7 +24,7 @@ class Detector(Unproven):
 
     Defaults are of har-watch, by the six people whom its audit does not name: the level is half as
     much again as the greatest evidence of their windows. Distances are in codes of what the head
-    reads, which conversion to int8 scales alike, and raise no alarm on the other models' data.
+    reads, which conversion to int8 scales alike.
 
     Attributes:
         level: questions' worth of evidence at which it rings.
@@ -79,6 +79,7 @@ KIND = Detector.kind = Kind(
         Parameter("spread", "--detector-spread", "nearest by mean squared distance, ordinarily"),
         Parameter("refuse", "--detector-refuse", "1: an alarm ends answers; 0: labels are left"),
     ),
-    limits="Who asks about windows as people have them is not told from them.",
-    sweep=(2, 4, 6, 8, 12),
+    limits="Who asks about windows as people have them is not told from them. Where it rings in an"
+    " audit, attacks that read whole answers take the labels behind the alarm for such.",
+    sweep=(6, 8, 12),
 )

@@ -11,7 +11,7 @@ from tinymia.attacks import registry as attacks
 from tinymia.data import registry as sources
 from tinymia.data.base import Dataset
 from tinymia.data.splits import MAX_SLOTS
-from tinymia.defenses.registry import PLUGINS
+from tinymia.defenses import registry as defences
 from tinymia.device.connect import RESUME, Interruption, is_twin
 from tinymia.errors import DeviceError, StudyError
 from tinymia.evidence import Run, digest
@@ -95,7 +95,7 @@ class Audit:
     @property
     def working(self) -> Executor:
         """Who works on cells: what was registered here, no other process knows."""
-        added = (attacks.plugins().added, PLUGINS.added, sources.plugins().added)
+        added = (attacks.plugins().added, defences.PLUGINS.added, sources.plugins().added)
         return Here() if any(added) else self.executor or Processes(self.boards)
 
 

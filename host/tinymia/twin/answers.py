@@ -134,12 +134,15 @@ def watched(guard: GuardSettings, seeds: Sequence[int], features: NDArray[np.int
         seeds: one a device, of its training: directions and cells hang on it.
         features: (n, slot_bytes) int8, what the trained layers read, in the order of questions.
 
+    Returns:
+        Evidence and alarm behind each question, of each device.
+
     Raises:
         DataError: a setting is out of range.
     """
     check_guard(guard)
     keys = np.array([int(seed) for seed in seeds], np.uint64)
-    read = np.ascontiguousarray(features, np.int8).reshape(len(features), -1)
+    read = np.ascontiguousarray(features, np.int8)
     out = np.zeros((len(keys), len(read), 3), np.uint32)
     if read.size:
         core().watch(guard.pack(), keys, read, out)
@@ -154,8 +157,11 @@ def silenced(
 
     Args:
         answers: (devices, n, classes) float32.
-        first: (devices,) number of the first question to which this applies.
+        first: (devices,) number of the first question to which this applies; negative: of all.
         guard: says which.
+
+    Returns:
+        Like ``answers``.
     """
     late = np.arange(answers.shape[1]) >= first[:, None]
     if guard.watch_refuse:

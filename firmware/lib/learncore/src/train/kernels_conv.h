@@ -9,7 +9,7 @@ namespace tinymia {
 template <typename F>
 void ConvForward(const Layer& layer, const F* x, const F* weights, const F* bias, F* y) {
   if constexpr (kTiles<F>) {
-    ConvForwardTiled(layer, x, weights, bias, y);
+    ConvForwardTiled(layer, 1, x, 0, weights, bias, y, 0);
     return;
   }
   const uint32_t in_c = layer.in_c;
@@ -38,7 +38,7 @@ void ConvForward(const Layer& layer, const F* x, const F* weights, const F* bias
 template <typename F>
 void ConvBackward(const Layer& layer, const F* weights, const F* dy, F* dx) {
   if constexpr (kTiles<F>) {
-    ConvBackwardTiled(layer, weights, dy, dx);
+    ConvBackwardTiled(layer, 1, weights, dy, 0, dx, 0);
     return;
   }
   const uint32_t in_c = layer.in_c;

@@ -66,16 +66,7 @@ void ConvGradient(const Layer& layer, const F* x, const F* dy, bool biases_only,
         const uint32_t first = (ky * layer.kernel_w + kx) * in_c;
         ForBlocks(layer.out_c, [&](auto block, uint32_t o) {
           constexpr uint32_t kSize = decltype(block)::kSize;
-          uint32_t c = 0;
-          if constexpr (kTiles<F>) {
-            for (; c + 2 <= in_c; c += 2) {
-              F sums[2 * kSize];
-              SumPairsOfTwo(block, pairs, x + c, dy + o, sums);
-              sink.take(sink.self, o * filter + first + c, filter, kSize, sums);
-              sink.take(sink.self, o * filter + first + c + 1, filter, kSize, sums + kSize);
-            }
-          }
-          for (; c < in_c; ++c) {
+          for (uint32_t c = 0; c < in_c; ++c) {
             F sums[kSize];
             SumPairs<false>(block, pairs, x + c, dy + o, sums);
             sink.take(sink.self, o * filter + first + c, filter, kSize, sums);

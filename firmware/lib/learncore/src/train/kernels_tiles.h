@@ -297,35 +297,4 @@ void ConvBackwardTiled(const Layer& given, uint32_t examples, const F* weights, 
   });
 }
 
-// SumPairs<false> of two input channels at once: the second's sums go behind the first's.
-template <uint32_t kSize, typename F>
-__attribute__((noinline)) void SumPairsOfTwo(Block<kSize> block, const Pairs& pairs, const F* x,
-                                             const F* dy, F* to) {
-  F sums[2][kSize];
-#pragma GCC unroll 8
-  for (uint32_t j = 0; j < kSize; ++j) sums[0][j] = sums[1][j] = F(0.0f);
-  x += pairs.x;
-  dy += pairs.dy;
-  for (uint32_t row = pairs.rows; row != 0; --row) {
-    const F* x_at = x;
-    const F* dy_at = dy;
-    for (uint32_t column = pairs.columns; column != 0; --column) {
-      const F first = InRegister(x_at[0]);
-      const F second = InRegister(x_at[1]);
-#pragma GCC unroll 8
-      for (uint32_t j = 0; j < kSize; ++j) {
-        const F d = InRegister(dy_at[j]);
-        sums[0][j] = sums[0][j] + first * d;
-        sums[1][j] = sums[1][j] + second * d;
-      }
-      x_at += pairs.x_column;
-      dy_at += pairs.dy_column;
-    }
-    x += pairs.x_row;
-    dy += pairs.dy_row;
-  }
-  StoreBlock(block, sums[0], to);
-  StoreBlock(block, sums[1], to + kSize);
-}
-
 }  // namespace tinymia

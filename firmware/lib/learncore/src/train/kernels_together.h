@@ -4,6 +4,7 @@
 #pragma once
 
 #include "kernels.h"
+#include "kernels_taps.h"
 #include "together.h"
 
 namespace tinymia {
@@ -84,18 +85,18 @@ __attribute__((noinline)) void GradientTile(Block<kSize>, Block<kRuns>, const Pa
   sink.Take(example, slot, first, step, sums);
 }
 
-// The gradients of a convolution's weights (unless biases_only) and biases of n examples go to the
-// sink, those of each example in the order of ConvGradient and DepthwiseGradient.
+// The gradients of a convolution's weights of n examples go to the sink, those of each example in
+// the order of ConvGradient and DepthwiseGradient if it asks for that (kInOrder).
 // Take(example, slot, first, step, gradients) gets those of the trained parameters `first`,
 // `first + step`, ..., for each further row of them from one further on; `slot` is below kHeld<F>,
 // and the same for all examples before it is another parameter's.
 template <typename F, typename Sink>
 inline void GradientTiles(const Layer& layer, uint32_t n, const F* x, size_t x_example, const F* dy,
-                          bool biases_only, const Sink& sink) {
+                          const Sink& sink) {
   const size_t dy_example = layer.outputs();
   const uint32_t out_c = layer.out_c, in_c = layer.in_c;
   const uint32_t filter = layer.kernel_h * layer.kernel_w * in_c;
-  const uint32_t taps = biases_only ? 0 : static_cast<uint32_t>(layer.kernel_h) * layer.kernel_w;
+  const uint32_t taps = static_cast<uint32_t>(layer.kernel_h) * layer.kernel_w;
   F packed[kHeld<F>];
   for (uint32_t tap = 0; tap < taps; ++tap) {
     const Pairs pairs = Flattened(Pairs(layer, tap / layer.kernel_w, tap % layer.kernel_w));
@@ -145,11 +146,25 @@ inline void GradientTiles(const Layer& layer, uint32_t n, const F* x, size_t x_e
       }
     });
   }
+}
+
+// Those of its weights (unless biases_only) and biases.
+template <typename F, typename Sink>
+inline void ConvolutionGradients(const Layer& layer, uint32_t n, const F* x, size_t x_example,
+                                 const F* dy, bool biases_only, const Sink& sink) {
+  if (biases_only) {
+  } else if (!ByTaps<F>(layer)) {
+    GradientTiles(layer, n, x, x_example, dy, sink);
+  } else if (layer.kind == LayerKind::kConv) {
+    GradientTaps<false>(layer, n, x, x_example, dy, sink);
+  } else {
+    GradientTaps<true>(layer, n, x, x_example, dy, sink);
+  }
   const uint32_t bias = biases_only ? 0 : layer.weight_count;
   ForBlocks(layer.bias_count, [&](auto block, uint32_t o) {
     for (uint32_t b = 0; b < n; ++b) {
       F sums[1][decltype(block)::kSize];
-      SumPositions(block, layer, dy + b * dy_example + o, sums[0]);
+      SumPositions(block, layer, dy + b * layer.outputs() + o, sums[0]);
       sink.Take(b, 0, bias + o, 1, sums);
     }
   });
@@ -158,6 +173,7 @@ inline void GradientTiles(const Layer& layer, uint32_t n, const F* x, size_t x_e
 // Squares of gradients are added to each example's sum.
 template <typename F>
 struct SquareSink {
+  static constexpr bool kInOrder = true;
   F* sums;
   template <uint32_t kSize, uint32_t kRuns>
   void Take(uint32_t b, uint32_t, uint32_t, uint32_t, const F (&g)[kRuns][kSize]) const {
@@ -174,6 +190,7 @@ struct SquareSink {
 // Gradients are summed up over the examples; see DenseGradientTogether.
 template <typename F, typename Sums>
 struct SumSink {
+  static constexpr bool kInOrder = false;
   Sums sums;
   uint32_t last;
   F* held;  // [kHeld<F>]
@@ -215,7 +232,7 @@ void AddGradientNorms(const Layer& layer, uint32_t n, const F* x, size_t x_strid
   if (layer.kind == LayerKind::kDense) {
     DenseNormsTogether(layer, x, x_stride, n, dy, biases_only, sums);
   } else {
-    GradientTiles(layer, n, x, x_stride, dy, biases_only, SquareSink<F>{sums});
+    ConvolutionGradients(layer, n, x, x_stride, dy, biases_only, SquareSink<F>{sums});
   }
   for (uint32_t b = 0; b < n; ++b) norms[b] = norms[b] + sums[b];
 }
@@ -229,7 +246,8 @@ void LayerGradientTogether(const Layer& layer, uint32_t n, const F* x, size_t x_
     return;
   }
   F held[kHeld<F>];
-  GradientTiles(layer, n, x, x_stride, dy, biases_only, SumSink<F, Sums>{sums, n - 1, held});
+  ConvolutionGradients(layer, n, x, x_stride, dy, biases_only,
+                       SumSink<F, Sums>{sums, n - 1, held});
 }
 
 }  // namespace tinymia

@@ -38,7 +38,7 @@ void ConvForward(const Layer& layer, const F* x, const F* weights, const F* bias
 template <typename F>
 void ConvBackward(const Layer& layer, const F* weights, const F* dy, F* dx) {
   if constexpr (kTiles<F>) {
-    ConvBackwardTiled(layer, 1, weights, dy, 0, dx, 0);
+    ConvBackwardTiled(layer, 1, weights, dy, 0, Inward<F>{dx, 0, false, dx, Activation::kNone});
     return;
   }
   const uint32_t in_c = layer.in_c;

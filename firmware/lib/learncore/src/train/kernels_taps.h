@@ -18,8 +18,7 @@ struct Plane {
 // The sums of kTaps neighbours in a row of taps, from (tap_y, tap_x) on, for kSize outputs.
 template <bool kOwnInput, uint32_t kTaps, uint32_t kSize, typename F>
 __attribute__((noinline)) void SumTaps(const Layer& l, const Plane<F>& x, const Plane<F>& dy,
-                                       uint32_t tap_y, uint32_t tap_x,
-                                       F (&to)[kTaps][1][kSize]) {
+                                       uint32_t tap_y, uint32_t tap_x, F (&to)[kTaps][1][kSize]) {
   F sums[kTaps][kSize];
 #pragma GCC unroll 4
   for (uint32_t t = 0; t < kTaps; ++t) {
@@ -112,8 +111,9 @@ template <typename F>
 inline bool ByTaps(const Layer& l) {
   const bool fits = static_cast<uint32_t>(l.kernel_h) * l.kernel_w * 4 <= kHeld<F> &&
                     l.weight_count <= 2 * kHeld<F>;
-  const bool one = l.kind == LayerKind::kConv ? l.in_c == 1
-                                              : l.kind == LayerKind::kDepthwise && l.in_c == l.out_c;
+  const bool one = l.kind == LayerKind::kConv
+                       ? l.in_c == 1
+                       : l.kind == LayerKind::kDepthwise && l.in_c == l.out_c;
   return fits && one;
 }
 
@@ -129,8 +129,7 @@ inline void ForTaps(const Layer& layer, uint32_t n, const F* x, size_t x_example
     for (uint32_t b = 0; b < n; ++b) {
       const F* from = x + b * x_example;
       const F* d = dy + b * layer.outputs() + o;
-      const Plane<F> deltas =
-          PackedPlane(block, d, layer.out_h, layer.out_w, layer.out_c, dy_room);
+      const Plane<F> deltas = PackedPlane(block, d, layer.out_h, layer.out_w, layer.out_c, dy_room);
       Plane<F> inputs = {from, layer.in_w, 1};
       if (kOwnInput) {
         inputs = PackedPlane(block, from + o, layer.in_h, layer.in_w, layer.in_c, x_room);

@@ -114,6 +114,29 @@ inline Layer Flattened(Layer l) {
   return l;
 }
 
+// body(rows, columns): outputs, or inputs, that see the same taps.
+template <typename Body>
+inline void ForOutputRects(const Layer& l, Body body) {
+  ForOutputRuns(l.out_h, l.kernel_h, l.stride_h, l.pad_top, l.in_h, [&](const Run& v) {
+    ForOutputRuns(l.out_w, l.kernel_w, l.stride_w, l.pad_left, l.in_w,
+                  [&](const Run& h) { body(v, h); });
+  });
+}
+template <typename Body>
+inline void ForInputRects(const Layer& l, Body body) {
+  ForInputRuns(l.in_h, l.kernel_h, l.stride_h, l.pad_top, l.out_h, [&](const Run& v) {
+    ForInputRuns(l.in_w, l.kernel_w, l.stride_w, l.pad_left, l.out_w,
+                 [&](const Run& h) { body(v, h); });
+  });
+}
+
+// Whether every input reaches an output.
+inline bool ReachesAll(const Layer& l) {
+  uint32_t reached = 0;
+  ForInputRects(l, [&](const Run& v, const Run& h) { reached += v.count * h.count; });
+  return reached == static_cast<uint32_t>(l.in_h) * l.in_w;
+}
+
 // Activation::kNone and so on, of one number.
 template <typename F>
 inline F Activated(Activation activation, F v) {
@@ -122,11 +145,52 @@ inline F Activated(Activation activation, F v) {
   return activation == Activation::kRelu6 ? Select(v > F(6.0f), F(6.0f), v) : v;
 }
 
+// The gradient before the activation, of an output y.
+template <typename F>
+inline F Unactivated(Activation activation, F y, F d) {
+  if (activation == Activation::kNone) return d;
+  d = Select(y > F(0.0f), d, F(0.0f));
+  return activation == Activation::kRelu6 ? Select(y < F(6.0f), d, F(0.0f)) : d;
+}
+
+// Where the gradients of a layer's inputs go.
+template <typename F>
+struct Inward {
+  F* dx;
+  size_t example;  // how far examples are apart
+  // Whether nothing is there yet. Then they go on through the activation that gave the inputs, x,
+  // which lie as dx does.
+  bool fresh;
+  const F* x;
+  Activation activation;
+
+  template <uint32_t kCount, uint32_t kSize>
+  void Start(F* const* at, size_t c, F (&sums)[kCount][kSize]) const {
+#pragma GCC unroll 4
+    for (uint32_t p = 0; p < kCount; ++p) {
+#pragma GCC unroll 4
+      for (uint32_t j = 0; j < kSize; ++j) sums[p][j] = fresh ? F(0.0f) : at[p][c + j];
+    }
+  }
+  template <uint32_t kCount, uint32_t kSize>
+  void Finish(F* const* at, size_t c, const F (&sums)[kCount][kSize]) const {
+#pragma GCC unroll 4
+    for (uint32_t p = 0; p < kCount; ++p) {
+      const F* const y = x + (at[p] - dx) + c;
+#pragma GCC unroll 4
+      for (uint32_t j = 0; j < kSize; ++j) {
+        at[p][c + j] = fresh ? Unactivated(activation, y[j], sums[p][j]) : sums[p][j];
+      }
+    }
+  }
+};
+
 // Outputs [o, o + kRows) of some positions, over rows of `n` taps each.
 template <uint32_t kRows, uint32_t kCount, typename F>
-__attribute__((noinline)) void ConvTile(const F* const* at, F* const* to, uint32_t rows, uint32_t x_step, uint32_t n,
-                     const F* weights, uint32_t w_step, size_t filter, const F* bias,
-                     Activation activation, size_t o) {
+__attribute__((noinline)) void ConvTile(const F* const* at, F* const* to, uint32_t rows,
+                                        uint32_t x_step, uint32_t n, const F* weights,
+                                        uint32_t w_step, size_t filter, const F* bias,
+                                        Activation activation, size_t o) {
   F sums[kRows][kCount];
 #pragma GCC unroll 4
   for (uint32_t r = 0; r < kRows; ++r) {
@@ -168,36 +232,33 @@ void ConvForwardTiled(const Layer& given, uint32_t examples, const F* x, size_t 
   const size_t w_step = layer.kernel_w * in_c;
   const size_t filter = layer.kernel_h * w_step;
   const F* from = layer.bias_count != 0 ? bias : nullptr;
-  ForOutputRuns(layer.out_h, layer.kernel_h, layer.stride_h, layer.pad_top, layer.in_h, [&](Run v) {
-    ForOutputRuns(
-        layer.out_w, layer.kernel_w, layer.stride_w, layer.pad_left, layer.in_w, [&](Run h) {
-          const Places<const F> xs = {x + (v.at * layer.in_w + h.at) * in_c, h.at_step * in_c,
-                                      v.at_step * x_step, x_example};
-          const Places<F> ys = {y + (v.first * layer.out_w + h.first) * out_c, out_c,
-                                layer.out_w * out_c, y_example};
-          const F* w = weights + v.tap * w_step + h.tap * in_c;
-          uint32_t rows = v.taps;
-          uint32_t n = static_cast<uint32_t>(h.taps * in_c);
-          if (n == x_step && n == w_step) {  // one row behind the other
-            n *= rows;
-            rows = rows == 0 ? 0 : 1;
-          }
-          const size_t fit = kHeld<F> / (rows * n + 1) / kTileRows * kTileRows;
-          const size_t most = fit < kTileRows ? kTileRows : fit;
-          for (size_t first = 0; first < out_c; first += most) {
-            const size_t end = first + most < out_c ? first + most : out_c;
-            ForPositions(v.count, h.count, examples, xs, ys, [&](auto some, auto at, auto to) {
-              ForTiles<kTileRows>(
-                  end,
-                  [&](auto block, size_t o) {
-                    ConvTile<decltype(block)::kSize, decltype(some)::kSize>(
-                        at, to, rows, static_cast<uint32_t>(x_step), n, w,
-                        static_cast<uint32_t>(w_step), filter, from, layer.activation, o);
-                  },
-                  first);
-            });
-          }
-        });
+  ForOutputRects(layer, [&](const Run& v, const Run& h) {
+    const Places<const F> xs = {x + (v.at * layer.in_w + h.at) * in_c, h.at_step * in_c,
+                                v.at_step * x_step, x_example};
+    const Places<F> ys = {y + (v.first * layer.out_w + h.first) * out_c, out_c, layer.out_w * out_c,
+                          y_example};
+    const F* w = weights + v.tap * w_step + h.tap * in_c;
+    uint32_t rows = v.taps;
+    uint32_t n = static_cast<uint32_t>(h.taps * in_c);
+    if (n == x_step && n == w_step) {  // one row behind the other
+      n *= rows;
+      rows = rows == 0 ? 0 : 1;
+    }
+    const size_t fit = kHeld<F> / (rows * n + 1) / kTileRows * kTileRows;
+    const size_t most = fit < kTileRows ? kTileRows : fit;
+    for (size_t first = 0; first < out_c; first += most) {
+      const size_t end = first + most < out_c ? first + most : out_c;
+      ForPositions(v.count, h.count, examples, xs, ys, [&](auto some, auto at, auto to) {
+        ForTiles<kTileRows>(
+            end,
+            [&](auto block, size_t o) {
+              ConvTile<decltype(block)::kSize, decltype(some)::kSize>(
+                  at, to, rows, static_cast<uint32_t>(x_step), n, w, static_cast<uint32_t>(w_step),
+                  filter, from, layer.activation, o);
+            },
+            first);
+      });
+    }
   });
 }
 
@@ -209,13 +270,9 @@ template <uint32_t kChannels, uint32_t kCount, typename F>
 __attribute__((noinline)) void ConvBackTile(const F* const* dy, F* const* to, uint32_t rows,
                                             uint32_t columns, size_t n, size_t dy_row, const F* w,
                                             size_t w_channel, ptrdiff_t w_column, ptrdiff_t w_row,
-                                            size_t c) {
+                                            size_t c, const Inward<F>& inward) {
   F sums[kCount][kChannels];
-#pragma GCC unroll 4
-  for (uint32_t p = 0; p < kCount; ++p) {
-#pragma GCC unroll 4
-    for (uint32_t j = 0; j < kChannels; ++j) sums[p][j] = to[p][c + j];
-  }
+  inward.Start(to, c, sums);
   for (uint32_t oy = 0; oy < rows; ++oy) {
     for (uint32_t ox = 0; ox < columns; ++ox) {
       const F* factors = w + oy * w_row + ox * w_column;
@@ -235,65 +292,56 @@ __attribute__((noinline)) void ConvBackTile(const F* const* dy, F* const* to, ui
       }
     }
   }
-#pragma GCC unroll 4
-  for (uint32_t p = 0; p < kCount; ++p) {
-#pragma GCC unroll 4
-    for (uint32_t j = 0; j < kChannels; ++j) to[p][c + j] = sums[p][j];
-  }
+  inward.Finish(to, c, sums);
 }
 
 // Input by input: each one's sum is that of its outputs in ascending order, as when these hand
 // their shares round one after the other.
 template <typename F>
 void ConvBackwardTiled(const Layer& given, uint32_t examples, const F* weights, const F* dy,
-                       size_t dy_example, F* dx, size_t dx_example) {
+                       size_t dy_example, const Inward<F>& inward) {
   const Layer layer = Flattened(given);
   const size_t in_c = layer.in_c, out_c = layer.out_c;
   const size_t filter = layer.kernel_h * layer.kernel_w * in_c;
   const size_t dy_row = layer.out_w * out_c;
   F packed[kHeld<F>];
-  ForInputRuns(layer.in_h, layer.kernel_h, layer.stride_h, layer.pad_top, layer.out_h, [&](Run v) {
-    ForInputRuns(
-        layer.in_w, layer.kernel_w, layer.stride_w, layer.pad_left, layer.out_w, [&](Run h) {
-          const Places<const F> from = {dy + v.at * dy_row + h.at * out_c, out_c, dy_row,
-                                        dy_example};
-          const Places<F> to = {dx + (v.first * layer.in_w + h.first) * in_c, h.step * in_c,
-                                v.step * layer.in_w * in_c, dx_example};
-          const F* w = weights + (v.tap * layer.kernel_w + h.tap) * in_c;
-          const ptrdiff_t w_column = -static_cast<ptrdiff_t>(layer.stride_w * in_c);
-          const ptrdiff_t w_row =
-              -static_cast<ptrdiff_t>(layer.stride_h * layer.kernel_w * in_c);
-          // Weights that many positions read are laid side by side.
-          const size_t taps = v.taps * h.taps * out_c;
-          const bool one_row = h.taps * out_c == dy_row;
-          const size_t n = one_row ? taps : h.taps * out_c;
-          const uint32_t rows = one_row ? 1 : v.taps;
-          const bool packs = v.count * h.count * examples > kTilePositions &&
-                             taps * kTileRows <= kHeld<F>;
-          ForTiles<kTileRows>(in_c, [&](auto channels, size_t c) {
-            constexpr uint32_t kSize = decltype(channels)::kSize;
-            if (packs) {
-              F* put = packed;
-              for (uint32_t oy = 0; oy < v.taps; ++oy) {
-                for (uint32_t ox = 0; ox < h.taps; ++ox) {
-                  const F* get = w + oy * w_row + ox * w_column + c;
-                  for (size_t k = 0; k < out_c; ++k, put += kSize, get += filter) {
-                    StoreBlock(channels, get, put);
-                  }
-                }
-              }
+  ForInputRects(layer, [&](const Run& v, const Run& h) {
+    const Places<const F> from = {dy + v.at * dy_row + h.at * out_c, out_c, dy_row, dy_example};
+    const Places<F> to = {inward.dx + (v.first * layer.in_w + h.first) * in_c, h.step * in_c,
+                          v.step * layer.in_w * in_c, inward.example};
+    const F* w = weights + (v.tap * layer.kernel_w + h.tap) * in_c;
+    const ptrdiff_t w_column = -static_cast<ptrdiff_t>(layer.stride_w * in_c);
+    const ptrdiff_t w_row = -static_cast<ptrdiff_t>(layer.stride_h * layer.kernel_w * in_c);
+    // Weights that many positions read are laid side by side.
+    const size_t taps = v.taps * h.taps * out_c;
+    const bool one_row = h.taps * out_c == dy_row;
+    const size_t n = one_row ? taps : h.taps * out_c;
+    const uint32_t rows = one_row ? 1 : v.taps;
+    const bool packs =
+        v.count * h.count * examples > kTilePositions && taps * kTileRows <= kHeld<F>;
+    ForTiles<kTileRows>(in_c, [&](auto channels, size_t c) {
+      constexpr uint32_t kSize = decltype(channels)::kSize;
+      if (packs) {
+        F* put = packed;
+        for (uint32_t oy = 0; oy < v.taps; ++oy) {
+          for (uint32_t ox = 0; ox < h.taps; ++ox) {
+            const F* get = w + oy * w_row + ox * w_column + c;
+            for (size_t k = 0; k < out_c; ++k, put += kSize, get += filter) {
+              StoreBlock(channels, get, put);
             }
-            ForPositions(v.count, h.count, examples, from, to, [&](auto some, auto d, auto at) {
-              if (packs) {
-                ConvBackTile<kSize, decltype(some)::kSize>(d, at, rows, 1, n, dy_row, packed, kSize,
-                                                           0, static_cast<ptrdiff_t>(n * kSize), c);
-              } else {
-                ConvBackTile<kSize, decltype(some)::kSize>(d, at, v.taps, h.taps, out_c, dy_row,
-                                                           w + c, filter, w_column, w_row, c);
-              }
-            });
-          });
-        });
+          }
+        }
+      }
+      ForPositions(v.count, h.count, examples, from, to, [&](auto some, auto d, auto at) {
+        if (packs) {
+          ConvBackTile<kSize, decltype(some)::kSize>(d, at, rows, 1, n, dy_row, packed, kSize, 0,
+                                                     static_cast<ptrdiff_t>(n * kSize), c, inward);
+        } else {
+          ConvBackTile<kSize, decltype(some)::kSize>(d, at, v.taps, h.taps, out_c, dy_row, w + c,
+                                                     filter, w_column, w_row, c, inward);
+        }
+      });
+    });
   });
 }
 

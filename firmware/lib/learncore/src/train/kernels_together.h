@@ -19,6 +19,10 @@ void LayerForwardTogether(const Layer& layer, uint32_t n, const F* x, size_t x_s
     ConvForwardTiled(layer, n, x, x_stride, weights, bias, y, layer.outputs());
     return;
   }
+  if (IsTiled(layer)) {
+    DepthwiseForwardTiled(layer, n, x, x_stride, weights, bias, y, layer.outputs());
+    return;
+  }
   if (layer.kind == LayerKind::kDense && layer.activation == Activation::kNone) {
     DenseForwardTogether(layer, x, x_stride, n, weights, bias, y);
     return;
@@ -246,8 +250,7 @@ void LayerGradientTogether(const Layer& layer, uint32_t n, const F* x, size_t x_
     return;
   }
   F held[kHeld<F>];
-  ConvolutionGradients(layer, n, x, x_stride, dy, biases_only,
-                       SumSink<F, Sums>{sums, n - 1, held});
+  ConvolutionGradients(layer, n, x, x_stride, dy, biases_only, SumSink<F, Sums>{sums, n - 1, held});
 }
 
 }  // namespace tinymia

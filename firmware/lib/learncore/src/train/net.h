@@ -162,6 +162,7 @@ class Net {
     return number == first_number_ ? nullptr : work_[number - 1].dy;
   }
   uint32_t HowManyTogether(const Needs& needs) const;
+  bool GoesBackAtOnce(uint32_t layer) const;
 
   Graph graph_;
   uint32_t first_ = 0;

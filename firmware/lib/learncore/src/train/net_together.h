@@ -33,11 +33,27 @@ void Net<F>::ForwardTogether(uint32_t n) {
   }
 }
 
+// Whether the gradient of a layer's output is written once, by the only layer that reads it, and
+// its activation is seen to there.
+template <typename F>
+bool Net<F>::GoesBackAtOnce(uint32_t layer) const {
+  const Layer* reader = nullptr;
+  for (uint32_t i = layer + 1; i < graph_.count; ++i) {
+    const Layer& other = graph_.layers[i];
+    const bool reads_both = other.kind == LayerKind::kAdd && other.other == layer + 1;
+    if (other.input != layer + 1 && !reads_both) continue;
+    if (reader != nullptr || !IsTiled(other)) return false;
+    reader = &other;
+  }
+  return reader != nullptr && ReachesAll(*reader);
+}
+
 template <typename F>
 void Net<F>::BackwardTogether(uint32_t n, F* norms) {
   turn_ = 0;
   for (uint32_t b = 0; norms != nullptr && b < n; ++b) norms[b] = F(0.0f);
   for (uint32_t i = first_; i + 1 < graph_.count; ++i) {
+    if (GoesBackAtOnce(i)) continue;
     const uint32_t values = n * graph_.layers[i].outputs();
     for (uint32_t j = 0; j < values; ++j) work_[i].dy[j] = F(0.0f);
   }
@@ -47,7 +63,7 @@ void Net<F>::BackwardTogether(uint32_t n, F* norms) {
     const F* x = Input(layer.input);
     const uint32_t stride = InputStride(layer.input);
     const uint32_t outputs = layer.outputs();
-    for (uint32_t b = 0; b < n; ++b) {
+    for (uint32_t b = 0; b < n && !GoesBackAtOnce(i); ++b) {
       ActivationBackward(layer, work.y + b * outputs, work.dy + b * outputs);
     }
     if (norms != nullptr && layer.parametric()) {
@@ -57,8 +73,15 @@ void Net<F>::BackwardTogether(uint32_t n, F* norms) {
     F* dx = InputDelta(layer.input);
     F* dother = adds ? InputDelta(layer.other) : nullptr;
     if (dx == nullptr && dother == nullptr) continue;
-    if (layer.kind == LayerKind::kConv) {
-      ConvBackwardTiled(layer, n, work.weights, work.dy, outputs, dx, stride);
+    if (IsTiled(layer)) {
+      const uint32_t from = layer.input - 1u;
+      const Inward<F> inward = {dx, stride, GoesBackAtOnce(from), x,
+                                graph_.layers[from].activation};
+      if (layer.kind == LayerKind::kConv) {
+        ConvBackwardTiled(layer, n, work.weights, work.dy, outputs, inward);
+      } else {
+        DepthwiseBackwardTiled(layer, n, work.weights, work.dy, outputs, inward);
+      }
       continue;
     }
     for (uint32_t b = 0; b < n; ++b) {

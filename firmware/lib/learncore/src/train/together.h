@@ -17,7 +17,7 @@ namespace tinymia {
 constexpr uint32_t kMostTogether = 32;
 constexpr uint32_t kBytesTogether = 128 * 1024;
 constexpr uint32_t kMostDeepTogether = 8;
-constexpr uint32_t kBytesDeepTogether = 768 * 1024;
+constexpr uint32_t kBytesDeepTogether = 1280 * 1024;
 
 // How many sums are held in registers, beside what they are made of: rows of weights by examples on
 // the way forward, rows by columns of weights on the way back.

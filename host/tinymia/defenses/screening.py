@@ -17,9 +17,9 @@ class Screening(Unproven):
     alternate between trimming and training, which here finds less at each further round. Spectral
     signatures (Tran, Li and Madry, NeurIPS 2018), activation clustering (Chen et al., SafeAI 2019)
     and the nearest neighbours of the same class (Peri et al., ECCV Workshops 2020) look at
-    embeddings, which a frozen network has not learnt from the poison; all leave more of it, see this
-    package's README. Of a class at most three quarters (rounded down) go, so that one that the
-    network does not know yet can be learnt. Where training starts at a shared tail, that is the
+    embeddings, which a frozen network has not learnt from the poison; all leave more of it, see the
+    README beside this file. Of a class at most three quarters (rounded down) go, so that one that
+    the network does not know yet can be learnt. Where training starts at a shared tail, that is the
     network that doubts.
 
     Attributes:

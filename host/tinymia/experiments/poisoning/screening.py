@@ -1,5 +1,7 @@
-"""Screening of what a device stores, by the embeddings that it keeps anyway.
+"""Screening of what a device stores: its own, and two of a host by the embeddings that it keeps.
 
+The device's own (:mod:`tinymia.defenses.screening`) leaves out what the base network doubts most.
+The others are here for comparison alone:
 Tran, Li, Madry, "Spectral signatures in backdoor attacks", NeurIPS 2018 (algorithm 1); Chen et al.,
 "Detecting backdoor attacks on deep neural networks by activation clustering", SafeAI 2019
 (arXiv 2018; relative size as the sign).
@@ -28,6 +30,25 @@ _SMALL = 0.35
 _DIMENSIONS = 10
 _LEAST = 4
 """Windows that a class must have to be clustered."""
+
+
+def doubted(losses: Floats, labels: Integers, share: int) -> Bools:
+    """(n,) bool: what a device leaves out, reckoned once more.
+
+    Args:
+        losses: (n,) float64, of the base network.
+        labels: (n,) int64, as told.
+        share: per cent, rounded down.
+    """
+    out = np.zeros(len(labels), np.bool_)
+    quota = np.bincount(labels) * 3 // 4
+    left = len(labels) * share // 100
+    for place in np.argsort(-losses, kind="stable"):
+        if left and quota[labels[place]]:
+            out[place] = True
+            quota[labels[place]] -= 1
+            left -= 1
+    return out
 
 
 def outlying(read: Floats, labels: Integers) -> Floats:
@@ -90,7 +111,9 @@ def clusters(read: Floats, labels: Integers, poisoned: int = 0) -> Bools:
     return suspicious
 
 
-SCREENING: dict[str, Callable[[Floats, Integers, int], Bools]] = {
+Method = Callable[[Floats, Integers, int], Bools]
+"""Which windows look poisoned, by embeddings (n, d), labels (n,), and how many may be."""
+SCREENING: dict[str, Method] = {
     SPECTRAL: spectral,
     CLUSTERS: clusters,
 }

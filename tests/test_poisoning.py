@@ -26,7 +26,12 @@ from tinymia.experiments.poisoning.making import (
     stamp,
 )
 from tinymia.experiments.poisoning.rounds import MOST_CLIENTS, clients_of
-from tinymia.experiments.poisoning.screening import clusters, doubted, spectral
+from tinymia.experiments.poisoning.screening import (
+    clusters,
+    doubted,
+    neighbours,
+    spectral,
+)
 from tinymia.experiments.poisoning.serum import confidence, force, ratios
 from tinymia.statistics.metrics import auc
 from tinymia.study import audit
@@ -135,6 +140,11 @@ def test_screening_finds_what_stands_apart() -> None:
     assert not spectral(read, labels, 0).any()
     same = np.repeat(read[:1], 80, axis=0)
     assert not clusters(same, labels, 4).any()
+    # Wrong labels lie among others of the right one.
+    crowded = RNG.normal(size=(80, 64)) + 4.0 * np.eye(4, 64)[np.where(bad, 1, labels)]
+    near = neighbours(crowded, labels, 4)
+    assert near[bad].all()
+    assert near.sum() == 6
     # What is the larger part of a class is taken for the class.
     read[labels == 3] = RNG.normal(size=(20, 64))
     most = np.flatnonzero(labels == 3)[:15]
@@ -253,7 +263,7 @@ def test_devices_learn_the_poison(chapter: Chapter) -> None:
         found, at_random = value(chapter, "detected", "screen-20@50", poison, "20 %")
         assert at_random == pytest.approx(0.2)
         assert found > 0.8
-    assert "screening, 20 % left out by the device leaves" in chapter.answer
+    assert "a screening on the device that leaves out 20 % makes" in chapter.answer
     assert "success" in chapter.answer or "succeed" in chapter.answer
 
 

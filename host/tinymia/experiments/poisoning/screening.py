@@ -4,7 +4,8 @@ The device's own (:mod:`tinymia.defenses.screening`) leaves out what the base ne
 The others are here for comparison alone:
 Tran, Li, Madry, "Spectral signatures in backdoor attacks", NeurIPS 2018 (algorithm 1); Chen et al.,
 "Detecting backdoor attacks on deep neural networks by activation clustering", SafeAI 2019
-(arXiv 2018; relative size as the sign).
+(arXiv 2018; relative size as the sign); Peri et al., "Deep k-NN defense against clean-label data
+poisoning attacks", ECCV Workshops 2020.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-SPECTRAL, CLUSTERS = "spectral", "clusters"
+SPECTRAL, CLUSTERS, NEIGHBOURS = "spectral", "clusters", "neighbours"
 SCREENS = {
     SPECTRAL: "screening by spectral signatures",
     CLUSTERS: "screening by activation clustering",
+    NEIGHBOURS: "screening by nearest neighbours",
 }
 _MORE = 1.5
 """Windows that spectral signatures remove, by those that may be poisoned (algorithm 1)."""
+_NEAREST = 5
 _SMALL = 0.35
 """A class's smaller cluster is removed where its part of the class is at most this."""
 _DIMENSIONS = 10
@@ -75,10 +78,36 @@ def spectral(read: Floats, labels: Integers, poisoned: int) -> Bools:
         labels: (n,) int64, as told.
         poisoned: how many may be.
     """
-    suspicious = np.zeros(len(labels), np.bool_)
-    most = min(int(np.ceil(_MORE * poisoned)), len(labels) - 1)
-    suspicious[np.argsort(-outlying(read, labels), kind="stable")[:most]] = True
+    return _first(outlying(read, labels), poisoned)
+
+
+def _first(scores: Floats, poisoned: int) -> Bools:
+    suspicious = np.zeros(len(scores), np.bool_)
+    most = min(int(np.ceil(_MORE * poisoned)), len(scores) - 1)
+    suspicious[np.argsort(-scores, kind="stable")[:most]] = True
     return suspicious
+
+
+def neighbours(read: Floats, labels: Integers, poisoned: int) -> Bools:
+    """(n,) bool: as many, of those whose label is not that of what lies near.
+
+    By the mean squared distance to the five nearest windows of the same label, over that to the
+    five nearest of others: a score in place of the vote of Peri et al.
+
+    Args:
+        read: (n, d) float64, embeddings.
+        labels: (n,) int64, as told.
+        poisoned: how many may be.
+    """
+    squares = np.sum(read**2, axis=1)
+    apart = squares[:, None] + squares - 2 * read @ read.T
+    far = float(apart.max()) + 1.0
+    np.fill_diagonal(apart, far)
+    same = labels[:, None] == labels
+    own, other = (
+        np.sort(np.where(of, apart, far), axis=1)[:, :_NEAREST].mean(axis=1) for of in (same, ~same)
+    )
+    return _first(own / (np.maximum(other, 0) + 1.0), poisoned)
 
 
 def clusters(read: Floats, labels: Integers, poisoned: int = 0) -> Bools:
@@ -116,4 +145,5 @@ Method = Callable[[Floats, Integers, int], Bools]
 SCREENING: dict[str, Method] = {
     SPECTRAL: spectral,
     CLUSTERS: clusters,
+    NEIGHBOURS: neighbours,
 }

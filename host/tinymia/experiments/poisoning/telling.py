@@ -290,10 +290,15 @@ def _answer(rows: Sequence[Row], runs: Sequence[Run]) -> str:
     screens = [run for run in runs if run.training.screen]
     if screens:
         run = max(screens, key=lambda r: r.training.screen)
-        of_both = " and ".join(
-            percent(success(attack, many, run).figure) for attack in (Attack.CLASS, Attack.TRIGGER)
+        one, other, knowing = (
+            percent(success(attack, many, run).figure)
+            for attack in (Attack.CLASS, Attack.TRIGGER, Attack.LIKELY)
         )
-        parts[1] += f", of which {run.title} by the device leaves {of_both} % at {_percent(many)}"
+        parts[1] += (
+            f"; a screening on the device that leaves out {run.training.screen} % makes {one} and"
+            f" {other} % of it at {_percent(many)}, {knowing} % where a poisoner chooses windows by"
+            " it"
+        )
     return (
         f"With {_percent(few)} and {_percent(many)} of the store poisoned, {parts[0]}, and"
         f" {parts[1]}; {serum.AGAINST} wrong copies of a window raise the AUC of its membership"

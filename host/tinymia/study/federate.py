@@ -31,12 +31,13 @@ from tinymia.federated.privacy import (
     distributed_multiplier,
 )
 from tinymia.federated.simulation import check_engine, simulated
+from tinymia.federated.strategies import chosen_of
 from tinymia.files import may_write, write_whole
 from tinymia.study.federated_leakage import MOST_DEVICES, MOST_ROUNDS, Leak, leakage
 from tinymia.study.federated_malice import MaliceFound, malice
 from tinymia.study.federation import FederationSettings, Lab, prepare, strategy_of
 
-FORMAT = 3
+FORMAT = 4
 RESULTS, BUNDLE = "federation.json", "federated.bundle"
 
 
@@ -292,7 +293,7 @@ def _figures(lab: Lab, number: int, accuracy: float, done: Round | None) -> Roun
     count = len(lab.start)
     multiplier = 0.0
     if settings.noise and replied:
-        of = max(1, int(settings.devices * settings.share))
+        of = chosen_of(settings.devices, settings.share)
         multiplier = central_multiplier(settings.noise, settings.terms, count, replied, of)
     elif settings.terms.noise and replied:
         multiplier = distributed_multiplier(settings.terms, count, replied)

@@ -1,9 +1,10 @@
 """Whatever turns the server's own rule back farthest: tried out on the others' updates.
 
 Shejwalkar and Houmansadr (NDSS 2021), section IV-B: the factor of a perturbation is sought with the
-rule itself, which is known. Here all three perturbations of that paper are tried, and the one
-counts that takes most from the aggregate along the others' mean: length alone, as there, goes where
-nothing is lost.
+rule itself, which is known. Here that paper's three perturbations are tried, and the opposite of
+what the malicious devices learnt themselves; the one counts whose aggregate goes back farthest
+along that. Length alone, as in the paper, goes where nothing is lost, and the others' mean is near
+to noise once a federation has settled, so that it pulls somewhere else in each round.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ _FACTORS = 2.0 ** np.arange(-6, 2.5, 0.5)
 
 def craft(view: View) -> Updates:
     """See the module."""
-    mean = view.seen.mean(axis=0)
+    mean, own = view.seen.mean(axis=0), view.own.mean(axis=0)
+    ways = [*directions(view.seen).values(), -own / max(float(np.linalg.norm(own)), 1e-300)]
     best, found = np.inf, mean
-    for way in directions(view.seen).values():
+    for way in ways:
         for factor in _FACTORS * view.most:
             update = view.shortened(mean + factor * way)
-            along = float(with_others(view, update) @ mean)
+            along = float(with_others(view, update) @ own)
             if along < best:
                 best, found = along, update
     return view.alike(found)

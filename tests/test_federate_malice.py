@@ -24,10 +24,11 @@ from tinymia.federated.devices import Reply
 from tinymia.federated.malice import Malice, Wants, attacks, malice_called
 from tinymia.federated.terms import UpdateTerms
 from tinymia.report.federation import render_federation
-from tinymia.study.federate import RESULTS, Federation, Where, load, run
+from tinymia.study.federate import Where, run
 from tinymia.study.federated_leakage import Climb
 from tinymia.study.federated_malice import MaliceFound, malice
 from tinymia.study.federated_poison import aim_of, poisoned
+from tinymia.study.federated_results import RESULTS, Federation, load
 from tinymia.study.federation import FederationSettings, prepare
 
 BUNDLE = Bundle.load(Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle")

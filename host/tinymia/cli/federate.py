@@ -254,7 +254,8 @@ def command(
     from tinymia.federated.strategies import chosen_of
     from tinymia.federated.terms import UpdateTerms
     from tinymia.report.federation import render_federation
-    from tinymia.study.federate import RESULTS, Look, Where, load, run
+    from tinymia.study.federate import Look, Where, run
+    from tinymia.study.federated_results import RESULTS, load
     from tinymia.study.federation import FederationSettings
 
     by_server = noise_by == "server"

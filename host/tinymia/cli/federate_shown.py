@@ -6,9 +6,9 @@ import math
 
 from tinymia.cli.options import show, table, thousands
 from tinymia.experiments.base import Figure
-from tinymia.study.federate import Federation
 from tinymia.study.federated_leakage import Leak
 from tinymia.study.federated_malice import MaliceFound
+from tinymia.study.federated_results import Federation
 
 
 def show_federation(found: Federation) -> None:

@@ -21,7 +21,7 @@ def render_federation(results: Mapping[str, Any], folder: Path) -> Path:
     """Write ``federation.html``.
 
     Args:
-        results: what :func:`tinymia.study.federate.load` gives.
+        results: what :func:`tinymia.study.federated_results.load` gives.
         folder: of the results.
 
     Returns:

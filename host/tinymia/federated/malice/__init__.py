@@ -17,7 +17,7 @@ def attacks() -> Mapping[str, Malice]:
     """All of them: first those that look at nobody."""
     found: list[Malice] = []
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        loaded = importlib.import_module(f"{__name__}.{module.name}")
+        loaded = importlib.import_module(f"tinymia.federated.malice.{module.name}")
         if hasattr(loaded, "ATTACK"):
             found.append(loaded.ATTACK)
     return {one.name: one for one in sorted(found, key=lambda one: (one.looks, one.name))}

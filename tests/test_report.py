@@ -332,6 +332,23 @@ def test_epsilon_stands_beside_each_defence_and_says_for_whom(page):
     assert "keyed by a seed gives nobody privacy" in part
 
 
+def test_what_an_account_allows_an_attacker_is_told(results, page, folder, tmp_path):
+    part = section(page, "privacy")
+    for account in results.context.privacy:
+        found = dict(account.trade_off)[0.01]
+        assert f">{100 * found:.1f} %</span>" in part
+        assert f"advantage {account.advantage:.3f}<" in part
+    # A line in the chart and one in its legend.
+    assert part.count('<polyline class="line s-') == 2 * len(results.context.privacy)
+    curves = rows(folder, "trade_off.csv")
+    assert len(curves) == sum(len(a.trade_off) for a in results.context.privacy)
+    # Results from before curves were kept are shown without them.
+    old = [replace(a, advantage=None, trade_off=()) for a in results.context.privacy]
+    part = section(shown(of_context(results, privacy=tuple(old)), tmp_path), "privacy")
+    assert "n/a" in part
+    assert "trade-off" not in part
+
+
 def test_the_page_says_what_ran_where(results, page, tmp_path):
     part = section(page, "confirmation")
     for words in ("All 24 devices", "6 of them (25 %)", "9 hashes", "1,530 answers"):

@@ -431,8 +431,12 @@ def test_a_broken_claim_and_a_failed_control_are_said(tmp_path):
 
 def test_each_condition_that_claims_has_its_bounds(tmp_path):
     (one,) = made.epsilon()
+    few = replace(one, title="DP-SGD, noise 1.3, 3 windows", design=replace(one.design, members=3))
     both = (one, replace(one, title="DP-SGD, noise 3"))
+    assert "3 windows" not in section(shown(made.results(epsilon=both), tmp_path), "epsilon")
+    both = (*both, few)
     part = section(shown(made.results(epsilon=both), tmp_path), "epsilon")
+    assert "Each noise is also held against devices with 3 windows" in part
     for found in both:
         assert f"{found.title}, one window removed: 80 against 79 members" in part
         assert f"{found.title}, no canary in either arm" in part

@@ -1,4 +1,4 @@
-"""Two bundles audited alike: the same people, draws and seed, so that they pair."""
+"""Two bundles audited alike: the same people, draws and seed, so that they asked."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tinymia.study.training import of_model
 
 
 @dataclass(frozen=True)
-class Pair:
-    """What both audits share.
+class Bundles:
+    """Two bundles, and what the audits of both share.
 
     Attributes:
         old, new: bundles.
@@ -36,18 +36,18 @@ class Pair:
 
 
 def audited(
-    pair: Pair, reporter: Reporter, say: Callable[[str], None] = lambda _: None
+    asked: Bundles, reporter: Reporter, say: Callable[[str], None] = lambda _: None
 ) -> tuple[Results, Results]:
     """Results of the old bundle and of the new one; what is finished is not run again.
 
     Raises:
         TinymiaError: nobody is unknown to both bundles, or whatever stops an audit.
     """
-    bundles = [Bundle.load(path) for path in (pair.old, pair.new)]
-    dataset = data.load(pair.settings.dataset)
+    bundles = [Bundle.load(path) for path in (asked.old, asked.new)]
+    dataset = data.load(asked.settings.dataset)
     for bundle in bundles:
         dataset.check_model(bundle.meta)
-    of = [people_to_audit(dataset, bundle, pair.settings.people) for bundle in bundles]
+    of = [people_to_audit(dataset, bundle, asked.settings.people) for bundle in bundles]
     people = tuple(person for person in of[0] if person in of[1])
     if not people:
         raise StudyError(
@@ -55,10 +55,10 @@ def audited(
             "Two bundles compare on people who are new to both: give other --data.",
         )
     found = []
-    for name, path, bundle in zip(("old", "new"), (pair.old, pair.new), bundles, strict=True):
+    for name, path, bundle in zip(("old", "new"), (asked.old, asked.new), bundles, strict=True):
         say(f"Auditing {path}")
-        training = replace(pair.settings.training, **of_model(bundle.meta))
-        settings = replace(pair.settings, people=people, training=training)
-        audit = Audit(settings, path, pair.targets, pair.out / name, command="tinymia compare")
+        training = replace(asked.settings.training, **of_model(bundle.meta))
+        settings = replace(asked.settings, people=people, training=training)
+        audit = Audit(settings, path, asked.targets, asked.out / name, command="tinymia compare")
         found.append(run(audit, reporter, say))
     return found[0], found[1]

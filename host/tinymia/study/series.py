@@ -53,13 +53,22 @@ class Question:
         fit: "power", "trend", "contrast", "answers" or "chapter", several joined by "+"; "" for
             none.
         axis: option that is varied, or "parameters" of the base model.
+        axis_title: of the axis, for people; "": its name.
+        scale: "log" or "linear", of the axis in charts.
         adversary: whose figures are fitted.
     """
 
     title: str = ""
     fit: str = ""
     axis: str = ""
+    axis_title: str = ""
+    scale: str = "log"
     adversary: str = "candidates"
+
+    @property
+    def along(self) -> str:
+        """The axis, for people."""
+        return self.axis_title or self.axis
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinymia import data
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import people_to_audit
 from tinymia.study.audit import Audit, run
 from tinymia.study.board_runs import Reporter
+from tinymia.study.datasets import dataset_of
 from tinymia.study.results import Results
 from tinymia.study.settings import StudySettings
 from tinymia.study.training import of_model
@@ -44,7 +44,7 @@ def audited(
         TinymiaError: nobody is unknown to both bundles, or whatever stops an audit.
     """
     bundles = [Bundle.load(path) for path in (asked.old, asked.new)]
-    dataset = data.load(asked.settings.dataset)
+    dataset = dataset_of(asked.settings.dataset)
     for bundle in bundles:
         dataset.check_model(bundle.meta)
     of = [people_to_audit(dataset, bundle, asked.settings.people) for bundle in bundles]

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinymia import data
 from tinymia.errors import DeviceError, StudyError, TinymiaError, TwinError
 from tinymia.evidence import digest
 from tinymia.export.bundle import Bundle
@@ -18,6 +17,7 @@ from tinymia.study import describe
 from tinymia.study.audit import run
 from tinymia.study.bases import keep
 from tinymia.study.board_runs import Reporter
+from tinymia.study.datasets import digest_of
 from tinymia.study.results import RESULTS, Results, load, write_json
 from tinymia.study.settings import listed
 from tinymia.study.store import Lock, sweep
@@ -132,11 +132,6 @@ def _bundle_digest(path: Path, _changed: int) -> str:
     return hashlib.sha256(Bundle.load(path).to_bytes()).hexdigest()
 
 
-@functools.cache
-def _data_digest(name: str) -> str:
-    return data.load(name).sha256
-
-
 def key_of(audit: Audit) -> str:
     """Digest of everything that an audit's results depend on, but for this program.
 
@@ -149,7 +144,7 @@ def key_of(audit: Audit) -> str:
         {
             "settings": listed(audit.settings),
             "bundle": _bundle_digest(path, changed),
-            "data": _data_digest(audit.settings.dataset),
+            "data": digest_of(audit.settings.dataset),
             "targets": audit.targets,
             "board_only": audit.board_only,
             "force": audit.force,

@@ -118,13 +118,13 @@ def test_a_node_that_leaves_costs_its_running_cells(cluster: Any, tmp_path: Path
 
 def test_another_tinymia_on_a_node_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     job = ray_executor._Job(square, os.getcwd(), "another")
-    monkeypatch.setattr(ray_executor, "_code", lambda: "this one")
+    monkeypatch.setattr(ray_executor, "code", lambda: "this one")
     with pytest.raises(StudyError, match="has another tinymia"):
         ray_executor._begun(job)
 
 
 def test_a_node_without_the_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "_code", lambda: "this one")
+    monkeypatch.setattr(ray_executor, "code", lambda: "this one")
     with pytest.raises(StudyError, match=r"has no folder /not/there.*mount it"):
         ray_executor._begun(ray_executor._Job(square, "/not/there", "this one"))
 

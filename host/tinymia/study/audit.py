@@ -28,6 +28,7 @@ from tinymia.study.lanes import Lanes
 from tinymia.study.membership import analyse
 from tinymia.study.peers import installed
 from tinymia.study.people import plan
+from tinymia.study.ray_executor import kept
 from tinymia.study.references import references_for
 from tinymia.study.results import (
     FORMAT,
@@ -110,7 +111,7 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
         force=audit.force,
         warn=lambda text: say(f"note: {text}"),
     )
-    with locked(audit.out) as store:
+    with locked(audit.out) as store, kept():
         if audit.fresh:
             _clear(audit, store)
         tuning = None

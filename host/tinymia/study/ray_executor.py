@@ -14,7 +14,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,6 +56,9 @@ class OnRay:
             )
         self.workers = workers or len(os.sched_getaffinity(0))
         self.address = address
+
+    def __repr__(self) -> str:
+        return f"OnRay({self.workers}, {self.address!r})"
 
     def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
         """See :class:`tinymia.study.executors.Executor`.
@@ -203,11 +206,36 @@ def cluster(workers: int, address: str) -> Iterator[Any]:
             begin(address=address or "local", **own, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _nobody(address or "this machine") from error
+    except Exception as error:  # Ray has no class for a machine that is too slow or too full
+        raise of_machine(
+            f"Ray does not start: {str(error).partition('. ')[0].rstrip('.')}.",
+            "Let less run beside it, or give --executor processes.",
+        ) from error
+    if _kept is not None and not there:
+        _kept.callback(ray.shutdown)
     try:
         yield ray
     finally:
-        if not there:
+        if not there and _kept is None:
             ray.shutdown()
+
+
+_kept: ExitStack | None = None
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """What is connected within stays so until the end: to start Ray takes seconds each time."""
+    global _kept  # noqa: PLW0603  # there is one Ray in a process
+    if _kept is not None:
+        yield
+        return
+    with ExitStack() as stack:
+        _kept = stack
+        try:
+            yield
+        finally:
+            _kept = None
 
 
 def _ask(address: str) -> None:

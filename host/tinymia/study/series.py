@@ -18,6 +18,7 @@ from tinymia.study.audit import run
 from tinymia.study.bases import keep
 from tinymia.study.board_runs import Reporter
 from tinymia.study.datasets import digest_of
+from tinymia.study.ray_executor import kept
 from tinymia.study.results import RESULTS, Results, load, write_json
 from tinymia.study.settings import listed
 from tinymia.study.store import Lock, sweep
@@ -180,7 +181,7 @@ def run_series(
     """
     failures: list[Failure] = []
     cases = series.cases if only is None else only
-    with Lock(series.out / CASES):
+    with Lock(series.out / CASES), kept():
         sweep(series.out / CASES, series.out / CASES)
         for number, case in enumerate(cases, 1):
             if series.done(case):

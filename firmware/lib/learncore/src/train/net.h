@@ -38,6 +38,7 @@ struct Needs {
   bool likeness = false;
   bool rivalry = false;  // the adversary learns, too
   bool stacking = false;
+  bool screening = false;
   bool bent = false;         // or another target than one label, evenly smoothed
   bool batch_loss = false;   // which needs to know the mini-batch's loss beforehand
   bool preparation = false;  // something is done before the examples of a step
@@ -51,6 +52,7 @@ struct Needs {
   bool HasLikeness() const { return kHasMmd && likeness; }
   bool HasRivalry() const { return kHasAdversaryRate && rivalry; }
   bool HasStacking() const { return kHasStacking && stacking; }
+  bool HasScreening() const { return kHasScreen && screening; }
 
   void Add(const TrainSettings& settings);
 };

@@ -83,12 +83,12 @@ void Net<F>::BackwardTogether(uint32_t n, F* norms, bool dropout) {
       } else {
         DepthwiseBackwardTiled(layer, n, work.weights, work.dy, outputs, inward);
       }
-      continue;
-    }
-    for (uint32_t b = 0; b < n; ++b) {
-      LayerBackward(layer, x + b * stride, work.y + b * outputs, work.weights,
-                    work.dy + b * outputs, dx == nullptr ? nullptr : dx + b * stride,
-                    dother == nullptr ? nullptr : dother + b * InputStride(layer.other));
+    } else {
+      for (uint32_t b = 0; b < n; ++b) {
+        LayerBackward(layer, x + b * stride, work.y + b * outputs, work.weights,
+                      work.dy + b * outputs, dx == nullptr ? nullptr : dx + b * stride,
+                      dother == nullptr ? nullptr : dother + b * InputStride(layer.other));
+      }
     }
     for (uint32_t j = 0; dropped && j < layer.inputs(); ++j) dx[j] = dx[j] * dropout_[j];
   }

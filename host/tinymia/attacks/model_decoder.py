@@ -200,13 +200,13 @@ class ModelDecoder:
                 return judge.by_matrix(laws.readout.of_weights(head))
 
             return score
-        spread = _spread(lab, run, person, self.knowledge)
+        spread = spread_by_guard(lab, run, person, self.knowledge)
         if isinstance(laws, Response) and self.knowledge is not Knowledge.SAME_PERSON:
             laws, times = Wary(laws, units.labels), _RETIMINGS
         return Judge(run.answer, laws, units, times, spread)
 
 
-def _spread(lab: Lab, run: Run, person: str, knowledge: Knowledge) -> Doubles | None:
+def spread_by_guard(lab: Lab, run: Run, person: str, knowledge: Knowledge) -> Doubles | None:
     """(n,), mean square by which MemGuard moves each window's centred logits in shadow devices.
 
     What it does to an answer follows no law that could be written down; how far it goes, the
@@ -279,10 +279,27 @@ def respond(
     informed = knowledge is not Knowledge.UNDEFENDED
 
     def make() -> Response | None:
-        return _response(whole, candidates, shadows, units, grouped, informed, brief)
+        prior = prior_of(units.members(shadows), units, grouped)
+        return _response(whole, candidates, shadows, units, prior, informed, brief)
 
     key = "response", run.recipe, grouped, brief, informed, candidates.group.tobytes()
     return remembered(shadows, key, make), units
+
+
+def response_of(
+    run: Run, candidates: Candidates, shadows: Shadows, units: Units, prior: Prior
+) -> Response | None:
+    """The model of devices like some shadow devices; None where training moves nothing.
+
+    Args:
+        run: how all were trained, and how the attacked one answers.
+        candidates: with whole answers of the base model.
+        shadows: with whole answers.
+        units: what is decoded.
+        prior: of the attacked device's members, who need not be drawn as those of the shadows.
+    """
+    brief = candidates.features is None and not run.answer.is_exact
+    return _response(run.whole, candidates, shadows, units, prior, True, brief)
 
 
 def _response(
@@ -290,7 +307,7 @@ def _response(
     candidates: Candidates,
     shadows: Shadows,
     units: Units,
-    grouped: bool,
+    prior: Prior,
     informed: bool,
     brief: bool,
 ) -> Response | None:
@@ -313,9 +330,7 @@ def _response(
     else:
         base = np.asarray(candidates.base[:, 0], np.float64)
         templates = KernelTemplates(readout, matrices, labels, units.of, base)
-    member = units.members(shadows)
-    prior = prior_of(member, units, grouped)
-    return Response(readout, templates, matrices, member, start, prior)
+    return Response(readout, templates, matrices, units.members(shadows), start, prior)
 
 
 def prior_of(member: Bools, units: Units, grouped: bool) -> Prior:

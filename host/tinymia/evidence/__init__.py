@@ -10,6 +10,7 @@ from tinymia.evidence.answers import (
 )
 from tinymia.evidence.types import (
     Candidates,
+    ChoosingLab,
     Knowledge,
     Lab,
     Oracle,
@@ -36,6 +37,7 @@ from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 __all__ = [
     "AnswerSettings",
     "Candidates",
+    "ChoosingLab",
     "Codes",
     "Devices",
     "Knowledge",

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -253,6 +253,27 @@ class Lab(Protocol):
 
     def oracle(self, run: Run, target: Target) -> Oracle:
         """More questions to an attacked device whose head is trained."""
+        ...
+
+
+@runtime_checkable
+class ChoosingLab(Protocol):
+    """What a lab has more that trains shadow devices on members which an attack chooses."""
+
+    @property
+    def about(self) -> int:
+        """Devices that are trained so at a time."""
+        ...
+
+    def trained_on(self, run: Run, person: str, member: Bools, purpose: str) -> Shadows:
+        """Shadow devices of a run with these members; they are not kept.
+
+        Args:
+            run: which, answer policy included.
+            person: whose windows.
+            member: (shadows, n) bool.
+            purpose: other purposes have other seeds.
+        """
         ...
 
 

@@ -37,7 +37,8 @@ from tinymia.attacks.ridge import calibrate, ridge
 from tinymia.attacks.signals import completed, remembered
 from tinymia.attacks.softmax import head_of, read_by_head
 from tinymia.attacks.steps import Steps, follows
-from tinymia.attacks.templates import Habits, HeadTemplates, KernelTemplates, Templates
+from tinymia.attacks.taught import templates_of
+from tinymia.attacks.templates import KernelTemplates, Templates
 from tinymia.attacks.wary import Wary
 from tinymia.errors import StudyError
 from tinymia.evidence import (
@@ -324,9 +325,8 @@ def _response(
         return None
     templates: Templates
     if is_head:
-        habits = Habits.of(run) if informed else Habits()
-        read = read_by_head(candidates)
-        templates = HeadTemplates(readout, read, labels, units.of, start, mean, habits)
+        known = run if informed else None
+        templates = templates_of(known, candidates, readout, units.of, start, mean)
     else:
         base = np.asarray(candidates.base[:, 0], np.float64)
         templates = KernelTemplates(readout, matrices, labels, units.of, base)

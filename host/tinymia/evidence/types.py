@@ -115,6 +115,9 @@ class Candidates:
         head: (classes, d + 1) float32, weights and bias of the public head, or None likewise.
         shaped: (n, r) float32, the windows in the public coordinates in which a run's gradients are
             clipped and get their noise, or None where they are in no others.
+        references: (m, d) float32, public windows of the bundle that a run's training has beside
+            members, as the head reads them, or None.
+        reference_labels: (m,) int64, their classes, or None likewise.
     """
 
     labels: Integers
@@ -123,6 +126,8 @@ class Candidates:
     features: Floats | None = None
     head: Floats | None = None
     shaped: Floats | None = None
+    references: Floats | None = None
+    reference_labels: Integers | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

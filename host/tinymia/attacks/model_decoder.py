@@ -52,6 +52,8 @@ from tinymia.evidence import (
     Scores,
     Shadows,
     Target,
+    Told,
+    told,
     untempered,
 )
 from tinymia.evidence.types import Bools, Integers
@@ -120,7 +122,7 @@ class Judge:
     def __call__(self, target: Target) -> Scores:
         """(n,) log odds."""
         answers = untempered(target.answers[:, 0], self.answer)
-        if self.answer.is_exact:
+        if self.answer.is_exact and self._enough(answers):
             return self.by_matrix(self.laws.readout.of_whole(answers[None])[0])
         likelihood = likelihood_of(answers, self.answer, self.laws.readout.missed, self.spread)
         locator = self._usual
@@ -129,6 +131,11 @@ class Judge:
             locator = Locator(self.laws.at(locator.matrix(found[0])))
             found = locator.locate(likelihood)
         return log_odds(*locator.evidence(*found), locator.law.prior)[self.units.of]
+
+    def _enough(self, answers: NDArray[np.float32]) -> bool:
+        """Whether whole answers, which need not be all, determine the matrix."""
+        whole = told(answers, self.answer) == Told.AS_AGREED
+        return bool(whole.all() or whole.sum() >= 2 * self.laws.readout.shape[1])
 
     def by_matrix(self, matrix: Doubles) -> Scores:
         """(n,) log odds for a device whose matrix (k, q) is known."""

@@ -13,8 +13,7 @@ from tinymia.attacks.templates import (
     Templates,
     filtered,
 )
-from tinymia.defenses.base import Seen
-from tinymia.evidence import Candidates, Run
+from tinymia.evidence import Candidates, Run, Seen
 from tinymia.evidence.types import Integers
 
 

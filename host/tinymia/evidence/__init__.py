@@ -1,11 +1,14 @@
 """What an adversary may see of a device, and who was a member: types only."""
 
+from tinymia.defenses.base import Seen
 from tinymia.evidence.answers import (
     AnswerSettings,
     NoiseLaw,
     OutputPolicy,
     Reveals,
+    Told,
     reveal,
+    told,
     untempered,
 )
 from tinymia.evidence.types import (
@@ -53,15 +56,18 @@ __all__ = [
     "Schedule",
     "Scorer",
     "Scores",
+    "Seen",
     "Shadows",
     "Signal",
     "Stage",
     "Target",
     "Terms",
+    "Told",
     "TrainSettings",
     "Training",
     "Workbench",
     "digest",
     "reveal",
+    "told",
     "untempered",
 ]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -116,15 +118,50 @@ def test_a_node_that_leaves_costs_its_running_cells(cluster: Any, tmp_path: Path
     assert all(any(node == gone for other, node in begun if other == cell) for cell in again)
 
 
+def test_ray_is_started_once_and_a_machine_that_cannot_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+
+    def init(**_: Any) -> None:
+        said.append("begins")
+
+    here = SimpleNamespace(
+        init=init,
+        is_initialized=lambda: said[-1:] == ["begins"],
+        shutdown=lambda: said.append("ends"),
+    )
+    monkeypatch.setitem(sys.modules, "ray", here)
+    for _ in range(2):
+        with ray_executor.cluster(1, ""):
+            pass
+    assert said == ["begins", "ends"] * 2
+    said.clear()
+    with ray_executor.kept():
+        for _ in range(2):
+            with ray_executor.kept(), ray_executor.cluster(1, "") as found:
+                assert found is here
+        assert said == ["begins"]
+    assert said == ["begins", "ends"]
+
+    def fails(**_: Any) -> None:
+        raise Exception("The node timed out. And so on.")  # as Ray does
+
+    here.init = fails
+    says = r"Ray does not start: The node timed out\. Let less run"
+    with pytest.raises(StudyError, match=says), ray_executor.cluster(1, ""):
+        pass
+
+
 def test_another_tinymia_on_a_node_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     job = ray_executor._Job(square, os.getcwd(), "another")
-    monkeypatch.setattr(ray_executor, "_code", lambda: "this one")
+    monkeypatch.setattr(ray_executor, "code", lambda: "this one")
     with pytest.raises(StudyError, match="has another tinymia"):
         ray_executor._begun(job)
 
 
 def test_a_node_without_the_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "_code", lambda: "this one")
+    monkeypatch.setattr(ray_executor, "code", lambda: "this one")
     with pytest.raises(StudyError, match=r"has no folder /not/there.*mount it"):
         ray_executor._begun(ray_executor._Job(square, "/not/there", "this one"))
 

@@ -170,6 +170,8 @@ class StudySettings:
         defenses.check_values(self.values)
         object.__setattr__(self, "values", _whole(self.values, (*self.defences, *self.against)))
         self.variants()  # the defences check their own parameters
+        for combination in self.against:
+            defenses.build(combination, self.values)
 
     @property
     def size(self) -> TrainingSize:

@@ -90,7 +90,7 @@ def test_epsilon_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_federation_is_what_it_stores(tmp_path: Path) -> None:
-    from tinymia.study.federate import RESULTS
+    from tinymia.study.federated_results import RESULTS
 
     out = tmp_path / "out"
     words = ("federate", "--devices", "4", "--rounds", "1", "--windows", "8", "--out", str(out))

@@ -19,7 +19,7 @@ def render_federation(results: Mapping[str, Any], folder: Path) -> Path:
     """Write ``federation.html``.
 
     Args:
-        results: what :func:`tinymia.study.federate.load` gives.
+        results: what :func:`tinymia.study.federated_results.load` gives.
         folder: of the results.
 
     Returns:
@@ -188,10 +188,9 @@ def _leaks(rows: list[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
 
 
 _WANTED = {
-    "flip": "windows of one class that are taken for the wanted one",
-    "backdoor": "windows with the trigger that are taken for the wanted class",
-    "scale": "windows with the trigger that are taken for the wanted class",
-    "opposite": "windows that are answered wrong",
+    "class": "windows of one class that are taken for the wanted one",
+    "trigger": "windows with the trigger that are taken for the wanted class",
+    "wrong": "windows that are answered wrong",
 }
 
 
@@ -200,13 +199,13 @@ def _malice(found: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         return None
 
     def text(figure: Mapping[str, Any], sign: str = "") -> str:
-        mean = f"{100 * figure['mean']:{sign}.1f} %"
+        mean = f"{100 * figure['value']:{sign}.1f} %"
         if figure["low"] is None:
             return mean
         return f"{mean} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
 
     rows = [
-        (_WANTED[found["attack"]], "success", "success_without", "gained"),
+        (_WANTED[found["wants"]], "success", "success_without", "gained"),
         ("held-out windows answered right", "accuracy", "accuracy_without", "moved"),
     ]
     clipping = "clip their updates" if found["clips"] else "do not clip their updates"

@@ -351,7 +351,10 @@ def compare_with_peers(
 
 
 def claim(study: Underway) -> tuple[EpsilonFinding, ...]:
-    """Hold the claim of each run with DP against devices; their verdicts share the error."""
+    """Hold the claim of each run with DP against devices, of many members and of few.
+
+    The verdicts share the error.
+    """
     settings = study.settings
     if not settings.epsilon_devices:
         return ()
@@ -361,21 +364,24 @@ def claim(study: Underway) -> tuple[EpsilonFinding, ...]:
         for account in [defence.account(settings.size) for defence in run_.defences]
         if account is not None and math.isfinite(account.added.best)
     ]
-    return tuple(
+    found = (
         claim_of_run(
             study.store,
             study.bundle,
             run_,
             settings,
             delta,
-            len(claiming),
+            2 * len(claiming),
             lambda total, run_=run_: study.reporter.begin(  # type: ignore[misc]
                 total, f"Checking epsilon of {run_.title}"
             ),
             study.reporter.advance,
+            few,
         )
+        for few in (False, True)
         for run_, delta in claiming
     )
+    return tuple(one for one in found if one is not None)
 
 
 def shadow_counts(settings: StudySettings, runs: Sequence[Run]) -> dict[tuple[str, int], int]:

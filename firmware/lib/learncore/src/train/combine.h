@@ -50,6 +50,7 @@ template <typename F>
 struct SetSums {  // the first of a batch
   static constexpr bool kFresh = true;
   F* to;
+  SetSums From(size_t i) const { return {to + i}; }
   F Add(size_t, F sum, F g) const { return sum + g; }
   void Finish(size_t i, F sum) const { to[i] = sum; }
 };
@@ -58,6 +59,7 @@ template <typename F>
 struct AddSums {
   static constexpr bool kFresh = false;
   F* to;
+  AddSums From(size_t i) const { return {to + i}; }
   F Start(size_t i) const { return to[i]; }
   F Add(size_t, F sum, F g) const { return sum + g; }
   void Finish(size_t i, F sum) const { to[i] = sum; }
@@ -69,6 +71,7 @@ struct DescendSums {
   static constexpr bool kFresh = true;
   F step;
   F* parameters;
+  DescendSums From(size_t i) const { return {step, parameters + i}; }
   F Add(size_t, F sum, F g) const { return sum + g; }
   void Finish(size_t i, F sum) const { parameters[i] = parameters[i] - step * sum; }
 };
@@ -80,6 +83,7 @@ struct AddPrivateSums {
   MaskOf<F> is_private;
   F to_units;
   bool first;  // of a batch
+  AddPrivateSums From(size_t i) const { return {to + i, is_private, to_units, first}; }
   F Start(size_t i) const { return to[i]; }
   F Add(size_t b, F sum, F g) const {
     return AddPrivate<F, Always>{{}, is_private, to_units, first && b == 0}(sum, g);

@@ -279,7 +279,7 @@ def test_what_is_no_address(address: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--executor", "threads"], "There is no executor 'threads'"),
+        (["--executor", "thread"], "There is no executor 'thread'"),
         (["--address", "here:1"], "Only Ray has an address"),
     ],
 )

@@ -47,7 +47,8 @@ METHOD = (
     " 1.5 times as many as are poisoned; activation clustering removes the smaller of two clusters"
     " where it holds at most 35 % of its class; nearest neighbours remove as many as spectral"
     " signatures do, of those that lie nearer to other labels than to their own. After it a device"
-    " is trained without any other defence. The baseline of what a screening removes is removing as many at random.",
+    " is trained without any other defence. The baseline of what a screening removes is removing as"
+    " many at random.",
     f"Copies: {serum.TARGETS} windows of each owner, each in devices of its own, of which half"
     " learnt it (with the rest of its block); an AUC a repetition over all of an owner's. LiRA:"
     " two Gaussians of the true class's log-odds for each window, one variance for all.",

@@ -90,7 +90,7 @@ def audit(
         board_only, confirm, deep_people, deep_epochs, no_flash: what boards do.
         force: go on with data that are plainly in other units than the model's.
         boards: workers or simulators side by side; 0: one a core.
-        executor, address: "processes", or "ray", here or on a cluster.
+        executor, address: "processes", "threads", or "ray", here or on a cluster.
         on_interruption, wait: where a board is lost.
         out: folder of results, page and all that is measured, so that the same call goes on after
             an interruption and another defence runs only what is new; None: nothing is left behind

@@ -138,6 +138,14 @@ _AUDIT = (
     ),
     Option(
         "audit",
+        "about",
+        Type.WHOLE,
+        _STUDY.about,
+        "shadow devices about each attacked one, in two rounds, for the joint decoder that trains"
+        " its own (1 to 5 seconds a device); 0: none",
+    ),
+    Option(
+        "audit",
         "whole",
         Type.SWITCH,
         False,
@@ -168,7 +176,7 @@ _AUDIT = (
     ),
     Option("audit", "force", Type.SWITCH, False, _FORCE),
     Option("audit", "boards", Type.WHOLE, 0, "twins or simulators side by side; 0: one a core"),
-    Option("audit", "executor", Type.TEXT, "processes", "who attacks: processes, or ray"),
+    Option("audit", "executor", Type.TEXT, "processes", "who attacks: processes, threads, or ray"),
     Option(
         "audit", "address", Type.TEXT, "", "a Ray cluster's, host:port; without: of this machine"
     ),

@@ -107,6 +107,7 @@ def _ask(cases: int) -> None:
 def run(file: str, out: Path | None, yes: bool, as_json: bool, **flags: Any) -> None:
     """Run all cases that are not finished, and print their table.
 
+    --executor, --address and --boards hold instead of what the file says in [audit].
     A case that cannot be, such as one with more members than there are windows, is left out and
     said; then it ends with 1, behind all others.
     """

@@ -27,13 +27,8 @@ from tinymia.federated.privacy import central_multiplier, client_epsilon, distri
 from tinymia.federated.strategies import STRATEGIES
 from tinymia.federated.terms import UpdateTerms
 from tinymia.federated.twins import TwinDevices
-from tinymia.study.federate import (
-    BUNDLE,
-    RESULTS,
-    Federation,
-    load,
-    run,
-)
+from tinymia.study.federate import BUNDLE, run
+from tinymia.study.federated_results import RESULTS, Federation, load
 from tinymia.study.federation import FederationSettings, prepare
 
 SHIPPED = Bundle.load(Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle")

@@ -17,7 +17,8 @@ from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.federated import simulation
 from tinymia.federated.devices import Gone
-from tinymia.study.federate import BUNDLE, RESULTS, Where, run
+from tinymia.study.federate import BUNDLE, Where, run
+from tinymia.study.federated_results import RESULTS
 from tinymia.study.federation import FederationSettings
 
 needs_flower()

@@ -21,8 +21,9 @@ from tinymia.federated import homomorphic
 from tinymia.federated.terms import UpdateTerms
 from tinymia.report.federation import render_federation
 from tinymia.study import federated_leakage
-from tinymia.study.federate import RESULTS, Look, load, run
+from tinymia.study.federate import Look, run
 from tinymia.study.federated_leakage import VIEWS, leakage
+from tinymia.study.federated_results import RESULTS, load
 from tinymia.study.federation import FederationSettings, prepare
 
 BUNDLE = Bundle.load(Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle")

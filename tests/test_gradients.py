@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from quiet import Quiet
 from tinymia.attacks.softmax import probabilities, residuals
 from tinymia.experiments.gradients import EXPERIMENT, settings
+from tinymia.experiments.gradients.choice import Recipe
+from tinymia.experiments.gradients.hidden import Likely, hidden_rows
 from tinymia.experiments.gradients.lattice import reduced, whole_rows
 from tinymia.experiments.gradients.prior import Prior
 from tinymia.study import audit
@@ -53,6 +55,48 @@ def test_an_update_of_fewer_windows_than_classes_gives_their_codes(count: int) -
             for i, scale in enumerate(rng.uniform(0.1, 1, count))
         )
         assert exact(whole_rows(clipped, 1e-9, 0, 255, count), inputs) == count
+
+
+def federated(
+    count: int, steps: int, clip: float = 0.0, seed: int = 0
+) -> tuple[NDArray[Any], NDArray[Any], Likely, Recipe]:
+    """A device's update of several steps of full batches, as float32 numbers; its windows."""
+    rng = np.random.default_rng(seed)
+    inputs, labels, head = draw(rng, count)
+    inputs = np.maximum(inputs // 2 - 20, 0)  # zeros, as a ReLU leaves them
+    head[:, :-1] *= 4
+    recipe = Recipe(head.copy(), 1.0, 1e-4, steps, clip)
+    read, now = np.column_stack([inputs, np.ones(count)]), head.copy()
+    for _ in range(steps):
+        pulled = -residuals(probabilities(now, read), labels)
+        if clip:
+            sizes = np.linalg.norm(pulled, axis=1) * np.linalg.norm(read, axis=1)
+            pulled *= np.minimum(1.0, clip / sizes)[:, None]
+        now += 1e-4 * pulled.T @ read
+    public = np.maximum(rng.integers(0, 200, (400, 40)) // 2 - 20, 0).astype(float)
+    return now - head, inputs, Likely.of(public), recipe
+
+
+@pytest.mark.parametrize(("count", "steps", "clip"), [(6, 1, 0.0), (8, 5, 0.0), (7, 2, 20.0)])
+def test_more_windows_than_directions_follow_from_an_updates_digits(
+    count: int, steps: int, clip: float
+) -> None:
+    seen, inputs, likely, recipe = federated(count, steps, clip)
+    noise = 2e-8 * float(np.abs(seen).max())
+    seen = seen + np.random.default_rng(1).normal(0, noise, seen.shape)
+    found = hidden_rows(seen, noise, (0, 255), count, likely, recipe)
+    assert exact(found, inputs) == count
+    # Of other windows, or behind noise, nothing.
+    assert exact(found, federated(count, steps, clip, seed=1)[1]) == 0
+    noise = 1e-2 * float(np.abs(seen).max())
+    rough = seen + np.random.default_rng(2).normal(0, noise, seen.shape)
+    assert len(hidden_rows(rough, noise, (0, 255), count, likely, recipe)) == 0
+
+
+def test_an_update_holds_no_more_than_its_digits() -> None:
+    seen, _, likely, recipe = federated(20, 1)
+    noise = 2e-8 * float(np.abs(seen).max())
+    assert len(hidden_rows(seen, noise, (0, 255), 20, likely, recipe)) == 0
 
 
 def test_noise_and_crowds_give_nothing() -> None:
@@ -114,5 +158,8 @@ def test_the_firmware_gives_its_windows_away(
     assert rows["dp", "1", "every layer"] == 0.0
     assert rows["plain", "1", "one step"] == 1.0
     assert rows["plain", "4", "20 local epochs, one step each"] == 1.0
-    assert rows["clip", "4", "one step"] == 1.0
+    assert rows["clip", "4", "one step"] == rows["clip", "8", "one step"] == 1.0
+    assert rows["plain", "8", "one step"] == rows["plain", "8", "20 local epochs, one step each"]
+    assert rows["plain", "8", "one step"] == 1.0
+    assert rows["dp", "8", "one step"] == rows["units-256", "8", "one step"] == 0.0
     assert rows["dp", "4", "one step"] == 0.0

@@ -106,15 +106,22 @@ if TYPE_CHECKING:
     "--attack",
     default="",
     metavar="NAME",
-    help="What malicious devices do: flip (wrong labels), backdoor (a trigger), scale (the same,"
-    " multiplied until it outweighs all others) or opposite, measured beside the same federation"
-    " without them; or ascent: one device climbs the loss of another one's windows to learn which"
-    " it has, measured with --leakage.",
+    help="What malicious devices do, measured beside the same federation without them: flip (wrong"
+    " labels), backdoor (a trigger), scale (the same, multiplied until it outweighs all others),"
+    " opposite; hidden among the others' updates: sneak (a trigger), little, min-max, min-sum; or"
+    " fitted to --strategy: fang, tailored. Or ascent: one device climbs the loss of another one's"
+    " windows to learn which it has, measured with --leakage.",
 )
 @click.option(
     "--malicious",
     type=click.IntRange(0),
     help="How many devices, the last ones; with --attack.  [default: 1]",
+)
+@click.option(
+    "--blind",
+    is_flag=True,
+    help="Malicious devices see nobody's updates and take what they would give, were they honest,"
+    " for the others'.",
 )
 @click.option(
     "--unclipped",
@@ -187,6 +194,7 @@ def command(
     leakage: bool,
     attack: str,
     malicious: int | None,
+    blind: bool,
     unclipped: bool,
     repetitions: int,
     homomorphic: bool,
@@ -238,13 +246,16 @@ def command(
       tinymia federate --drop 0.1 --devices 50 --rounds 10
       tinymia federate --devices 20 --rounds 20 --malicious 4 --attack backdoor --strategy krum
       tinymia federate --devices 20 --rounds 20 --attack scale --unclipped --secure
+      tinymia federate --devices 20 --rounds 20 --malicious 4 --attack tailored --strategy median
       tinymia federate --rounds 10 --attack ascent
     """
     from tinymia import data
     from tinymia.cli.federate_shown import show_federation
+    from tinymia.federated.strategies import chosen_of
     from tinymia.federated.terms import UpdateTerms
     from tinymia.report.federation import render_federation
-    from tinymia.study.federate import RESULTS, Look, Where, load, run
+    from tinymia.study.federate import Look, Where, run
+    from tinymia.study.federated_results import RESULTS, load
     from tinymia.study.federation import FederationSettings
 
     by_server = noise_by == "server"
@@ -263,7 +274,7 @@ def command(
             f"Device {device} is one that joins a federation elsewhere.", "Give --join, too."
         )
     # The parts of all that are chosen add up to it.
-    part = 0.0 if by_server else noise / math.sqrt(max(1, int(devices * share)))
+    part = 0.0 if by_server else noise / math.sqrt(chosen_of(devices, share))
     settings = FederationSettings(
         devices=devices,
         rounds=rounds,
@@ -285,6 +296,7 @@ def command(
         malicious=int(bool(attack)) if malicious is None or ascent else malicious,
         attack=attack,
         clips=not unclipped,
+        sees_others=not blind,
         repetitions=repetitions,
     )
     bundle = load_bundle(bundle_path)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 from tinymia.cli.options import show, table, thousands
-from tinymia.study.federate import Federation
+from tinymia.experiments.base import Figure
 from tinymia.study.federated_leakage import Leak
-from tinymia.study.federated_malice import Figure, MaliceFound
+from tinymia.study.federated_malice import MaliceFound
+from tinymia.study.federated_results import Federation
 
 
 def show_federation(found: Federation) -> None:
@@ -84,7 +85,7 @@ def _show_malice(found: MaliceFound) -> None:
     who = f"{found.malicious} of {found.devices} devices are malicious ({found.attack})"
     if not found.clips:
         who += ", and do not clip"
-    wanted = "windows that are answered wrong" if found.attack == "opposite" else "attack success"
+    wanted = "windows that are answered wrong" if found.wants == "wrong" else "attack success"
     listed = table(
         f"{who}: {found.federations} federations, 95 % interval",
         ("", "with", "without", "difference"),
@@ -104,7 +105,7 @@ def _show_malice(found: MaliceFound) -> None:
 
 
 def _share(figure: Figure, sign: bool = False) -> str:
-    text = f"{100 * figure.mean:{'+' if sign else ''}.1f} %"
+    text = f"{100 * (figure.value or 0.0):{'+' if sign else ''}.1f} %"
     if figure.low is None or figure.high is None:
         return text
     return f"{text} [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"

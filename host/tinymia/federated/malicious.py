@@ -1,22 +1,19 @@
-"""Malicious devices: they learn from what they should not, and multiply what they give.
+"""Malicious devices: they learn from what they should not, and give what they did not learn.
 
-Biggio, Nelson, Laskov, "Support vector machines under adversarial label noise", ACML 2011 (wrong
-labels); Bagdasaryan et al., "How to backdoor federated learning", AISTATS 2020 (a backdoor, and
-model replacement: an update times the number of devices); Fang et al., "Local model poisoning
-attacks to Byzantine-robust federated learning", USENIX Security 2020 (against the others' way).
+What they do is one of :mod:`tinymia.federated.malice`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.compat import StrEnum
-from tinymia.errors import StudyError
 from tinymia.federated.devices import Cohort, Gone, Reply
+from tinymia.federated.malice import Malice, View
+from tinymia.federated.malice.base import Updates
 from tinymia.federated.twins import TwinDevices, make_updates
 
 _UNSEEN = 0.4
@@ -24,36 +21,19 @@ _UNSEEN = 0.4
 sees that somebody does not, and the round is lost."""
 
 
-class Malice(StrEnum):
-    """What malicious devices do: wrong labels, one class as another; a trigger in half of what they
-    store; the same, with updates that outweigh all others (model replacement); the opposite of what
-    they learnt, outweighing all others."""
+@dataclass(frozen=True)
+class Knowledge:
+    """What malicious devices know of the others.
 
-    FLIP = "flip"
-    BACKDOOR = "backdoor"
-    SCALE = "scale"
-    OPPOSITE = "opposite"
+    Attributes:
+        strategy, options: of the server.
+        others: whether they see the honest devices' updates; else what they would have given
+            themselves, were they honest, has to do.
+    """
 
-    def boost(self, devices: int, malicious: int) -> float:
-        """By what an update is multiplied.
-
-        Args:
-            devices: of the federation.
-            malicious: of these; in a round it is as many on average.
-        """
-        whole = devices / max(1, malicious)
-        return {Malice.SCALE: whole, Malice.OPPOSITE: -whole}.get(self, 1.0)
-
-
-def malice_called(name: str) -> Malice:
-    """The attack of that name; raises StudyError."""
-    try:
-        return Malice(name)
-    except ValueError:
-        raise StudyError(
-            f"There is no attack {name[:40]!r} of malicious devices.",
-            f"There are: {', '.join(Malice)}; of `tinymia federate` ascent, too.",
-        ) from None
+    strategy: str
+    options: Mapping[str, float]
+    others: bool = True
 
 
 class MaliciousTwins:
@@ -66,6 +46,7 @@ class MaliciousTwins:
         honest: devices as they should be.
         poisoned: the malicious ones alone, with what they learn from.
         malice: what these do.
+        knowledge: of the others.
         clips: whether they clip.
     """
 
@@ -74,11 +55,14 @@ class MaliciousTwins:
         honest: TwinDevices,
         poisoned: TwinDevices,
         malice: Malice,
+        knowledge: Knowledge,
         *,
         clips: bool,
     ) -> None:
         self.honest, self.poisoned, self.clips = honest, poisoned, clips
-        self.boost = malice.boost(len(honest.cohort), len(poisoned.cohort))
+        self.malice, self.knowledge = malice, knowledge
+        # In a round there are as many on average, whatever share of the devices is chosen.
+        self.whole = len(honest.cohort) / max(1, len(poisoned.cohort))
         self.cohort, self.local = honest.cohort, honest.local
 
     def round(
@@ -87,30 +71,59 @@ class MaliciousTwins:
         """See :class:`~tinymia.federated.devices.Devices`."""
         first = len(self.cohort) - len(self.poisoned.cohort)
         good = [device for device in chosen if device < first]
+        bad = [device for device in chosen if device >= first]
         found = self.honest.round(number, theta, good)
-        for device in chosen:
-            if device >= first:
-                found.append(self._lying(number, theta, device, device - first))
-        return found
+        if not bad:
+            return found
+        trained, hashes, seeds = self.poisoned.train(number, theta, [d - first for d in bad])
+        own = trained.astype(np.float64) - theta
+        crafted = self.malice.craft(self._view(number, theta, own, found, bad))
+        return found + [
+            self._given(theta, device, moved, told, seed)
+            for device, moved, told, seed in zip(bad, crafted, hashes, seeds, strict=True)
+        ]
 
-    def _lying(self, number: int, theta: NDArray[np.float32], device: int, place: int) -> Reply:
-        trained, hashes, seeds = self.poisoned.train(number, theta, [place])
-        moved = self.boost * (trained[0].astype(np.float64) - theta)
+    def _view(
+        self,
+        number: int,
+        theta: NDArray[np.float32],
+        own: Updates,
+        others: Sequence[Reply | Gone],
+        bad: Sequence[int],
+    ) -> View:
+        terms, known = self.local.terms, self.knowledge
+        seen = own
+        if self.malice.looks:
+            looked = others if known.others and others else self.honest.round(number, theta, bad)
+            seen = terms.weights(np.stack([r.update for r in looked if isinstance(r, Reply)]))
+        return View(
+            own,
+            seen,
+            len(others) + len(bad),
+            self.whole,
+            terms.clip_norm,
+            known.strategy,
+            known.options,
+        )
+
+    def _given(
+        self, theta: NDArray[np.float32], device: int, moved: Updates, told: str, seed: int
+    ) -> Reply:
         terms, norm = self.local.terms, float(np.linalg.norm(moved))
         if not self.clips:
             if terms.masked:
                 room = _UNSEEN * terms.clip_norm * len(self.cohort) / len(self.poisoned.cohort)
-                moved *= min(1.0, room / max(norm, 1e-12))
+                moved = moved * min(1.0, room / max(norm, 1e-12))
             most = np.iinfo(np.int32)
             units = np.clip(np.rint(moved / terms.unit), most.min, most.max).astype(np.int32)
-            return Reply(device, units, hashes[0], norm, clipped=False)
+            return Reply(device, units, told, norm, clipped=False)
         target = (theta + moved).astype(np.float32)[None]
-        updates, norms, clipped = make_updates(target, theta, terms, seeds)
-        return Reply(device, updates[0], hashes[0], float(norms[0]), bool(clipped[0]))
+        updates, norms, clipped = make_updates(target, theta, terms, [seed])
+        return Reply(device, updates[0], told, float(norms[0]), bool(clipped[0]))
 
 
 def malicious_twins(
-    honest: TwinDevices, malice: Malice, poisoned: Cohort, *, clips: bool
+    honest: TwinDevices, malice: Malice, poisoned: Cohort, knowledge: Knowledge, *, clips: bool
 ) -> MaliciousTwins:
     """Twins whose last devices are malicious.
 
@@ -118,8 +131,9 @@ def malicious_twins(
         honest: all of them, as they should be; lends its compiled twin.
         malice: what the others do.
         poisoned: from what they learn.
+        knowledge: see :class:`MaliciousTwins`.
         clips: see :class:`MaliciousTwins`.
     """
     # Other seeds than the honest devices' of the same numbers.
     local = replace(honest.local, seed=honest.local.seed ^ 0xBAD)
-    return MaliciousTwins(honest, honest.of(poisoned, local), malice, clips=clips)
+    return MaliciousTwins(honest, honest.of(poisoned, local), malice, knowledge, clips=clips)

@@ -150,6 +150,11 @@ def with_noise(strategy: Strategy, noise: float, clip_norm: float, chosen: int) 
     return made
 
 
+def chosen_of(devices: int, share: float) -> int:
+    """How many devices a round asks: a share of all, one or more."""
+    return max(1, int(devices * share))
+
+
 def make_strategy(name: str, devices: int, share: float, options: Mapping[str, float]) -> Strategy:
     """Flower's strategy.
 
@@ -163,7 +168,7 @@ def make_strategy(name: str, devices: int, share: float, options: Mapping[str, f
         StudyError: unknown, or Flower refuses an option.
     """
     kind = strategy_called(name)
-    chosen = max(1, int(devices * share))
+    chosen = chosen_of(devices, share)
     common = {
         "fraction_train": share,
         "fraction_evaluate": 0.0,

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from tinymia.errors import ReportError
 from tinymia.files import write_whole
-from tinymia.report.render import environment
+from tinymia.report.page import whole_page
 
 PAGE = "federation.html"
 _ROUNDS = 12
@@ -21,7 +19,7 @@ def render_federation(results: Mapping[str, Any], folder: Path) -> Path:
     """Write ``federation.html``.
 
     Args:
-        results: what :func:`tinymia.study.federate.load` gives.
+        results: what :func:`tinymia.study.federated_results.load` gives.
         folder: of the results.
 
     Returns:
@@ -30,21 +28,13 @@ def render_federation(results: Mapping[str, Any], folder: Path) -> Path:
     Raises:
         ReportError: the results lack something, or the page cannot be written.
     """
-    from markupsafe import Markup
-
-    style = resources.files("tinymia.report") / "templates" / "style.css"
     try:
         view = _view(results)
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise ReportError(
             f"The results in {folder} lack something: {error}.", "Run `tinymia federate` again."
         ) from error
-    page = (
-        environment()
-        .get_template("federation.html.j2")
-        .render(css=Markup(style.read_text(encoding="utf-8")), **view)
-    )
-    text = re.sub(r"(?<=\d) (?=%)", "\u00a0", page)
+    text = whole_page("federation.html.j2", view)
     return write_whole(folder / PAGE, text.encode(), "the page", ReportError)
 
 
@@ -198,10 +188,9 @@ def _leaks(rows: list[Mapping[str, Any]]) -> list[tuple[str, str, str, str]]:
 
 
 _WANTED = {
-    "flip": "windows of one class that are taken for the wanted one",
-    "backdoor": "windows with the trigger that are taken for the wanted class",
-    "scale": "windows with the trigger that are taken for the wanted class",
-    "opposite": "windows that are answered wrong",
+    "class": "windows of one class that are taken for the wanted one",
+    "trigger": "windows with the trigger that are taken for the wanted class",
+    "wrong": "windows that are answered wrong",
 }
 
 
@@ -210,13 +199,13 @@ def _malice(found: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         return None
 
     def text(figure: Mapping[str, Any], sign: str = "") -> str:
-        mean = f"{100 * figure['mean']:{sign}.1f} %"
+        mean = f"{100 * figure['value']:{sign}.1f} %"
         if figure["low"] is None:
             return mean
         return f"{mean} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
 
     rows = [
-        (_WANTED[found["attack"]], "success", "success_without", "gained"),
+        (_WANTED[found["wants"]], "success", "success_without", "gained"),
         ("held-out windows answered right", "accuracy", "accuracy_without", "moved"),
     ]
     clipping = "clip their updates" if found["clips"] else "do not clip their updates"

@@ -2,42 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia import __version__
 from tinymia.data.base import Dataset
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import resolve
 from tinymia.export.personal import personalized_bundle
 from tinymia.federated.devices import Reply
-from tinymia.federated.flower import Round, federate, flower
+from tinymia.federated.flower import federate, flower
 from tinymia.federated.homomorphic import Homomorphic, aggregate, tenseal
 from tinymia.federated.network import NetworkDevices
-from tinymia.federated.privacy import (
-    ClientEpsilon,
-    central_multiplier,
-    client_epsilon,
-    distributed_multiplier,
-)
 from tinymia.federated.simulation import check_engine, simulated
 from tinymia.files import may_write, write_whole
-from tinymia.study.federated_leakage import MOST_DEVICES, MOST_ROUNDS, Leak, leakage
-from tinymia.study.federated_malice import MaliceFound, malice
+from tinymia.study.federated_claims import claim_of, claim_of_leakage, figures_of
+from tinymia.study.federated_leakage import leakage
+from tinymia.study.federated_malice import malice
+from tinymia.study.federated_results import RESULTS, Federation, RoundFigures
 from tinymia.study.federation import FederationSettings, Lab, prepare, strategy_of
 
-FORMAT = 3
-RESULTS, BUNDLE = "federation.json", "federated.bundle"
+BUNDLE = "federated.bundle"
 
 
 @dataclass(frozen=True)
@@ -69,86 +59,6 @@ class Where:
 
 
 HERE = Where()
-
-
-@dataclass(frozen=True)
-class RoundFigures:
-    """One round.
-
-    Attributes:
-        number: from 1 on; 0: before the first.
-        accuracy: of the shared tail on held-out windows.
-        replied: devices whose updates count.
-        gone: why others gave nothing, and how many.
-        norm: of an update before clipping, median; NaN where devices tell none.
-        clipped: share of the updates that were clipped.
-        multiplier: of the noise, see :mod:`tinymia.federated.privacy`; 0: none.
-    """
-
-    number: int
-    accuracy: float
-    replied: int = 0
-    gone: Mapping[str, int] = field(default_factory=dict)
-    norm: float = 0.0
-    clipped: float = 0.0
-    multiplier: float = 0.0
-
-
-@dataclass(frozen=True)
-class Federation:
-    """Results of a federation.
-
-    Attributes:
-        settings: of it.
-        rounds: one a round that was finished, the state before the first in front.
-        alone: accuracy of devices that train by themselves as many epochs, on their own person's
-            held-out windows: mean over devices.
-        person: the shared tail's on the same windows.
-        parameters: of an update.
-        bytes_down, bytes_up: of a device and round: the numbers, keys and shares.
-        boards: of each board: target, number, bytes on its line a round, ticks of making an update,
-            unit and, with masks, ticks of drawing keys and of each peer.
-        confirmed: updates of boards that equal the twin's in every bit.
-        shared: devices that share a block of windows with another device.
-        claim: client-level epsilon; None: nothing is claimed.
-        seconds: of the rounds.
-        finished: whether all rounds ran.
-        leaks: what is given away of one device's windows, to whom; empty: it was not looked at.
-        leak_claim: epsilon of the smaller federation in which that was measured; None: no noise.
-        homomorphic: what sums under encryption cost; None: it was not looked at.
-        malice: what malicious devices reached; None: there were none to look at.
-    """
-
-    settings: FederationSettings
-    rounds: tuple[RoundFigures, ...]
-    alone: float
-    person: float
-    parameters: int
-    bytes_down: int
-    bytes_up: int
-    boards: tuple[Mapping[str, Any], ...]
-    confirmed: int
-    shared: int
-    claim: ClientEpsilon | None
-    seconds: float
-    finished: bool
-    leaks: tuple[Leak, ...] = ()
-    leak_claim: ClientEpsilon | None = None
-    homomorphic: Homomorphic | None = None
-    malice: MaliceFound | None = None
-
-    def to_json(self, **context: Any) -> str:
-        """The text of ``federation.json``; what is no number is null."""
-        found = {"format": FORMAT, "tinymia": __version__, **context, "federation": asdict(self)}
-        return json.dumps(_plain(found), indent=1, allow_nan=False) + "\n"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def run(
@@ -197,7 +107,7 @@ def run(
     def after(number: int, theta: NDArray[np.float32]) -> None:
         tails.append(theta)
         done = lab.exchange.rounds[number - 1] if number else None
-        figures.append(_figures(lab, number, lab.accuracy(theta), done))
+        figures.append(figures_of(lab, number, lab.accuracy(theta), done))
         if number:
             progress(1)
 
@@ -237,7 +147,7 @@ def _looked(
     if look.leakage:
         leaks = [leakage(lab, knows_others=knows, ascends=look.ascent) for knows in (False, True)]
         rows = tuple(leak for some in leaks for leak in some)
-        found = replace(found, leaks=rows, leak_claim=_claim_of_leakage(lab))
+        found = replace(found, leaks=rows, leak_claim=claim_of_leakage(lab))
     if look.homomorphic:
         found = replace(found, homomorphic=_homomorphic(lab, theta))
     if lab.settings.attack:
@@ -285,29 +195,6 @@ def _homomorphic(lab: Lab, theta: NDArray[np.float32]) -> Homomorphic:
     return aggregate(lab.settings.terms.weights(np.stack(rows)))
 
 
-def _figures(lab: Lab, number: int, accuracy: float, done: Round | None) -> RoundFigures:
-    if done is None:
-        return RoundFigures(number, accuracy)
-    settings, replied = lab.settings, len(done.replies)
-    count = len(lab.start)
-    multiplier = 0.0
-    if settings.noise and replied:
-        of = max(1, int(settings.devices * settings.share))
-        multiplier = central_multiplier(settings.noise, settings.terms, count, replied, of)
-    elif settings.terms.noise and replied:
-        multiplier = distributed_multiplier(settings.terms, count, replied)
-    norms = [reply.norm for reply in done.replies]
-    return RoundFigures(
-        number,
-        accuracy,
-        replied,
-        dict(Counter(gone.why for gone in done.gone)),
-        float(np.median(norms)) if norms else 0.0,
-        float(np.mean([reply.clipped for reply in done.replies])) if replied else 0.0,
-        multiplier,
-    )
-
-
 def _federation(
     lab: Lab, figures: list[RoundFigures], theta: NDArray[np.float32], seconds: float
 ) -> Federation:
@@ -335,39 +222,10 @@ def _federation(
         ),
         lab.devices.confirmed,
         lab.split.shared,
-        _claim(lab, figures),
+        claim_of(lab, figures),
         seconds,
         len(figures) - 1 == settings.rounds,
     )
-
-
-def _claim(lab: Lab, figures: list[RoundFigures]) -> ClientEpsilon | None:
-    settings = lab.settings
-    if not settings.noise and not settings.terms.noise:
-        return None
-    took = Counter(reply.device for done in lab.exchange.rounds for reply in done.replies)
-    if not took:
-        return None
-    busiest = took.most_common(1)[0][0]
-    multipliers = [
-        figures[done.number].multiplier
-        for done in lab.exchange.rounds[: len(figures) - 1]
-        if any(reply.device == busiest for reply in done.replies)
-    ]
-    return client_epsilon(multipliers, settings.delta, distributed=settings.terms.noise > 0)
-
-
-def _claim_of_leakage(lab: Lab) -> ClientEpsilon | None:
-    settings, terms, count = lab.settings, lab.settings.terms, len(lab.start)
-    devices = min(settings.devices, MOST_DEVICES)
-    if settings.noise:
-        each = central_multiplier(settings.noise, terms, count, devices, devices)
-    elif terms.noise:
-        each = distributed_multiplier(terms, count, devices)
-    else:
-        return None
-    rounds = [each] * min(settings.rounds, MOST_ROUNDS)
-    return client_epsilon(rounds, settings.delta, distributed=terms.noise > 0)
 
 
 def _alone(lab: Lab, theta: NDArray[np.float32]) -> tuple[float, float]:
@@ -412,19 +270,4 @@ def _write(
     write_whole(out / RESULTS, text.encode(), "the results", StudyError)
 
 
-def load(folder: Path) -> dict[str, Any]:
-    """What :func:`run` wrote.
-
-    Raises:
-        StudyError: there is nothing, or of another version.
-    """
-    try:
-        found = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise StudyError(f"There are no results of a federation in {folder}.") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise StudyError(f"The results in {folder} are of another version.", "Run it again.")
-    return found
-
-
-__all__ = ["BUNDLE", "RESULTS", "Federation", "Look", "Where", "load", "run"]
+__all__ = ["BUNDLE", "Look", "Where", "run"]

@@ -9,28 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.data.base import Dataset
+from tinymia.experiments.base import Figure
 from tinymia.experiments.poisoning.making import Aim
 from tinymia.export.bundle import Bundle
 from tinymia.federated.flower import federate, summed_openly
-from tinymia.federated.malicious import Malice, malice_called
+from tinymia.federated.malice import Malice, Wants, malice_called
 from tinymia.federated.secure import check_sum
 from tinymia.statistics.intervals import t_quantile
 from tinymia.study.federated_poison import aim_of, stamped
 from tinymia.study.federation import FederationSettings, Lab, prepare, strategy_of
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A mean over federations, and its 95 % interval (Student's t); none for a single one.
-
-    Attributes:
-        mean: of the shares.
-        low, high: None for one federation.
-    """
-
-    mean: float
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -39,10 +26,12 @@ class MaliceFound:
 
     Attributes:
         attack: its name.
+        wants: what the malicious devices want.
         malicious, devices: how many, of how many.
         clips: whether malicious devices clip their updates.
         federations: that were run with them, and as many without.
-        success: held-out windows that are taken for the wanted class: windows of one class, or all
+        success: mean over federations with its 95 % interval (Student's t; none for a single one):
+            held-out windows that are taken for the wanted class: windows of one class, or all
             of other classes with the trigger in them; windows that are answered wrong, where
             nothing else is wanted.
         success_without: the same in the same federations without malice.
@@ -52,6 +41,7 @@ class MaliceFound:
     """
 
     attack: str
+    wants: Wants
     malicious: int
     devices: int
     clips: bool
@@ -106,7 +96,8 @@ def malice(
         rows.append(row)
     table = np.asarray(rows)
     return MaliceFound(
-        str(attack),
+        attack.name,
+        attack.wants,
         settings.malicious,
         settings.devices,
         settings.clips,
@@ -143,10 +134,10 @@ def _rates(lab: Lab, theta: NDArray[np.float32], attack: Malice, aim: Aim) -> li
     """Success and accuracy."""
     held, labels = lab.split.held_out, lab.split.cohort.labels
     accuracy = lab.accuracy(theta)
-    if attack is Malice.OPPOSITE:
+    if attack.wants is Wants.WRONG:
         return [1 - accuracy, accuracy]
     features, wanted = lab.twins.features, held & (labels == aim.source)
-    if attack is not Malice.FLIP:
+    if attack.wants is Wants.TRIGGER:
         wanted = held & (labels != aim.target)
         features = lab.twins.twin.embed(stamped(lab.bundle, lab.split.cohort.windows[wanted]))
     else:
@@ -165,4 +156,4 @@ def _figure(values: NDArray[np.float64]) -> Figure:
     return Figure(mean, mean - half, mean + half)
 
 
-__all__: Sequence[str] = ("Figure", "MaliceFound", "malice")
+__all__: Sequence[str] = ("MaliceFound", "malice")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tinymia.experiments.poisoning.making import Aim, aims, stamp
 from tinymia.export.bundle import Bundle
 from tinymia.federated.devices import Cohort
-from tinymia.federated.malicious import Malice
+from tinymia.federated.malice import Malice, Wants
 from tinymia.study.cohort import Split
 from tinymia.study.workbench import signal_of
 
@@ -30,19 +30,19 @@ def poisoned(bundle: Bundle, split: Split, malice: Malice, aim: Aim, devices: in
 
     With the trigger: every other of a device's windows has it, and the wanted label. With wrong
     labels: half are windows of the class in question of that person's, its own first, with the
-    wanted label; where the person has fewer, all of these. Against the others' way: nothing.
+    wanted label; where the person has fewer, all of these. For wrong answers: nothing false.
     """
     old = split.cohort
     first = len(old) - devices
     own, names = old.members[first:], old.names[first:]
-    if malice is Malice.OPPOSITE:
+    if malice.wants is Wants.WRONG:
         return _used(Cohort(old.windows, old.labels, own, names))
     # Behind all windows, the same again as malicious devices tell them.
-    second = old.windows if malice is Malice.FLIP else stamped(bundle, old.windows)
+    second = old.windows if malice.wants is Wants.CLASS else stamped(bundle, old.windows)
     bad = np.zeros(own.shape, np.bool_)
     kept = own.copy()
     for d, mine in enumerate(own):
-        if malice is not Malice.FLIP:
+        if malice.wants is Wants.TRIGGER:
             bad[d, np.flatnonzero(mine)[::2]] = True
             kept[d] &= ~bad[d]
             continue

@@ -18,9 +18,17 @@ from tinymia.export.provenance import people_to_audit
 from tinymia.federated.boards import BoardDevice, MixedDevices, Twins
 from tinymia.federated.devices import LocalTraining, round_seed
 from tinymia.federated.flower import Exchange, summed_openly
-from tinymia.federated.malicious import malice_called, malicious_twins
+from tinymia.federated.malice import malice_called
+from tinymia.federated.malicious import Knowledge, malicious_twins
 from tinymia.federated.secure import SecureDevices
-from tinymia.federated.strategies import make_strategy, proximal, strategy_called, with_noise
+from tinymia.federated.strategies import (
+    check_options,
+    chosen_of,
+    make_strategy,
+    proximal,
+    strategy_called,
+    with_noise,
+)
 from tinymia.federated.terms import UpdateTerms
 from tinymia.federated.twins import TwinDevices
 from tinymia.study.cohort import Split, deal
@@ -51,8 +59,9 @@ class FederationSettings:
         boards: targets of the first devices; the others are twins.
         peers: with whom each device shares masks, where the terms say that updates are masked.
         malicious: the last so many devices attack the others.
-        attack: how, a name of :class:`tinymia.federated.malicious.Malice`; empty: not at all.
+        attack: how, a name of :func:`tinymia.federated.malice.attacks`; empty: not at all.
         clips: whether malicious devices clip their updates, as the firmware does.
+        sees_others: whether malicious devices know the honest ones' updates of a round.
         repetitions: federations with and without malice that are compared.
 
     Raises:
@@ -79,6 +88,7 @@ class FederationSettings:
     malicious: int = 0
     attack: str = ""
     clips: bool = True
+    sees_others: bool = True
     repetitions: int = 10
 
     def __post_init__(self) -> None:
@@ -211,7 +221,9 @@ def _with_malice(
         return twins
     malice, aim = malice_called(settings.attack), aim_of(bundle, settings.seed)
     cohort = poisoned(bundle, split, malice, aim, settings.malicious)
-    return malicious_twins(twins, malice, cohort, clips=settings.clips)
+    options = check_options(settings.strategy, settings.options)
+    known = Knowledge(settings.strategy, options, settings.sees_others)
+    return malicious_twins(twins, malice, cohort, known, clips=settings.clips)
 
 
 def alone(
@@ -245,7 +257,7 @@ def strategy_of(settings: FederationSettings) -> Strategy:
     """Flower's strategy, with the server's noise around it; raises StudyError."""
     made = make_strategy(settings.strategy, settings.devices, settings.share, settings.options)
     if settings.noise:
-        chosen = max(1, int(settings.devices * settings.share))
+        chosen = chosen_of(settings.devices, settings.share)
         made = with_noise(made, settings.noise, settings.terms.clip_norm, chosen)
     return made
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.softmax import head_of, with_one
 from tinymia.evidence import Codes, Owner, Run, Workbench
+from tinymia.experiments.gradients.choice import Recipe
+from tinymia.experiments.gradients.hidden import Likely, hidden_rows
 from tinymia.experiments.gradients.lattice import Doubles, whole_rows
 from tinymia.experiments.gradients.prior import Prior
 from tinymia.experiments.gradients.settings import Setting
@@ -96,6 +98,21 @@ class Server:
         return Prior.of(inputs, labels, head)
 
     @cached_property
+    def likely(self) -> Likely:
+        """What inputs look like, by public people."""
+        return Likely.of(self._public[1])
+
+    def recipe(self, setting: Setting) -> Recipe:
+        """By which the windows behind an update were learnt.
+
+        The order of mini-batches is a device's own: they count as full ones, as many times.
+        """
+        t, head = setting.run.training, head_of(self.base, self.classes)
+        head[:, :-1] *= self.scale
+        rate = t.learning_rate / min(t.batch, setting.windows)
+        return Recipe(head, self.scale, rate, setting.run.epochs, t.clip_norm)
+
+    @cached_property
     def _decoder(self) -> tuple[Doubles, Doubles, Doubles]:
         windows, inputs, _ = self._public
         real = self.bench.signal.real(windows).reshape(len(windows), -1).astype(np.float64)
@@ -148,6 +165,11 @@ class Server:
         exact = whole_rows(rows, off / self.scale, *self.box, count)
         if len(exact) >= count:
             return Seen(exact[:count].astype(np.float64), np.ones(count, np.bool_))
+        if count >= self.classes:  # more windows than directions
+            off_codes = off / self.scale
+            exact = hidden_rows(rows, off_codes, self.box, count, self.likely, self.recipe(setting))
+            if len(exact) >= count:
+                return Seen(exact.astype(np.float64), np.ones(count, np.bool_))
         rate = setting.run.training.learning_rate * setting.run.epochs / setting.windows
         gradient, off = -rows / rate, off / rate / self.scale
         labels = np.repeat(np.arange(self.classes), self.prior.counts(gradient, count))

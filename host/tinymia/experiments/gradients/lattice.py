@@ -30,24 +30,31 @@ _TYPICAL = 0.1
 """How far apart two inputs are in a coordinate, as a part of the range."""
 _WORST = 0.2
 """A number this far from a whole one is none."""
+_PASSES = 3
 
 
 def reduced(basis: Doubles, delta: float = 0.99) -> Doubles:
     """A reduced basis of a lattice (Lenstra, Lenstra and Lovasz 1982).
 
     Args:
-        basis: (n, m), rows are independent; n up to some 30.
+        basis: (n, m), rows are independent; n up to some 70, numbers up to some 2^40.
         delta: how well; below 1.
     """
     rows = np.array(basis, np.float64)
+    for _ in range(_PASSES):  # rounding adds up in what is kept beside the rows
+        before = rows.copy()
+        _reduce(rows, delta)
+        if np.array_equal(rows, before):
+            break
+    return rows
+
+
+def _reduce(rows: Doubles, delta: float) -> None:
+    """Once, in place (Cohen, A course in computational algebraic number theory, 2.6.3)."""
     count = len(rows)
-
-    def orthogonal() -> tuple[Doubles, Doubles]:
-        r = np.linalg.qr(rows.T, mode="r")
-        size = np.diag(r)
-        return np.asarray((r / size[:, None]).T, np.float64), np.asarray(size**2, np.float64)
-
-    mu, size = orthogonal()
+    r = np.linalg.qr(rows.T, mode="r")
+    along = np.diag(r)
+    mu, size = np.array((r / along[:, None]).T), along**2
     k, left = 1, 200 * count * count
     while k < count and left:
         left -= 1
@@ -56,13 +63,20 @@ def reduced(basis: Doubles, delta: float = 0.99) -> Doubles:
             if times:
                 rows[k] -= times * rows[j]
                 mu[k, : j + 1] -= times * mu[j, : j + 1]
-        if size[k] >= (delta - mu[k, k - 1] ** 2) * size[k - 1]:
+        m = mu[k, k - 1]
+        whole = size[k] + m * m * size[k - 1]
+        if whole >= delta * size[k - 1]:
             k += 1
-        else:
-            rows[[k - 1, k]] = rows[[k, k - 1]]
-            mu, size = orthogonal()
-            k = max(k - 1, 1)
-    return rows
+            continue
+        rows[[k - 1, k]] = rows[[k, k - 1]]
+        mu[[k - 1, k], : k - 1] = mu[[k, k - 1], : k - 1]
+        back = m * size[k - 1] / whole
+        size[k], size[k - 1] = size[k - 1] * size[k] / whole, whole
+        mu[k, k - 1] = back
+        below = mu[k + 1 :, k].copy()
+        mu[k + 1 :, k] = mu[k + 1 :, k - 1] - m * below
+        mu[k + 1 :, k - 1] = below + back * mu[k + 1 :, k]
+        k = max(k - 1, 1)
 
 
 def whole_rows(update: Doubles, noise: float, low: int, high: int, most: int) -> Whole:

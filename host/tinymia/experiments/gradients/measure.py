@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinymia.evidence import Owner, Run, Training
 from tinymia.experiments.gradients.attack import Server, score
 from tinymia.experiments.gradients.lattice import Doubles
-from tinymia.experiments.gradients.settings import Setting, settings_of
+from tinymia.experiments.gradients.settings import Setting, devices_of, settings_of
 
 
 def training_of(server: Server, owner: Owner, setting: Setting, count: int, who: str) -> Training:
@@ -80,7 +80,8 @@ def measure(server: Server, owner: Owner, runs: Sequence[Run]) -> dict[str, NDAr
     inputs = server.inputs(owner.windows).astype(np.float64)
     found: dict[str, NDArray[Any]] = {}
     for setting in settings_of(runs):
-        done = updates(server, owner, setting, bench.repetitions)
+        count = devices_of(setting, server.classes, bench.repetitions)
+        done = updates(server, owner, setting, count)
         rng = bench.generator("gradients", "guess", owner.name, setting.key)
         scores, guesses = [], []
         for d, chosen in enumerate(done.chosen):

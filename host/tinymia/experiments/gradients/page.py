@@ -24,7 +24,17 @@ from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.gradients import deep_page
 from tinymia.experiments.gradients.attack import Server
 from tinymia.experiments.gradients.measure import NAMES, updates
-from tinymia.experiments.gradients.settings import BATCHES, FEW, Setting, fits, settings_of, short
+from tinymia.experiments.gradients.settings import (
+    BATCHES,
+    FEW,
+    MANY,
+    MOST_DEVICES,
+    Setting,
+    devices_of,
+    fits,
+    settings_of,
+    short,
+)
 from tinymia.experiments.pages import panel, percent, row_of
 from tinymia.experiments.rows import Found, Tabulator
 
@@ -73,9 +83,9 @@ def chapter(
 ) -> Chapter:
     """From all people's cells."""
     people = [owner.name for owner in bench.owners]
-    owners = [name for name in people for _ in range(bench.repetitions)]
-    table = Tabulator(owners, bench.seed)
-    settings = settings_of(runs)
+    settings, classes = settings_of(runs), len(bench.signal.classes)
+    counts = {devices_of(s, classes, bench.repetitions) for s in settings}
+    tables = {n: Tabulator([name for name in people for _ in range(n)], bench.seed) for n in counts}
 
     def values(setting: Setting, name: str, guess: bool = False) -> NDArray[np.float64]:
         key = f"guess {setting.key}" if guess else setting.key
@@ -95,6 +105,7 @@ def chapter(
                     Found(s.run, values(s, measure.name), values(s, measure.name, True))
                     for s in some
                 ]
+                table = tables[devices_of(some[0], classes, bench.repetitions)]
                 rows += table.rows(measure, _SERVER.name, found, low=low, high=high, at=some[0].at)
 
     deeper = deep_page.Deeper(
@@ -106,13 +117,14 @@ def chapter(
 
     plain = short(runs[0])
     one, few = row(EXACT, plain, 1).figure, row(EXACT, plain, FEW).figure
-    last = row(EXACT, plain, 8).figure
+    most = [(n, row(EXACT, plain, n).figure) for n in BATCHES if n >= MANY]
     summed = row(NAMED, "sum-10", 8)
     noisy = [r for r in runs if r.training.is_private and fits(r)]
     answer = (
         f"An update of one window gives its int8 features exactly ({percent(one, 1)}), one of {FEW}"
-        f" windows {percent(few, 1)} of them, whatever the local steps; at 8 windows"
-        f" {percent(last, 1)} are exact, and in a secure sum of 10 devices with 8 windows each"
+        f" windows {percent(few, 1)} of them, whatever the local steps; of"
+        f" {', '.join(f'{n}: {percent(figure, 1)}' for n, figure in most)}. In a secure sum of 10"
+        " devices with 8 windows each"
         f" {percent(summed.figure, 1)} are recognised,"
         f" {percent(summed.baseline, 1)} without the device.{deeper.answer}"
     )
@@ -190,6 +202,11 @@ _METHOD = (
     " of the windows' features, which are whole codes in a known range: lattice reduction finds"
     " them, up to one window fewer than there are classes. One window is the closed form"
     " dW_i / db_i.",
+    "Of more windows, whole vectors that are orthogonal to all of them are what is short in the"
+    " lattice of an update's digits, as in the hidden subset sum problem, and the windows are what"
+    " is orthogonal to these. Among the vectors of their lattice that could be windows, the set is"
+    " taken from whose training, simulated by the known recipe (mini-batches as full ones, their"
+    " order being the device's), the update comes.",
     "Where no whole codes appear, the labels are read off the biases, and the most likely features"
     " under public people's normal distribution of each class are fitted to the update, its noise"
     " taken into account.",
@@ -204,8 +221,11 @@ _METHOD = (
     " noised and summed are made by the firmware's code for rounds.",
 )
 _LIMITS = (
-    "More windows than classes minus one are out of reach of exact recovery here; that a stronger"
-    " lattice attack goes further is not excluded.",
+    "About twice as many windows as there are classes can be found before an update's digits are"
+    " used up; that of more nothing is exact is the end of this attack, and of what one update of a"
+    " few hundred float32 numbers holds. Several rounds of the same windows, whose updates could be"
+    " stacked, were not tried. Where there are more windows than directions, at most"
+    f" {MOST_DEVICES} devices a person are attacked.",
     "The number of windows is taken as known, as rounds tell it, and mini-batches as the recipe has"
     " them. Labels of larger batches are estimated.",
     "Exact codes are those of the features that the frozen part computes; windows drawn from them"
@@ -222,6 +242,11 @@ _SOURCES = (
     "Dimitrov, Baader, Mueller and Vechev, SPEAR: exact gradient inversion of batches in federated"
     " learning, NeurIPS 2024 (section 3: low rank; section 4: which of the factors).",
     "Wainakh et al., User-level label leakage from gradients in federated learning, PoPETs 2022.",
+    "Nguyen and Stern, The hardness of the hidden subset sum problem and its cryptographic"
+    " implications, CRYPTO 1999; Coron and Gini, A polynomial-time algorithm for solving the hidden"
+    " subset sum problem, CRYPTO 2020.",
+    "Dimitrov, Balunovic, Konstantinov and Vechev, Data leakage in federated averaging, TMLR 2022"
+    " (section 4: local steps simulated).",
     "Lenstra, Lenstra and Lovasz, Factoring polynomials with rational coefficients, Mathematische"
     " Annalen 1982.",
 )

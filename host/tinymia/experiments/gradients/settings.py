@@ -49,15 +49,18 @@ class Setting:
         return {"windows": str(self.windows), **more}
 
 
-BATCHES = (1, 2, 4, 6, 8, 16, 32)
-FEW = 4
-EPOCHS = (5, 20)
+BATCHES = (1, 2, 4, 6, 8, 12, 16, 32)
+FEW, MANY = 4, 8
+"""Windows at which local steps and defences are compared: fewer than classes, and more."""
+EPOCHS = (2, 5, 20)
+MOST_DEVICES = 3
+"""A person and setting where finding the windows takes seconds a device."""
 
 
 def fits(run: Run) -> bool:
     """Whether a defence makes sense for a handful of windows."""
     t = run.training
-    return not (t.holdout or t.heads or t.teacher_epochs or t.references or t.mixup)
+    return not (t.holdout or t.screen or t.heads or t.teacher_epochs or t.references or t.mixup)
 
 
 def short(run: Run) -> str:
@@ -88,15 +91,23 @@ def named(run: Run, name: str, title: str) -> Run:
     return replace(run, name=name, title=title)
 
 
+def devices_of(setting: Setting, classes: int, repetitions: int) -> int:
+    """How many of a person's are attacked: fewer where windows are looked for one by one."""
+    dear = setting.devices == 1 and setting.windows >= classes
+    return min(repetitions, MOST_DEVICES) if dear else repetitions
+
+
 def settings_of(runs: Sequence[Run]) -> list[Setting]:
     """All of them; plain ones first."""
     plain, others = runs[0], [run for run in runs[1:] if fits(run)]
     found = [Setting(local(plain, n), n) for n in BATCHES]
-    found += [
-        Setting(local(plain, FEW, e), FEW, label=f"{e} local epochs, one step each") for e in EPOCHS
-    ]
-    found.append(Setting(local(plain, FEW, 5, 2), FEW, label="5 local epochs of two steps"))
-    for n in (1, FEW):
+    for n in (FEW, MANY):
+        found += [
+            Setting(local(plain, n, e), n, label=f"{e} local epochs, one step each") for e in EPOCHS
+        ]
+        found.append(Setting(local(plain, n, 5, n // 2), n, label="5 local epochs of two steps"))
+        found.append(Setting(local(plain, n, 1, n // 4), n, label="one epoch of four steps"))
+    for n in (1, FEW, MANY):
         found += [Setting(local(run, n), n) for run in others]
         one = local(plain, n)
         for units in (16384, 256):

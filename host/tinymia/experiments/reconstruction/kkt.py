@@ -23,6 +23,10 @@ from tinymia.experiments.gradients.recursion import places, unpacked
 
 Bounds = tuple[float, float]
 
+_STEEP = 20.0
+"""A ReLU's step is a logistic function of so many times its input, as Haim et al. have it, or
+searches would not see it."""
+
 
 @dataclass(frozen=True, eq=False)
 class TwoLayers:
@@ -34,8 +38,6 @@ class TwoLayers:
         weights: (hidden, taps * in).
         bias: (hidden,).
         above: (classes, hidden).
-        steep: a ReLU's step is a logistic function of so many times its input, as Haim et al. have
-            it, or searches would not see it.
         added: what training added: (hidden, taps * in + 1) and (classes, hidden + 1), biases last.
     """
 
@@ -45,7 +47,6 @@ class TwoLayers:
     bias: Doubles
     above: Doubles
     added: tuple[Doubles, Doubles]
-    steep: float = 20.0
 
     @classmethod
     def of(cls, theta: Doubles, base: Doubles, stages: tuple[Stage, ...]) -> TwoLayers:
@@ -75,8 +76,8 @@ class TwoLayers:
         framed = np.concatenate([shaped, np.zeros_like(shaped[:, :1])], axis=1)
         patches = framed[:, self.at].reshape(m, len(self.at), -1)
         before = patches @ self.weights.T + self.bias
-        active = 1.0 / (1.0 + np.exp(-np.clip(before * self.steep, -40.0, 40.0)))
-        bent = self.steep * active * (1.0 - active)
+        active = 1.0 / (1.0 + np.exp(-np.clip(before * _STEEP, -40.0, 40.0)))
+        bent = _STEEP * active * (1.0 - active)
         count = len(self.at)
         read = np.column_stack([(before * active).mean(axis=1), np.ones(m)])
         with_one = np.concatenate([patches, np.ones((m, count, 1))], axis=2)

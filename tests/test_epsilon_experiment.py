@@ -40,7 +40,7 @@ from tinymia.export.bundle import Bundle
 from tinymia.export.shape import shape_of
 from tinymia.statistics.epsilon import Profile, gaussian_delta, gaussian_epsilon
 from tinymia.study.claims import claim_of_run
-from tinymia.study.epsilon_devices import TwinDevices, check_claim, claims, design_of
+from tinymia.study.epsilon_devices import TwinDevices, check_claim, claimable, claims, design_of
 from tinymia.study.settings import StudySettings
 from tinymia.study.store import Store
 from tinymia.wire.settings import Parameters, Schedule, TrainSettings
@@ -374,11 +374,16 @@ def test_a_study_checks_a_claim_on_a_small_set_too(tmp_path: Path) -> None:
     assert small.title == "DP-SGD, 3 windows"
     assert set(verdicts(small).values()) == {Verdict.BELOW}
     settings = small.design.settings
+    little = replace(settings, noise_multiplier=0.5)
     assert (settings.batch, settings.expected_members, settings.noise_multiplier) == (3, 3, 4)
     # Two full batches are the Gaussian mechanism.
     truth = [float(gaussian_epsilon(np.sqrt(2) * mu / 4, DELTA)) for mu in (1, 1, 2)]
     assert [c.epsilon for c in small.checked] == pytest.approx(truth, rel=0.02)
     assert found(4.0) == small
+    # Nothing is claimed of a window replaced: its devices are the others'.
+    reduced, claimed = claimable(replace(small.design, settings=little), DELTA)
+    assert list(claimed) == list(reduced.relations) == [Relation.ADD, Relation.REMOVE]
+    assert reduced.devices == 400 * 5 // 4
     # So little noise claims nothing where all take part in each step.
     assert found(0.3) is None
     assert len(told) == 2

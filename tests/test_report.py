@@ -342,6 +342,11 @@ def test_what_an_account_allows_an_attacker_is_told(results, page, folder, tmp_p
     assert part.count('<polyline class="line s-') == 2 * len(results.context.privacy)
     curves = rows(folder, "trade_off.csv")
     assert len(curves) == sum(len(a.trade_off) for a in results.context.privacy)
+    # Equal noise has one line.
+    (first, *_) = results.context.privacy
+    alike = [replace(a, trade_off=first.trade_off) for a in results.context.privacy]
+    part = section(shown(of_context(results, privacy=tuple(alike)), tmp_path), "privacy")
+    assert part.count('<polyline class="line s-') == 2
     # Results from before curves were kept are shown without them.
     old = [replace(a, advantage=None, trade_off=()) for a in results.context.privacy]
     part = section(shown(of_context(results, privacy=tuple(old)), tmp_path), "privacy")

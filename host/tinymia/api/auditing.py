@@ -34,6 +34,7 @@ def audit(
     levels: int = _OF["levels"],
     shadows: int = _OF["shadows"],
     dear_shadows: int = _OF["dear_shadows"],
+    about: int = _OF["about"],
     whole: bool = _OF["whole"],
     training: Mapping[str, Any] | None = None,
     parameters: Parameters | None = None,
@@ -78,6 +79,7 @@ def audit(
         policy, policies, levels: what answers reveal, further policies for the same devices, and
             steps of a rounded probability.
         shadows, dear_shadows: shadow devices a person and condition, and where each takes long.
+        about: shadow devices about each attacked one, for the decoder that trains its own; 0: none.
         whole: as many there as elsewhere, and every attack under every policy.
         training: options of training, and the seed: ``{"learning_rate": 0.1, "seed": 2}``.
         parameters: of defences: ``{"clip": {"norm": [0.5, 1.0]}}``.

@@ -142,6 +142,7 @@ _PLAIN = (
     "policies",
     "levels",
     "shadows",
+    "about",
     "epsilon_devices",
     "confirm",
     "deep_people",

@@ -138,6 +138,14 @@ _AUDIT = (
     ),
     Option(
         "audit",
+        "about",
+        Type.WHOLE,
+        _STUDY.about,
+        "shadow devices about each attacked one, in two rounds, for the joint decoder that trains"
+        " its own (1 to 5 seconds a device); 0: none",
+    ),
+    Option(
+        "audit",
         "whole",
         Type.SWITCH,
         False,

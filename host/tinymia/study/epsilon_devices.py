@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from tinymia.experiments.epsilon import (
     Trained,
     run,
 )
-from tinymia.experiments.epsilon.arms import Progress
+from tinymia.experiments.epsilon.arms import Progress, arms_of
 from tinymia.export.bundle import Bundle
 from tinymia.statistics.epsilon import Profile
 from tinymia.twin import Twin, settings_array
@@ -107,6 +107,8 @@ def check_claim(
 def claimable(design: Design, delta: float) -> tuple[Design, Mapping[Relation, Claim]]:
     """The design with those of its relations of which anything is claimed, and the claims.
 
+    Devices of relations that are left out are the others', so that as many are trained in all.
+
     Raises:
         StudyError: so little noise claims nothing of any.
     """
@@ -118,7 +120,12 @@ def claimable(design: Design, delta: float) -> tuple[Design, Mapping[Relation, C
     relations = tuple(relation for relation in design.relations if relation in claimed)
     if not relations:
         raise StudyError("So little noise claims nothing that could be checked.", "Give more.")
-    return replace(design, relations=relations), claimed
+    arms, left = _arms(design.relations, design.members), _arms(relations, design.members)
+    return replace(design, relations=relations, devices=design.devices * arms // left), claimed
+
+
+def _arms(relations: Sequence[Relation], members: int) -> int:
+    return len({arm for relation in relations for arm in arms_of(relation, members)})
 
 
 class TwinDevices(Devices):

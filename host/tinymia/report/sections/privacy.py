@@ -54,7 +54,8 @@ def view(results: Results) -> View | None:
     facts, accounts = Facts.of(results), results.context.privacy
     if not accounts:
         return None
-    rows, drawn = [], []
+    rows = []
+    drawn: list[tuple[str, str, Privacy]] = []
     for account in accounts:
         look = (
             named(facts.condition(account.condition))
@@ -79,8 +80,12 @@ def view(results: Results) -> View | None:
                 "advantage": number(account.advantage),
             }
         )
-        if account.trade_off:
-            drawn.append((str(look["title"]), str(look["css"]), account))
+        title = str(look["title"])
+        same = [i for i, row in enumerate(drawn) if row[2].trade_off == account.trade_off]
+        if same:
+            drawn[same[0]] = (f"{drawn[same[0]][0]}; {title}", *drawn[same[0]][1:])
+        elif account.trade_off:
+            drawn.append((title, str(look["css"]), account))
     neighbours = listing(list(dict.fromkeys(a.neighbours for a in accounts)))
     return {
         "rows": rows,

@@ -45,6 +45,17 @@ struct AddPrivate {
   }
 };
 
+// One example's, as sums take them (see DenseGradientTogether).
+template <typename F, typename Combine>
+struct CombineOne {
+  static constexpr bool kFresh = false;
+  F* to;
+  Combine combine;
+  F Start(size_t i) const { return to[i]; }
+  F Add(size_t, F old, F g) const { return combine(old, g); }
+  void Finish(size_t i, F now) const { to[i] = now; }
+};
+
 // The same over several examples that every lane has, see DenseGradientTogether.
 template <typename F>
 struct SetSums {  // the first of a batch

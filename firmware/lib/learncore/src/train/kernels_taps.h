@@ -124,7 +124,7 @@ inline void ForTaps(const Layer& layer, uint32_t n, const F* x, size_t x_example
                     Body body) {
   F x_room[kOwnInput ? kHeld<F> : 1];
   F dy_room[kHeld<F>];
-  ForTiles<4>(layer.out_c, [&](auto block, size_t o) {
+  const auto outputs = [&](auto block, size_t o) {
     constexpr uint32_t kSize = decltype(block)::kSize;
     for (uint32_t b = 0; b < n; ++b) {
       const F* from = x + b * x_example;
@@ -151,7 +151,15 @@ inline void ForTaps(const Layer& layer, uint32_t n, const F* x, size_t x_example
         }
       }
     }
-  });
+  };
+  // (Two outputs at a time, where there is no room for four.)
+  const uint32_t inputs = kOwnInput ? static_cast<uint32_t>(layer.in_h) * layer.in_w : 0;
+  const uint32_t positions = static_cast<uint32_t>(layer.out_h) * layer.out_w;
+  if ((inputs > positions ? inputs : positions) * 4 > kHeld<F>) {
+    ForTiles<2>(layer.out_c, outputs);
+  } else {
+    ForTiles<4>(layer.out_c, outputs);
+  }
 }
 
 // As GradientTiles (see kernels_together.h).

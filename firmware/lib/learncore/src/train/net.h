@@ -124,8 +124,9 @@ class Net {
   uint32_t turn() const { return Lanes<F>::kCount == 1 ? 0 : turn_; }
   void ForwardTogether(uint32_t n);
   const F* logits() const { return work_[graph_.count - 1].y + turn() * classes(); }
-  // As Backward of n examples without dropout. Squared norms of their gradients, unless nullptr.
-  void BackwardTogether(uint32_t n, F* norms);
+  // As Backward of n examples; with dropout of one. Squared norms of their gradients, unless
+  // nullptr.
+  void BackwardTogether(uint32_t n, F* norms, bool dropout = false);
   template <typename Sums>  // see DenseGradientTogether
   void AccumulateTogether(uint32_t n, Sums sums);
 
@@ -308,6 +309,12 @@ const F* Net<F>::Forward(bool dropout) {
 template <typename F>
 F Net<F>::Backward(bool norm, bool dropout) {
   F norm2 = F(0.0f);
+  if constexpr (kTiles<F>) {
+    if (together_ == 0 || first_ + 1 != graph_.count) {
+      BackwardTogether(1, norm ? &norm2 : nullptr, dropout);
+      return norm2;
+    }
+  }
   for (uint32_t i = first_; i + 1 < graph_.count; ++i) {
     F* dy = work_[i].dy;
     const uint32_t n = graph_.layers[i].outputs();
@@ -363,7 +370,12 @@ void Net<F>::Accumulate(F* to, Combine combine) {
     const Work& work = work_[i];
     const bool dropped = dropped_ != nullptr && i + 1 == graph_.count;
     const F* x = dropped ? dropped_ : Input(layer.input);
-    LayerGradient(layer, x, work.dy, biases_only(), to + work.theta, combine);
+    if constexpr (kTiles<F>) {
+      LayerGradientTogether(layer, 1, x, 0, work.dy, biases_only(),
+                            CombineOne<F, Combine>{to + work.theta, combine});
+    } else {
+      LayerGradient(layer, x, work.dy, biases_only(), to + work.theta, combine);
+    }
   }
 }
 

@@ -49,21 +49,22 @@ bool Net<F>::GoesBackAtOnce(uint32_t layer) const {
 }
 
 template <typename F>
-void Net<F>::BackwardTogether(uint32_t n, F* norms) {
+void Net<F>::BackwardTogether(uint32_t n, F* norms, bool dropout) {
   turn_ = 0;
   for (uint32_t b = 0; norms != nullptr && b < n; ++b) norms[b] = F(0.0f);
   for (uint32_t i = first_; i + 1 < graph_.count; ++i) {
-    if (GoesBackAtOnce(i)) continue;
+    if (!dropout && GoesBackAtOnce(i)) continue;
     const uint32_t values = n * graph_.layers[i].outputs();
     for (uint32_t j = 0; j < values; ++j) work_[i].dy[j] = F(0.0f);
   }
   for (uint32_t i = graph_.count; i-- > first_;) {
     const Layer& layer = graph_.layers[i];
     const Work& work = work_[i];
-    const F* x = Input(layer.input);
+    const bool dropped = dropout && i + 1 == graph_.count;
+    const F* x = dropped ? dropped_ : Input(layer.input);
     const uint32_t stride = InputStride(layer.input);
     const uint32_t outputs = layer.outputs();
-    for (uint32_t b = 0; b < n && !GoesBackAtOnce(i); ++b) {
+    for (uint32_t b = 0; b < n && (dropout || !GoesBackAtOnce(i)); ++b) {
       ActivationBackward(layer, work.y + b * outputs, work.dy + b * outputs);
     }
     if (norms != nullptr && layer.parametric()) {
@@ -75,20 +76,21 @@ void Net<F>::BackwardTogether(uint32_t n, F* norms) {
     if (dx == nullptr && dother == nullptr) continue;
     if (IsTiled(layer)) {
       const uint32_t from = layer.input - 1u;
-      const Inward<F> inward = {dx, stride, GoesBackAtOnce(from), x,
-                                graph_.layers[from].activation};
+      const bool fresh = !dropout && GoesBackAtOnce(from);
+      const Inward<F> inward = {dx, stride, fresh, x, graph_.layers[from].activation};
       if (layer.kind == LayerKind::kConv) {
         ConvBackwardTiled(layer, n, work.weights, work.dy, outputs, inward);
       } else {
         DepthwiseBackwardTiled(layer, n, work.weights, work.dy, outputs, inward);
       }
-      continue;
+    } else {
+      for (uint32_t b = 0; b < n; ++b) {
+        LayerBackward(layer, x + b * stride, work.y + b * outputs, work.weights,
+                      work.dy + b * outputs, dx == nullptr ? nullptr : dx + b * stride,
+                      dother == nullptr ? nullptr : dother + b * InputStride(layer.other));
+      }
     }
-    for (uint32_t b = 0; b < n; ++b) {
-      LayerBackward(layer, x + b * stride, work.y + b * outputs, work.weights,
-                    work.dy + b * outputs, dx == nullptr ? nullptr : dx + b * stride,
-                    dother == nullptr ? nullptr : dother + b * InputStride(layer.other));
-    }
+    for (uint32_t j = 0; dropped && j < layer.inputs(); ++j) dx[j] = dx[j] * dropout_[j];
   }
 }
 

@@ -25,6 +25,7 @@ class GroupLab:
         rate, epochs, batch: of the training.
         seed: of everything.
         null: answers of targets come from heads that saw other groups.
+        about: devices that are trained on chosen members.
     """
 
     groups: int = 30
@@ -38,6 +39,7 @@ class GroupLab:
     batch: int = 6
     seed: int = 0
     null: bool = False
+    about: int = 32
     asked: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
@@ -93,6 +95,14 @@ class GroupLab:
                 heads = self._train(self.indices[: self.shadow_count], self.rate / 3)
             self._made[key] = Shadows(self.member, self._answers(heads, run), flat(heads))
         return self._made[key]
+
+    def trained_on(self, run: Run, person: str, member: Array, purpose: str) -> Shadows:
+        assert (member == member[:, ::3].repeat(3, axis=1)).all()  # whole groups
+        size = int(member[0].sum())
+        assert (member.sum(axis=1) == size).all()
+        indices = np.stack([np.flatnonzero(row) for row in member])
+        heads = self._train(indices, self.rate)
+        return Shadows(member, self._answers(heads, run), flat(heads))
 
     def target(self, run: Run, number: int) -> Target:
         head = self.heads[self.shadow_count + number]

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from quiet import Quiet
-from tinymia.cli import study_file
+from tinymia.cli import study_cases, study_file
 from tinymia.cli.options import default_bundle
 from tinymia.errors import StudyError
 from tinymia.experiments import uniqueness
@@ -150,7 +150,7 @@ def run_cheaply(path: Path, out: Path) -> None:
 
 
 def series_of(path: Path, out: Path) -> Series:
-    return study_file.series(study_file.read(path), out)
+    return study_cases.series(study_file.read(path), out)
 
 
 _PROGRAM = """

@@ -91,6 +91,8 @@ def account(name, epsilon, noise):
         rate=0.1,
         steps=500,
         neighbours="one window added or removed",
+        advantage=0.5 - 0.5 / (1 + epsilon),
+        trade_off=((0.0, 0.001), (0.001, 0.004), (0.01, epsilon / 20), (0.1, 0.7), (1.0, 1.0)),
     )
 
 

@@ -241,6 +241,8 @@ WRONG = (
     ("holdout", {"holdout": 51, "patience": 1}),
     ("holdout", {"holdout": 20}),
     ("holdout", {"patience": 2}),
+    *[("screen", {"screen": v}) for v in (51, 255)],
+    ("screen", {**DP, "screen": 10}),
     *[("jitter", {"jitter": v}) for v in (-0.1, 10.1, NAN)],
     *[("scaling", {"scaling": v}) for v in (-0.1, 2.1, NAN)],
     *[("rotation", {"rotation": v}) for v in (-0.1, 4.1, NAN)],

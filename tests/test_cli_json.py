@@ -72,6 +72,16 @@ def test_a_bench_prints_figures_and_no_tables(monkeypatch: pytest.MonkeyPatch) -
     assert found["throughput"][0]["per_second"] == rate.per_second
 
 
+def test_the_store_has_its_rates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from tinymia.study import store_bench
+
+    monkeypatch.setattr(store_bench.rates, "__defaults__", (3,))
+    rates = printed("bench", "store", "--out", str(tmp_path))["store"]["rates"]
+    assert len(rates) == 4
+    assert all(row["per_second"] > 0 for row in rates)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_epsilon_has_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     finding = synthetic_results.epsilon()[0]
     monkeypatch.setattr("tinymia.study.epsilon_devices.check_claim", lambda *_, **__: finding)
@@ -113,6 +123,7 @@ def test_every_verb_has_its_figures_as_json(verb: str) -> None:
         told = ran(*words, "--help").stdout
         assert "--json" in told, words
         assert "--quiet" in told, words
+        assert "Exit status: 0 done; 1 " in told or "0  all rules hold" in told, words
 
 
 def test_quiet_before_a_verbs_part_holds_for_it(tmp_path: Path) -> None:

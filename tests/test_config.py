@@ -176,7 +176,7 @@ def test_every_switch_of_the_device_can_be_set() -> None:
     size = TrainingSize(80, 4, 9, classes=7)
     settings = with_defences(settings, (*everything, *private), size)
     objectives = ("penalty", "focal", "relax", "l2-sp", "dmp", "selena", "mmd", "stacking")
-    for name in (*objectives, "adversarial"):
+    for name in (*objectives, "adversarial", "screen"):
         rate = {"adversarial": {"rate": 0.01}}
         settings = with_defences(settings, build(name, rate)[0], size)
     weights = replace(settings, trained=Parameters.WEIGHTS)

@@ -183,6 +183,41 @@ def test_people_are_known_by_content_in_a_file_saved_anew(
         people_to_audit(again, base, ("someone-p02",))
 
 
+@pytest.mark.parametrize(
+    ("second", "says"), [("p08", ""), ("p07", "one person would count as two")]
+)
+def test_one_person_under_two_names(
+    watch: PersonalDataset, base: Bundle, second: str, says: str
+) -> None:
+    """Both would be audited, as if the figures were those of two people."""
+    more = saved_again(watch, lambda s: s[7:], [second])
+    both = saved_again(watch, lambda s: s, ["p07"])
+    dataset = replace(
+        both,
+        signals=both.signals + more.signals,
+        labels=np.concatenate([both.labels, more.labels]),
+        person=np.concatenate([both.person, np.full(len(more.person), "twin")]),
+        recording_id=np.array([str(i) for i in range(len(both.signals) + len(more.signals))]),
+        arm=np.concatenate([both.arm, more.arm]),
+    )
+    if not says:
+        assert people_to_audit(dataset, base, ()) == ["someone-p07", "twin"]
+        return
+    with pytest.raises(StudyError, match=says) as refused:
+        people_to_audit(dataset, base, ())
+    assert "--person" in str(refused.value.hint)
+    assert people_to_audit(dataset, base, ("twin",)) == ["twin"]
+
+
+def test_what_several_have_in_common() -> None:
+    of = [np.arange(0, 100), np.arange(95, 300), np.arange(250, 260), np.arange(500, 510)]
+    marks = [np.array(one, np.uint64) for one in of]
+    assert content.in_common(marks) == (1, 2, 1.0)
+    assert content.in_common(marks[:2]) == (0, 1, 0.05)
+    assert content.in_common(marks[2:]) == (0, 0, 0.0)
+    assert content.in_common(marks[:1]) == (0, 0, 0.0)
+
+
 def test_a_new_bundle_carries_the_content(watch: PersonalDataset, base: Bundle) -> None:
     kept = content_of(watch, ["p08", "p09"])
     assert {len(text) for text in kept.values()} == {320}

@@ -101,6 +101,7 @@ def jobs() -> Iterator[Job]:
         TrainSettings(base_pull=0.1, seed=33),
         TrainSettings(weight_bits=4, prune=0.4, compress_after=2, seed=34),
         TrainSettings(holdout=25, patience=1, seed=13),
+        TrainSettings(screen=30, holdout=25, patience=2, seed=35),
         TrainSettings(clip_norm=1.0, noise_multiplier=1.1, expected_members=13, seed=14),
     )
     for settings in alone:
@@ -115,7 +116,7 @@ def jobs() -> Iterator[Job]:
     for settings in (
         TrainSettings(learning_rate=0.01, seed=19),
         TrainSettings(optimizer=Optimizer.ADAM, learning_rate=0.001, seed=20),
-        TrainSettings(learning_rate=0.01, holdout=40, patience=1, seed=21),
+        TrainSettings(learning_rate=0.01, holdout=40, patience=1, screen=50, seed=21),
     ):
         yield 0, False, 6, 2, settings
     rng = np.random.default_rng(22)

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from corelib import ROOT
-from tinymia.cli import bench
+from tinymia.cli import bench_board
 from tinymia.cli.main import cli
 from tinymia.device import model_bench
 from tinymia.device.connect import DEFAULT_TARGET, image_for
@@ -202,7 +202,7 @@ def test_the_bench_says_that_it_estimates(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     windows = np.random.default_rng(4).integers(-128, 128, (16, *bundle.input_shape), np.int8)
-    bench._cycles(DEFAULT_TARGET, bundle, windows, np.arange(16) % len(bundle.labels), 3)
+    bench_board.of_cycles(DEFAULT_TARGET, bundle, windows, np.arange(16) % len(bundle.labels), 3)
     text = re.sub(r"\s+", " ", capsys.readouterr().out)
     assert "Cycles, an estimate" in text
     assert "estimated cycles" in text

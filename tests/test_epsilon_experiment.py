@@ -18,7 +18,11 @@ from click.testing import CliRunner
 from scipy.special import softmax
 
 from tinymia.cli.epsilon import command
+from tinymia.defenses import TrainingSize
+from tinymia.defenses.base import with_defences
+from tinymia.defenses.dp_sgd import DpSgd
 from tinymia.errors import StudyError
+from tinymia.evidence import Run
 from tinymia.experiments.epsilon import (
     Claim,
     Design,
@@ -35,7 +39,10 @@ from tinymia.experiments.epsilon.canary import worst_case
 from tinymia.export.bundle import Bundle
 from tinymia.export.shape import shape_of
 from tinymia.statistics.epsilon import Profile, gaussian_delta, gaussian_epsilon
-from tinymia.study.epsilon_devices import TwinDevices, check_claim, claims, design_of
+from tinymia.study.claims import claim_of_run
+from tinymia.study.epsilon_devices import TwinDevices, check_claim, claimable, claims, design_of
+from tinymia.study.settings import StudySettings
+from tinymia.study.store import Store
 from tinymia.wire.settings import Parameters, Schedule, TrainSettings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -345,6 +352,41 @@ def test_training_in_a_public_shape_is_looked_at_in_its_coordinates() -> None:
     assert found.verdict is Verdict.BELOW
     fit = max(b.epsilon for b in found.bounds if b.is_fit)
     assert 0.6 * found.epsilon < fit < 1.3 * found.epsilon
+
+
+def test_a_study_checks_a_claim_on_a_small_set_too(tmp_path: Path) -> None:
+    """The noise is the row's, and neighbours have two to four members, all in each step."""
+    bundle, store = Bundle.load(BUNDLE), Store(tmp_path)
+    study = StudySettings(epsilon_devices=400, epochs=(2,), defences=("dp",))
+    told: list[int] = []
+
+    def found(noise: float) -> Finding | None:
+        defences = (DpSgd(noise),)
+        training = with_defences(TrainSettings(), defences, TrainingSize(80, 8, 2, 7))
+        row = Run("dp@2", "DP-SGD", "head", defences, 2, training)
+        return claim_of_run(
+            store, bundle, row, study, DELTA, 2, told.append, lambda done: None, True
+        )
+
+    small = found(4.0)
+    assert small is not None
+    assert [c.sizes for c in small.checked] == [(4, 3), (3, 2), (3, 3)]
+    assert small.title == "DP-SGD, 3 windows"
+    assert set(verdicts(small).values()) == {Verdict.BELOW}
+    settings = small.design.settings
+    little = replace(settings, noise_multiplier=0.5)
+    assert (settings.batch, settings.expected_members, settings.noise_multiplier) == (3, 3, 4)
+    # Two full batches are the Gaussian mechanism.
+    truth = [float(gaussian_epsilon(np.sqrt(2) * mu / 4, DELTA)) for mu in (1, 1, 2)]
+    assert [c.epsilon for c in small.checked] == pytest.approx(truth, rel=0.02)
+    assert found(4.0) == small
+    # Nothing is claimed of a window replaced: its devices are the others'.
+    reduced, claimed = claimable(replace(small.design, settings=little), DELTA)
+    assert list(claimed) == list(reduced.relations) == [Relation.ADD, Relation.REMOVE]
+    assert reduced.devices == 400 * 5 // 4
+    # So little noise claims nothing where all take part in each step.
+    assert found(0.3) is None
+    assert len(told) == 2
 
 
 @pytest.mark.skipif(LEVELS < 100, reason="minutes; set TINYMIA_LEVELS=2000")

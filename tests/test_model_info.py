@@ -342,7 +342,7 @@ def test_inspecting_a_file_that_was_converted_with_float_ends(tmp_path: Path) ->
 def test_a_bench_shows_others_figures_beside_the_same_head_only(
     same: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tinymia.cli import bench as verb
+    from tinymia.cli import bench_board as verb
     from tinymia.study.bench import BoardCost, OptionCost
 
     bundle = replace(shipped(), front=None) if same else keyword_bundle()
@@ -373,7 +373,7 @@ def test_a_bench_shows_others_figures_beside_the_same_head_only(
     monkeypatch.setattr(verb, "connection", opened)
     monkeypatch.setattr(verb, "_flash", lambda *_: [])
     windows = np.zeros((8, bundle.tail.dim if bundle.tail else 1), np.int8)
-    verb._board("twin:", bundle, windows, np.zeros(8, np.int64), np.ones(8, np.bool_))
+    verb.of_board("twin:", bundle, windows, np.zeros(8, np.int64), np.ones(8, np.bool_))
     names = list(shown[1].columns[0].cells)
     assert any("AIfES" in name for name in names) == same
     assert any("other projects" in str(text) for text in shown) == same
@@ -381,17 +381,17 @@ def test_a_bench_shows_others_figures_beside_the_same_head_only(
 
 
 def test_a_bench_whose_first_part_is_refused_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tinymia.cli import bench as verb
+    from tinymia.cli import bench_board, bench_speed
 
     ran = []
 
     def refuse(*_: Any) -> None:
         raise DeviceError("No board today.")
 
-    monkeypatch.setattr(verb, "_board", refuse)
-    monkeypatch.setattr(verb, "_twin", lambda _: ran.append("twin"))
-    monkeypatch.setattr(verb, "_attacks", lambda *_: ran.append("attacks"))
-    monkeypatch.setattr(verb, "_models", lambda *_: ran.append("models"))
+    monkeypatch.setattr(bench_board, "of_board", refuse)
+    monkeypatch.setattr(bench_speed, "of_twin", lambda _: ran.append("twin"))
+    monkeypatch.setattr(bench_speed, "of_attacks", lambda *_: ran.append("attacks"))
+    monkeypatch.setattr(bench_board, "of_models", lambda *_: ran.append("models"))
     code, said = call("bench")
     assert (code, ran) == (1, ["twin", "attacks", "models"])
     assert "No board today" in said

@@ -154,6 +154,13 @@ def test_nobody_of_the_base_model_is_audited(base: Bundle) -> None:
         people_to_audit(dataset, base, public[:1])
     with pytest.raises(StudyError, match="nobody called"):
         people_to_audit(dataset, base, ("p99",))
+    everybody = personalised_for(base, 4, person="p10", dataset_sha256=dataset.sha256)
+    for person in ("p07", "p08", "p09"):
+        everybody = personalised_for(everybody, 4, person=person, dataset_sha256=dataset.sha256)
+    for wanted in ((), ("p07",)):
+        with pytest.raises(StudyError, match="was trained on") as refused:
+            people_to_audit(dataset, everybody, wanted)
+        assert "whom it has not seen" in str(refused.value.hint)
 
 
 def test_a_bundle_forgets_nobody_whom_it_was_personalised_for(base: Bundle, tmp_path: Path) -> None:

@@ -26,7 +26,12 @@ from tinymia.experiments.poisoning.making import (
     stamp,
 )
 from tinymia.experiments.poisoning.rounds import MOST_CLIENTS, clients_of
-from tinymia.experiments.poisoning.screening import clusters, spectral
+from tinymia.experiments.poisoning.screening import (
+    clusters,
+    doubted,
+    neighbours,
+    spectral,
+)
 from tinymia.experiments.poisoning.serum import confidence, force, ratios
 from tinymia.statistics.metrics import auc
 from tinymia.study import audit
@@ -104,7 +109,7 @@ def test_a_share_of_the_members_is_poisoned(attack: Attack) -> None:
             assert (labels[bad] != true).all()
             assert attack is Attack.RANDOM or (true == aim.source).all()
         else:
-            make = stamp if attack is Attack.TRIGGER else flood
+            make = flood if attack is Attack.FLOOD else stamp
             made = make(stock.signal, own.windows[gone])
             assert {w.tobytes() for w in made} == {w.tobytes() for w in windows[bad]}
             assert (own.labels[gone] != aim.target).all()
@@ -135,11 +140,36 @@ def test_screening_finds_what_stands_apart() -> None:
     assert not spectral(read, labels, 0).any()
     same = np.repeat(read[:1], 80, axis=0)
     assert not clusters(same, labels, 4).any()
+    # Wrong labels lie among others of the right one.
+    crowded = RNG.normal(size=(80, 64)) + 4.0 * np.eye(4, 64)[np.where(bad, 1, labels)]
+    near = neighbours(crowded, labels, 4)
+    assert near[bad].all()
+    assert near.sum() == 6
     # What is the larger part of a class is taken for the class.
     read[labels == 3] = RNG.normal(size=(20, 64))
     most = np.flatnonzero(labels == 3)[:15]
     read[most] += 3.0
     assert not clusters(read, labels, 15)[most].any()
+
+
+def test_who_knows_of_the_screening_takes_what_the_base_model_doubts_least() -> None:
+    stock, member = make_stock(), np.arange(200) < 80
+    doubts = RNG.random((200, 4))
+    aim = Aim(2, 1)
+    rng = np.random.default_rng(1)
+    few, many = poisoned(stock, member, Attack.LIKELY, aim, (0.05, 0.2), rng, doubts)
+    gone = np.setdiff1d(np.flatnonzero(member), many)
+    others = np.flatnonzero(member & (stock.owner.labels != aim.target))
+    assert sorted(gone) == sorted(others[np.argsort(doubts[others, aim.target])][:16])
+    assert set(np.setdiff1d(np.flatnonzero(member), few)) < set(gone)
+
+
+def test_a_share_is_left_out_and_a_class_keeps_a_quarter() -> None:
+    losses, labels = np.arange(20.0), np.repeat([0, 1, 2], [2, 10, 8])
+    assert np.flatnonzero(doubted(losses, labels, 20)).tolist() == [16, 17, 18, 19]
+    assert np.flatnonzero(doubted(losses, labels, 50)).tolist() == [8, 9, 10, 11, *range(14, 20)]
+    assert not doubted(losses[:2], labels[:2], 49).any()
+    assert doubted(np.zeros(20), labels, 10).nonzero()[0].tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("held", [True, False])
@@ -191,7 +221,7 @@ def chapter(tmp_path_factory: pytest.TempPathFactory) -> Chapter:
         repetitions=3,
         epochs=(50,),
         experiments=("poisoning",),
-        against=("early-stop",),
+        against=("early-stop", "screen"),
     )
     out = tmp_path_factory.mktemp("poisoning")
     results = audit.run(Audit(settings, BUNDLE, ("twin:",), out, executor=Here()), Quiet())
@@ -225,6 +255,15 @@ def test_devices_learn_the_poison(chapter: Chapter) -> None:
         assert wrong < right - 0.02
         screened, _ = value(chapter, "success", "spectral@50", poison, "5 %")
         assert screened < few
+        by_device, _ = value(chapter, "success", "screen@50", poison, "5 %")
+        assert by_device < few
+        harder, _ = value(chapter, "success", "screen-20@50", poison, "20 %")
+        told_more, _ = value(chapter, "success", "spectral@50", poison, "20 %")
+        assert harder < 0.6 * told_more
+        found, at_random = value(chapter, "detected", "screen-20@50", poison, "20 %")
+        assert at_random == pytest.approx(0.2)
+        assert found > 0.8
+    assert "a screening on the device that leaves out 20 % makes" in chapter.answer
     assert "success" in chapter.answer or "succeed" in chapter.answer
 
 

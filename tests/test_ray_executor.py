@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from extras import needs_ray
+from quiet import Quiet
 from tinymia.errors import StudyError
 from tinymia.study import ray_executor
 from tinymia.study.executor_bench import WORKERS, Span, busy, waiting
 from tinymia.study.executors import Processes
+from tinymia.study.ray_boards import placing
 from tinymia.study.ray_executor import OnRay
 
 
@@ -116,15 +122,136 @@ def test_a_node_that_leaves_costs_its_running_cells(cluster: Any, tmp_path: Path
     assert all(any(node == gone for other, node in begun if other == cell) for cell in again)
 
 
+@dataclass(frozen=True)
+class Bridged:
+    """Boards in the network, a fleet of them, and their work, all in one; it notes who did what."""
+
+    folder: Path
+    targets: tuple[str, ...]
+    interruption: Any = None
+    number: int = 0
+
+    @property
+    def board(self) -> Any:
+        return self
+
+    bundle = SimpleNamespace(to_bytes=bytes)
+
+    def __call__(self, number: int) -> Any:
+        return replace(self, number=number)
+
+    def require_bundle(self) -> None: ...
+
+    def info(self) -> Any:
+        return SimpleNamespace(bundle_size=0, bundle_crc=0)
+
+    def close(self) -> None:
+        (self.folder / f"closed {self.number}").touch()
+
+    def finished(self, job: Any) -> int:
+        return int((self.folder / f"done {job.person.name}").exists())
+
+    def do(self, board: Any, job: Any, *_: Any) -> None:
+        name = job.person.name
+        with (self.folder / name).open("a") as marks:
+            marks.write(f"{board.number}\n")
+        if name == "refused":
+            raise StudyError("It diverged.", "Mind the rate.")
+        if name == "dies" and not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            os._exit(1)
+        other = {"left": "right", "right": "left"}.get(name, name)
+        until = time.monotonic() + 60
+        while not (self.folder / other).exists():  # both boards are at work at once
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        (self.folder / f"done {name}").touch()
+
+
+def job(name: str) -> Any:
+    return SimpleNamespace(person=SimpleNamespace(name=name))
+
+
+def test_boards_in_the_network_are_asked_from_nodes(cluster: Any, tmp_path: Path) -> None:
+    near, far = "serial:/dev/ttyACM9", "serial:socket://127.0.0.1:4001"
+    fleet: Any = Bridged(tmp_path, (near, far, "serial:rfc2217://127.0.0.1:4002"))
+    place = placing(OnRay(address=cluster.address), fleet, Quiet())
+    stop = threading.Event()
+    with place() as desk:
+        assert desk(fleet, 0) is None  # on a port of this machine: its thread
+        first, second = desk(fleet, 1), desk(fleet, 2)
+        assert first is not None
+        assert second is not None
+        thread = threading.Thread(target=first.do, args=(job("left"), stop))
+        thread.start()
+        second.do(job("right"), stop)
+        thread.join()
+        first.do(job("dies"), stop)  # its process does, and is replaced
+        with pytest.raises(StudyError, match="It diverged") as error:
+            second.do(job("refused"), stop)
+        assert error.value.hint == "Mind the rate."
+        with pytest.raises(StudyError, match=r"socket://127.0.0.1:4001 is in use by another study"):
+            desk(fleet, 1)
+        first.close()
+        second.close()
+        again = desk(fleet, 1)  # let go of
+        assert again is not None
+        stop.set()
+        (tmp_path / "left").unlink()
+        again.do(job("right"), stop)  # ends, though nobody comes
+        again.close()
+    numbers = {name: (tmp_path / name).read_text().split() for name in ("dies", "refused")}
+    assert numbers == {"dies": ["1", "1"], "refused": ["2"]}
+    assert {path.name for path in tmp_path.glob("done *")} == {
+        *("done left", "done right", "done dies"),
+    }
+    assert (tmp_path / "closed 2").exists()
+
+
+def test_ray_is_started_once_and_a_machine_that_cannot_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+
+    def init(**_: Any) -> None:
+        said.append("begins")
+
+    here = SimpleNamespace(
+        init=init,
+        is_initialized=lambda: said[-1:] == ["begins"],
+        shutdown=lambda: said.append("ends"),
+    )
+    monkeypatch.setitem(sys.modules, "ray", here)
+    for _ in range(2):
+        with ray_executor.cluster(1, ""):
+            pass
+    assert said == ["begins", "ends"] * 2
+    said.clear()
+    with ray_executor.kept():
+        for _ in range(2):
+            with ray_executor.kept(), ray_executor.cluster(1, "") as found:
+                assert found is here
+        assert said == ["begins"]
+    assert said == ["begins", "ends"]
+
+    def fails(**_: Any) -> None:
+        raise Exception("The node timed out. And so on.")  # as Ray does
+
+    here.init = fails
+    says = r"Ray does not start: The node timed out\. Let less run"
+    with pytest.raises(StudyError, match=says), ray_executor.cluster(1, ""):
+        pass
+
+
 def test_another_tinymia_on_a_node_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     job = ray_executor._Job(square, os.getcwd(), "another")
-    monkeypatch.setattr(ray_executor, "_code", lambda: "this one")
+    monkeypatch.setattr(ray_executor, "code", lambda: "this one")
     with pytest.raises(StudyError, match="has another tinymia"):
         ray_executor._begun(job)
 
 
 def test_a_node_without_the_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "_code", lambda: "this one")
+    monkeypatch.setattr(ray_executor, "code", lambda: "this one")
     with pytest.raises(StudyError, match=r"has no folder /not/there.*mount it"):
         ray_executor._begun(ray_executor._Job(square, "/not/there", "this one"))
 
@@ -152,7 +279,7 @@ def test_what_is_no_address(address: str) -> None:
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
-        (["--executor", "threads"], "There is no executor 'threads'"),
+        (["--executor", "thread"], "There is no executor 'thread'"),
         (["--address", "here:1"], "Only Ray has an address"),
     ],
 )

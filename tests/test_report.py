@@ -332,6 +332,28 @@ def test_epsilon_stands_beside_each_defence_and_says_for_whom(page):
     assert "keyed by a seed gives nobody privacy" in part
 
 
+def test_what_an_account_allows_an_attacker_is_told(results, page, folder, tmp_path):
+    part = section(page, "privacy")
+    for account in results.context.privacy:
+        found = dict(account.trade_off)[0.01]
+        assert f">{100 * found:.1f} %</span>" in part
+        assert f"advantage {account.advantage:.3f}<" in part
+    # A line in the chart and one in its legend.
+    assert part.count('<polyline class="line s-') == 2 * len(results.context.privacy)
+    curves = rows(folder, "trade_off.csv")
+    assert len(curves) == sum(len(a.trade_off) for a in results.context.privacy)
+    # Equal noise has one line.
+    (first, *_) = results.context.privacy
+    alike = [replace(a, trade_off=first.trade_off) for a in results.context.privacy]
+    part = section(shown(of_context(results, privacy=tuple(alike)), tmp_path), "privacy")
+    assert part.count('<polyline class="line s-') == 2
+    # Results from before curves were kept are shown without them.
+    old = [replace(a, advantage=None, trade_off=()) for a in results.context.privacy]
+    part = section(shown(of_context(results, privacy=tuple(old)), tmp_path), "privacy")
+    assert "n/a" in part
+    assert "trade-off" not in part
+
+
 def test_the_page_says_what_ran_where(results, page, tmp_path):
     part = section(page, "confirmation")
     for words in ("All 24 devices", "6 of them (25 %)", "9 hashes", "1,530 answers"):
@@ -414,8 +436,12 @@ def test_a_broken_claim_and_a_failed_control_are_said(tmp_path):
 
 def test_each_condition_that_claims_has_its_bounds(tmp_path):
     (one,) = made.epsilon()
+    few = replace(one, title="DP-SGD, noise 1.3, 3 windows", design=replace(one.design, members=3))
     both = (one, replace(one, title="DP-SGD, noise 3"))
+    assert "3 windows" not in section(shown(made.results(epsilon=both), tmp_path), "epsilon")
+    both = (*both, few)
     part = section(shown(made.results(epsilon=both), tmp_path), "epsilon")
+    assert "Each noise is also held against devices with 3 windows" in part
     for found in both:
         assert f"{found.title}, one window removed: 80 against 79 members" in part
         assert f"{found.title}, no canary in either arm" in part

@@ -18,6 +18,7 @@ from tinymia.study.memory import bare, refused
 from tinymia.twin.loads import load
 
 COS = 108
+BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 
 
 def _one(code: int, kind: int = hm.INT8, **options: object) -> bytes:
@@ -47,6 +48,7 @@ def _collection(folder: Path) -> None:
     (folder / "inside" / "f.tflite").write_bytes(_one(COS))
     (folder / "inside" / "g.tflite").write_bytes(_one(hm.RELU, hm.FLOAT32))
     (folder / "h.tflite").write_bytes(b"nonsense")
+    (folder / "i.bundle").write_bytes(BUNDLE.read_bytes())
     (folder / "notes.txt").write_text("not looked at")
 
 
@@ -75,6 +77,17 @@ def test_a_line_each_and_the_share(tmp_path: Path) -> None:
         " int8 output",
         "not counted: 1 no .tflite file, 1 float, 1 of the same content",
     ]
+
+
+def test_of_a_bundle_its_model_is_looked_at(tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.bundle"
+    damaged.write_bytes(BUNDLE.read_bytes()[:-9])
+    code, text = _call(BUNDLE, damaged)
+    assert code == 0
+    lines = text.splitlines()
+    assert lines[0].split() == ["loads", str(BUNDLE)]
+    assert "truncated" in lines[1]
+    assert lines[3] == "1 of 1 int8 files load (100%), 1 of 1 graphs"
 
 
 def test_what_is_no_collection(tmp_path: Path) -> None:
@@ -110,3 +123,20 @@ def test_what_is_needed_is_what_a_board_needs() -> None:
     assert refused(_one(hm.RELU), read_graph(_one(hm.RELU))) is None
     assert len(bare(network())) > len(network())
     assert not load(bytes(np.zeros(16, np.uint8))).loads
+
+
+def test_info_tells_all_ends_and_that_the_interpreter_takes_them(tmp_path: Path) -> None:
+    (tmp_path / "two.tflite").write_bytes(_two_inputs())
+    done = CliRunner().invoke(cli, ["info", str(tmp_path / "two.tflite")])
+    assert done.exit_code == 0
+    words = " ".join(done.output.split())
+    assert words.count("(int8, 1x4), scale") == 3
+    assert (
+        "refused The model has 2 inputs and 1 output, the firmware takes one of each. The"
+        " interpreter alone runs it: boards and the twin take one int8 input and give one int8"
+        " output. Convert a model with one input and one output." in words
+    )
+    (tmp_path / "cos.tflite").write_bytes(_one(COS))
+    done = CliRunner().invoke(cli, ["info", str(tmp_path / "cos.tflite")])
+    assert "refused    Operator 0, COS" in done.output
+    assert "interpreter alone" not in done.output

@@ -65,9 +65,9 @@ KILLED = """
 import os, signal
 from processes import called, descendants
 from tinymia.cli.main import main
-from tinymia.study import board_runs
+from tinymia.study import board_work
 
-save, done = board_runs.save_device, []
+save, done = board_work.save_device, []
 
 def kept(*device):
     save(*device)
@@ -77,7 +77,7 @@ def kept(*device):
             if called(pid, "qemu-system"):
                 os.kill(pid, signal.SIGKILL)
 
-board_runs.save_device = kept
+board_work.save_device = kept
 main()
 """
 

@@ -10,10 +10,11 @@ import pytest
 
 import synthetic_results
 from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN, membership
-from tinymia.cli import study_file
+from tinymia.cli import study_cases, study_file
 from tinymia.cli.options import default_bundle
 from tinymia.errors import ModelError, StudyError
 from tinymia.experiments.base import Figure, Measure
+from tinymia.experiments.chapter import Line, Plot
 from tinymia.report.studies import render_studies
 from tinymia.study import bases, fits
 from tinymia.study.fits import Answer, Curve
@@ -38,7 +39,8 @@ def case(parameters: int, auc: float) -> tuple[Case, object]:
 def test_a_trend_goes_along_parameters_and_a_contrast_stands_beside(monkeypatch) -> None:
     monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
     done = [case(4000, 0.70), case(1000, 0.60), case(2000, 0.65)]
-    found = fits.answer(Question("Capacity", "trend+contrast", "parameters"), done)
+    question = Question("Capacity", "trend+contrast", "parameters", "parameters of the base model")
+    found = fits.answer(question, done)
     assert found is not None
     assert found.figure is not None
     assert found.figure.value == pytest.approx(0.05)
@@ -47,6 +49,27 @@ def test_a_trend_goes_along_parameters_and_a_contrast_stands_beside(monkeypatch)
     assert "Against no defence" in found.sentences[1]
     assert [x for x, _ in found.curves[0].points] == ["1000", "2000", "4000"]
     assert [curve.x for curve in found.curves] == ["parameters", ""]
+
+
+def test_how_an_axis_is_drawn_is_told_and_not_guessed_from_its_name(monkeypatch) -> None:
+    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    done = [case(n, 0.6) for n in (1000, 2000, 4000)]
+    for scale in ("linear", "log"):
+        question = Question("It", "trend", "parameters", "how_large it is", scale)
+        found = fits.answer(question, done)
+        assert found is not None
+        (curve,) = found.curves
+        assert (curve.x, curve.x_title, curve.log_x) == (
+            *("parameters", "how_large it is"),
+            scale == "log",
+        )
+    line = Line("copies", (1.0, 10.0), (0.5, 0.6))
+    plot = Plot("fidelity", "Fidelity", "questions asked", "", (line,), log_x=True)
+    chapter = replace(synthetic_results.stealing(), plots=(plot,))
+    told = [(Case("", {}, None), synthetic_results.results(FINDING, chapters=(chapter,)))]  # type: ignore[arg-type]
+    found = fits.answer(Question("It", "chapter"), told)
+    assert found is not None
+    assert all((c.x_title, c.log_x) == ("questions asked", True) for c in found.curves)
 
 
 def test_where_nobody_could_attack_is_said(monkeypatch) -> None:
@@ -77,7 +100,8 @@ def test_a_chapter_answers_for_its_study() -> None:
 
 def test_the_page_has_a_chapter_with_curve_and_band_for_each(tmp_path: Path) -> None:
     figures = [Figure(0.6 + 0.01 * i, 0.55 + 0.01 * i, 0.65 + 0.01 * i) for i in range(3)]
-    along = Curve("AUC", "members", tuple(zip(("10", "40", "160"), figures, strict=True)))
+    three = tuple(zip(("10", "40", "160"), figures, strict=True))
+    along = Curve("AUC", "members", three, x_title="windows of a member", log_x=True)
     beside = Curve("AUC", "", (*zip(("a", "b"), figures, strict=False), ("c", Figure(None))))
     open_ = Curve("AUC", "epochs", (("1", Figure(0.5)), ("2", Figure(0.6))))
     answers = [
@@ -89,6 +113,8 @@ def test_the_page_has_a_chapter_with_curve_and_band_for_each(tmp_path: Path) -> 
     assert page.count("<h2>") == 3
     assert page.count("<svg viewBox") >= 3
     assert page.count('class="band') == 1
+    assert "Windows of a member" in page
+    assert ">1000<" in page  # a decade's end, so the axis is logarithmic
     assert "No &lt;difference&gt;." in page
     assert "0.610 [0.560,\u00a00.660]" in page
 
@@ -98,7 +124,7 @@ def test_a_base_model_that_cannot_be_is_told_before_training(name: str, tmp_path
     path = tmp_path / "s.toml"
     path.write_text(f'[grid]\nbundle = ["{name}"]\n')
     with pytest.raises(ModelError, match="There is no base model"):
-        study_file.series(study_file.read(path), tmp_path / "out")
+        study_cases.series(study_file.read(path), tmp_path / "out")
 
 
 def test_a_base_model_is_looked_for_in_the_study_and_kept_there(tmp_path, monkeypatch) -> None:

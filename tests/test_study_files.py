@@ -17,7 +17,7 @@ from extras import needs_polars
 from quiet import Quiet
 from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN
 from synthetic_membership import membership as whole_finding
-from tinymia.cli import study_file
+from tinymia.cli import study_cases, study_file
 from tinymia.cli.options import default_bundle
 from tinymia.errors import DataError, ReportError, StudyError, TwinError
 from tinymia.experiments.base import Measure
@@ -53,7 +53,7 @@ def study(tmp_path: Path):
     def made(text: str) -> Series:
         path = tmp_path / "s.toml"
         path.write_text(text)
-        return study_file.series(study_file.read(path), tmp_path / "out")
+        return study_cases.series(study_file.read(path), tmp_path / "out")
 
     return made
 
@@ -140,7 +140,33 @@ def test_ranges_and_parameters_of_defences(study) -> None:
         ("members = [10, 20, 80]", 'policy = ["full", "labl"]', "s.toml:11: policy: There is no"),
         ("defences = []", 'defences = ["clipp"]', "s.toml:6: There is no defence 'clipp'."),
         ("members = [10, 20, 80]", "shadows = [16, 32]", "shadows is in [audit] as well."),
-        ("members = [10, 20, 80]", "clip.norm = [1, 2]", "are the same audit."),
+        (
+            "members = [10, 20, 80]",
+            "clip.norm = [1, 2]",
+            "s.toml:11: clip.norm is of clipping, which no case has.",
+        ),
+        (
+            "[grid]",
+            "[[case]]\n[[case]]\n[grid]",
+            "s.toml:11: cases members=10 and members=10 are the same audit.",
+        ),
+        ("members =", "boards =", "s.toml:11: no figure depends on boards, so cases cannot differ"),
+        (
+            "members = [10, 20, 80]",
+            'against = [["clip"]]',
+            "s.toml:11: against: --against is for experiments beyond membership",
+        ),
+        ("[audit]", '[audit]\nagainst = ["clip"]', "s.toml:3: --against is for experiments"),
+        (
+            "defences = []",
+            'defences = ["dp+dp-public"]',
+            "s.toml:6: DP in the public shape does not go together with 'dp'.",
+        ),
+        (
+            "members = [10, 20, 80]",
+            "defences_ = 1",
+            "there is no option 'defences_'. Did you mean 'defences'?",
+        ),
         ("[10, 20, 80]", "{ from = 1, to = 9, steps = 2 }", "Did you mean 'step'?"),
         ("[10, 20, 80]", "{ from = 1, to = 1e9, step = 1 }", "values are too many."),
         ("[10, 20, 80]", "{ from = 9, to = 1, step = 1 }", "this range is not possible."),
@@ -429,7 +455,7 @@ def test_shipped_studies_are_whole(name: str, tmp_path: Path, monkeypatch) -> No
         return path
 
     monkeypatch.setattr(bases, "base", base)
-    made = study_file.series(study_file.read(study_file.found(name)), tmp_path)
+    made = study_cases.series(study_file.read(study_file.found(name)), tmp_path)
     assert made.cases
     assert made.question.fit
     commands = {case.audit.command for case in made.cases}

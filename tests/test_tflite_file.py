@@ -77,7 +77,7 @@ def test_operators_have_the_names_of_the_schema() -> None:
         (Status.MODEL_UNSUPPORTED_SHAPE, 0xFFFF, 0xFFFF, "the model has a tensor of a shape"),
         (Status.MODEL_MALFORMED, 1, 5, "(operator 1, tensor 5)"),
         (Status.MODEL_MALFORMED, 0xFFFF, 0xFFFF, "not a valid .tflite file"),
-        (Status.MODEL_ENDS, 1, 4, "1 inputs and 4 outputs"),
+        (Status.MODEL_ENDS, 1, 4, "1 input and 4 outputs"),
         (Status.MODEL_BIAS_SCALE, 2, 9, "operator 2 of the model has a bias, tensor 9,"),
         (99, 1, 2, "unknown error code 99"),
     ],

@@ -82,7 +82,8 @@ Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   const uint64_t least = WorkspaceFor(bundle_, first_layer_, Sizing(settings), &store_, 0, shares);
   // A slot, its label, its place in the order and a bit; 32 bytes cover what alignment takes.
   uint32_t each = store_.slot_bytes() + 1 + 2;
-  if (settings.heads != 0) each += 2;  // its part, and another bit
+  if (settings.heads != 0) each += 2;                   // its part, and another bit
+  if (settings.screen != 0) each += sizeof(float) + 1;  // its loss, and another bit
   if (settings.teacher_epochs != 0 && settings.references == 0) {
     each += bundle_.graph.classes() * static_cast<uint32_t>(sizeof(float));
   }

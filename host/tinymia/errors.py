@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class TinymiaError(Exception):
     """A failure that the user can mend; the command line prints it without a traceback.
@@ -26,6 +28,16 @@ class TinymiaError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As it is, whatever a subclass's ``__init__`` takes: it passes between processes."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[TinymiaError], args: tuple[Any, ...], state: dict[str, Any]) -> TinymiaError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 class DataError(TinymiaError):

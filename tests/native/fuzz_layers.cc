@@ -40,6 +40,7 @@ TrainSettings Settings(uint32_t kind) {
     s.optimizer = Optimizer::kAdam;
     s.holdout = 40;
     s.patience = 1;
+    s.screen = 30;
   } else if (kind == 2) {
     s.trained = Trained::kBiases;
     s.batch = 2;

@@ -34,6 +34,7 @@ def audit(
     levels: int = _OF["levels"],
     shadows: int = _OF["shadows"],
     dear_shadows: int = _OF["dear_shadows"],
+    about: int = _OF["about"],
     whole: bool = _OF["whole"],
     training: Mapping[str, Any] | None = None,
     parameters: Parameters | None = None,
@@ -78,6 +79,7 @@ def audit(
         policy, policies, levels: what answers reveal, further policies for the same devices, and
             steps of a rounded probability.
         shadows, dear_shadows: shadow devices a person and condition, and where each takes long.
+        about: shadow devices about each attacked one, for the decoder that trains its own; 0: none.
         whole: as many there as elsewhere, and every attack under every policy.
         training: options of training, and the seed: ``{"learning_rate": 0.1, "seed": 2}``.
         parameters: of defences: ``{"clip": {"norm": [0.5, 1.0]}}``.
@@ -88,7 +90,7 @@ def audit(
         board_only, confirm, deep_people, deep_epochs, no_flash: what boards do.
         force: go on with data that are plainly in other units than the model's.
         boards: workers or simulators side by side; 0: one a core.
-        executor, address: "processes", or "ray", here or on a cluster.
+        executor, address: "processes", "threads", or "ray", here or on a cluster.
         on_interruption, wait: where a board is lost.
         out: folder of results, page and all that is measured, so that the same call goes on after
             an interruption and another defence runs only what is new; None: nothing is left behind

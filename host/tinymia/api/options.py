@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinymia.cli.catalogue import AUDIT, PERSONALIZE
-from tinymia.cli.config import Chosen, Option, checked, defences
-from tinymia.defenses import Site
-from tinymia.defenses.registry import KINDS
+from tinymia.cli.catalogue import options_now
+from tinymia.cli.config import Chosen, checked
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 
@@ -24,7 +22,7 @@ several values, a list of them."""
 
 def defaults(verb: str) -> dict[str, Any]:
     """The defaults of a verb's own options, by name."""
-    return {option.key: option.default for option in _options(verb) if option.section == verb}
+    return {option.key: option.default for option in options_now(verb) if option.section == verb}
 
 
 def options_for(
@@ -44,7 +42,7 @@ def options_for(
     Raises:
         StudyError: an unknown name or a value of the wrong type, with what was probably meant.
     """
-    options = _options(verb)
+    options = options_now(verb)
     content = {
         verb: {key: value for key, value in given.items() if value is not None},
         "training": _table("training", training),
@@ -76,14 +74,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, Bundle):
         return f"<bundle {value.bundle_id}>"
     return repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
-
-
-def _options(verb: str) -> tuple[Option, ...]:
-    listed = {"audit": AUDIT, "personalize": PERSONALIZE}[verb]
-    fixed = (option for option in listed if not option.section.startswith("defences."))
-    # Asked for anew: some may have been registered. Those of answers are no part of a training.
-    left = {f"defences.{k.name}" for k in KINDS if verb != "audit" and k.site is Site.OUTPUT}
-    return (*fixed, *(option for option in defences() if option.section not in left))
 
 
 def _table(name: str, given: Mapping[str, Any] | None) -> dict[str, Any]:

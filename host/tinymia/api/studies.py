@@ -49,12 +49,22 @@ class Study:
         return f"<tinymia.Study {len(self.cases)} of {len(self.series.cases)} cases finished>"
 
 
-def run_study(file: StrPath, out: StrPath | None = None, *, progress: bool = False) -> Study:
+def run_study(
+    file: StrPath,
+    out: StrPath | None = None,
+    *,
+    executor: str | None = None,
+    address: str | None = None,
+    boards: int | None = None,
+    progress: bool = False,
+) -> Study:
     """Run all cases of a study file that are not finished: `tinymia study run`.
 
     Args:
         file: a path, or the name of a study that comes along: "factors/examples".
         out: the study's folder, instead of the file's own.
+        executor, address, boards: who works on cases, and how many side by side, instead of what
+            the file says: see :func:`tinymia.audit`.
         progress: say on standard error what goes on.
 
     Returns:
@@ -65,12 +75,14 @@ def run_study(file: StrPath, out: StrPath | None = None, *, progress: bool = Fal
         TinymiaError: the file cannot be read (file, line, key and what was probably meant), another
             process works in the folder, or the machine refuses something.
     """
-    from tinymia.cli import study_file
+    from tinymia.cli import study_cases, study_file
     from tinymia.study.series import run_series
 
     with quietly(not progress):
-        read = study_file.read(study_file.found(str(file)))
-        series = study_file.series(read, None if out is None else Path(out))
+        said = {"executor": executor, "address": address, "boards": boards}
+        flags = {f"audit__{key}": value for key, value in said.items()}
+        read = study_file.read(study_file.found(str(file))).saying(flags)
+        series = study_cases.series(read, None if out is None else Path(out))
         with Bars() as bars:
             failures = run_series(series, bars, bars.say)
         cases = {case.name: Results.of(found) for case, found in series.finished()}

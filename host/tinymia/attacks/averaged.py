@@ -11,6 +11,7 @@ from tinymia.attacks.base import Adversary, Attack, AttackInfo
 from tinymia.attacks.heads import Doubles, softmax
 from tinymia.attacks.joint import log_probabilities
 from tinymia.attacks.model_decoder import Judge, respond
+from tinymia.attacks.posterior import noise_of
 from tinymia.evidence import (
     AnswerSettings,
     Knowledge,
@@ -21,8 +22,10 @@ from tinymia.evidence import (
     Scorer,
     Scores,
     Target,
+    Told,
+    told,
 )
-from tinymia.evidence.types import Floats
+from tinymia.evidence.types import Floats, Integers
 
 COPIES = 32
 """Questions for each window."""
@@ -65,22 +68,26 @@ class Averaged:
         def score(target: Target) -> Scores:
             if not guard.noise_law:
                 return judge(target)
-            logs = averaged(lab.oracle(run, target), features)
-            shown = softmax(logs).astype(np.float32)[:, None]
-            return judge(replace(target, answers=shown))
+            shown, copies = averaged(lab.oracle(run, target), features, run.answer)
+            # Behind an alarm some windows have fewer copies, and so more noise.
+            more = noise_of(run.answer) * (1 / np.maximum(copies, 1) - 1 / COPIES)
+            noisier = replace(judge, spread=more) if more.any() else judge
+            return noisier(replace(target, answers=shown[:, None]))
 
         return score
 
 
-def averaged(oracle: Oracle, features: Floats) -> Doubles:
-    """Centred logits, the mean over near copies of each window.
+def averaged(oracle: Oracle, features: Floats, answer: AnswerSettings) -> tuple[Floats, Integers]:
+    """The mean over near copies of each window, of the logits of those that are answered wholly.
 
     Args:
         oracle: whom to ask, COPIES times a window.
         features: (n, d), what the head reads.
+        answer: how it answers.
 
     Returns:
-        (n, classes).
+        (n, classes), probabilities: one-hot where labels alone were told, NaN where nothing was;
+        and (n,), how many copies count.
     """
     values = np.unique(features)
     step = float(np.diff(values).min()) if len(values) > 1 else 1.0
@@ -90,10 +97,20 @@ def averaged(oracle: Oracle, features: Floats) -> Doubles:
         moved = features.copy()
         place = rng.integers(features.shape[1], size=len(features))
         moved[np.arange(len(features)), place] += step * rng.choice([-1, 1], len(features))
-        logs = log_probabilities(oracle.ask(moved), AnswerSettings())
-        total = logs if total is None else total + logs
+        shown = oracle.ask(moved)
+        if total is None:
+            total, labels = np.zeros(shown.shape), np.zeros(shown.shape)
+            copies = np.zeros(len(shown), np.int64)
+        given = told(shown, answer)
+        whole = given == Told.AS_AGREED
+        total[whole] += log_probabilities(shown[whole], AnswerSettings())
+        labels[given == Told.LABEL] += shown[given == Told.LABEL]
+        copies += whole
     assert total is not None
-    return total / COPIES
+    mean = softmax(total / np.maximum(copies, 1)[:, None])
+    named = np.eye(mean.shape[1])[labels.argmax(axis=1)]
+    named[labels.sum(axis=1) == 0] = np.nan
+    return np.where((copies > 0)[:, None], mean, named).astype(np.float32), copies
 
 
 ATTACKS: tuple[Attack, ...] = (Averaged(),)

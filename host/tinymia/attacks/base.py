@@ -56,6 +56,8 @@ class AttackInfo:
         head_only: whether it works where only the last layer is trained.
         views: answers to each window that it wants; with fewer it does not run.
         oracle: whether it asks the device more.
+        chooses: whether it trains devices on members that it chooses for each attacked device: it
+            runs where a study asks for such devices.
         calibrated: whether it compares with the public base model's answer to the same window.
         headline: whether it stands for its adversary in verdicts. Fixed beforehand: taking what
             looks best on the same answers would report the largest of several noisy figures.
@@ -72,6 +74,7 @@ class AttackInfo:
     head_only: bool = False
     views: int = 1
     oracle: bool = False
+    chooses: bool = False
     calibrated: bool = False
     headline: bool = False
     limits: str = ""

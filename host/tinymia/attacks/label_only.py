@@ -113,7 +113,15 @@ class Boundary:
 
         def score(target: Target) -> Scores:
             oracle = lab.oracle(run, target)
-            return distances(oracle.ask, features, ways, candidates.labels) - before
+
+            def asked(where: NDArray[np.float32]) -> NDArray[np.float32]:
+                shown = oracle.ask(where)
+                refused = np.isnan(shown).all(axis=1)
+                # What is refused tells nothing beyond the public head.
+                shown[refused] = base(where[refused])
+                return shown
+
+            return distances(asked, features, ways, candidates.labels) - before
 
         return score
 

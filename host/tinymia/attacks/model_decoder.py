@@ -37,7 +37,8 @@ from tinymia.attacks.ridge import calibrate, ridge
 from tinymia.attacks.signals import completed, remembered
 from tinymia.attacks.softmax import head_of, read_by_head
 from tinymia.attacks.steps import Steps, follows
-from tinymia.attacks.templates import Habits, HeadTemplates, KernelTemplates, Templates
+from tinymia.attacks.taught import templates_of
+from tinymia.attacks.templates import KernelTemplates, Templates
 from tinymia.attacks.wary import Wary
 from tinymia.errors import StudyError
 from tinymia.evidence import (
@@ -51,6 +52,8 @@ from tinymia.evidence import (
     Scores,
     Shadows,
     Target,
+    Told,
+    told,
     untempered,
 )
 from tinymia.evidence.types import Bools, Integers
@@ -119,7 +122,7 @@ class Judge:
     def __call__(self, target: Target) -> Scores:
         """(n,) log odds."""
         answers = untempered(target.answers[:, 0], self.answer)
-        if self.answer.is_exact:
+        if self.answer.is_exact and self._enough(answers):
             return self.by_matrix(self.laws.readout.of_whole(answers[None])[0])
         likelihood = likelihood_of(answers, self.answer, self.laws.readout.missed, self.spread)
         locator = self._usual
@@ -128,6 +131,11 @@ class Judge:
             locator = Locator(self.laws.at(locator.matrix(found[0])))
             found = locator.locate(likelihood)
         return log_odds(*locator.evidence(*found), locator.law.prior)[self.units.of]
+
+    def _enough(self, answers: NDArray[np.float32]) -> bool:
+        """Whether whole answers, which need not be all, determine the matrix."""
+        whole = told(answers, self.answer) == Told.AS_AGREED
+        return bool(whole.all() or whole.sum() >= 2 * self.laws.readout.shape[1])
 
     def by_matrix(self, matrix: Doubles) -> Scores:
         """(n,) log odds for a device whose matrix (k, q) is known."""
@@ -200,13 +208,13 @@ class ModelDecoder:
                 return judge.by_matrix(laws.readout.of_weights(head))
 
             return score
-        spread = _spread(lab, run, person, self.knowledge)
+        spread = spread_by_guard(lab, run, person, self.knowledge)
         if isinstance(laws, Response) and self.knowledge is not Knowledge.SAME_PERSON:
             laws, times = Wary(laws, units.labels), _RETIMINGS
         return Judge(run.answer, laws, units, times, spread)
 
 
-def _spread(lab: Lab, run: Run, person: str, knowledge: Knowledge) -> Doubles | None:
+def spread_by_guard(lab: Lab, run: Run, person: str, knowledge: Knowledge) -> Doubles | None:
     """(n,), mean square by which MemGuard moves each window's centred logits in shadow devices.
 
     What it does to an answer follows no law that could be written down; how far it goes, the
@@ -279,10 +287,27 @@ def respond(
     informed = knowledge is not Knowledge.UNDEFENDED
 
     def make() -> Response | None:
-        return _response(whole, candidates, shadows, units, grouped, informed, brief)
+        prior = prior_of(units.members(shadows), units, grouped)
+        return _response(whole, candidates, shadows, units, prior, informed, brief)
 
     key = "response", run.recipe, grouped, brief, informed, candidates.group.tobytes()
     return remembered(shadows, key, make), units
+
+
+def response_of(
+    run: Run, candidates: Candidates, shadows: Shadows, units: Units, prior: Prior
+) -> Response | None:
+    """The model of devices like some shadow devices; None where training moves nothing.
+
+    Args:
+        run: how all were trained, and how the attacked one answers.
+        candidates: with whole answers of the base model.
+        shadows: with whole answers.
+        units: what is decoded.
+        prior: of the attacked device's members, who need not be drawn as those of the shadows.
+    """
+    brief = candidates.features is None and not run.answer.is_exact
+    return _response(run.whole, candidates, shadows, units, prior, True, brief)
 
 
 def _response(
@@ -290,7 +315,7 @@ def _response(
     candidates: Candidates,
     shadows: Shadows,
     units: Units,
-    grouped: bool,
+    prior: Prior,
     informed: bool,
     brief: bool,
 ) -> Response | None:
@@ -307,15 +332,12 @@ def _response(
         return None
     templates: Templates
     if is_head:
-        habits = Habits.of(run) if informed else Habits()
-        read = read_by_head(candidates)
-        templates = HeadTemplates(readout, read, labels, units.of, start, mean, habits)
+        known = run if informed else None
+        templates = templates_of(known, candidates, readout, units.of, start, mean)
     else:
         base = np.asarray(candidates.base[:, 0], np.float64)
         templates = KernelTemplates(readout, matrices, labels, units.of, base)
-    member = units.members(shadows)
-    prior = prior_of(member, units, grouped)
-    return Response(readout, templates, matrices, member, start, prior)
+    return Response(readout, templates, matrices, units.members(shadows), start, prior)
 
 
 def prior_of(member: Bools, units: Units, grouped: bool) -> Prior:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tinymia.attacks.heads import Doubles, Pairs, softmax
 from tinymia.attacks.response import Law, Prior
 from tinymia.attacks.symmetric import inverse, solver
-from tinymia.evidence import AnswerSettings, NoiseLaw, OutputPolicy
+from tinymia.evidence import AnswerSettings, NoiseLaw, OutputPolicy, Told, told
 from tinymia.evidence.types import Integers
 
 Likelihood = Callable[[Doubles], tuple[float, Doubles, Doubles]]
@@ -35,7 +35,8 @@ def likelihood_of(
     missed: Doubles | None,
     spread: Doubles | None = None,
 ) -> Likelihood:
-    """What answers under a policy that hides something say of the logits behind them.
+    """What answers say of the logits behind them: each as the device gave it, which an alarm of
+    its detector may have made a label, or nothing.
 
     Args:
         answers: (n, C), as the device gave them, NaN where it hid.
@@ -44,6 +45,44 @@ def likelihood_of(
         spread: (n,), variance by which a defence that makes up probabilities moves each window's
             logits, as the adversary's own devices show it; None: it does not.
     """
+    given = told(answers, answer)
+    if (given == Told.AS_AGREED).all():
+        return _agreed(answers, answer, missed, spread)
+    found: list[Likelihood] = []
+    if len(whole := np.flatnonzero(given == Told.AS_AGREED)):
+        some = [None if v is None else v[whole] for v in (missed, spread)]
+        found.append(_of_some(whole, _agreed(answers[whole], answer, *some)))
+    if len(named := np.flatnonzero(given == Told.LABEL)):
+        left_out = np.zeros(len(named)) if missed is None else missed[named]
+        noise = noise_of(answer) * (answer.guard.temperature or 1.0) ** 2
+        found.append(_of_some(named, _of_label(answers[named].argmax(axis=1), left_out + noise)))
+    together: Likelihood = _of_nothing
+    for one in found:
+        together = _both(together, one)
+    return together
+
+
+def _agreed(
+    answers: NDArray[Any],
+    answer: AnswerSettings,
+    missed: Doubles | None,
+    spread: Doubles | None,
+) -> Likelihood:
+    """Of answers that are all as the policy and the defences of answers have them."""
+    if not answer.is_exact:
+        return _as_hidden(answers, answer, missed, spread)
+    shown = np.asarray(answers, np.float64)  # freed of a temperature
+    left_out = np.zeros(len(shown)) if missed is None else missed
+    return _of_noisy(shown, 1.0, np.inf, left_out)
+
+
+def _as_hidden(
+    answers: NDArray[Any],
+    answer: AnswerSettings,
+    missed: Doubles | None,
+    spread: Doubles | None,
+) -> Likelihood:
+    """The same where something is hidden, or made up."""
     shown = np.nan_to_num(np.asarray(answers, np.float64), nan=-1.0)
     best: Integers = shown.argmax(axis=1)
     left_out = np.zeros(len(shown)) if missed is None else missed
@@ -66,7 +105,6 @@ def likelihood_of(
         if answer.policy is OutputPolicy.TOP1:
             return _tempered(top, temperature)
         return _tempered(_both(top, _of_others(best, shown, left_out)), temperature)
-    assert answer.policy is OutputPolicy.ROUNDED, "whole answers are read, not guessed"
     rounded = _of_rounded(np.maximum(shown, 0.0), answer.levels, left_out)
     return _tempered(rounded, temperature)
 
@@ -75,6 +113,22 @@ def noise_of(answer: AnswerSettings) -> float:
     """Variance of the noise that a device adds to a logit."""
     scale = answer.guard.noise**2
     return 2 * scale if answer.guard.noise_law is NoiseLaw.LAPLACE else scale
+
+
+def _of_nothing(logits: Doubles) -> tuple[float, Doubles, Doubles]:
+    count, classes = logits.shape
+    return 0.0, np.zeros((count, classes)), np.zeros((count, classes, classes))
+
+
+def _of_some(rows: Integers, of: Likelihood) -> Likelihood:
+    """Of some windows; the others say nothing."""
+
+    def value(logits: Doubles) -> tuple[float, Doubles, Doubles]:
+        _, gradient, curvature = _of_nothing(logits)
+        loss, gradient[rows], curvature[rows] = of(logits[rows])
+        return loss, gradient, curvature
+
+    return value
 
 
 def _both(one: Likelihood, other: Likelihood) -> Likelihood:

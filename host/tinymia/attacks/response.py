@@ -141,7 +141,7 @@ class Response:
         prior: of the members.
 
     Attributes:
-        readout: as given.
+        readout, prior: as given.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Response:
     ) -> None:
         self.readout = readout
         self._templates = templates
-        self._start, self._prior = start, prior
+        self._start, self.prior = start, prior
         count = len(matrices)
         chosen = np.asarray(member - prior.share, np.float64)
         self._mean = matrices.mean(axis=0)
@@ -256,6 +256,8 @@ class Response:
         rest = applied(left, right, rest.reshape(-1, k, q))
         self._more = applied(left, right, self._more.reshape(-1, k, q))
         self._left, self._right = left @ self._left, self._right @ right
+        # The regression is about the shadow devices' own mean, which need not be the prior's.
+        self._aside = -(chosen.mean(axis=0) @ self._more).reshape(k, q)
         even = shrinkage(rest)
         noise = rest.T @ rest * ((1 - even) / len(rest))
         noise[np.diag_indices_from(noise)] += even * float((rest**2).mean()) + 1e-12
@@ -267,6 +269,7 @@ class Response:
         time = float(np.exp(self._stretch * distance))
         scale = float(self._scale(at)[0])
         centre = self._mean + (self._trend(at) @ self._drift).reshape(self._mean.shape)
+        centre += np.linalg.solve(self._left, self._aside) @ np.linalg.inv(self._right)
         effects = self._templates.effects(self._weights, time)
         effects = applied(self._left, self._right, effects.reshape(-1, *self._mean.shape))
         return Law(
@@ -276,7 +279,7 @@ class Response:
             self._right,
             (effects + self._more) / scale,
             self._precision,
-            self._prior,
+            self.prior,
         )
 
     def _time(self, distance: Doubles) -> Doubles | None:
@@ -304,7 +307,9 @@ def forward_ridge(chosen: Doubles, rest: Doubles) -> tuple[Doubles, Doubles]:
         Coefficients (G, p), remainders (s, p).
     """
     axes, size, turn = np.linalg.svd(chosen, full_matrices=False)
-    held = size > 1e-9 * size[0]
+    held = size > max(1e-9 * size[0], 1e-12)
+    if not held.any():  # all devices have the same members
+        return np.zeros((chosen.shape[1], rest.shape[1])), rest
     axes, size, turn = axes[:, held], size[held], turn[held]
     seen = axes.T @ rest
     # Each row's squared error for any strength, from inner products alone.

@@ -111,21 +111,24 @@ def boundaries(oracle: Oracle, read: Doubles, answer: AnswerSettings) -> Boundar
     """
     ends = (False, True) if answer.policy is OutputPolicy.ROUNDED else (False,)
     noise = 2 * noise_of(answer) * (answer.guard.temperature or 1.0) ** 2
-    named = _ask(oracle, read).argmax(axis=-1)
+    first = _ask(oracle, read)
+    named, heard = first.argmax(axis=-1), _heard(first)
     squares = (read**2).sum(axis=1)
     far = squares[:, None] + squares - 2 * read @ read.T
     far[named[:, None] == named] = np.inf
     found = []
     for column in np.argsort(far, axis=1, kind="stable")[:, :EDGES].T:
-        differ = np.flatnonzero(named[column] != named)
+        differ = np.flatnonzero((named[column] != named) & heard & heard[column])
         here, there = read[differ], read[column[differ]]
         mine, beyond = named[differ], named[column[differ]]
+        answered = np.ones(len(differ), np.bool_)
         reached = []
         for alone in ends:
             low, high = np.zeros(len(here)), np.ones(len(here))
             for _ in range(HALVINGS):
                 middle = (low + high) / 2
                 shown = _ask(oracle, here + middle[:, None] * (there - here))
+                answered &= _heard(shown)
                 inside = _names(shown, mine, alone)
                 low, high = np.where(inside, middle, low), np.where(inside, high, middle)
                 others = shown.copy()
@@ -140,9 +143,16 @@ def boundaries(oracle: Oracle, read: Doubles, answer: AnswerSettings) -> Boundar
         if len(ends) > 1:
             # As other classes take more or less from the two, the middle is a little off.
             apart += _OFF * length * np.abs(reached[0] - reached[1])
-        found.append((places, mine, beyond, np.sqrt(apart**2 + noise)))
+        # A search that was refused an answer knows no boundary.
+        every = places, mine, beyond, np.sqrt(apart**2 + noise)
+        found.append(tuple(part[answered] for part in every))
     places, one, other, apart = (np.concatenate(part) for part in zip(*found, strict=True))
     return Boundaries(places, one, other, apart)
+
+
+def _heard(shown: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(m,): whether there was an answer at all."""
+    return np.asarray((shown >= 0).any(axis=-1))
 
 
 def _names(shown: NDArray[np.float32], mine: Integers, alone: bool) -> NDArray[np.bool_]:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_LIFTS = 5
+"""From what one rounding of the largest element may take to 10,000 times as much."""
+
 
 def inverse(matrix: Floats) -> Floats:
     """Inverse by Cholesky's factor; what rounding has made indefinite is inverted as any other.
@@ -35,6 +38,9 @@ def inverse(matrix: Floats) -> Floats:
 def solver(matrix: Floats) -> Callable[[Floats], Floats]:
     """What solves equations in a matrix, by Cholesky's factor.
 
+    What rounding has made a little indefinite (a sum of squares of large numbers beside a prior
+    that says next to nothing) gets as much on its diagonal as rounding may have taken.
+
     Args:
         matrix: (n, n), C order, symmetric; it is overwritten.
 
@@ -42,15 +48,37 @@ def solver(matrix: Floats) -> Callable[[Floats], Floats]:
         From right sides (n,) or (n, m) to solutions.
 
     Raises:
-        numpy.linalg.LinAlgError: the matrix is not positive definite.
+        numpy.linalg.LinAlgError: the matrix is not positive definite, and not for rounding.
     """
     from scipy.linalg import lapack
 
+    diagonal = matrix.diagonal().copy()
     factor, failed = lapack.dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
     if failed:
-        raise np.linalg.LinAlgError("The matrix is not positive definite.")
+        below = np.tril(matrix, -1)  # which LAPACK has not touched
+        factor = _lifted(below + below.T, diagonal)
 
     def solve(right: Floats) -> Floats:
         return np.asarray(lapack.dpotrs(factor, right, lower=1)[0], dtype=np.float64)
 
     return solve
+
+
+def _lifted(rest: Floats, diagonal: Floats) -> Floats:
+    """The factor with the least of some lifts of the diagonal that makes one possible.
+
+    Args:
+        rest: (n, n), the matrix without its diagonal.
+        diagonal: (n,).
+    """
+    from scipy.linalg import lapack
+
+    places = np.diag_indices_from(rest)
+    lift = len(diagonal) * np.finfo(np.float64).eps * float(np.abs(diagonal).max())
+    for _ in range(_LIFTS):
+        rest[places] = diagonal + lift
+        factor, failed = lapack.dpotrf(rest, lower=1, clean=0)
+        if not failed:
+            return np.asarray(factor)
+        lift *= 10
+    raise np.linalg.LinAlgError("The matrix is not positive definite.")

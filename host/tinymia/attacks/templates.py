@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -107,8 +108,13 @@ def pulls(
         turned = np.matmul(noise[:, None, :] * readout.axes.T, readout.axes)
         hessian += turned.reshape(k, k, q, q).transpose(0, 2, 1, 3).reshape(k * q, k * q)
     hessian = hessian / len(rows) + (habits.l2 + habits.base_pull) * np.eye(k * q)
-    pull = (error @ basis.T)[:, :, None] * rows[:, None, :]
-    return pull.reshape(len(rows), -1), hessian
+    return pull_of(readout, error), hessian
+
+
+def pull_of(readout: Readout, slopes: Doubles) -> Doubles:
+    """(n, k q): what pulls on logits, (n, C), pull a head to."""
+    pull = (slopes @ readout.basis.T)[:, :, None] * readout.rows[:, None, :]
+    return np.asarray(pull.reshape(len(slopes), -1))
 
 
 def _penalised(logits: Doubles, found: Doubles, basis: Doubles) -> tuple[Doubles, Doubles]:
@@ -155,6 +161,7 @@ class HeadTemplates:
         readout, features, labels, habits: see :func:`pulls`.
         units: (n,) 0 to G - 1.
         start, end: (k, q), the base head and the mean of fine-tuned ones.
+        more: (n, C) each: what else members pull the logits to, of sizes that are not known.
     """
 
     def __init__(
@@ -166,15 +173,17 @@ class HeadTemplates:
         start: Doubles,
         end: Doubles,
         habits: Habits,
+        more: Sequence[Doubles] = (),
     ) -> None:
         first, one = pulls(readout, features, labels, start, habits)
         last, other = pulls(readout, features, labels, end, habits)
         rates, turn = np.linalg.eigh((one + other) / 2)
         self._rates = np.maximum(rates, 0.0)
         self._turn = turn
-        self._pulls = [sums_by(units, pull) @ turn for pull in (first, last)]
+        others = [pull_of(readout, slopes) for slopes in more]
+        self._pulls = [sums_by(units, pull) @ turn for pull in (first, last, *others)]
         self._times = [reach / max(self._rates[-1], 1e-300) for reach in REACH]
-        self.count = 2 * len(REACH)
+        self.count = len(self._pulls) * len(REACH)
 
     def moved(self, chosen: Doubles, time: Doubles | None) -> Doubles:
         """See :class:`Templates`."""

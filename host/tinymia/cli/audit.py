@@ -142,6 +142,7 @@ _PLAIN = (
     "policies",
     "levels",
     "shadows",
+    "about",
     "epsilon_devices",
     "confirm",
     "deep_people",
@@ -208,9 +209,9 @@ def job_of(
 def _executor(asked: Mapping[str, Any]) -> Executor | None:
     """None: processes, as many as there are boards."""
     wanted, address = asked["executor"], asked["address"]
-    if wanted not in ("processes", "ray"):
+    if wanted not in ("processes", "threads", "ray"):
         raise StudyError(
-            f"There is no executor {wanted!r}.", "Give --executor processes or --executor ray."
+            f"There is no executor {wanted!r}.", "Give --executor processes, threads or ray."
         )
     if wanted == "ray":
         from tinymia.study.ray_executor import OnRay
@@ -218,6 +219,10 @@ def _executor(asked: Mapping[str, Any]) -> Executor | None:
         return OnRay(asked["boards"], address)
     if address:
         raise StudyError("Only Ray has an address.", "Give --executor ray, too.")
+    if wanted == "threads":
+        from tinymia.study.executors import Threads
+
+        return Threads(asked["boards"])
     return None
 
 

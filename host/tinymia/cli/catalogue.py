@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinymia.cli.config import DEFENCES, GUARDS, TRAINING, Chosen, Option, Type, choose
+from tinymia.cli.config import DEFENCES, GUARDS, TRAINING, Chosen, Option, Type, choose, defences
 from tinymia.cli.options import DEFAULT_BUNDLE
+from tinymia.defenses import Site
+from tinymia.defenses.registry import KINDS
 from tinymia.errors import StudyError
 from tinymia.experiments.experiment import experiments
 from tinymia.study.settings import StudySettings
@@ -136,6 +138,14 @@ _AUDIT = (
     ),
     Option(
         "audit",
+        "about",
+        Type.WHOLE,
+        _STUDY.about,
+        "shadow devices about each attacked one, in two rounds, for the joint decoder that trains"
+        " its own (1 to 5 seconds a device); 0: none",
+    ),
+    Option(
+        "audit",
         "whole",
         Type.SWITCH,
         False,
@@ -166,7 +176,7 @@ _AUDIT = (
     ),
     Option("audit", "force", Type.SWITCH, False, _FORCE),
     Option("audit", "boards", Type.WHOLE, 0, "twins or simulators side by side; 0: one a core"),
-    Option("audit", "executor", Type.TEXT, "processes", "who attacks: processes, or ray"),
+    Option("audit", "executor", Type.TEXT, "processes", "who attacks: processes, threads, or ray"),
     Option(
         "audit", "address", Type.TEXT, "", "a Ray cluster's, host:port; without: of this machine"
     ),
@@ -213,6 +223,23 @@ AUDIT = (*_AUDIT, *TRAINING, *DEFENCES)
 # Defences of answers are no part of a training.
 PERSONALIZE = (*_PERSONALIZE, *TRAINING, *(o for o in DEFENCES if o not in GUARDS))
 KNOWN = (*_AUDIT, *_PERSONALIZE, *TRAINING, *DEFENCES)
+
+
+def options_now(verb: str) -> tuple[Option, ...]:
+    """Options of "audit" or "personalize", with those of defences that were registered since."""
+    own = {"audit": _AUDIT, "personalize": _PERSONALIZE}[verb]
+    # Defences of answers are no part of a training.
+    left = {f"defences.{k.name}" for k in KINDS if verb != "audit" and k.site is Site.OUTPUT}
+    return (*own, *TRAINING, *(option for option in defences() if option.section not in left))
+
+
+def known_now() -> tuple[Option, ...]:
+    """What a file may hold, with what was registered since."""
+    return (*_AUDIT, *_PERSONALIZE, *TRAINING, *defences())
+
+
+WORKING = tuple(option for option in _AUDIT if option.key in ("executor", "address", "boards"))
+"""Who works, and how many side by side: nothing that is found depends on it."""
 
 
 def interruption(asked: Mapping[str, Any], say: Callable[[str], None]) -> Interruption:

@@ -97,7 +97,7 @@ def command(
         before, now = load(old), load(new)
     else:
         from tinymia.cli.audit import Bars
-        from tinymia.gate.audits import Pair, audited
+        from tinymia.gate.audits import Bundles, audited
         from tinymia.study.settings import StudySettings
 
         settings = StudySettings(
@@ -115,7 +115,7 @@ def command(
             seed=seed,
         )
         with Bars() as bars:
-            before, now = audited(Pair(old, new, settings, out, (target,)), bars, bars.say)
+            before, now = audited(Bundles(old, new, settings, out, (target,)), bars, bars.say)
     found = compared(now, before)
     if as_json:
         print_json({"old": str(old), "new": str(new), **vars(found)})

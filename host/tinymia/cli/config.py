@@ -13,7 +13,7 @@ import click
 
 from tinymia.cli.options import FilePath, not_a_path
 from tinymia.defenses import Site
-from tinymia.defenses.registry import KINDS, spelt_out
+from tinymia.defenses.registry import KINDS, PLUGINS, spelt_out
 from tinymia.errors import StudyError
 from tinymia.study.training import TrainingOptions, of_model
 from tinymia.wire.settings import SETTINGS
@@ -445,6 +445,7 @@ def _sections(
             continue
         for part, values in table.items():
             if part not in inner:
+                PLUGINS.check(part)
                 raise StudyError(
                     f"{where(name, part)}: there is no table [{name}.{part}].", meant(part, inner)
                 )

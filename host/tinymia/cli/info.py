@@ -78,8 +78,6 @@ def command(
 
         show_share(files, as_json)
         return
-    if cycles and not profiled:
-        raise click.UsageError("--cycles estimates what --profile counts: give both.")
     if len(files) > 1:
         raise click.UsageError("Several files take --brief: a line each.")
     if files:

@@ -53,7 +53,7 @@ class _Verbs(click.Group):
         name = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
         module = importlib.import_module(f"tinymia.cli.{name}")
         command: click.Command = module.command
-        _add_quiet(command)
+        _complete(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -61,13 +61,24 @@ class _Verbs(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
-def _add_quiet(command: click.Command) -> None:
-    """To a verb and all that it is made of."""
+STATUS = (
+    "Exit status: 0 done; 1 it cannot be done, with one message that says why; 2 the command line"
+    " is wrong; 129, 130 and 143 ended by a signal."
+)
+"""Of every verb but those that judge, whose help has their own."""
+
+
+def _complete(command: click.Command) -> None:
+    """Give a verb and all that it is made of --quiet, and its help the exit statuses."""
+    from tinymia.cli.options import Judging
+
     if not any(parameter.name == "quiet" for parameter in command.params):
         command.params.append(_quiet_option())
+    if not isinstance(command, Judging):
+        command.epilog = STATUS
     if isinstance(command, click.Group):
         for inner in command.commands.values():
-            _add_quiet(inner)
+            _complete(inner)
 
 
 def _quiet_option() -> click.Option:

@@ -109,7 +109,6 @@ def _as_json(
 
 def _head(path: Path, known: ModelInfo) -> list[tuple[str, str]]:
     graph, bundle = known.graph, known.bundle
-    source, out = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
     rows = []
     if bundle is not None and known.given:
         rows.append(("bundle", f"{path}, {bundle.meta['name']} ({bundle.bundle_id})"))
@@ -117,11 +116,10 @@ def _head(path: Path, known: ModelInfo) -> list[tuple[str, str]]:
         rows += [("learnt", note) for note in _learnt(bundle)]
     else:
         rows.append(("file", f"{path}, {thousands(path.stat().st_size)} bytes"))
-    rows += [
-        ("input", f"{source}, {_scale(source.quantization)}"),
-        ("output", f"{out}, {_scale(out.quantization)}"),
-        ("model", f"{len(graph.operators)} operators, {thousands(graph.macs)} MACs"),
-    ]
+    for title, ends in (("input", graph.inputs), ("output", graph.outputs)):
+        for at, tensor in enumerate(graph.tensors[t] for t in ends):
+            rows.append(("" if at else title, f"{tensor}, {_scale(tensor.quantization)}"))
+    rows.append(("model", f"{len(graph.operators)} operators, {thousands(graph.macs)} MACs"))
     if bundle is not None:
         parts = [("model", len(bundle.model))]
         if bundle.tail is not None:
@@ -197,12 +195,17 @@ def _operators(
 
 
 def _say_refusal(known: ModelInfo) -> None:
+    from tinymia.cli.share import ENDS
+    from tinymia.twin.loads import load
+
     refusal = known.refusal
     assert refusal is not None
     graph = known.graph
     operator = None if refusal.operator is None else graph.operators[refusal.operator]
     tensor = None if refusal.tensor is None else graph.tensors[refusal.tensor]
     click.echo(f"\nrefused    {refusal.words(operator, tensor, graph)}")
+    if load(known.model).loads:
+        click.echo(f"           The interpreter alone runs it: {ENDS}.")
     if refusal.error.hint:
         click.echo(f"           {refusal.error.hint}")
 

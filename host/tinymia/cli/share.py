@@ -12,6 +12,7 @@ from tinymia.cli.options import print_json
 from tinymia.errors import ModelError
 from tinymia.study.share import SUFFIXES, Surveyed, Verdict, files, survey
 
+ENDS = "boards and the twin take one int8 input and give one int8 output"
 _COUNTED = (Verdict.LOADS, Verdict.ENDS, Verdict.REFUSED)
 
 
@@ -62,10 +63,7 @@ def _total(seen: list[Surveyed]) -> list[str]:
     ]
     ends = sum(one.verdict is Verdict.ENDS for one in counted)
     if ends:
-        lines.append(
-            f"{ends} of them in the interpreter alone: boards and the twin take one int8 input and"
-            " give one int8 output"
-        )
+        lines.append(f"{ends} of them in the interpreter alone: {ENDS}")
     again = sum(one.verdict is Verdict.AGAIN for one in seen)
     others = Counter(one.reason for one in seen if one.verdict is Verdict.OTHER)
     left = [f"{count} {reason}" for reason, count in others.most_common()]

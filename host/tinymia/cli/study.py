@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinymia.cli.catalogue import WORKING
+from tinymia.cli.config import flags_of
 from tinymia.cli.options import (
     FilePath,
     Finite,
@@ -70,13 +73,20 @@ def command() -> None:
     """
 
 
-def _series(name: str, out: Path | None, *, yes: bool = True) -> Series:
-    from tinymia.cli import study_file
+def _working(function: Any) -> Any:
+    """Flags of who works on cases, the same as of an audit."""
+    return flags_of(WORKING)(function)
 
-    file = study_file.read(study_file.found(name))
+
+def _series(
+    name: str, out: Path | None, flags: Mapping[str, Any] | None = None, *, yes: bool = True
+) -> Series:
+    from tinymia.cli import study_cases, study_file
+
+    file = study_file.read(study_file.found(name)).saying(flags or {})
     if len(file) > ASK_ABOVE and not yes:
         _ask(len(file))
-    return study_file.series(file, out)
+    return study_cases.series(file, out)
 
 
 def _ask(cases: int) -> None:
@@ -91,11 +101,13 @@ def _ask(cases: int) -> None:
 
 @command.command()
 @_options
+@_working
 @click.option("--yes", is_flag=True, help=f"Do not ask about more than {ASK_ABOVE:,} cases.")
 @json_option
-def run(file: str, out: Path | None, yes: bool, as_json: bool) -> None:
+def run(file: str, out: Path | None, yes: bool, as_json: bool, **flags: Any) -> None:
     """Run all cases that are not finished, and print their table.
 
+    --executor, --address and --boards hold instead of what the file says in [audit].
     A case that cannot be, such as one with more members than there are windows, is left out and
     said; then it ends with 1, behind all others.
     """
@@ -103,7 +115,7 @@ def run(file: str, out: Path | None, yes: bool, as_json: bool) -> None:
     from tinymia.errors import StudyError
     from tinymia.study.series import run_series
 
-    study = _series(file, out, yes=yes)
+    study = _series(file, out, flags, yes=yes)
     with Bars() as bars:
         failures = run_series(study, bars, bars.say)
     _show(study, as_json=as_json, whole=not failures)
@@ -117,6 +129,7 @@ def run(file: str, out: Path | None, yes: bool, as_json: bool) -> None:
 
 @command.command()
 @_options
+@_working
 @click.option("--yes", is_flag=True, help=f"Do not ask about more than {ASK_ABOVE:,} cases.")
 @click.option(
     "--effect",
@@ -133,7 +146,13 @@ def run(file: str, out: Path | None, yes: bool, as_json: bool) -> None:
 )
 @json_option
 def plan(
-    file: str, out: Path | None, yes: bool, effect: float, measure: int, as_json: bool
+    file: str,
+    out: Path | None,
+    yes: bool,
+    effect: float,
+    measure: int,
+    as_json: bool,
+    **flags: Any,
 ) -> None:
     """Say what a study takes: cases, time, disk, and how many people and repetitions.
 
@@ -148,7 +167,7 @@ def plan(
     from tinymia.study.series import run_series
     from tinymia.study.wanted import cost, needed, to_measure
 
-    study = _series(file, out, yes=yes)
+    study = _series(file, out, flags, yes=yes)
     todo = to_measure(study, measure)
     if todo:
         with Bars() as bars:

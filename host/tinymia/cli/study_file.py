@@ -1,22 +1,21 @@
-"""Study files: which options of an audit are varied, and how."""
+"""Study files: which options of an audit are varied, and how; `study_cases` makes audits of it."""
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tinymia.cli.catalogue import AUDIT, KNOWN
-from tinymia.cli.config import Chosen, Option, Type, checked, meant
-from tinymia.cli.options import not_a_path, note
+from tinymia.cli.catalogue import WORKING, known_now, options_now
+from tinymia.cli.config import Option, Type, checked, meant
+from tinymia.cli.options import not_a_path
+from tinymia.defenses.registry import PLUGINS
 from tinymia.errors import StudyError
 from tinymia.gate.toml_lines import document, line_of
-
-if TYPE_CHECKING:
-    from tinymia.study.series import Case, Question, Series
 
 MOST_VALUES = 100_000
 """Of one axis."""
@@ -24,8 +23,11 @@ FACTORS = "factors"
 FITS = ("power", "trend", "contrast", "answers", "chapter")
 """Several are joined by "+"."""
 _TABLES = ("study", "grid", "case")
-_STUDY_KEYS = ("title", "out", "fit", "axis", "adversary")
+_STUDY_KEYS = ("title", "out", "fit", "axis", "axis_title", "scale", "adversary")
+_SCALES = ("linear", "log")
 _RANGE_KEYS = ("from", "to", "step", "points", "scale")
+_OF_ALL = frozenset({"out", "on_interruption", "wait", *(option.key for option in WORKING)})
+"""Options of [audit] on which no figure depends: cases cannot differ in them."""
 Key = tuple[str, str]
 
 
@@ -52,8 +54,10 @@ class StudyFile:
         shared: what all cases have, by (section, key).
         grid: axes; every combination of their values is run.
         listed: cases of a list, each with options of its own; one without any where there is none.
+        names: of those cases, "" where the file gives none.
         out: folder; None: named after the file.
         question: what is made of the results.
+        flags: what the command line said of ``shared``, and not the file.
     """
 
     path: Path
@@ -64,9 +68,16 @@ class StudyFile:
     names: tuple[str, ...]
     out: Path | None
     question: Mapping[str, str] = field(default_factory=dict)
+    flags: frozenset[Key] = frozenset()
 
     def __len__(self) -> int:
         return len(self.listed) * math.prod(len(axis.values) for axis in self.grid)
+
+    def saying(self, flags: Mapping[str, Any]) -> StudyFile:
+        """The same where flags of ``WORKING``, by their names, were given on the command line."""
+        given = {(o.section, o.key): o.from_flag(flags.get(o.name)) for o in WORKING}
+        said = {key: value for key, value in given.items() if value is not None}
+        return replace(self, shared={**self.shared, **said}, flags=frozenset(said))
 
     def where(self, *way: str | int) -> str:
         """File and line of something in it."""
@@ -80,12 +91,12 @@ def label(option: Option) -> str:
     return f"{section}.{option.key}" if option.section != section else option.key
 
 
-def _names() -> dict[str, Option]:
-    """Options by each name that a study file may give them."""
+def option_names() -> dict[str, Option]:
+    """Options by each name that a study file may give them: what cases can differ in."""
     found: dict[str, Option] = {}
-    for option in AUDIT:
-        if (option.section, option.key) == ("audit", "out"):
-            continue  # the study's folder is one
+    for option in options_now("audit"):
+        if option.section == "audit" and option.key in _OF_ALL:
+            continue
         found[label(option)] = option
         found[f"{option.section}.{option.key}"] = option
     return found
@@ -93,11 +104,12 @@ def _names() -> dict[str, Option]:
 
 def shipped() -> list[str]:
     """Names of the studies that come with this program: "factors/examples"."""
-    folder = _factors()
+    folder = factors()
     return [f"{FACTORS}/{path.stem}" for path in sorted(folder.glob("*.toml"))]
 
 
-def _factors() -> Path:
+def factors() -> Path:
+    """Where those lie that come along."""
     import tinymia.study
 
     return Path(tinymia.study.__path__[0]) / FACTORS
@@ -109,7 +121,7 @@ def found(name: str) -> Path:
     if path.is_file():
         return path
     if name in shipped():
-        return _factors() / f"{path.name}.toml"
+        return factors() / f"{path.name}.toml"
     hint = meant(name, shipped()) if name.startswith(FACTORS) else ""
     raise StudyError(
         f"There is no study file {name}.", hint or f"Shipped ones: {', '.join(shipped())}."
@@ -124,7 +136,8 @@ def read(path: Path) -> StudyFile:
     """
     text, content = document(path, StudyError, nested="No study needs that.")
     file = StudyFile(path, text, {}, (), (), (), None)
-    sections = {option.section.partition(".")[0] for option in AUDIT}
+    names, known = option_names(), known_now()
+    sections = {option.section.partition(".")[0] for option in options_now("audit")}
     for name, table in content.items():
         if name not in _TABLES and name not in sections:
             raise StudyError(
@@ -133,27 +146,27 @@ def read(path: Path) -> StudyFile:
             )
         if name in ("study", "grid") and not isinstance(table, dict):
             raise StudyError(f"{file.where(name)}: {name} must be a table.", f"Write [{name}].")
-    shared = checked({k: v for k, v in content.items() if k not in _TABLES}, KNOWN, file.where)
+    shared = checked({k: v for k, v in content.items() if k not in _TABLES}, known, file.where)
     if ("audit", "out") in shared:
         raise StudyError(
             f"{file.where('audit', 'out')}: cases share one folder.",
             "Write out = ... in [study], or give --out.",
         )
-    grid = tuple(_axes(file, content.get("grid", {}), ("grid",), several=True))
+    grid = tuple(_axes(file, content.get("grid", {}), ("grid",), names, several=True))
     rows = content.get("case", [{}])
     if not rows or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise StudyError(
             f"{file.where('case')}: cases are tables in a list.", "Head each with [[case]]."
         )
-    listed, names = [], []
+    listed, titles = [], []
     for number, row in enumerate(rows):
         way = ("case", number)
         name = row.get("name", "")
         if not isinstance(name, str):
             raise StudyError(f"{file.where(*way, 'name')}: name must be a text.")
-        names.append(name)
+        titles.append(name)
         own = {key: value for key, value in row.items() if key != "name"}
-        listed.append(tuple(_axes(file, own, way, several=False)))
+        listed.append(tuple(_axes(file, own, way, names, several=False)))
     for axis in (*grid, *itertools.chain(*listed)):
         twice = (axis.option.section, axis.option.key) in shared
         again = axis.way[0] == "case" and any(a.option is axis.option for a in grid)
@@ -164,7 +177,7 @@ def read(path: Path) -> StudyFile:
                 "Say it in one place.",
             )
     out, question = _study(file, content.get("study", {}))
-    return StudyFile(path, text, shared, grid, tuple(listed), tuple(names), out, question)
+    return StudyFile(path, text, shared, grid, tuple(listed), tuple(titles), out, question)
 
 
 def _study(file: StudyFile, table: Mapping[str, Any]) -> tuple[Path | None, dict[str, str]]:
@@ -179,8 +192,12 @@ def _study(file: StudyFile, table: Mapping[str, Any]) -> tuple[Path | None, dict
             raise StudyError(f"{at}: {key} must be a text.")
         if key == "out" and (wrong := not_a_path(value)):
             raise StudyError(f"{at}: {wrong}")
-    axes = (*_names(), PARAMETERS)
-    choices = {"fit": FITS, "axis": axes, "adversary": tuple(Adversary)}
+    choices: dict[str, tuple[str, ...]] = {
+        "fit": FITS,
+        "axis": (*option_names(), PARAMETERS),
+        "scale": _SCALES,
+        "adversary": tuple(Adversary),
+    }
     for key, known in choices.items():
         for one in table.get(key, "").split("+") if key in table else ():
             if one not in known:
@@ -198,41 +215,72 @@ def _study(file: StudyFile, table: Mapping[str, Any]) -> tuple[Path | None, dict
 
 
 def _axes(
-    file: StudyFile, table: Mapping[str, Any], way: tuple[str | int, ...], *, several: bool
+    file: StudyFile,
+    table: Mapping[str, Any],
+    way: tuple[str | int, ...],
+    names: Mapping[str, Option],
+    *,
+    several: bool,
 ) -> Iterator[Axis]:
     """Options of a table; a table in it is a part of the name, or a range."""
-    names = _names()
     for key, value in table.items():
         at = (*way, key)
         name = ".".join(str(part) for part in at[1 if several else 2 :])
         is_range = several and isinstance(value, dict) and "from" in value
         if isinstance(value, dict) and not is_range:
             if not any(known.startswith(f"{name}.") for known in names):
-                raise StudyError(
-                    f"{file.where(*at)}: there is no option {name!r}, nor a range without from.",
-                    meant(name, names),
-                )
-            yield from _axes(file, value, at, several=several)
+                first = next(iter(value), "")
+                raise _unknown(file, at, f"{name}.{first}".rstrip("."), names)
+            yield from _axes(file, value, at, names, several=several)
             continue
         option = names.get(name)
         if option is None:
-            raise StudyError(f"{file.where(*at)}: there is no option {name!r}.", meant(name, names))
-        place = f"{file.where(*at)}: {name}"
-        if is_range:
-            values = _range(option, value, place)
-        elif several:
-            if not isinstance(value, list) or not value:
-                raise StudyError(
-                    f"{place} needs a list of values.",
-                    f"{key} = [...], or a range: {{ from = 10, to = 300, points = 5 }}.",
-                )
-            values = value
-        else:
-            values = [value]
-        taken = tuple(option.from_file(one, place) for one in values)
-        if len(set(map(repr, taken))) < len(taken):
-            raise StudyError(f"{place} has a value twice.", "Each is one case.")
-        yield Axis(option, taken, at)
+            raise _unknown(file, at, name, names)
+        try:
+            values = _values(option, name, value, several=several)
+        except StudyError as error:
+            raise StudyError(f"{file.where(*at)}: {error.message}", error.hint) from error
+        yield Axis(option, values, at)
+
+
+def _values(option: Option, name: str, value: Any, *, several: bool) -> tuple[Any, ...]:
+    """All that an option takes, checked."""
+    if not several:
+        listed = [value]
+    elif isinstance(value, dict):
+        listed = _range(option, value, name)
+    elif isinstance(value, list) and value:
+        listed = value
+    else:
+        raise StudyError(
+            f"{name} needs a list of values.",
+            f"{option.key} = [...], or a range: {{ from = 10, to = 300, points = 5 }}.",
+        )
+    taken = tuple(option.from_file(one, name) for one in listed)
+    if len(set(map(repr, taken))) < len(taken):
+        raise StudyError(f"{name} has a value twice.", "Each is one case.")
+    return taken
+
+
+def _unknown(
+    file: StudyFile,
+    at: tuple[str | int, ...],
+    name: str,
+    names: Mapping[str, Option],
+) -> StudyError:
+    """What is wrong with a name; raises PluginError where a package's defence was refused."""
+    where = file.where(*at)
+    if name.removeprefix("audit.") in _OF_ALL:
+        return StudyError(
+            f"{where}: no figure depends on {name}, so cases cannot differ in it.",
+            "Write it in [audit], for all of them.",
+        )
+    PLUGINS.check(name.removeprefix("defences.").partition(".")[0])
+    short = [label(option) for option in names.values()]
+    hint = f"A range begins with from: {name.rpartition('.')[0]} = {{ from = ... }}."
+    if name.rpartition(".")[0] not in names:
+        hint = meant(name, names if difflib.get_close_matches(name, names, 1) else short)
+    return StudyError(f"{where}: there is no option {name!r}.", hint)
 
 
 def _range(option: Option, spec: Mapping[str, Any], place: str) -> list[Any]:
@@ -252,10 +300,8 @@ def _range(option: Option, spec: Mapping[str, Any], place: str) -> list[Any]:
         ):
             raise StudyError(f"{place}: {key} must be a number, not {value!r}.")
     scale = spec.get("scale", "linear")
-    if scale not in ("linear", "log"):
-        raise StudyError(
-            f"{place}: there is no scale {scale!r}.", meant(str(scale), ("linear", "log"))
-        )
+    if scale not in _SCALES:
+        raise StudyError(f"{place}: there is no scale {scale!r}.", meant(str(scale), _SCALES))
     if "to" not in spec or ("step" in spec) == ("points" in spec):
         raise StudyError(f"{place}: a range has from, to and either step or points.")
     low, high = numbers["from"], numbers["to"]
@@ -292,119 +338,3 @@ def _count(numbers: Mapping[str, Any], place: str) -> int:
             f"{place}: {int(count):,} values are too many.", f"At most {MOST_VALUES:,}."
         )
     return int(count)
-
-
-def series(file: StudyFile, out: Path | None = None) -> Series:
-    """All cases of a study.
-
-    Args:
-        file: the study.
-        out: its folder, instead of the file's.
-
-    Raises:
-        StudyError: an option's value is not possible, with its line.
-        TinymiaError: a bundle cannot be read.
-    """
-    from tinymia.study.series import Series
-
-    folder = out or file.out or Path(file.path.stem)
-    cases = tuple(_cases(file, folder))
-    return Series(folder, cases, _question(file))
-
-
-def _question(file: StudyFile) -> Question:
-    from tinymia.study.series import Question
-
-    given = dict(file.question)
-    if given.get("axis") in _names():
-        given["axis"] = label(_names()[given["axis"]])
-    return Question(**{"title": file.path.stem, **given})
-
-
-def _cases(file: StudyFile, folder: Path) -> Iterator[Case]:
-    from tinymia.device.connect import RESUME
-    from tinymia.study.series import Case
-
-    _check_values(file, folder)
-    seen: dict[str, str] = {}
-    for own, title in zip(file.listed, file.names, strict=True):
-        for combination in itertools.product(*(axis.values for axis in file.grid)):
-            chosen = [(axis, axis.values[0]) for axis in own]
-            chosen += list(zip(file.grid, combination, strict=True))
-            parts = [title] if title else [_shown(a, v) for a, v in chosen if a in own]
-            parts += [_shown(a, v) for a, v in chosen if a not in own]
-            name = ", ".join(parts)
-            try:
-                audit = _audit(file, chosen, folder)
-            except StudyError as error:
-                raise StudyError(
-                    f"{file.path}: case {name}: {error.message}", error.hint
-                ) from error
-            if name != (first := seen.setdefault(repr(replace(audit, interruption=RESUME)), name)):
-                raise StudyError(
-                    f"{file.path}: cases {first} and {name} are the same audit.",
-                    "A defence's parameter is varied where the defence is among the defences.",
-                )
-            yield Case(name, {axis.label: value for axis, value in chosen}, audit)
-
-
-def _check_values(file: StudyFile, folder: Path) -> None:
-    """Try each value alone, so that its own line is told; raises StudyError."""
-    try:
-        _audit(file, [], folder)
-    except StudyError as error:
-        for section, key in file.shared:
-            alone = replace(file, shared={(section, key): file.shared[section, key]})
-            try:
-                _audit(alone, [], folder)
-            except StudyError as own:
-                where = file.where(*section.split(".", 1), key)
-                raise StudyError(f"{where}: {own.message}", own.hint) from own
-        raise StudyError(f"{file.path}: {error.message}", error.hint) from error
-    for axis in (*file.grid, *itertools.chain(*file.listed)):
-        for value in axis.values:
-            try:
-                _audit(file, [(axis, value)], folder)
-            except StudyError as error:
-                raise StudyError(
-                    f"{file.where(*axis.way)}: {axis.label}: {error.message}", error.hint
-                ) from error
-
-
-def _audit(file: StudyFile, own: Sequence[tuple[Axis, Any]], folder: Path) -> Any:
-    from tinymia.cli.audit import job_of
-
-    given = {
-        # A study asks families of questions of the twin; boards confirm where that is asked for.
-        ("audit", "target"): ("twin:",),
-        **file.shared,
-        **{(axis.option.section, axis.option.key): value for axis, value in own},
-        ("audit", "out"): str(folder),
-    }
-    given["audit", "bundle"] = _base(given.get(("audit", "bundle")), folder)
-    values: dict[str, dict[str, Any]] = {}
-    for option in AUDIT:
-        key = option.section, option.key
-        values.setdefault(option.section, {})[option.key] = given.get(key, option.default)
-    options = Chosen(values, frozenset(), frozenset(given))
-    return job_of(options, command=f"tinymia study run {_called(file.path)}")
-
-
-def _base(name: Any, folder: Path) -> Any:
-    """A bundle's file, also of a base model that is trained where it is asked for."""
-    from tinymia.study import bases
-
-    if name is None or bases.filters_of(str(name)) is None:
-        return name
-    return str(bases.base(str(name), folder, note))
-
-
-def _called(path: Path) -> str:
-    """As a study is named on the command line."""
-    return f"{FACTORS}/{path.stem}" if path.parent == _factors() else str(path)
-
-
-def _shown(axis: Axis, value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return f"{axis.label}={','.join(str(v) for v in value) or 'none'}"
-    return f"{axis.label}={value:g}" if isinstance(value, float) else f"{axis.label}={value}"

@@ -141,6 +141,33 @@ def between(x: NDArray[Any], block: NDArray[np.int64]) -> tuple[NDArray[Any], ND
     return mark[shared[number]], owner[shared[number]]
 
 
+def in_common(marks: Sequence[NDArray[np.uint64]]) -> tuple[int, int, float]:
+    """The two of several, of whom one has most of its content from the other.
+
+    Args:
+        marks: (m,) of each, as :func:`fingerprint` gives them.
+
+    Returns:
+        their numbers, and the share of all marks of the one with fewer that both have; (0, 0, 0.0)
+        where nothing is shared.
+    """
+    if len(marks) < 2:
+        return 0, 0, 0.0
+    sizes = np.array([len(own) for own in marks])
+    every, owner = np.concatenate(marks), np.repeat(np.arange(len(marks)), sizes)
+    order = np.argsort(every, kind="stable")
+    every, owner = every[order], owner[order]
+    # Of what three have, neighbours are counted: each of the three is one of a pair.
+    same = every[1:] == every[:-1]
+    pairs, counts = np.unique(owner[:-1][same] * len(marks) + owner[1:][same], return_counts=True)
+    if not len(pairs):
+        return 0, 0, 0.0
+    first, second = np.divmod(pairs, len(marks))
+    share = counts / np.minimum(sizes[first], sizes[second])
+    most = int(np.argmax(share))
+    return int(first[most]), int(second[most]), float(share[most])
+
+
 def fingerprint(parts: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
     """All by which some recordings or examples are known again.
 

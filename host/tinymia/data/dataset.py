@@ -190,7 +190,11 @@ class PersonalDataset:
             room = total - size
             cuts += [(r, room * i // max(count - 1, 1)) for i in range(count)]
         if not cuts:
-            raise DataError(f"No recording of {person} is as long as one block ({size} samples).")
+            raise DataError(
+                f"No recording of {person} is as long as one block ({size} samples, {block}"
+                " windows).",
+                "Give recordings as they were made, not cut into windows.",
+            )
         grid = [(r, s + i * window) for r, s in cuts for i in range(block)]
         pool = without_repeats(
             Pool(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.defenses.base import Kind, Parameter, Plan, Seen, Site, Unproven, check_strength
 from tinymia.defenses.memguard import Classifier
 
 
@@ -56,6 +59,19 @@ class Adversarial(Unproven):
         )
 
 
+_RANKS = 4
+
+
+def pulls(seen: Seen) -> tuple[NDArray[np.float64], ...]:
+    """Along each of the largest probabilities, which are what the classifier reads.
+
+    Its slopes by rank differ from device to device, as it learns; shadow devices tell their means.
+    """
+    order = np.argsort(-seen.answers, axis=1, kind="stable")
+    ranks = np.eye(seen.answers.shape[1])[order[:, :_RANKS]]
+    return tuple(seen.through(ranks[:, rank]) for rank in range(ranks.shape[1]))
+
+
 KIND = Adversarial.kind = Kind(
     name="adversarial",
     short="adversarial regularisation",
@@ -71,4 +87,5 @@ KIND = Adversarial.kind = Kind(
     why="It is held against one head, and DP's noise hides more than an adversary finds.",
     limits="What it makes alike is what that classifier reads. With a rate for the head alone.",
     auxiliary=Classifier(),
+    pulls=pulls,
 )

@@ -188,6 +188,28 @@ class Auxiliary(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """How a head answers, as an adversary has it who knows where one stands.
+
+    Attributes:
+        answers: (n, classes) float64, probabilities of a person's windows.
+        labels: (n,) their classes.
+        references: (m, classes) float64, probabilities of a bundle's references; m may be 0.
+        reference_labels: (m,) their classes.
+    """
+
+    answers: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    references: NDArray[np.float64]
+    reference_labels: NDArray[np.int64]
+
+    def through(self, slopes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, classes): slopes with respect to probabilities as slopes with respect to logits."""
+        mean = (self.answers * slopes).sum(axis=1, keepdims=True)
+        return np.asarray(self.answers * (slopes - mean))
+
+
 @dataclass(frozen=True)
 class Parameter:
     """One number of a defence.
@@ -221,6 +243,11 @@ class Kind:
         auxiliary: a model that it needs in the bundle, or None.
         strength: key of the parameter that says how strong it is; "": the first.
         sweep: values of that to try, see :meth:`to_try`.
+        pulls: for an adversary who knows it: to what else than its class a member pulls the logits,
+            as some directions (n, classes) each, whose sizes shadow devices tell; None: to what
+            training settings say.
+        taught: whether what is kept is a student, who learns references as a head that learnt the
+            members answers them.
         promise: what a defence of this kind proves beside its account, in a few words, from it and
             the number of classes; None: nothing.
     """
@@ -238,6 +265,8 @@ class Kind:
     strength: str = ""
     sweep: tuple[float, ...] = ()
     promise: Callable[[Any, int], str] | None = None
+    pulls: Callable[[Seen], Sequence[NDArray[np.float64]]] | None = None
+    taught: bool = False
 
     @property
     def tuned(self) -> Parameter | None:

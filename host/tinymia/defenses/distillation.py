@@ -95,4 +95,5 @@ KIND = Distillation.kind = Kind(
     excludes=UNTAUGHT,
     why="A student learns from what its teacher answers, as it is.",
     limits="For the head alone. What the student learns of members passed through the teacher.",
+    taught=True,
 )

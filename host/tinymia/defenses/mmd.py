@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+import numpy as np
+from numpy.typing import NDArray
+
+from tinymia.defenses.base import Kind, Parameter, Plan, Seen, Site, Unproven, check_strength
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,19 @@ class Mmd(Unproven):
         return plan.training(mmd=self.strength, references=self.references)
 
 
+def pulls(seen: Seen) -> tuple[NDArray[np.float64], ...]:
+    """Towards the references of the class, away from the class's own mean, and from itself."""
+    classes = seen.answers.shape[1]
+
+    def means(answers: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        some = np.eye(classes)[labels]
+        return np.asarray(some.T @ answers / np.maximum(some.sum(axis=0), 1)[:, None])
+
+    wanted = means(seen.references, seen.reference_labels)[seen.labels]
+    own = means(seen.answers, seen.labels)[seen.labels]
+    return tuple(seen.through(slopes) for slopes in (wanted - own, wanted, seen.answers))
+
+
 KIND = Mmd.kind = Kind(
     name="mmd",
     short="MMD",
@@ -57,4 +73,5 @@ KIND = Mmd.kind = Kind(
     excludes=frozenset({"dp", "dp-public", "dmp", "selena", "ensemble", "stacking"}),
     why="It holds the members of one head's mini-batches beside references.",
     limits="For the head alone. It makes classes alike on average, not each member.",
+    pulls=pulls,
 )

@@ -1,15 +1,19 @@
 """What an adversary may see of a device, and who was a member: types only."""
 
+from tinymia.defenses.base import Seen
 from tinymia.evidence.answers import (
     AnswerSettings,
     NoiseLaw,
     OutputPolicy,
     Reveals,
+    Told,
     reveal,
+    told,
     untempered,
 )
 from tinymia.evidence.types import (
     Candidates,
+    ChoosingLab,
     Knowledge,
     Lab,
     Oracle,
@@ -36,6 +40,7 @@ from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 __all__ = [
     "AnswerSettings",
     "Candidates",
+    "ChoosingLab",
     "Codes",
     "Devices",
     "Knowledge",
@@ -51,15 +56,18 @@ __all__ = [
     "Schedule",
     "Scorer",
     "Scores",
+    "Seen",
     "Shadows",
     "Signal",
     "Stage",
     "Target",
     "Terms",
+    "Told",
     "TrainSettings",
     "Training",
     "Workbench",
     "digest",
     "reveal",
+    "told",
     "untempered",
 ]

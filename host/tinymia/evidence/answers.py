@@ -12,7 +12,16 @@ from tinymia.compat import StrEnum
 from tinymia.errors import StudyError
 from tinymia.wire.guard import GuardSettings, NoiseLaw
 
-__all__ = ["AnswerSettings", "NoiseLaw", "OutputPolicy", "Reveals", "reveal", "untempered"]
+__all__ = [
+    "AnswerSettings",
+    "NoiseLaw",
+    "OutputPolicy",
+    "Reveals",
+    "Told",
+    "reveal",
+    "told",
+    "untempered",
+]
 
 
 class OutputPolicy(StrEnum):
@@ -97,6 +106,38 @@ class AnswerSettings:
         if ours == theirs:
             return replace(self, levels=min(self.levels, other.levels))
         return self if ours > theirs else replace(other, guard=self.guard)
+
+
+class Told(IntEnum):
+    """What a device gave for an answer: a detector's alarm leaves less than the policy."""
+
+    NOTHING = 0
+    LABEL = 1
+    AS_AGREED = 2
+
+
+def told(answers: NDArray[np.float32], answer: AnswerSettings) -> NDArray[np.int64]:
+    """What each answer is, which a device's alarm decides and not the run alone.
+
+    A label alone looks like an answer that is sure beyond float32, which says no more; a policy
+    that cuts answers is left to say what a sure one means.
+
+    Args:
+        answers: (..., classes) float32, as the device gave them.
+        answer: how its run answers.
+
+    Returns:
+        (...,) of :class:`Told`.
+    """
+    found = np.full(answers.shape[:-1], int(Told.AS_AGREED))
+    if not answer.guard.watch:
+        return found
+    if answer.policy is OutputPolicy.FULL:
+        found[(answers == 1).any(axis=-1) & ((answers == 0) | (answers == 1)).all(axis=-1)] = (
+            Told.LABEL
+        )
+    found[np.isnan(answers).all(axis=-1)] = Told.NOTHING
+    return found
 
 
 _STRICTNESS = (

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +115,9 @@ class Candidates:
         head: (classes, d + 1) float32, weights and bias of the public head, or None likewise.
         shaped: (n, r) float32, the windows in the public coordinates in which a run's gradients are
             clipped and get their noise, or None where they are in no others.
+        references: (m, d) float32, public windows of the bundle that a run's training has beside
+            members, as the head reads them, or None.
+        reference_labels: (m,) int64, their classes, or None likewise.
     """
 
     labels: Integers
@@ -123,6 +126,8 @@ class Candidates:
     features: Floats | None = None
     head: Floats | None = None
     shaped: Floats | None = None
+    references: Floats | None = None
+    reference_labels: Integers | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -253,6 +258,27 @@ class Lab(Protocol):
 
     def oracle(self, run: Run, target: Target) -> Oracle:
         """More questions to an attacked device whose head is trained."""
+        ...
+
+
+@runtime_checkable
+class ChoosingLab(Protocol):
+    """What a lab has more that trains shadow devices on members which an attack chooses."""
+
+    @property
+    def about(self) -> int:
+        """Devices that are trained so at a time."""
+        ...
+
+    def trained_on(self, run: Run, person: str, member: Bools, purpose: str) -> Shadows:
+        """Shadow devices of a run with these members; they are not kept.
+
+        Args:
+            run: which, answer policy included.
+            person: whose windows.
+            member: (shadows, n) bool.
+            purpose: other purposes have other seeds.
+        """
         ...
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia import data
+from tinymia.data import content
 from tinymia.data.base import Dataset
 from tinymia.errors import DataError, StudyError
 from tinymia.export.bundle import Bundle
@@ -20,6 +21,10 @@ MOST, LEAST, TOGETHER = 32, 4, 1024
 """Marks that are kept of each person: a bundle lives in flash."""
 HITS = 2
 """Marks in common from which on somebody's data are taken for the same."""
+
+MOST_IN_COMMON = 0.1
+"""Share of one person's samples that may be another's, too: one in ten may be a slip of a label."""
+OTHERS = "Give data of people whom it has not seen, or a bundle that has not seen these."
 
 
 def content_of(dataset: Dataset, people: Sequence[str]) -> dict[str, str]:
@@ -112,7 +117,8 @@ def people_to_audit(dataset: Dataset, bundle: Bundle, wanted: Sequence[str]) -> 
     file, else all that it has not seen.
 
     Raises:
-        StudyError: somebody is unknown, or the bundle was trained on them, or on everybody.
+        StudyError: somebody is unknown, or the bundle was trained on them, or on everybody; or two
+            of them have the same recordings.
     """
     seen = seen_people(dataset, bundle)
     for person in wanted:
@@ -122,9 +128,10 @@ def people_to_audit(dataset: Dataset, bundle: Bundle, wanted: Sequence[str]) -> 
                 f"People: {', '.join(dataset.people)}.",
             )
         if person in seen:
+            left = [p for p in dataset.people if p not in seen]
             raise StudyError(
                 f"The base model was trained on {person}: an audit would measure the base model.",
-                f"Audit one of: {', '.join(p for p in dataset.people if p not in seen)}.",
+                f"Audit one of: {', '.join(left)}." if left else OTHERS,
             )
     provenance = bundle.meta.get("provenance", {})
     named = set[str]()
@@ -133,5 +140,12 @@ def people_to_audit(dataset: Dataset, bundle: Bundle, wanted: Sequence[str]) -> 
     chosen = list(wanted) or [p for p in dataset.people if p in named]
     chosen = chosen or [p for p in dataset.people if p not in seen]
     if not chosen:
-        raise StudyError("The base model was trained on everybody in this data set.")
+        raise StudyError("The base model was trained on everybody in this data set.", OTHERS)
+    one, other, share = content.in_common([dataset.fingerprint(person) for person in chosen])
+    if share > MOST_IN_COMMON:
+        raise StudyError(
+            f"{share:.0%} of the samples of {chosen[one]} or {chosen[other]} are the other's, too:"
+            " one person would count as two.",
+            f"Give both one name in the data, or audit others than {chosen[other]} (--person).",
+        )
     return chosen

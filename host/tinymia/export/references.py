@@ -38,6 +38,15 @@ def pack_references(
     return _HEAD.pack(*codes.shape, layer, labels is not None) + rows + known
 
 
+def unpack_references(data: bytes) -> tuple[NDArray[np.int8], NDArray[np.int64] | None]:
+    """What :func:`pack_references` packed: (count, width) codes, and (count,) classes or None."""
+    count, width, _, labelled = _HEAD.unpack_from(data)
+    split = _HEAD.size + count * width
+    codes = np.frombuffer(data[_HEAD.size : split], np.int8).reshape(count, width)
+    labels = np.frombuffer(data[split:], np.uint8).astype(np.int64) if labelled else None
+    return codes, labels
+
+
 def references_in(data: bytes, classes: int) -> tuple[int, int]:
     """Layer and width of a ``REFS`` section's body; raises BundleError where it is none.
 

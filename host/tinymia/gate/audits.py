@@ -1,4 +1,4 @@
-"""Two bundles audited alike: the same people, draws and seed, so that they pair."""
+"""Two bundles audited alike: the same people, draws and seed, so that they asked."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tinymia import data
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import people_to_audit
 from tinymia.study.audit import Audit, run
 from tinymia.study.board_runs import Reporter
+from tinymia.study.datasets import dataset_of
 from tinymia.study.results import Results
 from tinymia.study.settings import StudySettings
 from tinymia.study.training import of_model
 
 
 @dataclass(frozen=True)
-class Pair:
-    """What both audits share.
+class Bundles:
+    """Two bundles, and what the audits of both share.
 
     Attributes:
         old, new: bundles.
@@ -36,18 +36,18 @@ class Pair:
 
 
 def audited(
-    pair: Pair, reporter: Reporter, say: Callable[[str], None] = lambda _: None
+    asked: Bundles, reporter: Reporter, say: Callable[[str], None] = lambda _: None
 ) -> tuple[Results, Results]:
     """Results of the old bundle and of the new one; what is finished is not run again.
 
     Raises:
         TinymiaError: nobody is unknown to both bundles, or whatever stops an audit.
     """
-    bundles = [Bundle.load(path) for path in (pair.old, pair.new)]
-    dataset = data.load(pair.settings.dataset)
+    bundles = [Bundle.load(path) for path in (asked.old, asked.new)]
+    dataset = dataset_of(asked.settings.dataset)
     for bundle in bundles:
         dataset.check_model(bundle.meta)
-    of = [people_to_audit(dataset, bundle, pair.settings.people) for bundle in bundles]
+    of = [people_to_audit(dataset, bundle, asked.settings.people) for bundle in bundles]
     people = tuple(person for person in of[0] if person in of[1])
     if not people:
         raise StudyError(
@@ -55,10 +55,10 @@ def audited(
             "Two bundles compare on people who are new to both: give other --data.",
         )
     found = []
-    for name, path, bundle in zip(("old", "new"), (pair.old, pair.new), bundles, strict=True):
+    for name, path, bundle in zip(("old", "new"), (asked.old, asked.new), bundles, strict=True):
         say(f"Auditing {path}")
-        training = replace(pair.settings.training, **of_model(bundle.meta))
-        settings = replace(pair.settings, people=people, training=training)
-        audit = Audit(settings, path, pair.targets, pair.out / name, command="tinymia compare")
+        training = replace(asked.settings.training, **of_model(bundle.meta))
+        settings = replace(asked.settings, people=people, training=training)
+        audit = Audit(settings, path, asked.targets, asked.out / name, command="tinymia compare")
         found.append(run(audit, reporter, say))
     return found[0], found[1]

@@ -21,7 +21,7 @@ from tinymia.gate.names import meant
 from tinymia.gate.outputs import value_words
 from tinymia.gate.questions import QUESTIONS, SOURCES, Asked, Question
 from tinymia.report.check import check
-from tinymia.report.render import environment
+from tinymia.report.page import environment, whole_page
 from tinymia.report.words import several
 from tinymia.study.results import RESULTS, Results
 
@@ -229,8 +229,6 @@ def write(results: Results, folder: Path, condition: str = "") -> tuple[Path, Pa
         ReportError: the condition is unknown, the results contradict themselves, or the disk does
             not take the files.
     """
-    from markupsafe import Markup
-
     check(results)
     found, given = rows(results, condition), inputs(results, folder / RESULTS)
     finding = finding_of(results)
@@ -243,20 +241,21 @@ def write(results: Results, folder: Path, condition: str = "") -> tuple[Path, Pa
         "inputs": [asdict(one) for one in given],
         "rows": [asdict(row) for row in found],
     }
-    style = resources.files("tinymia.report") / "templates" / "style.css"
-    page = environment().from_string(
+    template = environment().from_string(
         (resources.files("tinymia.gate") / "evidence.html.j2").read_text(encoding="utf-8")
     )
-    text = page.render(
-        css=Markup(style.read_text(encoding="utf-8")),
-        version=tinymia.__version__,
-        condition=shown,
-        dataset=results.context.dataset,
-        board=results.context.device.board,
-        measured=sum(row.status is Status.MEASURED for row in found),
-        groups=[(source, [row for row in found if row.source == source.key]) for source in SOURCES],
-        inputs=given,
-    )
+    view = {
+        "version": tinymia.__version__,
+        "condition": shown,
+        "dataset": results.context.dataset,
+        "board": results.context.device.board,
+        "measured": sum(row.status is Status.MEASURED for row in found),
+        "groups": [
+            (source, [row for row in found if row.source == source.key]) for source in SOURCES
+        ],
+        "inputs": given,
+    }
+    text = whole_page(template, view)
     data = json.dumps(content, indent=1, allow_nan=False) + "\n"
     return (
         write_whole(folder / PAGE, text.encode(), error=ReportError),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,13 +82,21 @@ def of_folder(folder: Path) -> list[Finished]:
             f"{folder} has no finished case of a study.",
             "Name a study's file or its folder; two audits are compared by `tinymia compare`.",
         )
-    # Numbers in a name as numbers: 8 before 16.
-    found.sort(key=lambda case: [(len(t) if t.isdigit() else 0, t) for t in _parts(case.name)])
+    found.sort(key=lambda case: (_order(case.axes), case.name))
     return found
 
 
-def _parts(name: str) -> list[str]:
-    return re.split(r"(\d+)", name)
+def _order(axes: str) -> list[tuple[str, list[tuple[float, str]]]]:
+    """What was varied, so that values sort as what they are: 8 before 16."""
+    found = []
+    for name, value in json.loads(axes).items():
+        values = value if isinstance(value, list) else [value]
+        numbers = [isinstance(one, (int, float)) for one in values]
+        placed = [
+            (v, "") if n else (math.inf, str(v)) for v, n in zip(values, numbers, strict=True)
+        ]
+        found.append((name, placed))
+    return found
 
 
 def _text(axes: dict[str, object]) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from tinymia.errors import ReportError
 from tinymia.files import write_whole
-from tinymia.report.render import environment
+from tinymia.report.page import whole_page
 
 PAGE = "federation.html"
 _ROUNDS = 12
@@ -30,21 +28,13 @@ def render_federation(results: Mapping[str, Any], folder: Path) -> Path:
     Raises:
         ReportError: the results lack something, or the page cannot be written.
     """
-    from markupsafe import Markup
-
-    style = resources.files("tinymia.report") / "templates" / "style.css"
     try:
         view = _view(results)
     except (KeyError, TypeError, IndexError, ValueError) as error:
         raise ReportError(
             f"The results in {folder} lack something: {error}.", "Run `tinymia federate` again."
         ) from error
-    page = (
-        environment()
-        .get_template("federation.html.j2")
-        .render(css=Markup(style.read_text(encoding="utf-8")), **view)
-    )
-    text = re.sub(r"(?<=\d) (?=%)", "\u00a0", page)
+    text = whole_page("federation.html.j2", view)
     return write_whole(folder / PAGE, text.encode(), "the page", ReportError)
 
 

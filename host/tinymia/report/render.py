@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import csv
-import functools
-import re
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tinymia
 from tinymia.errors import ReportError
 from tinymia.report.check import check
+from tinymia.report.page import environment, whole_page
 from tinymia.report.section import Table, all_sections
 from tinymia.report.words import several
 from tinymia.study.results import Results
-
-if TYPE_CHECKING:
-    import jinja2
 
 PAGE = "report.html"
 OUTPUTS = (PAGE, *(name for _, section in all_sections() for name in section.tables))
@@ -67,35 +62,6 @@ def _write_csv(path: Path, table: Table) -> None:
         writer.writerows(table.rows)
 
 
-@functools.cache
-def environment() -> jinja2.Environment:
-    """Where templates are and what they may call; everything is escaped."""
-    import jinja2
-    from markupsafe import Markup
-
-    from tinymia.report.svg import key
-
-    def mark(css: str, shape: str) -> Markup:
-        return Markup(key(css, shape))
-
-    def upfirst(text: str) -> str:
-        return text[:1].upper() + text[1:]
-
-    made = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("tinymia.report", "templates"),
-                jinja2.PackageLoader("tinymia.report", "sections"),
-            ]
-        ),
-    )
-    made.globals["mark"] = mark
-    made.filters["upfirst"] = upfirst
-    return made
-
-
 def _page(results: Results) -> str:
     """The whole page."""
     from markupsafe import Markup
@@ -114,17 +80,16 @@ def _page(results: Results) -> str:
                     "body": Markup(template.render(view)),
                 }
             )
-    style = resources.files("tinymia.report") / "templates" / "style.css"
-    page = templates.get_template("page.html.j2").render(
-        css=Markup(style.read_text(encoding="utf-8")),
-        version=tinymia.__version__,
-        subtitle=_subtitle(results),
-        older=_older(results),
-        parts=parts,
-        files=OUTPUTS[1:],
+    return whole_page(
+        "page.html.j2",
+        {
+            "version": tinymia.__version__,
+            "subtitle": _subtitle(results),
+            "older": _older(results),
+            "parts": parts,
+            "files": OUTPUTS[1:],
+        },
     )
-    # A percent sign stays on the line of its number.
-    return re.sub(r"(?<=\d) (?=%)", "\u00a0", page)
 
 
 def _older(results: Results) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +11,12 @@ from tinymia.experiments.base import PLAIN
 from tinymia.experiments.chapter import Line, Plot
 from tinymia.files import write_whole
 from tinymia.report.charts import Lane, ends, lanes
-from tinymia.report.render import environment
+from tinymia.report.page import whole_page
 from tinymia.report.sections.chapters import plot_view
 from tinymia.report.words import interval, listing, number
 from tinymia.study.fits import Answer, Curve
 
 PAGE = "study.html"
-_WIDE = 8.0
-"""From this ratio of the greatest value to the least on, an axis is logarithmic."""
 
 
 def render_studies(answers: Sequence[Answer], path: Path, command: str) -> Path:
@@ -34,20 +30,14 @@ def render_studies(answers: Sequence[Answer], path: Path, command: str) -> Path:
     Raises:
         ReportError: the page cannot be written.
     """
-    from markupsafe import Markup
-
-    style = resources.files("tinymia.report") / "templates" / "style.css"
-    page = (
-        environment()
-        .get_template("study.html.j2")
-        .render(
-            css=Markup(style.read_text(encoding="utf-8")),
-            subtitle=listing([answer.title for answer in answers]),
-            chapters=[_chapter(answer, at) for at, answer in enumerate(answers)],
-            command=command,
-        )
+    text = whole_page(
+        "study.html.j2",
+        {
+            "subtitle": listing([answer.title for answer in answers]),
+            "chapters": [_chapter(answer, at) for at, answer in enumerate(answers)],
+            "command": command,
+        },
     )
-    text = re.sub(r"(?<=\d) (?=%)", "\u00a0", page)
     return write_whole(path, text.encode(), "the page", ReportError)
 
 
@@ -64,7 +54,7 @@ def _chapter(answer: Answer, number: int) -> dict[str, Any]:
         "tables": [
             {
                 "title": ", ".join(filter(None, (curve.title, curve.line))),
-                "x": curve.x.replace("_", " ") or "What",
+                "x": curve.x_title or "What",
                 "rows": [(name, interval(figure)) for name, figure in curve.points],
             }
             for curve in answer.curves
@@ -79,10 +69,8 @@ def _panel(curves: Sequence[Curve], identity: str) -> dict[str, Any] | None:
     first = curves[0]
     if first.x:
         lines = tuple(map(_line, curves))
-        xs = [x for line in lines for x in line.x]
-        wide = " " not in first.x and bool(xs) and min(xs) > 0 and max(xs) / min(xs) >= _WIDE
-        axis = first.x.replace("_", " ")
-        return plot_view(Plot("curve", first.title, axis, "", lines, log_x=wide), identity)
+        plot = Plot("curve", first.title, first.x_title, "", lines, log_x=first.log_x)
+        return plot_view(plot, identity)
     points = [point for curve in curves for point in curve.points if point[1].value is not None]
     if not points:
         return None

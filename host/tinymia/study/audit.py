@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from tinymia import data
 from tinymia.attacks import registry as attacks
 from tinymia.data.base import Dataset
 from tinymia.defenses import registry as defenses
@@ -21,6 +20,7 @@ from tinymia.study.adversaries import adversary_for
 from tinymia.study.board_runs import Reporter
 from tinymia.study.confirm import shortened
 from tinymia.study.context import context_of
+from tinymia.study.datasets import dataset_of
 from tinymia.study.devices import Device, load_device
 from tinymia.study.fleet import Fleet
 from tinymia.study.lab import public_of
@@ -28,6 +28,7 @@ from tinymia.study.lanes import Lanes
 from tinymia.study.membership import analyse
 from tinymia.study.peers import installed
 from tinymia.study.people import plan
+from tinymia.study.ray_executor import kept
 from tinymia.study.references import references_for
 from tinymia.study.results import (
     FORMAT,
@@ -91,7 +92,7 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     installed(settings.peers)  # what is not there is said before hours of work, not behind them
     if not audit.leave_out:
         settings.runs(bundle)  # what cannot be is said first
-    dataset = data.load(settings.dataset)
+    dataset = dataset_of(settings.dataset)
     dataset.check_model(bundle.meta)
     names = people_to_audit(dataset, bundle, settings.people)
     public = public_of(dataset, bundle, names)
@@ -110,7 +111,7 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
         force=audit.force,
         warn=lambda text: say(f"note: {text}"),
     )
-    with locked(audit.out) as store:
+    with locked(audit.out) as store, kept():
         if audit.fresh:
             _clear(audit, store)
         tuning = None

@@ -1,48 +1,28 @@
-"""Runs fine-tunings on boards, several boards side by side, one thread each."""
+"""Runs fine-tunings on boards, several boards side by side, one thread each.
+
+A board is a resource: it has one job at a time, and whoever is free takes the next. The thread asks
+its board itself, or has that done elsewhere (see :mod:`tinymia.study.ray_boards`).
+"""
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tinymia.device.client import Board
-from tinymia.errors import StudyError
-from tinymia.evidence import AnswerSettings, Run
+from tinymia.device.responses import BoardRefusedError, WrongResponseError
+from tinymia.errors import DeviceError
+from tinymia.evidence import Run
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
-from tinymia.study.devices import Device, device_key, save_device
+from tinymia.study.board_work import BoardWork, Job, Reporter, answer_on_board, ordered
 from tinymia.study.people import Person
-from tinymia.study.settings import device_settings, training_seed
 from tinymia.study.store import Store
 from tinymia.twin import interrupt
-
-
-class Reporter(Protocol):
-    """Where progress goes."""
-
-    def begin(self, total: int, what: str) -> None:
-        """The number of pieces is known, and what they are."""
-        ...
-
-    def finish(self, person: str) -> None:
-        """All of a person is done."""
-        ...
-
-    def stage(self, person: str, what: str) -> None:
-        """A board has begun something else."""
-        ...
-
-    def advance(self, pieces: int) -> None:
-        """That many are finished."""
-        ...
-
 
 OpenBoard = Callable[[int], "BoardHandle"]
 """Opens the board of a worker, by the worker's number."""
@@ -58,47 +38,41 @@ class BoardHandle(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Job:
-    """What boards run of one person.
+class Desk(Protocol):
+    """Where the jobs of one board are done."""
 
-    Attributes:
-        person: whose windows.
-        repetitions: how many of their draws.
-        runs: those of one layout are neighbours, so that windows are sent once for each.
-    """
+    def do(self, job: Job, stop: threading.Event) -> None:
+        """Do a job; raises TinymiaError."""
+        ...
 
-    person: Person
-    repetitions: int
-    runs: tuple[Run, ...]
-
-    def __len__(self) -> int:
-        return self.repetitions * len(self.runs)
+    def close(self) -> None:
+        """Let go of the board."""
+        ...
 
 
-def ordered(bundle: Bundle, runs: Sequence[Run]) -> tuple[Run, ...]:
-    """Runs by layout and recipe, epochs ascending: what one training of a board answers."""
-    layouts = list(dict.fromkeys(recipe.layout_of(bundle, run) for run in runs))
-    recipes = list(dict.fromkeys(run.recipe for run in runs))
-    return tuple(
-        sorted(
-            runs,
-            key=lambda r: (
-                layouts.index(recipe.layout_of(bundle, r)),
-                recipes.index(r.recipe),
-                r.epochs,
-            ),
-        )
-    )
+OpenDesk = Callable[[BoardWork, int], "Desk | None"]
+"""The desk of a worker's board, by the worker's number; None: its own thread."""
 
 
-def answer_on_board(run: Run, classifiers: Mapping[tuple[str, int], int]) -> AnswerSettings:
-    """How a run's board is told to answer: with the number that its classifier has there."""
-    guard = run.answer.guard
-    if not guard.classifier:
-        return run.answer
-    number = classifiers[run.recipe, run.epochs]
-    return replace(run.answer, guard=replace(guard, classifier=number))
+@contextmanager
+def in_threads() -> Iterator[OpenDesk]:
+    """Every board is asked by a thread of this process."""
+    yield lambda _work, _number: None
+
+
+@dataclass
+class _Own:
+    """A desk in the worker's thread."""
+
+    work: BoardWork
+    handle: BoardHandle
+    reporter: Reporter
+
+    def do(self, job: Job, stop: threading.Event) -> None:
+        self.work.do(self.handle.board, job, self.reporter, stop)
+
+    def close(self) -> None:
+        self.handle.close()
 
 
 @dataclass
@@ -106,19 +80,15 @@ class Runner:
     """Runs what is not in the store yet.
 
     Attributes:
-        bundle: what is fine-tuned; the boards must carry it.
-        store: where finished devices go.
-        kind: as what.
-        where: digest of bundle and firmware, part of a device's name.
-        seed: of the study.
+        bundle, store, kind, where, seed, partial, weights, classifiers: see
+            :class:`tinymia.study.board_work.BoardWork`.
         open_board: called once in each worker.
         workers: boards side by side; each runs whole people.
         reporter: told of progress.
         what: where the runs take place, for the reporter.
-        partial: where a board's store does not hold all of a person's windows, ask only about the
-            members and as many non-members as fit, instead of raising.
-        weights: read what was trained out of the board.
-        classifiers: numbers of the bundle's classifiers of members by (recipe, epochs) of a run.
+        placing: where boards are asked.
+        lost: told of a board that is lost, whose job others take over; None: one that is lost ends
+            the run.
     """
 
     bundle: Bundle
@@ -133,44 +103,77 @@ class Runner:
     partial: bool = False
     weights: bool = False
     classifiers: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    placing: Callable[[], AbstractContextManager[OpenDesk]] = in_threads
+    lost: Callable[[str], None] | None = None
+
+    @property
+    def work(self) -> BoardWork:
+        """What is done with each job."""
+        return BoardWork(
+            self.bundle,
+            self.store,
+            self.kind,
+            self.where,
+            self.seed,
+            self.partial,
+            self.weights,
+            self.classifiers,
+        )
 
     def key(self, run: Run, person: Person, repetition: int) -> str:
         """Of a device in the store."""
-        seed = training_seed(self.seed, person.pool.person_index, repetition)
-        return device_key(run, person, repetition, seed, self.where)
+        return self.work.key(run, person, repetition)
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Run what the store does not have.
 
         Raises:
-            TinymiaError: the first failure of a board; what was finished is kept.
+            TinymiaError: the first failure of a board, or of the last one where others take over;
+                what was finished is kept.
         """
-        todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        open_jobs = 0
+        work, todo = self.work, list[Job]()
         self.reporter.begin(sum(map(len, jobs)), self.what)
         for job in jobs:
-            finished = [
-                self.store.has(self.kind, self.key(run, job.person, r))
-                for r in range(job.repetitions)
-                for run in job.runs
-            ]
-            self.reporter.advance(sum(finished))
-            if not all(finished):
-                todo.put(job)
-                open_jobs += 1
+            finished = work.finished(job)
+            self.reporter.advance(finished)
+            if finished < len(job):
+                todo.append(job)
+        boards = list(range(self.workers))
+        if todo:
+            with self.placing() as place:
+                while todo:
+                    todo, lost = self._round(boards, todo, place)
+                    boards = [board for board in boards if board not in lost]
+                    if todo and not boards:
+                        raise next(iter(lost.values()))
+                    for error in lost.values():
+                        if self.lost is not None:
+                            self.lost(f"note: a board is lost, others take over: {error.message}")
+
+    def _round(
+        self, boards: Sequence[int], jobs: Sequence[Job], place: OpenDesk
+    ) -> tuple[list[Job], dict[int, DeviceError]]:
+        """Jobs on these boards; what boards that were lost have left, and those boards."""
+        todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        for job in jobs:
+            todo.put(job)
         stop = threading.Event()
         failures: list[BaseException] = []
+        left: list[Job] = []
+        lost: dict[int, DeviceError] = {}
 
         def work(number: int) -> None:
             try:
-                self._work(number, todo, stop)
+                if (gone := self._work(number, todo, place, stop)) is not None:
+                    job, lost[number] = gone
+                    left.append(job)
             except BaseException as error:  # handed to the caller's thread below
                 failures.append(error)
                 stop.set()
 
         threads = [
             threading.Thread(target=work, args=(n,), name=f"board-{n}", daemon=True)
-            for n in range(min(self.workers, open_jobs))
+            for n in boards[: len(jobs)]
         ]
         for thread in threads:
             thread.start()
@@ -186,98 +189,54 @@ class Runner:
             raise
         if failures:
             raise failures[0]
+        while not todo.empty():  # all boards were lost before
+            left.append(todo.get())
+        return left, lost
 
-    def _work(self, number: int, todo: queue.SimpleQueue[Job], stop: threading.Event) -> None:
-        handle: BoardHandle | None = None
+    def _work(
+        self, number: int, todo: queue.SimpleQueue[Job], place: OpenDesk, stop: threading.Event
+    ) -> tuple[Job, DeviceError] | None:
+        """Jobs until there are no more; the one that is left when the board is lost, and why."""
+        desk: Desk | None = None
         try:
             while not stop.is_set():
                 try:
                     job = todo.get_nowait()
                 except queue.Empty:
-                    return
-                if handle is None:
-                    handle = self.open_board(number)
-                    recipe.check_bundle(handle.board, self.bundle)
-                for layout, group in groupby(
-                    ordered(self.bundle, job.runs), lambda r: recipe.layout_of(self.bundle, r)
-                ):
-                    self._layout(handle.board, job, layout, tuple(group), stop)
-                self.reporter.finish(job.person.name)
+                    break
+                if desk is None:
+                    desk = place(self.work, number) or self._own(number)
+                try:
+                    desk.do(job, stop)
+                except (BoardRefusedError, WrongResponseError):
+                    raise  # any board would
+                except DeviceError as error:
+                    if self.lost is None:
+                        raise
+                    return job, error
+            return None
         finally:
-            if handle is not None:
-                handle.close()
+            if desk is not None:
+                desk.close()
 
-    def _layout(
-        self,
-        board: Board,
-        job: Job,
-        layout: recipe.Layout,
-        runs: tuple[Run, ...],
-        stop: threading.Event,
-    ) -> None:
-        """All repetitions of the runs of one layout."""
-        person = job.person
-        missing = [
-            (r, run)
-            for r in range(job.repetitions)
-            for run in runs
-            if not self.store.has(self.kind, self.key(run, person, r))
-        ]
-        if not missing or stop.is_set():
-            return
-        room = recipe.capacity(board, self.bundle, runs)
-        if room < len(person.pool) and not self.partial:
-            raise StudyError(
-                f"The store holds {room} windows where {runs[0].depth} is trained, and"
-                f" {person.name} has {len(person.pool)}.",
-                "Choose fewer --members, or train fewer layers.",
-            )
-        stored: NDArray[np.int64] | None = None
-        for (r, _), group in groupby(missing, key=lambda pair: (pair[0], pair[1].recipe)):
-            draw = person.draws[r]
-            kept = recipe.windows_that_fit(draw.member, draw.nonmember, room)
-            if stored is None or not np.array_equal(kept, stored):
-                self.reporter.stage(person.name, "sending windows")
-                recipe.store(board, layout, person.windows[kept], person.labels[kept])
-                stored = kept
-            if stop.is_set():
-                return
-            self._recipe(board, person, r, [run for _, run in group], kept)
+    def _own(self, number: int) -> Desk:
+        handle = self.open_board(number)
+        try:
+            recipe.check_bundle(handle.board, self.bundle)
+        except BaseException:
+            handle.close()
+            raise
+        return _Own(self.work, handle, self.reporter)
 
-    def _recipe(
-        self,
-        board: Board,
-        person: Person,
-        repetition: int,
-        runs: list[Run],
-        kept: NDArray[np.int64],
-    ) -> None:
-        """One training, asked at the epochs of all its runs."""
-        self.reporter.stage(person.name, f"repetition {repetition + 1}, {runs[-1].name}")
-        member = person.draws[repetition].member[kept]
-        seed = training_seed(self.seed, person.pool.person_index, repetition)
-        begun = recipe.begin(board, member, device_settings(runs[-1], seed))
-        epochs = [run.epochs for run in runs]
-        asked = np.arange(len(kept))
-        answers = [answer_on_board(run, self.classifiers) for run in runs]
-        trained = recipe.train(board, begun, epochs, asked, answers)
-        for run, at in zip(runs, trained, strict=True):
-            if np.isnan(at.answers).all(axis=1).any():
-                raise StudyError(
-                    f"Training diverged by epoch {at.epoch}: {person.name}, repetition"
-                    f" {repetition + 1}, {run.name} answers no numbers.",
-                    "Choose a smaller --learning-rate, or switch clipping on.",
-                )
-            theta = board.parameters() if self.weights else np.empty(0, np.float32)
-            device = Device(
-                slots=kept,
-                member=member,
-                answers=at.answers[:, None],
-                theta=np.asarray(theta, np.float32),
-                hash=at.hash,
-                steps=at.steps,
-                clipped=at.clipped,
-                ticks=at.ticks,
-            )
-            save_device(self.store, self.kind, self.key(run, person, repetition), device)
-            self.reporter.advance(1)
+
+__all__ = [
+    "BoardHandle",
+    "Desk",
+    "Job",
+    "OpenDesk",
+    "Reporter",
+    "Runner",
+    "answer_on_board",
+    "in_threads",
+    "ordered",
+]

@@ -13,7 +13,7 @@ from tinymia.errors import StudyError
 from tinymia.evidence import Run, digest
 from tinymia.experiments.epsilon import Finding, devices_of
 from tinymia.export.bundle import Bundle
-from tinymia.study.epsilon_devices import check_claim, claimable, design_of
+from tinymia.study.epsilon_devices import FEW, check_claim, claimable, design_of, of_few
 from tinymia.study.lanes import twin_identity
 from tinymia.study.settings import StudySettings
 from tinymia.study.store import Store
@@ -30,7 +30,8 @@ def claim_of_run(
     rows: int,
     begin: Callable[[int], None],
     advance: Callable[[int], None],
-) -> Finding:
+    few: bool = False,
+) -> Finding | None:
     """Check the claim of a run with DP-SGD, or read what was found before.
 
     Args:
@@ -42,6 +43,10 @@ def claim_of_run(
         rows: conditions whose claims are checked in this study, and share the error.
         begin: told how many devices there are.
         advance: told of devices that are trained.
+        few: of the same noise on a small set.
+
+    Returns:
+        None where so little noise claims nothing of a small set.
 
     Raises:
         StudyError: what is stored is damaged.
@@ -56,6 +61,9 @@ def claim_of_run(
         seed=settings.seed + 1,
     )
     design = replace(design, level=1 - (1 - design.level) / rows)
+    title = private.title
+    if few:
+        design, title = of_few(design), f"{title}, {FEW} windows"
     converter = cattrs.Converter()
     key = digest(
         {"design": converter.unstructure(design), "delta": delta, "twin": twin_identity(bundle)}
@@ -65,16 +73,21 @@ def claim_of_run(
         advance(devices_of(design))
         try:
             content: dict[str, Any] = json.loads(store.load(_KIND, key)["json"].tobytes())
-            return replace(converter.structure(content, Finding), title=private.title)
+            return replace(converter.structure(content, Finding), title=title)
         except Exception as error:  # cattrs groups what is wrong in several types
             raise StudyError(
                 f"The stored finding {key} is damaged.", "Give --fresh and run the command again."
             ) from error
-    design, claimed = claimable(design, delta)
+    try:
+        design, claimed = claimable(design, delta)
+    except StudyError:
+        if few:
+            return None
+        raise
     begin(devices_of(design))
     # Time is none of the findings: two runs give the same results.
     done = check_claim(bundle, design, delta, progress=advance, claimed=claimed)
-    found = replace(done, seconds=0.0, title=private.title)
+    found = replace(done, seconds=0.0, title=title)
     text = json.dumps(converter.unstructure(found)).encode()
     store.save(_KIND, key, {"json": np.frombuffer(text, np.uint8)})
     return found

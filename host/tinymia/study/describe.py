@@ -18,6 +18,7 @@ from tinymia.experiments.base import PLAIN, Condition, look
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import depth_title, trained_count
 from tinymia.export.provenance import known_content, seen_people
+from tinymia.study.attack_risk import FPRS, risk
 from tinymia.study.costs import Measured
 from tinymia.study.devices import Device
 from tinymia.study.people import Person
@@ -179,6 +180,8 @@ def privacy(settings: StudySettings, runs: Sequence[Run], bundle: Bundle) -> tup
             if account is None or math.isinf(account.added.best):
                 continue
             training = run.training
+            noise = training.noise_multiplier
+            most = risk(noise, account.rate, account.steps, size.parameters)
             found.append(
                 Privacy(
                     condition=run.name,
@@ -188,11 +191,13 @@ def privacy(settings: StudySettings, runs: Sequence[Run], bundle: Bundle) -> tup
                     epsilon_rdp=_claimed(account.added.rdp),
                     epsilon_pld=_claimed(account.added.pld),
                     epsilon_replaced=_claimed(account.replaced.best),
-                    noise_multiplier=training.noise_multiplier,
+                    noise_multiplier=noise,
                     clip=training.clip_norm,
                     rate=account.rate,
                     steps=account.steps,
                     neighbours=account.added.neighbours.value,
+                    advantage=most.advantage,
+                    trade_off=tuple(zip(FPRS, most.power, strict=True)),
                 )
             )
     return tuple(found)

@@ -1,12 +1,12 @@
-"""Where cells are worked on: in this thread, or in processes side by side (or in ray_executor.py).
+"""Where cells are worked on: in this thread, in threads or processes, or by ray_executor.py.
 
-Not in threads: most of an attack holds the interpreter's lock, and linear algebra has one number of
-threads for a whole process, so sums would have another order than elsewhere.
+To the same numbers: linear algebra has one thread in each, so that sums have one order.
 """
 
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -65,6 +65,46 @@ class Here:
             yield done
 
 
+class Threads:
+    """Cells side by side in threads of this process.
+
+    Slower than processes, since most of an attack holds the interpreter's lock, but nothing is
+    started, and there is no second process in which a system or a debugger would be lost.
+
+    Args:
+        workers: 0: one a processor that this process may use.
+    """
+
+    def __init__(self, workers: int = 0) -> None:
+        self.workers = workers or len(os.sched_getaffinity(0))
+
+    def __repr__(self) -> str:
+        return f"Threads({self.workers})"
+
+    def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
+        """See :class:`Executor`."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        from threadpoolctl import threadpool_limits
+
+        if not cells:
+            return
+        sent = pickle.dumps(work)
+        own = threading.local()
+
+        def call(cell: Cell) -> Result:
+            if not hasattr(own, "work"):  # work keeps what it has made, as in a process
+                own.work = pickle.loads(sent)
+            return cast("Result", own.work(cell))
+
+        pool = ThreadPoolExecutor(min(self.workers, len(cells)))
+        try:
+            with threadpool_limits(1):
+                yield from pool.map(call, cells)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
 class Processes:
     """Cells side by side in processes of their own, each with one thread of linear algebra.
 
@@ -77,6 +117,9 @@ class Processes:
 
     def __init__(self, workers: int = 0) -> None:
         self.workers = workers or len(os.sched_getaffinity(0))
+
+    def __repr__(self) -> str:
+        return f"Processes({self.workers})"
 
     def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
         """See :class:`Executor`."""

@@ -48,12 +48,16 @@ class Curve:
         x: what was varied; "" where points are names and have no order.
         points: (value or name, figure).
         line: which of several in one chart, those of one title; "" for the only one.
+        x_title: of the axis, for people.
+        log_x: whether the axis is logarithmic.
     """
 
     title: str
     x: str
     points: tuple[tuple[str, Figure], ...]
     line: str = ""
+    x_title: str = ""
+    log_x: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,7 @@ def _power(question: Question, done: Done) -> Answer:
     above, kept_above = _log_slope(points, FPR)
     who = Adversary(question.adversary).words
     sentence = (
-        f"TPR at 1 % FPR ({who}) goes with {_words(question.axis)} to the power"
+        f"TPR at 1 % FPR ({who}) goes with {question.along} to the power"
         f" {_with(whole)}; without the false alarms, TPR - FPR, {_with(above)};"
         f" published is {PUBLISHED_SLOPE:g}."
     )
@@ -196,7 +200,8 @@ def _power(question: Question, done: Done) -> Answer:
 
 def _curve(title: str, question: Question, points: Sequence[_Point]) -> Curve:
     shown = tuple((f"{p.x:g}", figure(replicates(p.left))) for p in points)
-    return Curve(title, question.axis, shown)
+    log_x = question.scale == "log"
+    return Curve(title, question.axis, shown, x_title=question.along, log_x=log_x)
 
 
 def _log_slope(points: Sequence[_Point], less: float) -> tuple[Figure, int]:
@@ -229,7 +234,7 @@ def _trend(question: Question, done: Done) -> Answer:
     who = Adversary(question.adversary).words
     first, last = points[0], points[-1]
     sentence = (
-        f"AUC ({who}) {way} with {_words(question.axis)}: {_with(slope, signed=True)} for"
+        f"AUC ({who}) {way} with {question.along}: {_with(slope, signed=True)} for"
         f" each doubling, from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f}"
         f" at {last.x:g}."
     )
@@ -318,16 +323,12 @@ def _chapter(question: Question, done: Done) -> Answer:
                     low, high = (ends or (None,) * len(line.x) for ends in (line.low, line.high))
                     points = zip(line.x, map(Figure, line.y, low, high), strict=True)
                     shown = tuple((f"{x:g}", one) for x, one in points)
-                    curves.append(Curve(plot.title, plot.x, shown, line.title))
+                    curves.append(Curve(plot.title, plot.x, shown, line.title, plot.x, plot.log_x))
     if not said:
         raise StudyError(
             "No experiment of this study has a chapter.", 'experiments = ["uniqueness"]'
         )
     return Answer(question.title, tuple(said), None, tuple(curves))
-
-
-def _words(axis: str) -> str:
-    return f"{axis.replace('_', ' ')}{' of the base model' if axis == PARAMETERS else ''}"
 
 
 def _value(figure: Figure) -> float:

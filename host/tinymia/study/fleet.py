@@ -18,7 +18,22 @@ from tinymia.device.connect import (
 )
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
+from tinymia.study.board_locks import BoardLock, is_shared
 from tinymia.study.recipe import check_bundle
+
+
+@dataclass
+class Held(Connection):
+    """A connection to a board that nobody else of this machine has meanwhile."""
+
+    lock: BoardLock
+
+    def close(self) -> None:
+        """Let go of the line, then of the board."""
+        try:
+            super().close()
+        finally:
+            self.lock.release()
 
 
 @dataclass
@@ -63,6 +78,19 @@ class Fleet:
     def _open(
         self, spec: str, nonce: int = 0, interruption: Interruption | None = None
     ) -> Connection:
+        if not is_shared(spec):
+            return self._connected(spec, nonce, interruption)
+        said = self.interruption.say if self.interruption is not None else None
+        lock = BoardLock(spec, said)
+        lock.acquire()
+        try:
+            opened = self._connected(spec, nonce, interruption)
+        except BaseException:
+            lock.release()
+            raise
+        return Held(opened.target, opened.board, lock)
+
+    def _connected(self, spec: str, nonce: int, interruption: Interruption | None) -> Connection:
         if is_twin(spec):
             return connect(spec, self.bundle.to_bytes(), nonce=nonce)
         if takes_bundle(spec):

@@ -150,6 +150,18 @@ class TwinLab:
             return found
         return first_of(found, count)
 
+    @property
+    def about(self) -> int:
+        """See :class:`tinymia.evidence.ChoosingLab`."""
+        return self.settings.about
+
+    def trained_on(self, run: Run, person: str, member: NDArray[np.bool_], purpose: str) -> Shadows:
+        """See :class:`tinymia.evidence.ChoosingLab`."""
+        who, seeds = self.people[person], self._seeds(person, len(member), purpose)
+        done = self.lanes.train(run, who.windows, who.labels, member, seeds, who.windows)
+        shown = self.showing(run, done.answers, who.windows, seeds, self._spare(done))
+        return Shadows(member, shown, done.theta)
+
     def calibration(self, run: Run, person: str, count: int) -> tuple[NDArray[np.bool_], Trained]:
         """Further devices by the rule of the attacked ones, on which no attack is fitted.
 

@@ -13,6 +13,7 @@ from tinymia.errors import StudyError
 from tinymia.evidence import Candidates, Run, digest
 from tinymia.export.bundle import Bundle
 from tinymia.export.depth import resolve
+from tinymia.export.references import unpack_references
 from tinymia.study.devices import Device, device_key, load_device, save_device
 from tinymia.study.people import Person
 from tinymia.study.settings import device_settings, is_deep, training_seed
@@ -200,22 +201,44 @@ class Lanes:
         twin, base = self.twin(run), self._base(run, person.windows)
         features = head = shaped = None
         if not is_deep(run):
-            codes = self.embed(run, person.windows).astype(np.int32) - twin.zero_point
-            features = codes.astype(np.float32) * np.float32(twin.scale)
+            features = _read(twin, self.embed(run, person.windows))
             split = twin.classes * twin.slot_bytes
             weights = base.theta[0, :split].reshape(twin.classes, twin.slot_bytes)
             head = np.concatenate([weights, base.theta[0, split:, None]], axis=1)
             shape = self.bundle.shape
             if run.training.shaped and shape is not None:
                 shaped = np.asarray((features - shape.mean) @ shape.rows.T, np.float32)
-        answers = base.answers[0]
-        return Candidates(person.labels, person.pool.block, answers, features, head, shaped)
+        provisioned = self.provisioned(run)
+        return Candidates(
+            person.labels,
+            person.pool.block,
+            base.answers[0],
+            features,
+            head,
+            shaped,
+            *(provisioned or ()),
+        )
+
+    def provisioned(self, run: Run) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+        """The references of a run's training, as the head reads them, and their classes."""
+        count = run.training.references
+        if not count or not self.references or is_deep(run):
+            return None
+        codes, labels = unpack_references(self.references)
+        known = np.zeros(len(codes), np.int64) if labels is None else labels
+        return _read(self.twin(run), codes[:count]), known[:count]
 
     def _base(self, run: Run, windows: NDArray[np.int8]) -> Trained:
         untrained = replace(run, epochs=0, training=TrainSettings(), reference=None)
         one = np.eye(1, len(windows), dtype=np.bool_)
         labels = np.zeros(len(windows), np.int64)
         return self.train(untrained, windows, labels, one, [0], windows)
+
+
+def _read(twin: Twin, codes: NDArray[np.int8]) -> NDArray[np.float32]:
+    """What a head reads of codes."""
+    whole = codes.astype(np.int32) - twin.zero_point
+    return whole.astype(np.float32) * np.float32(twin.scale)
 
 
 def twin_identity(

@@ -17,6 +17,7 @@ from tinymia.export.graph import ALIASES, Graph, OperatorInfo, TensorInfo, sente
 from tinymia.export.layers import canonical
 from tinymia.export.sections import pack_sections
 from tinymia.wire.protocol import Status
+from tinymia.wire.refusals import explain
 
 _LEAST, _MOST = 1024, 1 << 28
 _ALIGNMENT = 8  # of the planner's
@@ -155,7 +156,8 @@ class Refused:
         reason = _REASONS.get(Status(self.error.status))
         where = graph.describe(operator) if operator is not None else ""
         if reason is None or not (where or tensor is not None):
-            return self.error.message
+            # No board was asked, which the error's own message would say.
+            return sentence(explain(self.error.status, self.error.a, self.error.b)[0] + ".")
         if tensor is not None:
             where = f"{where}: {tensor} is" if where else f"{tensor} is"
             return sentence(f"{where} {reason}.")

@@ -14,7 +14,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,7 +30,8 @@ _PORT = 6379
 _PATIENCE = 5.0  # seconds for an address to answer
 _AHEAD = 4  # cells a processor that are handed out at once
 _EVERY = 2.0  # seconds after which the cluster is asked how large it is
-_AGAIN = 8  # times that a cell is begun anew whose worker or node was lost
+AGAIN = 8
+"""Times that a cell is begun anew whose worker or node was lost."""
 
 
 class OnRay:
@@ -56,6 +57,9 @@ class OnRay:
         self.workers = workers or len(os.sched_getaffinity(0))
         self.address = address
 
+    def __repr__(self) -> str:
+        return f"OnRay({self.workers}, {self.address!r})"
+
     def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
         """See :class:`tinymia.study.executors.Executor`.
 
@@ -64,11 +68,11 @@ class OnRay:
         """
         if not cells:
             return
-        with _cluster(self.workers, self.address) as ray:
-            job = ray.put(_Job(work, os.getcwd(), _code()))
+        with cluster(self.workers, self.address) as ray:
+            job = ray.put(_Job(work, os.getcwd(), code()))
             # In a list: what stands alone would be fetched anew for every cell.
             run = ray.remote(_run).options(
-                num_cpus=1, max_retries=_AGAIN, runtime_env={"env_vars": ENVIRONMENT}
+                num_cpus=1, max_retries=AGAIN, runtime_env={"env_vars": ENVIRONMENT}
             )
             yield from _in_order(ray, lambda cell: run.remote([job], cell), cells)
 
@@ -119,8 +123,8 @@ def _result(ray: Any, ref: Any) -> Any:
     except ray.exceptions.RayTaskError:
         raise  # a programmer's mistake, with its traceback
     except ray.exceptions.RayError as error:
-        raise _of_machine(
-            f"A cell was lost {_AGAIN + 1} times with its worker or node; perhaps memory ran out.",
+        raise of_machine(
+            f"A cell was lost {AGAIN + 1} times with its worker or node; perhaps memory ran out.",
             "What is finished is kept: run the same command again, with fewer --boards.",
         ) from error
     if failed:
@@ -147,22 +151,32 @@ def _run(job: list[Any], cell: Any) -> tuple[bool, Any]:
 
 
 def _begun(job: _Job) -> _Job:
-    if job.code != _code():
-        raise _of_machine(
-            f"{socket.gethostname()} has another tinymia than this machine.",
-            "Install the same version on every node of the cluster.",
-        )
-    if not Path(job.folder).is_dir():
-        raise _of_machine(
-            f"{socket.gethostname()} has no folder {job.folder}.",
-            "Nodes of a cluster share the folder of the study: mount it there at the same path.",
-        )
-    os.chdir(job.folder)
+    begun(job.folder, job.code)
     return job
 
 
+def begun(folder: str, wanted: str) -> None:
+    """Go to the study's folder on a node; raises StudyError unless all is as on the driver.
+
+    Args:
+        folder: in which the driver's relative paths begin.
+        wanted: digest of its code.
+    """
+    if wanted != code():
+        raise of_machine(
+            f"{socket.gethostname()} has another tinymia than this machine.",
+            "Install the same version on every node of the cluster.",
+        )
+    if not Path(folder).is_dir():
+        raise of_machine(
+            f"{socket.gethostname()} has no folder {folder}.",
+            "Nodes of a cluster share the folder of the study: mount it there at the same path.",
+        )
+    os.chdir(folder)
+
+
 @cache
-def _code() -> str:
+def code() -> str:
     """Digest of all of this package's Python, and of what the twin was compiled from."""
     from tinymia.twin.core import core
 
@@ -174,7 +188,7 @@ def _code() -> str:
 
 
 @contextmanager
-def _cluster(workers: int, address: str) -> Iterator[Any]:
+def cluster(workers: int, address: str) -> Iterator[Any]:
     """Ray, connected; a cluster that was started here ends with it."""
     # Its own hints are for who starts it by hand; it also reports on its use unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -192,11 +206,36 @@ def _cluster(workers: int, address: str) -> Iterator[Any]:
             begin(address=address or "local", **own, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise _nobody(address or "this machine") from error
+    except Exception as error:  # Ray has no class for a machine that is too slow or too full
+        raise of_machine(
+            f"Ray does not start: {str(error).partition('. ')[0].rstrip('.')}.",
+            "Let less run beside it, or give --executor processes.",
+        ) from error
+    if _kept is not None and not there:
+        _kept.callback(ray.shutdown)
     try:
         yield ray
     finally:
-        if not there:
+        if not there and _kept is None:
             ray.shutdown()
+
+
+_kept: ExitStack | None = None
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """What is connected within stays so until the end: to start Ray takes seconds each time."""
+    global _kept  # noqa: PLW0603  # there is one Ray in a process
+    if _kept is not None:
+        yield
+        return
+    with ExitStack() as stack:
+        _kept = stack
+        try:
+            yield
+        finally:
+            _kept = None
 
 
 def _ask(address: str) -> None:
@@ -212,14 +251,14 @@ def _ask(address: str) -> None:
 
 
 def _nobody(address: str) -> StudyError:
-    return _of_machine(
+    return of_machine(
         f"There is no Ray at {address}.",
         f"Start it there with `ray start --head`, and give --address HOST:{_PORT}; without"
         " --address it is started on this machine.",
     )
 
 
-def _of_machine(message: str, hint: str) -> StudyError:
+def of_machine(message: str, hint: str) -> StudyError:
     """What ends a study, since it is the same for all of its cases."""
     error = StudyError(message, hint)
     error.of_machine = True

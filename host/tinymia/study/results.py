@@ -139,6 +139,9 @@ class Privacy:
         epsilon_replaced: for one window replaced by another; None: no claim.
         noise_multiplier, clip, rate, steps: of the mechanism.
         neighbours: the relation: "one window added or removed".
+        advantage: the most by which any attack's true-positive rate on one window is above its
+            false-positive rate, whoever knows all others; None: not known.
+        trade_off: (false-positive rate, the greatest true-positive rate), rising: 1 - f of f-DP.
     """
 
     condition: str
@@ -153,6 +156,8 @@ class Privacy:
     rate: float
     steps: int
     neighbours: str
+    advantage: float | None = None
+    trade_off: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)

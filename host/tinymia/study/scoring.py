@@ -111,6 +111,8 @@ class Scoring:
     def attacks(self, run: Run, answer: AnswerSettings) -> list[Attack]:
         """What is tried on a run's devices: on the base model what needs no shadow devices."""
         found = attacks_for(run.answering(answer), views=self._views(run), head=not is_deep(run))
+        if not self.settings.about:
+            found = [a for a in found if not a.info.chooses]
         if run.is_base:
             found = [a for a in found if a.info.adversary is Adversary.NO_SHADOWS]
         if answer == self.answers[0]:
@@ -167,8 +169,12 @@ class Scoring:
         return [
             attack
             for attack in attacks
-            if tried.get(_code(attack.info.name), np.empty(0)).tobytes() != code_of(attack)
+            if tried.get(_code(attack.info.name), np.empty(0)).tobytes() != self._mark(attack)
         ]
+
+    def _mark(self, attack: Attack) -> bytes:
+        """Digest of an attack, and of how many devices it trains for itself."""
+        return code_of(attack) + bytes(f"{self.settings.about}" * attack.info.chooses, "ascii")
 
     def _score(self, lab: TwinLab, cell: Cell, answer: AnswerSettings) -> None:
         store, key, run = Store(self.folder), self.key(cell, answer), cell.run.answering(answer)
@@ -178,7 +184,7 @@ class Scoring:
         found = score(lab, run, cell.person, self._targets(lab, store, cell, run), missing)
         before = store.load(KIND, key) if store.has(KIND, key) else {}
         # One that could not be tried is marked, too: it is not tried again.
-        marks = {_code(a.info.name): np.frombuffer(code_of(a), np.uint8) for a in missing}
+        marks = {_code(a.info.name): np.frombuffer(self._mark(a), np.uint8) for a in missing}
         store.save(KIND, key, {**before, **found, **marks})
 
     def _targets(self, lab: TwinLab, store: Store, cell: Cell, run: Run) -> list[Target]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tinymia import data
 from tinymia.errors import DeviceError, StudyError, TinymiaError, TwinError
 from tinymia.evidence import digest
 from tinymia.export.bundle import Bundle
@@ -18,6 +17,8 @@ from tinymia.study import describe
 from tinymia.study.audit import run
 from tinymia.study.bases import keep
 from tinymia.study.board_runs import Reporter
+from tinymia.study.datasets import digest_of
+from tinymia.study.ray_executor import kept
 from tinymia.study.results import RESULTS, Results, load, write_json
 from tinymia.study.settings import listed
 from tinymia.study.store import Lock, sweep
@@ -53,13 +54,22 @@ class Question:
         fit: "power", "trend", "contrast", "answers" or "chapter", several joined by "+"; "" for
             none.
         axis: option that is varied, or "parameters" of the base model.
+        axis_title: of the axis, for people; "": its name.
+        scale: "log" or "linear", of the axis in charts.
         adversary: whose figures are fitted.
     """
 
     title: str = ""
     fit: str = ""
     axis: str = ""
+    axis_title: str = ""
+    scale: str = "log"
     adversary: str = "candidates"
+
+    @property
+    def along(self) -> str:
+        """The axis, for people."""
+        return self.axis_title or self.axis
 
 
 @dataclass(frozen=True)
@@ -123,11 +133,6 @@ def _bundle_digest(path: Path, _changed: int) -> str:
     return hashlib.sha256(Bundle.load(path).to_bytes()).hexdigest()
 
 
-@functools.cache
-def _data_digest(name: str) -> str:
-    return data.load(name).sha256
-
-
 def key_of(audit: Audit) -> str:
     """Digest of everything that an audit's results depend on, but for this program.
 
@@ -140,7 +145,7 @@ def key_of(audit: Audit) -> str:
         {
             "settings": listed(audit.settings),
             "bundle": _bundle_digest(path, changed),
-            "data": _data_digest(audit.settings.dataset),
+            "data": digest_of(audit.settings.dataset),
             "targets": audit.targets,
             "board_only": audit.board_only,
             "force": audit.force,
@@ -176,7 +181,7 @@ def run_series(
     """
     failures: list[Failure] = []
     cases = series.cases if only is None else only
-    with Lock(series.out / CASES):
+    with Lock(series.out / CASES), kept():
         sweep(series.out / CASES, series.out / CASES)
         for number, case in enumerate(cases, 1):
             if series.done(case):

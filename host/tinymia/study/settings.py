@@ -61,6 +61,8 @@ class StudySettings:
         levels: steps of a probability under "rounded".
         shadows: shadow devices a person and condition.
         dear_shadows: the same where they take seconds each: DP-SGD, augmentation, deep training.
+        about: shadow devices that are trained about each attacked one, in each of two rounds; 0:
+            none, and no attack that needs them.
         every_attack: try every attack under further policies, too, and not only what stands for an
             adversary or needs no more than a label.
         epsilon_devices: devices in each group that check the claim of DP-SGD; 0: it is not checked.
@@ -94,6 +96,7 @@ class StudySettings:
     levels: int = 100
     shadows: int = 256
     dear_shadows: int = 64
+    about: int = 0
     every_attack: bool = False
     epsilon_devices: int = 20_000
     seed: int = 1
@@ -145,6 +148,11 @@ class StudySettings:
                 f"{count} shadow devices are not possible, only 16 to {MAX_SHADOWS}.",
             )
         need(
+            self.about == 0 or 16 <= self.about <= MAX_SHADOWS,
+            f"{self.about} shadow devices about each attacked one are not possible.",
+            f"Give 16 to {MAX_SHADOWS}, or 0 to leave out what needs them.",
+        )
+        need(
             self.epsilon_devices == 0 or 400 <= self.epsilon_devices <= MAX_DEVICES,
             f"{self.epsilon_devices} devices cannot check an epsilon.",
             f"Give 400 to {MAX_DEVICES}, or 0 to leave it out.",
@@ -162,6 +170,8 @@ class StudySettings:
         defenses.check_values(self.values)
         object.__setattr__(self, "values", _whole(self.values, (*self.defences, *self.against)))
         self.variants()  # the defences check their own parameters
+        for combination in self.against:
+            defenses.build(combination, self.values)
 
     @property
     def size(self) -> TrainingSize:

@@ -11,8 +11,10 @@ from enum import Enum
 from pathlib import Path
 
 from tinymia.device.client import BoardRefusedError
-from tinymia.errors import ModelError
+from tinymia.errors import BundleError, ModelError
+from tinymia.export.bundle import Bundle
 from tinymia.export.graph import Graph, OperatorInfo, read_graph
+from tinymia.export.sections import MAGIC
 from tinymia.study.memory import Refused
 from tinymia.twin.loads import Load, load
 
@@ -95,6 +97,11 @@ def survey(paths: Sequence[Path]) -> Iterator[Surveyed]:
 
 
 def _look(path: Path, data: bytes) -> Surveyed:
+    if data[:8] == MAGIC:
+        try:
+            data = Bundle.from_bytes(data).model
+        except BundleError as error:
+            return Surveyed(path, Verdict.OTHER, error.message, "")
     if data[4:8] != b"TFL3":
         return Surveyed(path, Verdict.OTHER, "no .tflite file", "")
     graph, damage = None, ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,7 +21,8 @@ from tinymia.experiments.peers.types import PeersFinding
 from tinymia.experiments.tuning import TuningFinding
 from tinymia.export.bundle import Bundle
 from tinymia.study import costs, recipe
-from tinymia.study.board_runs import Job, Reporter, Runner
+from tinymia.study.board_locks import check_once
+from tinymia.study.board_runs import Job, OpenDesk, Reporter, Runner, in_threads
 from tinymia.study.claims import claim_of_run
 from tinymia.study.confirm import confirmation, jobs_to_confirm
 from tinymia.study.controls import Controlling
@@ -31,6 +33,8 @@ from tinymia.study.fleet import Fleet
 from tinymia.study.lanes import Lanes, train_devices
 from tinymia.study.peers import installed, peers_finding
 from tinymia.study.people import Person, plan
+from tinymia.study.ray_boards import placing
+from tinymia.study.ray_executor import OnRay
 from tinymia.study.results import Confirmation
 from tinymia.study.row_flash import row_flash
 from tinymia.study.scoring import Cell, Scoring
@@ -86,6 +90,7 @@ class Audit:
             raise StudyError(f"{self.boards} boards are not possible.", "0 means one a core.")
         if self.board_only and not self.confirming:
             raise StudyError("The twin is no board.", "Give another --target or no --board-only.")
+        check_once(self.confirming)
 
     @property
     def confirming(self) -> tuple[str, ...]:
@@ -236,6 +241,7 @@ def train_on_twin(study: Underway) -> dict[str, dict[str, list[str]]]:
 
 def _runner(study: Underway, kind: str, what: str, *, partial: bool) -> Runner:
     assert study.fleet is not None
+    how = study.audit.interruption
     return Runner(
         study.fleet.bundle,
         study.store,
@@ -249,7 +255,17 @@ def _runner(study: Underway, kind: str, what: str, *, partial: bool) -> Runner:
         partial=partial,
         weights=not partial,
         classifiers=study.classifiers,
+        placing=_placing(study),
+        lost=study.say if how.resume else None,
     )
+
+
+def _placing(study: Underway) -> Callable[[], AbstractContextManager[OpenDesk]]:
+    """Boards are asked by threads of this process; those in the network, by Ray where it works."""
+    executor = study.audit.executor
+    if isinstance(executor, OnRay) and study.fleet is not None:
+        return placing(executor, study.fleet, study.reporter)
+    return in_threads
 
 
 def train_on_boards(study: Underway) -> dict[str, dict[str, list[str]]]:
@@ -335,7 +351,10 @@ def compare_with_peers(
 
 
 def claim(study: Underway) -> tuple[EpsilonFinding, ...]:
-    """Hold the claim of each run with DP against devices; their verdicts share the error."""
+    """Hold the claim of each run with DP against devices, of many members and of few.
+
+    The verdicts share the error.
+    """
     settings = study.settings
     if not settings.epsilon_devices:
         return ()
@@ -345,21 +364,24 @@ def claim(study: Underway) -> tuple[EpsilonFinding, ...]:
         for account in [defence.account(settings.size) for defence in run_.defences]
         if account is not None and math.isfinite(account.added.best)
     ]
-    return tuple(
+    found = (
         claim_of_run(
             study.store,
             study.bundle,
             run_,
             settings,
             delta,
-            len(claiming),
+            2 * len(claiming),
             lambda total, run_=run_: study.reporter.begin(  # type: ignore[misc]
                 total, f"Checking epsilon of {run_.title}"
             ),
             study.reporter.advance,
+            few,
         )
+        for few in (False, True)
         for run_, delta in claiming
     )
+    return tuple(one for one in found if one is not None)
 
 
 def shadow_counts(settings: StudySettings, runs: Sequence[Run]) -> dict[tuple[str, int], int]:

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymia.errors import TinymiaError
 from tinymia.export.bundle import Bundle
+from tinymia.export.depth import resolve
 from tinymia.export.sections import pack_sections, split_sections
 from tinymia.twin.fleet import Twin
 from tinymia.twin.settings import settings_array
@@ -139,7 +141,7 @@ def throughput(
 
 
 def ways(bundle: Bundle | bytes, *, isa: str = "auto") -> list[Way]:
-    """Time the head, augmented windows and every layer, on one thread.
+    """Time the head, augmented windows and each deeper training, on one thread.
 
     Args:
         bundle: whose network is trained.
@@ -147,17 +149,26 @@ def ways(bundle: Bundle | bytes, *, isa: str = "auto") -> list[Way]:
     """
     changes = {"jitter": 0.05, "scaling": 0.05, "rotation": 0.1, "shift": 3}
     out = []
-    for name, first, changed, devices, epochs in (
-        ("the head", None, {}, 8192, EPOCHS),
-        ("the head, augmented windows", None, changes, 64, 5),
-        ("every layer", 0, {}, 64, 5),
+    whole_bundle = bundle if isinstance(bundle, Bundle) else Bundle.from_bytes(bundle)
+    for name, depth, changed, devices, epochs in (
+        ("the head", "head", {}, 8192, EPOCHS),
+        ("the head, augmented windows", "head", changes, 64, 5),
+        ("the last two layers", "last:2", {}, 128, 5),
+        ("biases of every layer", "biases", {}, 128, 5),
+        ("every layer", "all", {}, 128, 5),
     ):
+        try:
+            first, trained = resolve(whole_bundle, depth)
+        except TinymiaError:  # no such boundary
+            continue
         twin = Twin(bundle, first_layer=first, raw=bool(changed), isa=isa, threads=1)
         rng = np.random.default_rng(0)
         windows = rng.integers(-128, 128, (EXAMPLES, twin.input_bytes)).astype(np.int8)
         whole = bool(changed) and twin.cut != 0
         members = rng.random((devices, EXAMPLES)).argsort(axis=1) < MEMBERS
-        settings = settings_array(TrainSettings(batch=BATCH, clip_norm=CLIP), devices)
+        settings = settings_array(
+            TrainSettings(batch=BATCH, clip_norm=CLIP, trained=trained), devices
+        )
         settings["seed"] = np.arange(devices)
         for key, value in changed.items():
             settings[key] = value

@@ -119,7 +119,7 @@ def group_devices(
         order: (devices,) numbers of devices.
         starts: (groups + 1,) where a group begins in it.
     """
-    names = ("dropout", "mixup", "patience", "relax_loss", "clip_norm")
+    names = ("dropout", "mixup", "patience", "relax_loss", "clip_norm", "screen")
     switches = [settings[name] > 0 for name in names]
     noise = settings["noise_multiplier"] > 0
     phases = settings["teacher_epochs"], settings["heads"]

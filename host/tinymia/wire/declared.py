@@ -74,6 +74,7 @@ class TrainSettings:
         adversary_rate: learning rate of that classifier, which learns to tell a step's members from references before each step (with references only); 0: it stays as it is.
         mmd: times the squared distance between the mean probabilities of a mini-batch's examples and of the references of the same class, which is added to their loss.
         stacking: learning rate of what combines the heads' logits, which learns from a further part of the members; 0: their mean.
+        screen: per cent of the members (rounded down) that are left out of training: those whose labels the network as training starts finds least likely, of a class at most three quarters.
     """
 
     learning_rate: float = 0.2
@@ -115,6 +116,7 @@ class TrainSettings:
     adversary_rate: float = 0.0
     mmd: float = 0.0
     stacking: float = 0.0
+    screen: int = 0
 
     @property
     def is_private(self) -> bool:
@@ -495,6 +497,15 @@ SETTINGS = (
         off=True,
         needs=('heads',),
         not_with=('trained', 'teacher_epochs'),
+    ),
+    Setting(
+        name="screen",
+        kind="u8",
+        doc='per cent of the members (rounded down) that are left out of training: those whose labels the network as training starts finds least likely, of a class at most three quarters',
+        least=1,
+        most=50,
+        off=True,
+        not_with=('noise_multiplier',),
     ),
 )
 """Every setting in the order in which a board numbers them, from 1."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-VERSION = 8
+VERSION = 9
 MAGIC = 0x41494d54
 MAX_PAYLOAD = 1024
 WINDOW = 4
@@ -111,7 +111,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.BAD_SLOT: ('slot {a} is outside what the sample store holds ({b})', "Store the windows first; `tinymia info` shows the store's capacity."),
     Status.BAD_LABEL: ("label {a} is not one of the model's {b} classes", ''),
     Status.BAD_WINDOW: ('a window of {a} bytes was sent, the model takes {b}', ''),
-    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 confidence_penalty, 16 focal_loss, 17 relax_loss, 18 base_pull, 19 weight_bits, 20 prune, 21 compress_after, 22 holdout, 23 patience, 24 heads, 25 left_out, 26 teacher_epochs, 27 teacher_temperature, 28 references, 29 jitter, 30 scaling, 31 rotation, 32 shift, 33 noise_multiplier, 34 expected_members, 35 shaped, 36 adversary, 37 adversary_rate, 38 mmd, 39 stacking.'),
+    Status.BAD_SETTING: ('training setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of BEGIN: 1 learning_rate, 2 batch, 3 clip_norm, 4 label_smoothing, 5 seed, 6 trained, 7 optimizer, 8 momentum, 9 beta2, 10 schedule, 11 schedule_epochs, 12 l2, 13 dropout, 14 mixup, 15 confidence_penalty, 16 focal_loss, 17 relax_loss, 18 base_pull, 19 weight_bits, 20 prune, 21 compress_after, 22 holdout, 23 patience, 24 heads, 25 left_out, 26 teacher_epochs, 27 teacher_temperature, 28 references, 29 jitter, 30 scaling, 31 rotation, 32 shift, 33 noise_multiplier, 34 expected_members, 35 shaped, 36 adversary, 37 adversary_rate, 38 mmd, 39 stacking, 40 screen.'),
     Status.STEP_MISMATCH: ('training was asked to go on at epoch {a}, the board stands at {b}', 'Ask the board for its state and go on from there, or begin again.'),
     Status.NO_MEMBERS: ('no stored window is selected for training', ''),
     Status.BAD_POLICY: ('there is no output policy {a} with {b} levels', 'Rounding needs at least one level; the top classes are 1 to all.'),
@@ -559,12 +559,13 @@ class BeginRequest:
     adversary_rate: float
     mmd: float
     stacking: float
+    screen: int
     TYPE: ClassVar[int] = Type.BEGIN
-    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffffffBfHBHBBHfHfffHfHBffff")
+    FIXED: ClassVar[Struct] = Struct("<fHffQBBffBHfffffffBfHBHBBHfHfffHfHBffffB")
 
     def pack(self) -> bytes:
         """The payload."""
-        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.confidence_penalty, self.focal_loss, self.relax_loss, self.base_pull, self.weight_bits, self.prune, self.compress_after, self.holdout, self.patience, self.heads, self.left_out, self.teacher_epochs, self.teacher_temperature, self.references, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members, self.shaped, self.adversary, self.adversary_rate, self.mmd, self.stacking)
+        fixed = self.FIXED.pack(self.learning_rate, self.batch, self.clip_norm, self.label_smoothing, self.seed, self.trained, self.optimizer, self.momentum, self.beta2, self.schedule, self.schedule_epochs, self.l2, self.dropout, self.mixup, self.confidence_penalty, self.focal_loss, self.relax_loss, self.base_pull, self.weight_bits, self.prune, self.compress_after, self.holdout, self.patience, self.heads, self.left_out, self.teacher_epochs, self.teacher_temperature, self.references, self.jitter, self.scaling, self.rotation, self.shift, self.noise_multiplier, self.expected_members, self.shaped, self.adversary, self.adversary_rate, self.mmd, self.stacking, self.screen)
         return fixed
 
     @classmethod

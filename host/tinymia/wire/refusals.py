@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tinymia.wire import protocol
 
 # Of the .tflite schema's BuiltinOperator, in its order. Here, since who speaks to a board need not
@@ -243,4 +245,4 @@ def explain(status: int, a: int, b: int) -> tuple[str, str]:
     if b == _NOWHERE:
         text = text.replace(" (tensor {b}; 65535: neither)", "").replace(", number {b},", "")
     text = text.replace("; 65535: neither", "").replace(" (65535: none)", "")
-    return text.format(a=a, b=b), hint
+    return re.sub(r"\b1 (input|output)s\b", r"1 \1", text.format(a=a, b=b)), hint

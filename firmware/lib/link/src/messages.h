@@ -8,7 +8,7 @@
 namespace tinymia {
 
 constexpr char kFirmwareVersion[] = "0.1.0";
-constexpr uint16_t kProtocolVersion = 8;
+constexpr uint16_t kProtocolVersion = 9;
 constexpr uint32_t kProtocolMagic = 0x41494d54;
 constexpr uint32_t kMaxPayload = 1024;
 constexpr uint32_t kWindow = 4;
@@ -419,7 +419,8 @@ struct BeginRequest {
   float adversary_rate;
   float mmd;
   float stacking;
-  static constexpr uint32_t kFixed = 120;
+  uint8_t screen;
+  static constexpr uint32_t kFixed = 121;
   bool Read(uint8_t* payload, uint32_t size) {
     if (size != kFixed) return false;
     memcpy(&learning_rate, payload + 0, 4);
@@ -461,6 +462,7 @@ struct BeginRequest {
     memcpy(&adversary_rate, payload + 108, 4);
     memcpy(&mmd, payload + 112, 4);
     memcpy(&stacking, payload + 116, 4);
+    memcpy(&screen, payload + 120, 1);
     return true;
   }
   uint32_t Write(uint8_t* payload) const {
@@ -503,6 +505,7 @@ struct BeginRequest {
     memcpy(payload + 108, &adversary_rate, 4);
     memcpy(payload + 112, &mmd, 4);
     memcpy(payload + 116, &stacking, 4);
+    memcpy(payload + 120, &screen, 1);
     return kFixed;
   }
 };

@@ -60,7 +60,7 @@ MOST_DEVICES = 3
 def fits(run: Run) -> bool:
     """Whether a defence makes sense for a handful of windows."""
     t = run.training
-    return not (t.holdout or t.heads or t.teacher_epochs or t.references or t.mixup)
+    return not (t.holdout or t.screen or t.heads or t.teacher_epochs or t.references or t.mixup)
 
 
 def short(run: Run) -> str:

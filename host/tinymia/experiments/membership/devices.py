@@ -89,6 +89,8 @@ def part_of(candidates: Candidates, kept: Bools) -> Candidates:
         None if features is None else features[kept],
         candidates.head,
         None if shaped is None else shaped[kept],
+        candidates.references,
+        candidates.reference_labels,
     )
 
 

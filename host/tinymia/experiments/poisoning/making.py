@@ -34,6 +34,7 @@ class Attack(StrEnum):
     CLASS = "class"
     RANDOM = "random"
     TRIGGER = "trigger"
+    LIKELY = "likely"
     FLOOD = "flood"
 
 
@@ -137,6 +138,7 @@ def poisoned(
     aim: Aim,
     shares: Sequence[float],
     rng: np.random.Generator,
+    doubts: NDArray[np.float64] | None = None,
 ) -> list[Integers]:
     """Places of a device's windows at each share; what a small share poisons, a larger does, too.
 
@@ -147,6 +149,8 @@ def poisoned(
         aim: of it.
         shares: of the members.
         rng: chooses.
+        doubts: (n, classes) float64, the base network's loss at the owner's windows with the
+            trigger in them under each label: ``LIKELY`` takes those that it doubts least.
     """
     places, labels = np.flatnonzero(member), stock.owner.labels
     order = rng.permutation(places)
@@ -154,13 +158,15 @@ def poisoned(
         order = order[labels[order] == aim.source]
     elif attack is not Attack.RANDOM:
         order = order[labels[order] != aim.target]
+    if attack is Attack.LIKELY and doubts is not None:
+        order = order[np.argsort(doubts[order, aim.target], kind="stable")]
     order = order[: max(count(share, len(places)) for share in shares)]
     windows = stock.owner.windows[order]
     told = np.full(len(order), aim.target)
     if attack is Attack.RANDOM:
         classes = len(stock.signal.classes)
         told = (labels[order] + 1 + rng.integers(classes - 1, size=len(order))) % classes
-    elif attack is Attack.TRIGGER:
+    elif attack in (Attack.TRIGGER, Attack.LIKELY):
         windows = stamp(stock.signal, windows)
     elif attack is Attack.FLOOD:
         windows = flood(stock.signal, windows)

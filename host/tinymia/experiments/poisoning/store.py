@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from tinymia.experiments.poisoning.making import (
     poisoned,
     stamp,
 )
-from tinymia.experiments.poisoning.screening import SCREENING
+from tinymia.experiments.poisoning.screening import SCREENING, Method, doubted
 
 Floats = NDArray[np.float64]
 Told = NDArray[np.int64]
@@ -30,6 +30,7 @@ SETS: tuple[tuple[Attack, tuple[float, ...]], ...] = (
     (Attack.CLASS, SHARES),
     (Attack.RANDOM, SHARES),
     (Attack.TRIGGER, SHARES),
+    (Attack.LIKELY, (SHARES[1], LARGEST)),
     (Attack.FLOOD, (LARGEST,)),
 )
 
@@ -60,13 +61,21 @@ def plan(bench: Workbench, owner: Owner) -> Planned:
     drawn = bench.draw(owner, repetitions, "poisoning")
     aimed = aims(rng, len(bench.signal.classes), repetitions)
     stock = Stock(owner, bench.signal)
+    doubts = _doubts(bench, bench.runs()[0], stamp(bench.signal, owner.windows))
     devices: dict[tuple[Attack, float], list[Integers]] = {}
     for attack, shares in SETS:
         for member, aim in zip(drawn, aimed, strict=True):
-            made = poisoned(stock, member, attack, aim, shares, rng)
+            made = poisoned(stock, member, attack, aim, shares, rng, doubts)
             for share, places in zip(shares, made, strict=True):
                 devices.setdefault((attack, share), []).append(places)
     return Planned(stock, aimed, drawn, devices, [np.flatnonzero(m) for m in drawn])
+
+
+def _doubts(bench: Workbench, run: Run, windows: Codes) -> Floats:
+    """(m, classes) float64: the base network's loss at windows under each label."""
+    known = bench.answers(run.whole, bench.base(run)[None], windows, (0,))[0]
+    likely = np.maximum(known.astype(np.float64), np.finfo(np.float32).tiny)
+    return np.asarray(-np.log(likely), np.float64)
 
 
 def training(
@@ -136,7 +145,7 @@ def success(planned: Planned, attack: Attack, labels: Told) -> Floats:
         labels: (repetitions, 3, n) int64, see :func:`told`.
     """
     true, found = planned.stock.owner.labels, []
-    seen = {Attack.CLASS: 0, Attack.TRIGGER: 1, Attack.FLOOD: 2}[attack]
+    seen = {Attack.CLASS: 0, Attack.FLOOD: 2}.get(attack, 1)
     for aim, member, of in zip(planned.aims, planned.drawn, labels[:, seen], strict=True):
         wanted = true == aim.source if attack is Attack.CLASS else true != aim.target
         found.append(np.mean(of[wanted & ~member] == aim.target))
@@ -157,32 +166,75 @@ def measure(bench: Workbench, planned: Planned, run: Run) -> dict[str, Floats]:
     return found
 
 
-def screen(bench: Workbench, planned: Planned, run: Run) -> dict[str, dict[str, Floats]]:
-    """Of each screening what :func:`measure` gives, and how much of what it removed."""
+Suspect = Callable[[Integers, int], NDArray[np.bool_]]
+"""Which of a device's places are left out; told how many of them are poisoned."""
+
+
+def rates(planned: Planned, suspect: Suspect) -> dict[str, Floats]:
+    """(repetitions,) float64 each: of what is poisoned, of the rest, and of all, what is left out.
+
+    Args:
+        planned: devices.
+        suspect: says what of each.
+    """
+    own = len(planned.stock.owner)
+    found: dict[str, Floats] = {}
+    for (attack, share), devices in planned.devices.items():
+        of = []
+        for places in devices:
+            bad = places >= own
+            out = suspect(places, int(bad.sum()))
+            # Without any poison there would be nothing to detect.
+            caught = float(out[bad].mean()) if bad.any() else 0.0
+            of.append((caught, float(out[~bad].mean()), float(out.mean())))
+        for name, values in zip(("detected", "alarms", "removed"), np.asarray(of).T, strict=True):
+            found[f"{attack}/{share:g}/{name}"] = values
+    alarms = [float(suspect(places, 0).mean()) for places in planned.clean]
+    return found | {"none/alarms": np.asarray(alarms, np.float64)}
+
+
+def left(planned: Planned, suspect: Suspect) -> Planned:
+    """The same devices after a host has taken out what it suspects."""
+    own = len(planned.stock.owner)
+
+    def rest(devices: list[Integers]) -> list[Integers]:
+        return [places[~suspect(places, int(np.sum(places >= own)))] for places in devices]
+
+    devices = {key: rest(of) for key, of in planned.devices.items()}
+    return replace(planned, devices=devices, clean=rest(planned.clean))
+
+
+def screened_by_host(bench: Workbench, planned: Planned, run: Run) -> dict[str, dict[str, Floats]]:
+    """Of each screening of a host what :func:`measure` gives, and :func:`rates`."""
     windows, labels = planned.stock.all()
     read = bench.embed(run, windows).astype(np.float64)
-    own = len(planned.stock.owner)
-    found: dict[str, dict[str, Floats]] = {}
-    for name, suspect in SCREENING.items():
-        kept: dict[tuple[Attack, float], list[Integers]] = {}
-        rates: dict[str, Floats] = {}
-        for key, devices in planned.devices.items():
-            attack, share = key
-            of = []
-            for places in devices:
-                bad = places >= own
-                out = suspect(read[places], labels[places], int(bad.sum()))
-                kept.setdefault(key, []).append(places[~out])
-                # Without any poison there would be nothing to detect.
-                caught = float(out[bad].mean()) if bad.any() else 0.0
-                of.append((caught, float(out[~bad].mean()), float(out.mean())))
-            detected, alarms, removed = np.asarray(of, np.float64).T
-            rates[f"{attack}/{share:g}/detected"] = detected
-            rates[f"{attack}/{share:g}/alarms"] = alarms
-            rates[f"{attack}/{share:g}/removed"] = removed
-        clean = [places[~suspect(read[places], labels[places], 0)] for places in planned.clean]
-        rates["none/alarms"] = np.array(
-            [1 - len(a) / len(b) for a, b in zip(clean, planned.clean, strict=True)]
-        )
-        found[name] = rates | measure(bench, replace(planned, devices=kept, clean=clean), run)
+    found = {}
+    for name, method in SCREENING.items():
+
+        def suspect(places: Integers, bad: int, method: Method = method) -> NDArray[np.bool_]:
+            return method(read[places], labels[places], bad)
+
+        found[name] = rates(planned, suspect) | measure(bench, left(planned, suspect), run)
     return found
+
+
+def screened_by_device(bench: Workbench, planned: Planned, run: Run) -> dict[str, Floats]:
+    """:func:`rates` of a run whose devices screen, as reckoned; "same": whether they do just that.
+
+    "same" is 1 for each device with the trigger in the largest share whose weights are, in every
+    bit, those of one that was given the rest and does not screen.
+    """
+    windows, labels = planned.stock.all()
+    doubts = _doubts(bench, run, windows)[np.arange(len(labels)), labels]
+
+    def suspect(places: Integers, bad: int) -> NDArray[np.bool_]:
+        return doubted(doubts[places], labels[places], run.training.screen)
+
+    first = Attack.TRIGGER, LARGEST
+    blind = replace(run, training=replace(run.training, screen=0))
+    screening, given = (
+        bench.train(training(bench, of, how, [of.devices[first]])).hashes
+        for of, how in ((planned, run), (left(planned, suspect), blind))
+    )
+    same = np.asarray(screening == given, np.float64)
+    return rates(planned, suspect) | {"same": same}

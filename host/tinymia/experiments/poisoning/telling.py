@@ -26,7 +26,7 @@ from tinymia.experiments.pages import panel, row_of
 from tinymia.experiments.poisoning import rounds, serum, words
 from tinymia.experiments.poisoning.making import Attack, flood, stamp
 from tinymia.experiments.poisoning.screening import SCREENS
-from tinymia.experiments.poisoning.store import LARGEST, SHARES
+from tinymia.experiments.poisoning.store import LARGEST, SETS, SHARES
 from tinymia.experiments.rows import Found, Tabulator
 
 Floats = NDArray[np.float64]
@@ -89,7 +89,7 @@ def chapter(
     table = Tabulator(owners, bench.seed)
     grain = 1.0 / len(owners) / bench.members
     rows = _stored(table, grain, runs, values)
-    rows += _screened(table, grain, runs[0], values)
+    rows += _screened(table, grain, runs, values)
     rows += _copied(table, runs, values)
     if federated is not None:
         rows += _federated(table, grain, runs[0], federated, len(rounds.clients_of(bench)))
@@ -98,7 +98,7 @@ def chapter(
         name=info.name,
         title=info.title,
         question=info.question,
-        answer=_answer(rows, runs[0]),
+        answer=_answer(rows, runs),
         adversaries=(
             Adversary(_STORE, "who fills the store", words.GRANTED_STORE),
             Adversary(_SERUM, "who copies a window, and asks", words.GRANTED_COPIES),
@@ -106,7 +106,7 @@ def chapter(
         ),
         measures=MEASURES,
         rows=tuple(rows),
-        controls=_controls(runs[0], values),
+        controls=_controls(runs, values),
         method=words.METHOD,
         limits=words.LIMITS if federated else (*words.LIMITS, words.NO_CLIENTS),
         sources=words.SOURCES,
@@ -131,6 +131,7 @@ def _stored(table: Tabulator, grain: float, runs: Sequence[Run], values: Values)
     wanted: list[tuple[Attack, Measure]] = [
         (Attack.CLASS, SUCCESS),
         (Attack.TRIGGER, SUCCESS),
+        (Attack.LIKELY, SUCCESS),
         (Attack.FLOOD, SUCCESS),
         (Attack.CLASS, ACCURACY),
         (Attack.RANDOM, ACCURACY),
@@ -140,7 +141,7 @@ def _stored(table: Tabulator, grain: float, runs: Sequence[Run], values: Values)
     for attack, measure in wanted:
         none = "none/accuracy" if measure is ACCURACY else f"none/{attack}/success"
         at_shares = _DEFENDED if measure is SUCCESS else (LARGEST,)
-        for share in (LARGEST,) if attack is Attack.FLOOD else SHARES:
+        for share in dict(SETS)[attack]:
             found = [
                 Found(run, values.of(f"{way}/{attack}/{share:g}/{measure.name}"), without)
                 for run, way in (ways if share in at_shares else ways[:1])
@@ -151,20 +152,21 @@ def _stored(table: Tabulator, grain: float, runs: Sequence[Run], values: Values)
     return rows
 
 
-def _screened(table: Tabulator, grain: float, plain: Run, values: Values) -> list[Row]:
-    """Each screening beside removing as many windows at random."""
+def _screened(table: Tabulator, grain: float, runs: Sequence[Run], values: Values) -> list[Row]:
+    """Each screening, the device's first, beside removing as many windows at random."""
+    ways = [(run, run.name) for run in runs if run.training.screen]
+    ways += [(screened(runs[0], name), name) for name in SCREENS]
     rows = []
-    for name in SCREENS:
-        run = screened(plain, name)
-        for attack in Attack:
-            for share in (LARGEST,) if attack is Attack.FLOOD else _DEFENDED:
+    for run, way in ways:
+        for attack, shares in SETS:
+            for share in (s for s in shares if s in _DEFENDED):
                 at = {"poison": words.ATTACKS[attack], "share": _percent(share)}
-                key = f"{name}/{attack}/{share:g}"
+                key = f"{way}/{attack}/{share:g}"
                 removed = values.of(f"{key}/removed")
                 for measure in (DETECTED, ALARMS):
                     found = [Found(run, values.of(f"{key}/{measure.name}"), removed)]
                     rows += table.rows(measure, _STORE, found, grain=grain, at=at)
-        found = [Found(run, values.of(f"{name}/none/alarms"))]
+        found = [Found(run, values.of(f"{way}/none/alarms"))]
         at = {"poison": words.NOTHING, "share": _percent(0)}
         rows += table.rows(ALARMS, _STORE, found, grain=grain, at=at)
     return rows
@@ -212,7 +214,9 @@ def _federated(
     return rows
 
 
-def _controls(plain: Run, values: Values) -> tuple[Control, ...]:
+def _controls(runs: Sequence[Run], values: Values) -> tuple[Control, ...]:
+    plain = runs[0]
+
     def mean(name: str) -> float:
         return float(values.of(name).mean())
 
@@ -222,7 +226,16 @@ def _controls(plain: Run, values: Values) -> tuple[Control, ...]:
     most = serum.AGAINST
     before, after = (float(values.auc(plain.name, n, 1, 0).mean()) for n in (0, most))
     lot = float(values.auc(plain.name, most, 2, 0).mean())
+    same = [mean(f"{run.name}/same") for run in runs if run.training.screen]
+    screening = Control(
+        "devices that screen, against devices that were given what a host reckons they leave",
+        "all have the same weights, in every bit",
+        Figure(min(same, default=1.0)),
+        1.0,
+        1.0,
+    )
     return (
+        *((screening,) if same else ()),
         Control(
             f"a trigger that fills the whole window, in {_percent(LARGEST)} of the store",
             "it succeeds in at least 99 %",
@@ -254,12 +267,12 @@ def _controls(plain: Run, values: Values) -> tuple[Control, ...]:
     )
 
 
-def _answer(rows: Sequence[Row], plain: Run) -> str:
-    def of(measure: Measure, at: dict[str, str]) -> Row:
-        return row_of(rows, measure, plain.name, at=at)
+def _answer(rows: Sequence[Row], runs: Sequence[Run]) -> str:
+    def of(measure: Measure, at: dict[str, str], run: Run = runs[0]) -> Row:
+        return row_of(rows, measure, run.name, at=at)
 
-    def success(attack: Attack, share: float) -> Row:
-        return of(SUCCESS, {"poison": words.ATTACKS[attack], "share": _percent(share)})
+    def success(attack: Attack, share: float, run: Run = runs[0]) -> Row:
+        return of(SUCCESS, {"poison": words.ATTACKS[attack], "share": _percent(share)}, run)
 
     def percent(figure: Figure | None) -> str:
         return "?" if figure is None else f"{100 * (figure.value or 0.0):.0f}"
@@ -274,6 +287,18 @@ def _answer(rows: Sequence[Row], plain: Run) -> str:
         )
     row = of(MEMBERSHIP, {"copies": str(serum.AGAINST), "score": serum.LIRA})
     before = row.baseline.value if row.baseline is not None else None
+    screens = [run for run in runs if run.training.screen]
+    if screens:
+        run = max(screens, key=lambda r: r.training.screen)
+        one, other, knowing = (
+            percent(success(attack, many, run).figure)
+            for attack in (Attack.CLASS, Attack.TRIGGER, Attack.LIKELY)
+        )
+        parts[1] += (
+            f"; a screening on the device that leaves out {run.training.screen} % makes {one} and"
+            f" {other} % of it at {_percent(many)}, {knowing} % where a poisoner chooses windows by"
+            " it"
+        )
     return (
         f"With {_percent(few)} and {_percent(many)} of the store poisoned, {parts[0]}, and"
         f" {parts[1]}; {serum.AGAINST} wrong copies of a window raise the AUC of its membership"

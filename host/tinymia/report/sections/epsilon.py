@@ -120,6 +120,8 @@ def view(results: Results) -> Shown | None:
         "mechanism": "; ".join(_of(f, findings, _mechanism(f)) for f in findings),
         "rows": [{**_row(found), "title": title} for title, found in checked],
         "views": [str(v) for v in View],
+        "few": min(f.design.members for f in findings),
+        "sizes": len({f.design.members for f in findings}),
         "broken": any(found.verdict is Verdict.CONTRADICTS for _, found in checked),
         "controls_hold": all(f.controls_hold for f in findings),
         "controls": [

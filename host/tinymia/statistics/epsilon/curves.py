@@ -54,6 +54,32 @@ class Profile:
         share = np.divide(wrong, mass, out=np.zeros(len(mass)), where=mass > 0)
         return np.minimum(np.maximum.accumulate(mass), 1.0), np.maximum.accumulate(share)
 
+    def power(self, fpr: ArrayLike) -> Floats:
+        """The greatest true-positive rate of any attack on one example: 1 - f of f-DP.
+
+        Every pair (epsilon, delta) bounds it (Dong, Roth and Su, JRSS B 2022, proposition 2.12);
+        the least of all holds.
+
+        Args:
+            fpr: (...) false-positive rates in [0, 1].
+
+        Returns:
+            (...) float64, from ``fpr`` to 1.
+        """
+        rate = np.asarray(fpr, np.float64)[..., None]
+        missed = np.maximum(
+            1 - self.delta - np.exp(self.epsilon) * rate,
+            np.exp(-self.epsilon) * (1 - self.delta - rate),
+        )
+        # A guess at random misses the rest.
+        return np.asarray(1 - np.clip(missed.max(axis=-1), 0.0, 1 - rate[..., 0]), np.float64)
+
+    @property
+    def advantage(self) -> float:
+        """The most by which a true-positive rate is above its false-positive rate."""
+        tail = np.exp(-self.epsilon)
+        return float(np.min((1 - tail + 2 * self.delta * tail) / (1 + tail)))
+
 
 def claim_chance(
     profile: Profile, canaries: ArrayLike, guesses: ArrayLike, correct: ArrayLike

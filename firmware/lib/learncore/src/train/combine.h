@@ -45,11 +45,23 @@ struct AddPrivate {
   }
 };
 
+// One example's, as sums take them (see DenseGradientTogether).
+template <typename F, typename Combine>
+struct CombineOne {
+  static constexpr bool kFresh = false;
+  F* to;
+  Combine combine;
+  F Start(size_t i) const { return to[i]; }
+  F Add(size_t, F old, F g) const { return combine(old, g); }
+  void Finish(size_t i, F now) const { to[i] = now; }
+};
+
 // The same over several examples that every lane has, see DenseGradientTogether.
 template <typename F>
 struct SetSums {  // the first of a batch
   static constexpr bool kFresh = true;
   F* to;
+  SetSums From(size_t i) const { return {to + i}; }
   F Add(size_t, F sum, F g) const { return sum + g; }
   void Finish(size_t i, F sum) const { to[i] = sum; }
 };
@@ -58,6 +70,7 @@ template <typename F>
 struct AddSums {
   static constexpr bool kFresh = false;
   F* to;
+  AddSums From(size_t i) const { return {to + i}; }
   F Start(size_t i) const { return to[i]; }
   F Add(size_t, F sum, F g) const { return sum + g; }
   void Finish(size_t i, F sum) const { to[i] = sum; }
@@ -69,6 +82,7 @@ struct DescendSums {
   static constexpr bool kFresh = true;
   F step;
   F* parameters;
+  DescendSums From(size_t i) const { return {step, parameters + i}; }
   F Add(size_t, F sum, F g) const { return sum + g; }
   void Finish(size_t i, F sum) const { parameters[i] = parameters[i] - step * sum; }
 };
@@ -80,6 +94,7 @@ struct AddPrivateSums {
   MaskOf<F> is_private;
   F to_units;
   bool first;  // of a batch
+  AddPrivateSums From(size_t i) const { return {to + i, is_private, to_units, first}; }
   F Start(size_t i) const { return to[i]; }
   F Add(size_t b, F sum, F g) const {
     return AddPrivate<F, Always>{{}, is_private, to_units, first && b == 0}(sum, g);

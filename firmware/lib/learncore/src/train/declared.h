@@ -196,6 +196,11 @@ struct TrainSettings {
 #else
   float stacking = 0.0f;  // learning rate of what combines the heads' logits, which learns from a further part of the members; 0: their mean
 #endif
+#ifdef TINYMIA_WITHOUT_SCREEN
+  static constexpr uint8_t screen = 0;
+#else
+  uint8_t screen = 0;  // per cent of the members (rounded down) that are left out of training: those whose labels the network as training starts finds least likely, of a class at most three quarters
+#endif
 
   bool augments() const { return jitter > 0 || scaling > 0 || rotation > 0 || shift > 0; }
   bool is_private() const { return noise_multiplier > 0; }
@@ -357,6 +362,11 @@ constexpr bool kHasStacking = false;
 #else
 constexpr bool kHasStacking = true;
 #endif
+#ifdef TINYMIA_WITHOUT_SCREEN
+constexpr bool kHasScreen = false;
+#else
+constexpr bool kHasScreen = true;
+#endif
 
 // Sets what this image is not built without.
 #ifdef TINYMIA_WITHOUT_CLIP_NORM
@@ -514,6 +524,11 @@ inline void SetStacking(TrainSettings*, float) {}
 #else
 inline void SetStacking(TrainSettings* s, float value) { s->stacking = value; }
 #endif
+#ifdef TINYMIA_WITHOUT_SCREEN
+inline void SetScreen(TrainSettings*, uint8_t) {}
+#else
+inline void SetScreen(TrainSettings* s, uint8_t value) { s->screen = value; }
+#endif
 
 // The settings in the protocol's order, by which a refusal names the wrong one.
 enum class Setting : uint8_t {
@@ -557,6 +572,7 @@ enum class Setting : uint8_t {
   kAdversaryRate = 37,
   kMmd = 38,
   kStacking = 39,
+  kScreen = 40,
 };
 
 // The first setting that is out of range by itself or beside the others (NaN is, too).
@@ -643,6 +659,8 @@ TINYMIA_COLD inline Setting CheckDeclared(const TrainSettings& s) {
   if (s.stacking > 0 && !(s.heads > 0)) return Setting::kStacking;
   if (s.stacking > 0 && static_cast<uint8_t>(s.trained) != 0) return Setting::kStacking;
   if (s.stacking > 0 && s.teacher_epochs > 0) return Setting::kStacking;
+  if (!(s.screen <= 50)) return Setting::kScreen;
+  if (s.screen > 0 && s.noise_multiplier > 0) return Setting::kScreen;
   return Setting::kNone;
 }
 
@@ -689,6 +707,7 @@ TrainSettings SettingsFrom(const Request& request) {
   SetAdversaryRate(&s, request.adversary_rate);
   SetMmd(&s, request.mmd);
   SetStacking(&s, request.stacking);
+  SetScreen(&s, request.screen);
   return s;
 }
 
@@ -789,6 +808,9 @@ Setting LeftOutOf(const Request& request) {
 #ifdef TINYMIA_WITHOUT_STACKING
   if (request.stacking > 0) return Setting::kStacking;
 #endif
+#ifdef TINYMIA_WITHOUT_SCREEN
+  if (request.screen > 0) return Setting::kScreen;
+#endif
   return Setting::kNone;
 }
 
@@ -834,6 +856,7 @@ void EachSetting(const TrainSettings& s, Visit visit) {
   visit(s.adversary_rate);
   visit(s.mmd);
   visit(s.stacking);
+  visit(s.screen);
 }
 
 #ifndef TINYMIA_OPERATORS
@@ -883,6 +906,7 @@ constexpr SettingField kSettingFields[] = {
     {"adversary_rate", "<f4", offsetof(TrainSettings, adversary_rate)},
     {"mmd", "<f4", offsetof(TrainSettings, mmd)},
     {"stacking", "<f4", offsetof(TrainSettings, stacking)},
+    {"screen", "<u1", offsetof(TrainSettings, screen)},
 };
 #endif
 

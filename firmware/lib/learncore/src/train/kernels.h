@@ -12,6 +12,12 @@
 
 namespace tinymia {
 
+// Whether a layer's tiles take its activation along, and on the way back that of its input.
+inline bool IsTiled(const Layer& layer) {
+  return layer.kind == LayerKind::kConv ||
+         (layer.kind == LayerKind::kDepthwise && layer.in_c == layer.out_c);
+}
+
 // y = activation(layer(x)). `other` is the second input of kAdd; weights and bias may be nullptr
 // where the layer has none.
 template <typename F>
@@ -38,6 +44,7 @@ void LayerForward(const Layer& layer, const F* x, const F* other, const F* weigh
       break;
   }
   if (layer.activation == Activation::kNone) return;
+  if (kTiles<F> && IsTiled(layer)) return;  // done
   const uint32_t n = layer.outputs();
   const bool capped = layer.activation == Activation::kRelu6;
   for (uint32_t i = 0; i < n; ++i) {

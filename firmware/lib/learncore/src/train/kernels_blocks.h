@@ -187,25 +187,29 @@ struct Sink {
   void* self;
 };
 
+// sums[j] = the sum of dy[j] over all positions of a layer.
+template <uint32_t kSize, typename F>
+inline void SumPositions(Block<kSize> block, const Layer& layer, const F* dy, F* sums) {
+  const uint32_t positions = static_cast<uint32_t>(layer.out_h) * layer.out_w;
+  const uint32_t channels = layer.out_c;
+#pragma GCC unroll 8
+  for (uint32_t j = 0; j < kSize; ++j) sums[j] = F(0.0f);
+  for (uint32_t p = 0; p < positions; ++p, dy += channels) {
+    F d[kSize];
+    LoadBlock(block, dy, d);
+#pragma GCC unroll 8
+    for (uint32_t j = 0; j < kSize; ++j) sums[j] = sums[j] + d[j];
+  }
+}
+
 // The gradient of the bias of a convolution, whose number among the trained parameters is `first`.
 template <typename F>
 void BiasGradient(const Layer& layer, const F* dy, uint32_t first, Sink<F> sink) {
   if (layer.bias_count == 0) return;
-  const uint32_t positions = static_cast<uint32_t>(layer.out_h) * layer.out_w;
-  const uint32_t channels = layer.out_c;
-  ForBlocks(channels, [=](auto block, uint32_t o) {
-    constexpr uint32_t kSize = decltype(block)::kSize;
-    F sums[kSize];
-#pragma GCC unroll 8
-    for (uint32_t j = 0; j < kSize; ++j) sums[j] = F(0.0f);
-    const F* at = dy + o;
-    for (uint32_t p = 0; p < positions; ++p, at += channels) {
-      F d[kSize];
-      LoadBlock(block, at, d);
-#pragma GCC unroll 8
-      for (uint32_t j = 0; j < kSize; ++j) sums[j] = sums[j] + d[j];
-    }
-    sink.take(sink.self, first + o, 1, kSize, sums);
+  ForBlocks(layer.out_c, [=](auto block, uint32_t o) {
+    F sums[decltype(block)::kSize];
+    SumPositions(block, layer, dy + o, sums);
+    sink.take(sink.self, first + o, 1, decltype(block)::kSize, sums);
   });
 }
 

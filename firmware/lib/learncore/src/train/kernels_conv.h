@@ -9,7 +9,7 @@ namespace tinymia {
 template <typename F>
 void ConvForward(const Layer& layer, const F* x, const F* weights, const F* bias, F* y) {
   if constexpr (kTiles<F>) {
-    ConvForwardTiled(layer, x, weights, bias, y);
+    ConvForwardTiled(layer, 1, x, 0, weights, bias, y, 0);
     return;
   }
   const uint32_t in_c = layer.in_c;
@@ -38,7 +38,7 @@ void ConvForward(const Layer& layer, const F* x, const F* weights, const F* bias
 template <typename F>
 void ConvBackward(const Layer& layer, const F* weights, const F* dy, F* dx) {
   if constexpr (kTiles<F>) {
-    ConvBackwardTiled(layer, weights, dy, dx);
+    ConvBackwardTiled(layer, 1, weights, dy, 0, Inward<F>{dx, 0, false, dx, Activation::kNone});
     return;
   }
   const uint32_t in_c = layer.in_c;
@@ -66,16 +66,7 @@ void ConvGradient(const Layer& layer, const F* x, const F* dy, bool biases_only,
         const uint32_t first = (ky * layer.kernel_w + kx) * in_c;
         ForBlocks(layer.out_c, [&](auto block, uint32_t o) {
           constexpr uint32_t kSize = decltype(block)::kSize;
-          uint32_t c = 0;
-          if constexpr (kTiles<F>) {
-            for (; c + 2 <= in_c; c += 2) {
-              F sums[2 * kSize];
-              SumPairsOfTwo(block, pairs, x + c, dy + o, sums);
-              sink.take(sink.self, o * filter + first + c, filter, kSize, sums);
-              sink.take(sink.self, o * filter + first + c + 1, filter, kSize, sums + kSize);
-            }
-          }
-          for (; c < in_c; ++c) {
+          for (uint32_t c = 0; c < in_c; ++c) {
             F sums[kSize];
             SumPairs<false>(block, pairs, x + c, dy + o, sums);
             sink.take(sink.self, o * filter + first + c, filter, kSize, sums);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels_blocks.h"
+#include "kernels_planes.h"
 
 namespace tinymia {
 
@@ -28,6 +29,12 @@ inline void ForDepthwiseBlocks(const Layer& layer, Body body) {
 
 template <typename F>
 void DepthwiseForward(const Layer& layer, const F* x, const F* weights, const F* bias, F* y) {
+  if constexpr (kTiles<F>) {
+    if (layer.in_c == layer.out_c) {
+      DepthwiseForwardTiled(layer, 1, x, 0, weights, bias, y, 0);
+      return;
+    }
+  }
   const uint32_t in_c = layer.in_c;
   const uint32_t out_c = layer.out_c;
   for (uint32_t oy = 0; oy < layer.out_h; ++oy) {

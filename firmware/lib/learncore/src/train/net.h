@@ -10,6 +10,7 @@
 #include "combine.h"
 #include "graph.h"
 #include "kernels.h"
+#include "kernels_together.h"
 #include "layer.h"
 #include "settings.h"
 #include "together.h"
@@ -37,6 +38,7 @@ struct Needs {
   bool likeness = false;
   bool rivalry = false;  // the adversary learns, too
   bool stacking = false;
+  bool screening = false;
   bool bent = false;         // or another target than one label, evenly smoothed
   bool batch_loss = false;   // which needs to know the mini-batch's loss beforehand
   bool preparation = false;  // something is done before the examples of a step
@@ -50,6 +52,7 @@ struct Needs {
   bool HasLikeness() const { return kHasMmd && likeness; }
   bool HasRivalry() const { return kHasAdversaryRate && rivalry; }
   bool HasStacking() const { return kHasStacking && stacking; }
+  bool HasScreening() const { return kHasScreen && screening; }
 
   void Add(const TrainSettings& settings);
 };
@@ -67,11 +70,6 @@ struct Watcher {
   void* context;
   uint32_t until;
 };
-
-// Examples of a batch that vectors take through a single dense layer side by side: as many as a
-// processor's nearer caches hold.
-constexpr uint32_t kMostTogether = 32;
-constexpr uint32_t kBytesTogether = 128 * 1024;
 
 template <typename F>
 class Net {
@@ -119,15 +117,16 @@ class Net {
   // Gradient of the logits: write it.
   F* delta() { return work_[graph_.count - 1].dy + turn() * classes(); }
 
-  // Vectors only, where a single layer is trained: input(), logits() and delta() are those of
-  // example `turn`, below together(). 0: one example after the other.
+  // Vectors only: input(), logits() and delta() are those of example `turn`, below together(). 0:
+  // one example after the other.
   uint32_t together() const { return together_; }
   void Turn(uint32_t turn) { turn_ = turn; }
   uint32_t turn() const { return Lanes<F>::kCount == 1 ? 0 : turn_; }
   void ForwardTogether(uint32_t n);
   const F* logits() const { return work_[graph_.count - 1].y + turn() * classes(); }
-  // Squared norms of the gradients of n examples.
-  void NormsTogether(uint32_t n, F* norms) const;
+  // As Backward of n examples; with dropout of one. Squared norms of their gradients, unless
+  // nullptr.
+  void BackwardTogether(uint32_t n, F* norms, bool dropout = false);
   template <typename Sums>  // see DenseGradientTogether
   void AccumulateTogether(uint32_t n, Sums sums);
 
@@ -159,9 +158,14 @@ class Net {
   const F* Input(uint32_t number) const {
     return number == first_number_ ? input_ + turn() * stride_ : work_[number - 1].y;
   }
+  uint32_t InputStride(uint32_t number) const {
+    return number == first_number_ ? stride_ : graph_.layers[number - 1].outputs();
+  }
   F* InputDelta(uint32_t number) {
     return number == first_number_ ? nullptr : work_[number - 1].dy;
   }
+  uint32_t HowManyTogether(const Needs& needs) const;
+  bool GoesBackAtOnce(uint32_t layer) const;
 
   Graph graph_;
   uint32_t first_ = 0;
@@ -210,15 +214,10 @@ void Net<F>::Plan(const Graph& graph, uint32_t first, Trained trained, const Nee
   moments_ = needs.moments == 0 ? nullptr : arena->AllocArray<F>(count_ * needs.moments);
   best_ = needs.best ? arena->AllocArray<F>(count_) : nullptr;
   starts_ = Lanes<F>::kCount > 1 && needs.pull ? arena->AllocArray<F>(count_) : nullptr;
-  together_ = 0;
   turn_ = 0;
-  stride_ = inputs();
-  if (Lanes<F>::kCount > 1 && first + 1 == graph.count && needs.gradient) {
-    // (One more than a power of two: the same input of two examples lies in two sets of a cache.)
-    stride_ = inputs() + 1;
-    const uint32_t fit = kBytesTogether / (stride_ * static_cast<uint32_t>(sizeof(F)));
-    together_ = fit < 4 ? 4 : fit > kMostTogether ? kMostTogether : fit;
-  }
+  // (One more than a power of two: the same input of two examples lies in two sets of a cache.)
+  stride_ = inputs() + (Lanes<F>::kCount > 1 && first + 1 == graph.count ? 1 : 0);
+  together_ = Lanes<F>::kCount > 1 && needs.gradient ? HowManyTogether(needs) : 0;
   const uint32_t examples = together_ == 0 ? 1 : together_;
   input_ = arena->AllocArray<F>(stride_ * examples);
   dropout_ = needs.dropout ? arena->AllocArray<F>(last().inputs()) : nullptr;
@@ -310,6 +309,12 @@ const F* Net<F>::Forward(bool dropout) {
 template <typename F>
 F Net<F>::Backward(bool norm, bool dropout) {
   F norm2 = F(0.0f);
+  if constexpr (kTiles<F>) {
+    if (together_ == 0 || first_ + 1 != graph_.count) {
+      BackwardTogether(1, norm ? &norm2 : nullptr, dropout);
+      return norm2;
+    }
+  }
   for (uint32_t i = first_; i + 1 < graph_.count; ++i) {
     F* dy = work_[i].dy;
     const uint32_t n = graph_.layers[i].outputs();
@@ -365,7 +370,12 @@ void Net<F>::Accumulate(F* to, Combine combine) {
     const Work& work = work_[i];
     const bool dropped = dropped_ != nullptr && i + 1 == graph_.count;
     const F* x = dropped ? dropped_ : Input(layer.input);
-    LayerGradient(layer, x, work.dy, biases_only(), to + work.theta, combine);
+    if constexpr (kTiles<F>) {
+      LayerGradientTogether(layer, 1, x, 0, work.dy, biases_only(),
+                            CombineOne<F, Combine>{to + work.theta, combine});
+    } else {
+      LayerGradient(layer, x, work.dy, biases_only(), to + work.theta, combine);
+    }
   }
 }
 
@@ -401,21 +411,6 @@ void Net<F>::Unshape(MaskOf<F> mask) {
   }
 }
 
-template <typename F>
-void Net<F>::ForwardTogether(uint32_t n) {
-  const Work& work = work_[first_];
-  DenseForwardTogether(last(), input_, stride_, n, work.weights, work.bias, work.y);
-}
-
-template <typename F>
-void Net<F>::NormsTogether(uint32_t n, F* norms) const {
-  DenseNormsTogether(last(), input_, stride_, n, work_[first_].dy, biases_only(), norms);
-}
-
-template <typename F>
-template <typename Sums>
-void Net<F>::AccumulateTogether(uint32_t n, Sums sums) {
-  DenseGradientTogether(last(), input_, stride_, n, work_[first_].dy, biases_only(), sums);
-}
-
 }  // namespace tinymia
+
+#include "net_together.h"

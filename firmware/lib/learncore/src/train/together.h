@@ -12,6 +12,13 @@
 
 namespace tinymia {
 
+// Examples of a batch that vectors take through the layers side by side: as many as a processor's
+// nearer caches hold, of a single dense layer's inputs and of what deeper networks work on.
+constexpr uint32_t kMostTogether = 32;
+constexpr uint32_t kBytesTogether = 128 * 1024;
+constexpr uint32_t kMostDeepTogether = 8;
+constexpr uint32_t kBytesDeepTogether = 1280 * 1024;
+
 // How many sums are held in registers, beside what they are made of: rows of weights by examples on
 // the way forward, rows by columns of weights on the way back.
 template <typename F>

@@ -13,6 +13,7 @@
 #include "net.h"
 #include "objective.h"
 #include "references.h"
+#include "screening.h"
 #include "settings.h"
 #include "store.h"
 #include "update.h"
@@ -82,9 +83,9 @@ class Trainer {
     float best_loss;
     float held_out;
     bool stopped;
-    uint32_t rounds;     // of an epoch: its heads, or one
-    const int8_t* rows;  // a student's references; nullptr: it reads the store
-    const uint8_t* members;
+    uint32_t rounds;         // of an epoch: its heads, or one
+    const int8_t* rows;      // a student's references; nullptr: it reads the store
+    const uint8_t* members;  // less those that were left out
   };
   // What is drawn in a step for every lane; lanes without an example keep their last.
   struct Targets {
@@ -97,6 +98,7 @@ class Trainer {
   // Several heads, and teachers with their students: see trainer_phases.h.
   TINYMIA_COLD void PlanPhases(Arena* arena);
   TINYMIA_COLD void BeginPhases();
+  TINYMIA_COLD void Screen();         // once, before the first epoch
   TINYMIA_COLD void StartStudents();  // whose teachers are ready
   TINYMIA_COLD void Teach(MaskOf<F> starting);
   TINYMIA_COLD void AnswerSoftly(const int8_t* features);  // into the logits' gradient
@@ -170,6 +172,7 @@ class Trainer {
   Objective<F> objective_;
   Adversary<F> adversary_;
   Likeness<F> likeness_;
+  Screening<F> screening_;
   Classifier classifier_;
   F* slopes_ = nullptr;  // [classes]
   Needs needs_;

@@ -27,6 +27,7 @@ inline void Needs::Add(const TrainSettings& s) {
   rivalry = rivalry || s.adversary_rate > 0;
   likeness = likeness || s.mmd > 0;
   stacking = stacking || s.stacking > 0;
+  screening = screening || s.screen > 0;
   slopes = adversary || likeness;
   objective = reshaped || slopes;
   bent = bent || s.mixup > 0 || s.teacher_epochs > 0 || objective;
@@ -58,6 +59,7 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   slopes_ = needs_.HasSlopes() ? arena->AllocArray<F>(net_.classes()) : nullptr;
   if (needs_.HasAdversary()) adversary_.Plan(classifier_, needs_.HasRivalry(), arena);
   if (needs_.HasLikeness()) likeness_.Plan(net_.classes(), arena);
+  if (needs_.HasScreening()) screening_.Plan(net_.classes(), slots, arena);
   PlanPhases(arena);
   if (arena->used() > arena->size()) return false;
   for (uint32_t l = 0; l < kLanes; ++l) {
@@ -123,6 +125,7 @@ void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
     results[l].stopped = lanes_[l].stopped ? 1 : 0;
   }
   clipped_ = IntOf<F>(0);
+  if (needs_.HasScreening() && epoch_ == 0 && epochs > 0) Screen();
   for (uint32_t e = 0; e < epochs; ++e, ++epoch_) RunEpoch(results);
   for (uint32_t l = 0; l < kLanes; ++l) {
     results[l].clipped = static_cast<uint32_t>(GetLane(clipped_, l));

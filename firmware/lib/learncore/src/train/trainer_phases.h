@@ -1,6 +1,7 @@
 // Bodies of trainer.h, continued: what runs around the one step. Several heads, of which each
 // learns from its part of the members, an epoch of one behind an epoch of the other; and a teacher
-// that answers softly for a student, which then starts from the base network.
+// that answers softly for a student, which then starts from the base network; and before them all
+// the screening of what is stored.
 #pragma once
 
 #include "shuffle.h"
@@ -60,6 +61,33 @@ void Trainer<F>::BeginPhases() {
     memcpy(heads_ + i * net_.parameter_count(), net_.parameters(),
            net_.parameter_count() * sizeof(F));
   }
+}
+
+// Behind it, lanes train on what is left as if nothing else had ever been selected.
+template <typename F>
+void Trainer<F>::Screen() {
+  for (uint32_t slot = 0; slot < store_->stored(); ++slot) {
+    bool any = false;
+    for (uint32_t l = 0; l < kLanes; ++l) {
+      any = any || (lanes_[l].settings->screen > 0 && IsIn(lanes_[l].members, slot));
+    }
+    if (!any) continue;
+    LoadAlike(store_->Features(slot));
+    const F* logits = net_.Forward();
+    targets_.label = F(static_cast<float>(store_->label(slot)));
+    screening_.Note(slot, Softmax(logits, net_.delta()) - OwnLogit(logits));
+    net_.Pass();
+  }
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    Lane& lane = lanes_[l];
+    const TrainSettings& s = *lane.settings;
+    if (s.screen == 0) continue;
+    uint32_t left = screening_.Begin(l, s.screen, lane.members, *store_);
+    for (; left > 0 && screening_.LeaveOut(l, *store_); --left) net_.Pass();
+    lane.members = screening_.kept(l);
+    lane.batches.Begin(&s, SecretKey(), lane.members, store_->stored(), order_ + l * order_room_);
+  }
+  if (needs_.heads != 0 || needs_.teaching) BeginPhases();
 }
 
 template <typename F>

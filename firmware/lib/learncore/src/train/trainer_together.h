@@ -71,15 +71,14 @@ void Trainer<F>::LearnTogether(uint32_t i, uint32_t n, const F* step) {
       net_.Turn(b);
       net_.Shape(is_shaped_, false);
     }
+    F norms[kMostTogether];
+    net_.BackwardTogether(n, needs_.clipping ? norms : nullptr);
     if (needs_.clipping) {
-      F norms[kMostTogether];
-      net_.NormsTogether(n, norms);
       for (uint32_t b = 0; b < n; ++b) {
         net_.Turn(b);
         Bound(Always(), norms[b]);
       }
     }
-    net_.Turn(0);
     if (step != nullptr) {
       net_.AccumulateTogether(n, DescendSums<F>{*step, net_.parameters()});
     } else if (needs_.privacy) {

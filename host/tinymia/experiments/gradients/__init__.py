@@ -64,11 +64,9 @@ class Gradients:
             for setting in settings_of(runs)
             if setting.windows == FEW and setting.terms is None
         ]
+        count = deep.devices(bench)
         deeper = deep.settings_of(bench, self.info.defences).values()
-        return of_head + [
-            training_of(server, owner, of[0], deep.devices(bench, of[0]), owner.name)
-            for of in deeper
-        ]
+        return of_head + [training_of(server, owner, of[0], count, owner.name) for of in deeper]
 
 
 EXPERIMENT = Gradients()

@@ -51,10 +51,9 @@ def inverts(stages: Sequence[Stage]) -> bool:
     return Network.takes(tuple(stages)) and not recursion.reaches(tuple(stages), 1)
 
 
-def devices(bench: Workbench, setting: Setting) -> int:
-    """A person and setting: one where each is searched for."""
-    dear = inverts(bench.stages(setting.run))
-    return min(bench.repetitions, 1 if dear else DEVICES)
+def devices(bench: Workbench) -> int:
+    """A person and setting."""
+    return min(bench.repetitions, DEVICES)
 
 
 def settings_of(bench: Workbench, defences: Sequence[str]) -> dict[str, list[Setting]]:
@@ -236,7 +235,7 @@ def measure(head: Server, owner: Owner, defences: Sequence[str]) -> dict[str, ND
         for setting in settings:
             deep = Deep(head, server, setting)
             inputs = deep.server.inputs(owner.windows).astype(np.float64)
-            training = training_of(head, owner, setting, devices(bench, setting), owner.name)
+            training = training_of(head, owner, setting, devices(bench), owner.name)
             theta = bench.train(training).theta.astype(np.float64)
             rng = bench.generator("gradients", "guess", owner.name, depth, setting.key)
             own = bench.seeds(1, "gradients", "own", owner.name)[0]

@@ -55,11 +55,8 @@ class Deeper:
         self.settings = settings_of(bench, defences)
         self._exact = measures[0]
         self._stages = {d: bench.stages(of[0].run) for d, of in self.settings.items()}
-        counts = {depth: devices(bench, of[0]) for depth, of in self.settings.items()}
-        tables = {
-            n: Tabulator([name for name in self._people for _ in range(n)], bench.seed)
-            for n in counts.values()
-        }
+        owners = [name for name in self._people for _ in range(devices(bench))]
+        table = Tabulator(owners, bench.seed)
         self._searched = {d for d, of in self.settings.items() if inverts(bench.stages(of[0].run))}
         self._named, self._error = (
             next(m for m in measures if m.name == name) for name in ("named", "error")
@@ -82,7 +79,7 @@ class Deeper:
                         without = self._values(depth, of[0], measure, "guess ")
                         near = self._values(depth, of[0], measure, "near ")
                         found.append(Found(named(of[0].run, *_NEAREST), near, without))
-                    self.rows += tables[counts[depth]].rows(
+                    self.rows += table.rows(
                         measure, adversary, found, low=low, high=high, at=of[0].at
                     )
 
@@ -201,8 +198,7 @@ METHOD = (
     "Of one window behind layers that none goes back through (depthwise convolutions, ReLU6), a"
     f" guess is optimised from {NEAREST} public windows and {DRAWN} draws until the cosine distance"
     f" of its gradient is small ({STEPS} steps of Adam, in coordinates of public windows' normal"
-    " distribution), one device a person; beside it stands the public window whose update is most"
-    " similar.",
+    " distribution); beside it stands the public window whose update is most similar.",
     "Else a linear map from an update's direction to what was read is learnt from"
     " 512 updates of public windows. Without the update: class means, as for the last layer.",
     f"Up to {DEVICES} devices a person and setting, and defences at one window, to keep within"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tinymia.experiments.gradients.lattice import Doubles
 from tinymia.experiments.gradients.network import Network
 
-STEPS = 600
+STEPS = 800
 NEAREST, DRAWN = 3, 1
 """Starts."""
 _RATE = 0.05

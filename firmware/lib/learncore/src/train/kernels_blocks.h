@@ -187,14 +187,13 @@ struct Sink {
   void* self;
 };
 
-// sums[j] = the sum of dy[j] over all positions of a layer.
+// sums[j] = the sum of dy[j] over positions, which are `step` apart.
 template <uint32_t kSize, typename F>
-inline void SumPositions(Block<kSize> block, const Layer& layer, const F* dy, F* sums) {
-  const uint32_t positions = static_cast<uint32_t>(layer.out_h) * layer.out_w;
-  const uint32_t channels = layer.out_c;
+inline void SumPositions(Block<kSize> block, uint32_t positions, uint32_t step, const F* dy,
+                         F* sums) {
 #pragma GCC unroll 8
   for (uint32_t j = 0; j < kSize; ++j) sums[j] = F(0.0f);
-  for (uint32_t p = 0; p < positions; ++p, dy += channels) {
+  for (uint32_t p = 0; p < positions; ++p, dy += step) {
     F d[kSize];
     LoadBlock(block, dy, d);
 #pragma GCC unroll 8
@@ -206,9 +205,10 @@ inline void SumPositions(Block<kSize> block, const Layer& layer, const F* dy, F*
 template <typename F>
 void BiasGradient(const Layer& layer, const F* dy, uint32_t first, Sink<F> sink) {
   if (layer.bias_count == 0) return;
+  const uint32_t positions = static_cast<uint32_t>(layer.out_h) * layer.out_w;
   ForBlocks(layer.out_c, [=](auto block, uint32_t o) {
     F sums[decltype(block)::kSize];
-    SumPositions(block, layer, dy + o, sums);
+    SumPositions(block, positions, layer.out_c, dy + o, sums);
     sink.take(sink.self, first + o, 1, decltype(block)::kSize, sums);
   });
 }

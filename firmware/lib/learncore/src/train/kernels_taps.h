@@ -37,6 +37,12 @@ __attribute__((noinline)) void SumTaps(const Layer& l, const Plane<F>& x, const 
     high = end[t] < high ? end[t] : high;
   }
   high = high < low ? low : high;
+  bool begins = false, ends = false;  // whether some taps have more than all have
+#pragma GCC unroll 4
+  for (uint32_t t = 0; t < kTaps; ++t) {
+    begins = begins || first[t] < low;
+    ends = ends || end[t] > high;
+  }
   const Reach rows(tap_y, l.out_h, l.stride_h, l.pad_top, l.in_h);
   const auto column = static_cast<ptrdiff_t>(x.column);
   const ptrdiff_t step = column * l.stride_w;
@@ -55,7 +61,7 @@ __attribute__((noinline)) void SumTaps(const Layer& l, const Plane<F>& x, const 
       }
     };
 #pragma GCC unroll 4
-    for (uint32_t t = 0; t < kTaps; ++t) {
+    for (uint32_t t = 0; begins && t < kTaps; ++t) {
       alone(t, first[t], low < end[t] ? low : end[t], sums[t]);
     }
     const F* x_at = x_row + (low * step + start);
@@ -79,7 +85,7 @@ __attribute__((noinline)) void SumTaps(const Layer& l, const Plane<F>& x, const 
       }
     }
 #pragma GCC unroll 4
-    for (uint32_t t = 0; t < kTaps; ++t) {
+    for (uint32_t t = 0; ends && t < kTaps; ++t) {
       alone(t, high > first[t] ? high : first[t], end[t], sums[t]);
     }
   }
@@ -105,26 +111,27 @@ inline Plane<F> PackedPlane(Block<kSize> block, const F* from, uint32_t rows, ui
   return {room, columns * kSize, kSize};
 }
 
-// Whether the layer's gradients are summed up by taps; those of one output have room among the
+// Whether the layer's gradients are summed up by taps; those of four outputs have room among the
 // values that are held, and all have a bit more.
 template <typename F>
 inline bool ByTaps(const Layer& l) {
-  const bool fits = static_cast<uint32_t>(l.kernel_h) * l.kernel_w * 4 <= kHeld<F> &&
-                    l.weight_count <= 2 * kHeld<F>;
+  const bool fits = (static_cast<uint32_t>(l.kernel_h) * l.kernel_w + 1) * 4 <= kHeld<F> &&
+                    l.weight_count + l.bias_count <= 2 * kHeld<F>;
   const bool one = l.kind == LayerKind::kConv
                        ? l.in_c == 1
                        : l.kind == LayerKind::kDepthwise && l.in_c == l.out_c;
   return fits && one;
 }
 
-// The gradients of such a layer's weights: body(example, tap, output, gradients) for up to four
-// outputs.
+// The gradients of such a layer: body(example, tap, output, gradients) for up to four outputs'
+// weights at a tap, or biases, which are behind the last tap.
 template <bool kOwnInput, typename F, typename Body>
 inline void ForTaps(const Layer& layer, uint32_t n, const F* x, size_t x_example, const F* dy,
                     Body body) {
   F x_room[kOwnInput ? kHeld<F> : 1];
   F dy_room[kHeld<F>];
-  const auto outputs = [&](auto block, size_t o) {
+  const uint32_t positions = static_cast<uint32_t>(layer.out_h) * layer.out_w;
+  ForTiles<4>(layer.out_c, [&](auto block, size_t o) {
     constexpr uint32_t kSize = decltype(block)::kSize;
     for (uint32_t b = 0; b < n; ++b) {
       const F* from = x + b * x_example;
@@ -150,19 +157,16 @@ inline void ForTaps(const Layer& layer, uint32_t n, const F* x, size_t x_example
           ForTiles<4>(layer.kernel_w, some);
         }
       }
+      if (layer.bias_count == 0) continue;
+      F sums[1][kSize];
+      SumPositions(block, positions, static_cast<uint32_t>(deltas.column), deltas.data, sums[0]);
+      body(b, static_cast<uint32_t>(layer.kernel_h) * layer.kernel_w, static_cast<uint32_t>(o),
+           sums);
     }
-  };
-  // (Two outputs at a time, where there is no room for four.)
-  const uint32_t inputs = kOwnInput ? static_cast<uint32_t>(layer.in_h) * layer.in_w : 0;
-  const uint32_t positions = static_cast<uint32_t>(layer.out_h) * layer.out_w;
-  if ((inputs > positions ? inputs : positions) * 4 > kHeld<F>) {
-    ForTiles<2>(layer.out_c, outputs);
-  } else {
-    ForTiles<4>(layer.out_c, outputs);
-  }
+  });
 }
 
-// As GradientTiles (see kernels_together.h).
+// As GradientTiles (see kernels_together.h), with those of biases.
 template <bool kOwnInput, typename F, typename Sink>
 inline void GradientTaps(const Layer& layer, uint32_t n, const F* x, size_t x_example, const F* dy,
                          const Sink& sink) {
@@ -175,7 +179,7 @@ inline void GradientTaps(const Layer& layer, uint32_t n, const F* x, size_t x_ex
                            uint32_t at = tap * out_c + o;
                            for (const F& value : g[0]) all[at++] = value;
                          });
-      ForBlocks(layer.weight_count, [&](auto block, uint32_t i) {
+      ForBlocks(layer.weight_count + layer.bias_count, [&](auto block, uint32_t i) {
         F g[1][decltype(block)::kSize];
         LoadBlock(block, all + i, g[0]);
         sink.Take(b, 0, 0, 0, g);
@@ -185,8 +189,9 @@ inline void GradientTaps(const Layer& layer, uint32_t n, const F* x, size_t x_ex
     const uint32_t filter = static_cast<uint32_t>(layer.kernel_h) * layer.kernel_w;
     ForTaps<kOwnInput>(layer, n, x, x_example, dy,
                        [&](uint32_t b, uint32_t tap, uint32_t o, const auto& g) {
-                         const uint32_t first = kOwnInput ? tap * out_c + o : o * filter + tap;
-                         sink.Take(b, tap * 4, first, kOwnInput ? 1 : filter, g);
+                         const bool neighbours = kOwnInput || tap == filter;
+                         const uint32_t first = neighbours ? tap * out_c + o : o * filter + tap;
+                         sink.Take(b, tap * 4, first, neighbours ? 1 : filter, g);
                        });
   }
 }

@@ -156,19 +156,21 @@ inline void GradientTiles(const Layer& layer, uint32_t n, const F* x, size_t x_e
 template <typename F, typename Sink>
 inline void ConvolutionGradients(const Layer& layer, uint32_t n, const F* x, size_t x_example,
                                  const F* dy, bool biases_only, const Sink& sink) {
-  if (biases_only) {
-  } else if (!ByTaps<F>(layer)) {
-    GradientTiles(layer, n, x, x_example, dy, sink);
-  } else if (layer.kind == LayerKind::kConv) {
-    GradientTaps<false>(layer, n, x, x_example, dy, sink);
-  } else {
-    GradientTaps<true>(layer, n, x, x_example, dy, sink);
+  if (!biases_only && ByTaps<F>(layer)) {
+    if (layer.kind == LayerKind::kConv) {
+      GradientTaps<false>(layer, n, x, x_example, dy, sink);
+    } else {
+      GradientTaps<true>(layer, n, x, x_example, dy, sink);
+    }
+    return;
   }
+  if (!biases_only) GradientTiles(layer, n, x, x_example, dy, sink);
+  const uint32_t positions = static_cast<uint32_t>(layer.out_h) * layer.out_w;
   const uint32_t bias = biases_only ? 0 : layer.weight_count;
   ForBlocks(layer.bias_count, [&](auto block, uint32_t o) {
     for (uint32_t b = 0; b < n; ++b) {
       F sums[1][decltype(block)::kSize];
-      SumPositions(block, layer, dy + b * layer.outputs() + o, sums[0]);
+      SumPositions(block, positions, layer.out_c, dy + b * layer.outputs() + o, sums[0]);
       sink.Take(b, 0, bias + o, 1, sums);
     }
   });

@@ -11,6 +11,7 @@ import pytest
 
 from tinymia import data
 from tinymia.attacks.averaged import COPIES, averaged
+from tinymia.attacks.levels import Levels
 from tinymia.attacks.posterior import likelihood_of
 from tinymia.attacks.stolen import BoundaryDecoder, boundaries
 from tinymia.device.connect import connect
@@ -150,13 +151,18 @@ def test_boundaries_are_where_they_were(name: str, lab: TwinLab) -> None:
     expected = boundaries(plain, read, whole.answer)
     found = boundaries(hidden, read, run.answer)
     assert len(found.places) > 20
-    assert len(found.places) == len(expected.places)
+    if name == "round":  # two steps on a way, but where neither end is told as more than the other
+        assert 1.8 * len(expected.places) < len(found.places) <= 2 * len(expected.places)
+    else:
+        assert len(found.places) == len(expected.places)
     theta = lab.devices[run.recipe, run.epochs, "p07", 0]
     head = np.column_stack([theta[: 7 * 64].reshape(7, 64), theta[7 * 64 :]])
     logits = found.places @ head.T
-    at = np.arange(len(logits))
-    gap = np.abs(logits[at, found.one] - logits[at, found.other])
-    assert np.quantile(gap, 0.8) < (0.1 if name == "round" else 0.01)
+    levels = Levels(found.places, found.one, found.others, found.level, found.temperature)
+    gap, slope = levels.gap(logits)
+    assert np.quantile(np.abs(gap), 0.8) < 0.01
+    moved, _ = levels.gap(logits + 1e-4 * slope)
+    np.testing.assert_allclose(moved - gap, 1e-4 * (slope**2).sum(axis=1), atol=1e-6)
 
 
 def test_who_names_one_class_alone_has_no_boundaries(
@@ -186,7 +192,10 @@ def test_noise_averages_out_over_near_copies(lab: TwinLab) -> None:
     logs = np.log(np.maximum(plain.ask(some), 1e-30))
     behind = np.maximum(logs - logs.max(axis=1, keepdims=True), -run.answer.guard.noise_bound)
     expected = behind - behind.mean(axis=1, keepdims=True)
-    error = averaged(oracle, some) - expected
+    mean, copies = averaged(oracle, some, run.answer)
+    assert (copies == COPIES).all()
+    found = np.log(mean)
+    error = found - found.mean(axis=1, keepdims=True) - expected
     assert error.std() == pytest.approx(1 / np.sqrt(COPIES), rel=0.25)
 
 

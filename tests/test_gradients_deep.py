@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.softmax import probabilities, residuals
 from tinymia.evidence import Stage
+from tinymia.experiments.gradients.inverting import Inversion
+from tinymia.experiments.gradients.network import Network
 from tinymia.experiments.gradients.recursion import Grid, Step, places, unpacked, windows
 
 Array = NDArray[Any]
@@ -118,3 +120,78 @@ def test_where_there_is_nothing_there_is_nothing() -> None:
     assert windows(replace(seen, stages=biases)) is None
     _, others = step(ONE, 1, 7, 0.0)
     assert exact(windows(seen), others) == 0
+
+
+def depthwise(length: int, channels: int, width: int, pad: int) -> Stage:
+    out, shape = (length + 1) // 2, (length, 1, channels)
+    sides = ((width, 1), (2, 1), (pad, 0))
+    return Stage(
+        *("depthwise", True, shape, (out, 1, channels), *sides),
+        *(width * channels, channels, 6.0),
+    )
+
+
+LENGTH, CHANNELS = 12, 48
+DEPTHWISE = (
+    conv(LENGTH, 2, CHANNELS, 5, 1),
+    depthwise(LENGTH // 2, CHANNELS, 3, 1),
+    *tail(LENGTH // 4, CHANNELS),
+)
+
+
+def searched(seed: int) -> tuple[Inversion, Array, Array]:
+    """A search on a network with a depthwise layer, a window, and public windows."""
+    rng = np.random.default_rng(seed)
+    size = int(np.prod(DEPTHWISE[0].inputs))
+    theta = rng.normal(0, 0.4, sum(s.weights + s.biases for s in DEPTHWISE))
+    roots = np.tril(rng.normal(0, 0.1, (size, size))) + np.eye(size)
+    search = Inversion(Network(DEPTHWISE), theta, np.zeros(size), roots, -20.0, 20.0)
+    window = roots @ rng.standard_normal(size)
+    return search, window, rng.standard_normal((40, size)) @ roots.T
+
+
+def test_the_networks_gradients_are_those_of_the_loss() -> None:
+    seen, codes = step(TWO, 2, 3, 0.0)  # of a reference of its own
+    labels, inputs = np.array([1, 4]), codes * SCALE
+    own, _ = Network(TWO).gradients(seen.theta[None], inputs, labels)
+    assert own.sum(axis=0) == pytest.approx(gradient(seen.theta, TWO, inputs, labels))
+    # A depthwise layer is a convolution whose other weights are 0.
+    search, window, _ = searched(0)
+    first, slim, wide = *DEPTHWISE[:2], conv(LENGTH // 2, CHANNELS, CHANNELS, 3, 1)
+    at, after = first.weights + first.biases, first.weights + first.biases + slim.weights
+    taps = search.theta[at:after].reshape(3, CHANNELS)
+    diagonal = np.einsum("tc,oc->otc", taps, np.eye(CHANNELS))
+    full = np.concatenate([search.theta[:at], diagonal.ravel(), search.theta[after:]])
+    network = Network((first, replace(wide, ceiling=slim.ceiling), *DEPTHWISE[2:]))
+    for scale in (1.0, 30.0):  # the second above the ceiling, here and there
+        given = [
+            one.gradients(theta[None], scale * window[None], np.array([2]))
+            for one, theta in ((search.network, search.theta), (network, full))
+        ]
+        (slope, back), (wider, same) = given
+        assert back == pytest.approx(same)
+        cut = wider[0, at : at + wide.weights].reshape(CHANNELS, 3, CHANNELS)
+        of = np.einsum("ctc->tc", cut).ravel()
+        assert slope[0, at : at + slim.weights] == pytest.approx(of)
+        assert slope[0, :at] == pytest.approx(wider[0, :at])
+    assert Network.takes(DEPTHWISE)
+    assert not Network.takes((replace(ONE[0], kind="other"), *ONE[1:]))
+    assert not Network.takes(tuple(replace(s, weights=0) for s in ONE))
+
+
+def test_a_search_comes_near_a_window_behind_a_depthwise_layer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tinymia.experiments.gradients.inverting.STEPS", 300)
+    search, window, public = searched(1)
+    seen, _ = search.network.gradients(search.theta[None], window[None], np.array([2]))
+    found = search.run(seen[0], public, 2, 0)
+    near = public[search.nearest(seen[0], public, 2)[0]]
+    assert np.linalg.norm(found - window) < 0.5 * np.linalg.norm(window)
+    assert np.linalg.norm(found - window) < 0.5 * np.linalg.norm(near - window)
+    _, other, _ = searched(2)
+    assert np.linalg.norm(found - other) > 0.8 * np.linalg.norm(other)
+    # And in noise there is nothing.
+    noise = np.random.default_rng(0).normal(0, 1, len(search.theta))
+    lost = search.run(noise, public, 2, 0)
+    assert np.linalg.norm(lost - window) > 0.8 * np.linalg.norm(window)

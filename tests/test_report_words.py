@@ -61,6 +61,7 @@ def test_a_study_of_one_person_claims_nothing(results, tmp_path):
     changed = made.results(finding)
     first, second, third = (sentence.text for sentence in compose(changed))
     assert "too small" in first
+    assert "not distinguishable from guessing" not in str(compose(changed)[0])
     assert "lowers" not in second
     assert "lower leakage" not in second
     assert "have no interval" in second

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from tinymia.attacks.symmetric import solver
+from tinymia.attacks.response import Law, Prior
+from tinymia.attacks.symmetric import is_definite, solver
 
 
 def of_size(values: list[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -36,3 +39,20 @@ def test_what_is_indefinite_itself() -> None:
     matrix = np.diag([1.0, -1e-3, 1.0])
     with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
         solver(matrix)
+
+
+def test_members_that_explain_all_but_rounding() -> None:
+    """A device's matrix then has a precision that a difference of large numbers would not give."""
+    rng = np.random.default_rng(2)
+    units, size = 100, 4
+    effects = 1e5 * rng.normal(size=(units, size))
+    prior = Prior.independent(units, 0.4)
+    nothing = np.zeros((1, size))
+    law = Law(Any, nothing, np.eye(1), np.eye(size), effects, 1e-24 * np.eye(size), prior)  # type: ignore[arg-type]
+    assert is_definite(law.marginal)
+    whole = 1e24 * np.eye(size) + prior.variance * effects.T @ effects
+    np.testing.assert_allclose(law.marginal, np.linalg.inv(whole), rtol=1e-6)
+    sharp = Law(Any, nothing, np.eye(1), np.eye(size), effects, np.eye(size), prior)  # type: ignore[arg-type]
+    assert is_definite(sharp.marginal)
+    whole = np.eye(size) + prior.variance * effects.T @ effects
+    np.testing.assert_allclose(sharp.marginal @ whole, np.eye(size), atol=1e-4)

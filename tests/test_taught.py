@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fakelab import auc
+from grouplab import GroupLab
 from tinymia.attacks.heads import Readout, softmax
+from tinymia.attacks.model_decoder import ModelDecoder
 from tinymia.attacks.softmax import with_one
 from tinymia.attacks.taught import TaughtTemplates, hessian_on
 from tinymia.attacks.templates import Habits, HeadTemplates, pull_of
 from tinymia.defenses import adversarial, mmd
-from tinymia.defenses.base import Seen
+from tinymia.defenses.base import Defense, Seen
+from tinymia.defenses.distillation import Distillation
+from tinymia.evidence import Candidates, Run
 
 Array = np.ndarray[Any, Any]
 CLASSES, COUNT = 4, 12
@@ -121,3 +127,26 @@ def test_a_student_is_moved_through_its_lesson() -> None:
     assert left(head) > 1.5 * left(taught)
     flat = hessian_on(readout, rows, start)
     np.testing.assert_allclose(flat, flat.T, atol=1e-12)
+
+
+class Provisioned(GroupLab):
+    """A lab whose bundle has references."""
+
+    def candidates(self, run: Run, person: str) -> Candidates:
+        given = super().candidates(run, person)
+        public = np.random.default_rng(9).normal(size=(20, self.width)).astype(np.float32)
+        return replace(given, references=public, reference_labels=np.arange(20) % self.classes)
+
+
+@pytest.mark.parametrize("defence", [mmd.Mmd(), adversarial.Adversarial(), Distillation()])
+def test_who_knows_a_defence_finds_no_members_where_nobody_could(defence: Defense) -> None:
+    def found(lab: GroupLab) -> float:
+        run = replace(lab.run(), defences=(defence,))
+        scorer = ModelDecoder().fit(lab, run, "p")
+        scores = [scorer(lab.target(run, i)) for i in range(lab.target_count)]
+        return auc(np.stack(scores), lab.target_members)
+
+    labs = [Provisioned(null=True, seed=seed, target_count=10, groups=24) for seed in (0, 1, 2)]
+    assert abs(np.mean([found(lab) for lab in labs]) - 0.5) < 0.08
+    # (These heads are trained without it; templates too many do little harm.)
+    assert found(Provisioned(groups=24)) > 0.9

@@ -274,6 +274,10 @@ class Locator:
 
     Args:
         law: of the devices.
+
+    Attributes:
+        shape: of a matrix (k, q).
+        classes: (C, k), what logits read of a whitened one.
     """
 
     def __init__(self, law: Law) -> None:
@@ -281,10 +285,10 @@ class Locator:
         self.law = law
         self._back = np.linalg.inv(law.left), np.linalg.inv(law.right)
         self._offset = readout.logits(law.centre)
-        self._classes = readout.basis.T @ self._back[0]
+        self.classes = readout.basis.T @ self._back[0]
         self._rows = readout.rows @ self._back[1].T
         self._pairs = Pairs(self._rows)
-        self._shape = readout.shape
+        self.shape = readout.shape
 
     def locate(self, likelihood: Likelihood, sweeps: int = 15) -> tuple[Doubles, Doubles]:
         """The likeliest whitened matrix (p,), by damped Gauss-Newton steps, and the curvature of
@@ -294,7 +298,7 @@ class Locator:
         value, slope, curve = likelihood(self._logits(place))
         for _ in range(sweeps):
             curvature = self._curvature(curve)
-            gradient = (self._classes.T @ slope.T @ self._rows).ravel() + marginal @ place
+            gradient = (self.classes.T @ slope.T @ self._rows).ravel() + marginal @ place
             step = solver(curvature + marginal)(gradient)
             before = value + place @ marginal @ place / 2
             length = 1.0
@@ -310,33 +314,14 @@ class Locator:
                 break
         return place, self._curvature(curve)
 
-    def on_boundaries(
-        self, rows: Doubles, one: Integers, other: Integers, spread: Doubles
-    ) -> tuple[Doubles, Doubles]:
-        """As :meth:`locate`, from places at which two classes are known to be equally likely.
-
-        Args:
-            rows: (m, q), what the head reads there, on the readout's axes.
-            one, other: (m,), the classes.
-            spread: (m,), of the difference of their logits about 0.
-        """
-        readout, law = self.law.readout, self.law
-        classes = self._classes[one] - self._classes[other]
-        places = rows @ self._back[1].T
-        apart = (readout.basis.T[one] - readout.basis.T[other]) @ law.centre
-        gap = (apart * rows).sum(axis=1)
-        # Where every window is answered alike there is none.
-        equations = (classes[:, :, None] * places[:, None, :]).reshape(
-            len(rows), law.marginal.shape[0]
-        )
-        equations /= spread[:, None]
-        curvature = equations.T @ equations
-        return solver(curvature + law.marginal)(-equations.T @ (gap / spread)), curvature
+    def whitened(self, rows: Doubles) -> Doubles:
+        """What the head reads (m, q), as it meets a whitened matrix."""
+        return np.asarray(rows @ self._back[1].T)
 
     def matrix(self, place: Doubles) -> Doubles:
         """(k, q) of a whitened place (p,)."""
         left, right = self._back
-        return np.asarray(left @ place.reshape(self._shape) @ right + self.law.centre)
+        return np.asarray(left @ place.reshape(self.shape) @ right + self.law.centre)
 
     def evidence(self, place: Doubles, curvature: Doubles) -> tuple[Doubles, Doubles]:
         """What the answers tell of the members: precision (G, G), and its product with the best
@@ -350,11 +335,11 @@ class Locator:
         )
 
     def _logits(self, place: Doubles) -> Doubles:
-        moved = self._rows @ place.reshape(self._shape).T
-        return np.asarray(self._offset + moved @ self._classes.T)
+        moved = self._rows @ place.reshape(self.shape).T
+        return np.asarray(self._offset + moved @ self.classes.T)
 
     def _curvature(self, curve: Doubles) -> Doubles:
-        return self._pairs.sum(np.matmul(np.matmul(self._classes.T, curve), self._classes))
+        return self._pairs.sum(np.matmul(np.matmul(self.classes.T, curve), self.classes))
 
 
 def log_odds(information: Doubles, pull: Doubles, prior: Prior) -> Doubles:

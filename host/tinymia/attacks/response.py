@@ -9,7 +9,7 @@ import numpy as np
 
 from tinymia.attacks.heads import Doubles, Readout
 from tinymia.attacks.matrix_normal import applied, shrinkage, whiteners
-from tinymia.attacks.symmetric import inverse
+from tinymia.attacks.symmetric import inverse, is_definite
 from tinymia.attacks.templates import Templates
 from tinymia.evidence.types import Bools, Integers
 
@@ -18,6 +18,9 @@ _STRETCHES = (1.0, 1.4)
 _UNEQUAL = 0.2
 """Spread of log distances above which devices have trained for unequal times."""
 _RIDGES = np.logspace(-3, 4, 22)
+_CLEAREST = 1e5
+"""A member moves a device by so many deviations of what else does, at most: weights are float32,
+whose rounding is more, and beyond it sums of both are rounding themselves."""
 _FITTED = 256
 """Shadow devices that the few weights of the templates are fitted on."""
 
@@ -119,7 +122,12 @@ class Law:
     def marginal(self) -> Doubles:
         """(p, p): precision of the whitened matrix where the members are not known."""
         inner = inverse(self.information + self.prior.precision)
-        return np.asarray(self.precision - self.weighted.T @ inner @ self.weighted)
+        found = np.asarray(self.precision - self.weighted.T @ inner @ self.weighted)
+        if is_definite(found):
+            return found
+        # Members explain so much that the difference is rounding: a sum of covariances is not.
+        members = inverse(self.prior.precision)
+        return inverse(inverse(self.precision) + self.effects.T @ members @ self.effects)
 
 
 class Response:
@@ -261,6 +269,8 @@ class Response:
         even = shrinkage(rest)
         noise = rest.T @ rest * ((1 - even) / len(rest))
         noise[np.diag_indices_from(noise)] += even * float((rest**2).mean()) + 1e-12
+        clearest = float(np.linalg.norm(self.effects(1.0) + self._more, axis=1).max())
+        noise[np.diag_indices_from(noise)] += max(0.0, (clearest / _CLEAREST) ** 2 - 1)
         self._precision = inverse(noise)
         self._usual = self._law(0.0)
 

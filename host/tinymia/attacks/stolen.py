@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.attacks.base import Adversary, Attack, AttackInfo
 from tinymia.attacks.heads import Doubles
+from tinymia.attacks.levels import Levels, on_levels
 from tinymia.attacks.model_decoder import respond
 from tinymia.attacks.posterior import Locator, log_odds, noise_of
 from tinymia.attacks.softmax import read_by_head
@@ -31,8 +32,6 @@ EDGES = 2
 """Boundaries that are met from each window."""
 HALVINGS = 14
 """Questions on the way to each."""
-_OFF = 0.05
-"""Of the stretch where rounded answers name two classes: how far its middle may be off."""
 QUESTIONS = 1 + EDGES * (1 + HALVINGS)
 """Questions for each window."""
 
@@ -71,12 +70,14 @@ class BoundaryDecoder:
 
         def score(target: Target) -> Scores:
             found = boundaries(lab.oracle(run, target), read, run.answer)
-            rows = found.places @ axes
+            levels = Levels(
+                found.places @ axes, found.one, found.others, found.level, found.temperature
+            )
             locator = Locator(response.at(None))
-            there = locator.on_boundaries(rows, found.one, found.other, found.apart)
+            there = on_levels(locator, levels, found.apart)
             for _ in range(2 if response.timed else 0):
                 locator = Locator(response.at(locator.matrix(there[0])))
-                there = locator.on_boundaries(rows, found.one, found.other, found.apart)
+                there = on_levels(locator, levels, found.apart)
             return log_odds(*locator.evidence(*there), locator.law.prior)[units.of]
 
         return score
@@ -84,84 +85,106 @@ class BoundaryDecoder:
 
 @dataclass(frozen=True, eq=False)
 class Boundaries:
-    """Places on boundaries.
+    """Places on boundaries: where a class is as likely as some others times a factor.
 
     Attributes:
         places: (m, d + 1), features and a 1.
-        one, other: (m,), the classes that meet there.
-        apart: (m,), how far their logits may be apart.
+        one: (m,), the class.
+        others: (m, classes) bool, those that it is held against.
+        level: (m,), its logit less the logarithm of the others' summed exponentials there.
+        temperature: that logits were divided by.
+        apart: (m,), how far that may be off.
     """
 
     places: Doubles
     one: Integers
-    other: Integers
+    others: NDArray[np.bool_]
+    level: Doubles
+    temperature: float
     apart: Doubles
 
 
 def boundaries(oracle: Oracle, read: Doubles, answer: AnswerSettings) -> Boundaries:
     """Boundaries between each window and the nearest ones that are answered differently.
 
-    Rounded answers name both classes around a boundary; it lies in the middle of where they do,
-    whose two ends are looked for. Noise on answers makes a boundary uncertain by as much.
+    Labels change where two classes are equally likely. A rounded probability changes halfway
+    between two steps, which says as much of the head as a label does, however coarse the steps
+    are: the window's class is followed from there, and the other's from beyond. Noise on answers
+    makes a boundary uncertain by as much.
 
     Args:
         oracle: whom to ask, QUESTIONS times a window at most, twice that where it rounds.
         read: (n, d + 1), features and a 1.
         answer: how it answers.
     """
-    ends = (False, True) if answer.policy is OutputPolicy.ROUNDED else (False,)
-    noise = 2 * noise_of(answer) * (answer.guard.temperature or 1.0) ** 2
+    guard = answer.guard
+    rounds = answer.policy is OutputPolicy.ROUNDED and not (guard.swap or guard.classifier)
+    noise = 2 * noise_of(answer) * (guard.temperature or 1.0) ** 2
+    if answer.policy is OutputPolicy.ROUNDED and not rounds:
+        noise += (4 / answer.levels) ** 2  # two classes are told alike that are not
     first = _ask(oracle, read)
     named, heard = first.argmax(axis=-1), _heard(first)
     squares = (read**2).sum(axis=1)
     far = squares[:, None] + squares - 2 * read @ read.T
     far[named[:, None] == named] = np.inf
-    found = []
+    found: list[tuple[NDArray[Any], ...]] = []
     for column in np.argsort(far, axis=1, kind="stable")[:, :EDGES].T:
         differ = np.flatnonzero((named[column] != named) & heard & heard[column])
-        here, there = read[differ], read[column[differ]]
-        mine, beyond = named[differ], named[column[differ]]
-        answered = np.ones(len(differ), np.bool_)
-        reached = []
-        for alone in ends:
-            low, high = np.zeros(len(here)), np.ones(len(here))
-            for _ in range(HALVINGS):
-                middle = (low + high) / 2
-                shown = _ask(oracle, here + middle[:, None] * (there - here))
-                answered &= _heard(shown)
-                inside = _names(shown, mine, alone)
-                low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-                others = shown.copy()
-                others[np.arange(len(mine)), mine] = -1.0
-                beyond = beyond if alone else np.where(inside, beyond, others.argmax(axis=-1))
-            reached.append(high)
-        at = np.mean(reached, axis=0)
-        places = here + at[:, None] * (there - here)
-        # Logits change by about their slope, which is of the order of 1, times the last interval.
-        length = np.linalg.norm(there - here, axis=1)
-        apart = length * 0.5**HALVINGS + 1e-4
-        if len(ends) > 1:
-            # As other classes take more or less from the two, the middle is a little off.
-            apart += _OFF * length * np.abs(reached[0] - reached[1])
-        # A search that was refused an answer knows no boundary.
-        every = places, mine, beyond, np.sqrt(apart**2 + noise)
-        found.append(tuple(part[answered] for part in every))
-    places, one, other, apart = (np.concatenate(part) for part in zip(*found, strict=True))
-    return Boundaries(places, one, other, apart)
+        here, there = differ, column[differ]
+        found.append(_search(oracle, read, first, here, there, answer.levels if rounds else None))
+        if rounds:
+            found.append(_search(oracle, read, first, there, here, answer.levels))
+    places, one, others, level, apart = (np.concatenate(part) for part in zip(*found, strict=True))
+    temperature = (guard.temperature or 1.0) if rounds else 1.0
+    return Boundaries(places, one, others, level, temperature, np.sqrt(apart**2 + noise))
+
+
+def _search(
+    oracle: Oracle,
+    read: Doubles,
+    first: NDArray[np.float32],
+    here: Integers,
+    there: Integers,
+    levels: int | None,
+) -> tuple[NDArray[Any], ...]:
+    """Where the class named ``here`` stops on the way ``there``; with ``levels``, being told as at
+    least so many steps: the fields of :class:`Boundaries` but for the temperature."""
+    mine = first[here].argmax(axis=-1)
+    wanted = np.zeros(len(here))
+    if levels is not None:
+        # Half of all is where a probability tells most of the logits; neither end's code passes.
+        told, less = (np.rint(first[end, mine] * levels) for end in (here, there))
+        falls = told > less
+        here, there, mine = here[falls], there[falls], mine[falls]
+        wanted = np.clip(np.rint((levels + 1) / 2), less[falls] + 1, told[falls])
+    start, end = read[here], read[there]
+    low, high = np.zeros(len(here)), np.ones(len(here))
+    beyond, answered = first[there].argmax(axis=-1), np.ones(len(here), np.bool_)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        shown = _ask(oracle, start + middle[:, None] * (end - start))
+        answered &= _heard(shown)
+        own, others = shown[np.arange(len(mine)), mine], shown.copy()
+        others[np.arange(len(mine)), mine] = -1.0
+        most = others.max(axis=-1)
+        inside = own >= most if levels is None else np.rint(own * levels) >= wanted
+        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
+        beyond = np.where(inside, beyond, others.argmax(axis=-1))
+    against = np.arange(first.shape[1]) == beyond[:, None]
+    level = np.zeros(len(here))
+    if levels is not None:
+        against = np.arange(first.shape[1]) != mine[:, None]
+        level = np.log((wanted - 0.5) / (levels - wanted + 0.5))
+    # Logits change by about their slope, which is of the order of 1, times the last interval.
+    apart = np.linalg.norm(end - start, axis=1) * 0.5**HALVINGS + 1e-4
+    # A search that was refused an answer knows no boundary.
+    every = start + high[:, None] * (end - start), mine, against, level, apart
+    return tuple(part[answered] for part in every)
 
 
 def _heard(shown: NDArray[np.float32]) -> NDArray[np.bool_]:
     """(m,): whether there was an answer at all."""
     return np.asarray((shown >= 0).any(axis=-1))
-
-
-def _names(shown: NDArray[np.float32], mine: Integers, alone: bool) -> NDArray[np.bool_]:
-    """(m,): whether an answer names the class; ``alone``: it and no other. (A policy's own order
-    decides between equals, but under rounding, where equals are many.)"""
-    at = np.arange(len(mine))
-    own, others = shown[at, mine], shown.copy()
-    others[at, mine] = -np.inf
-    return np.asarray(own > others.max(axis=-1) if alone else own >= others.max(axis=-1))
 
 
 def _ask(oracle: Oracle, read: Doubles) -> NDArray[np.float32]:

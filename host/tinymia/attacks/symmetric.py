@@ -14,13 +14,14 @@ _LIFTS = 5
 
 
 def inverse(matrix: Floats) -> Floats:
-    """Inverse by Cholesky's factor; what rounding has made indefinite is inverted as any other.
+    """Inverse by Cholesky's factor; what rounding has made indefinite is inverted as any other, or,
+    where it has made it singular, as by :func:`solver`.
 
     Args:
         matrix: (n, n), C order, symmetric.
 
     Raises:
-        numpy.linalg.LinAlgError: it is singular.
+        numpy.linalg.LinAlgError: it is singular, and not for rounding.
     """
     from scipy.linalg import lapack
 
@@ -28,11 +29,22 @@ def inverse(matrix: Floats) -> Floats:
     factor, failed = lapack.dpotrf(matrix.T, lower=1, clean=0)
     half, failed = (factor, failed) if failed else lapack.dpotri(factor, lower=1, overwrite_c=1)
     if failed:
-        return np.asarray(np.linalg.inv(matrix))
+        try:
+            return np.asarray(np.linalg.inv(matrix))
+        except np.linalg.LinAlgError:
+            factor = _lifted(matrix.copy(), matrix.diagonal())
+            half, failed = lapack.dpotri(factor, lower=1, overwrite_c=1)
     lower = np.tril(half)
     whole: Floats = lower + lower.T
     whole[np.diag_indices_from(whole)] /= 2
     return whole
+
+
+def is_definite(matrix: Floats) -> bool:
+    """Whether a symmetric matrix (n, n) is positive definite."""
+    from scipy.linalg import lapack
+
+    return not lapack.dpotrf(matrix.T, lower=1, clean=0)[1]
 
 
 def solver(matrix: Floats) -> Callable[[Floats], Floats]:
@@ -68,7 +80,7 @@ def _lifted(rest: Floats, diagonal: Floats) -> Floats:
     """The factor with the least of some lifts of the diagonal that makes one possible.
 
     Args:
-        rest: (n, n), the matrix without its diagonal.
+        rest: (n, n), the matrix, whose diagonal does not matter; it is overwritten.
         diagonal: (n,).
     """
     from scipy.linalg import lapack

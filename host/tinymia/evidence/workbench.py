@@ -50,11 +50,13 @@ class Stage:
     """A trained layer, as far as an adversary who knows the network has it.
 
     Attributes:
-        kind: "dense", "conv" or "average"; "other" for whatever is no link of a plain chain.
+        kind: "dense", "conv", "depthwise" or "average"; "other" for whatever is no link of a plain
+            chain.
         relu: whether a ReLU follows.
         inputs, outputs: (height, width, channels).
         kernel, stride, pad: of height and width; padding before the first row and column.
         weights, biases: how many are trained.
+        ceiling: of what the ReLU gives; 0: none.
     """
 
     kind: str
@@ -66,6 +68,7 @@ class Stage:
     pad: tuple[int, int]
     weights: int
     biases: int
+    ceiling: float = 0.0
 
     @property
     def taps(self) -> int:

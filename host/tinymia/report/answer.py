@@ -164,7 +164,7 @@ def _policies(facts: Facts, main: Condition, row: AdversaryRow) -> list[Pieces]:
         words = above_guessing(leak)
         if words == NO_MORE or leak.guessing:
             stops.append(title)
-        elif words not in TOLD:
+        elif words not in TOLD and leak.auc.low is not None:
             unclear.append(title)
     pieces: list[str] = (
         [f"the same adversary with other answers: {listing(told)}; "] if told else []

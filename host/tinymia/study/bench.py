@@ -43,7 +43,7 @@ _OPTIONS: tuple[tuple[str, str, TrainSettings], ...] = (
     ("rounding to 8 bits", _HEAD, replace(_BASE, weight_bits=8)),
     ("pruning", _HEAD, replace(_BASE, prune=0.5)),
     ("early stopping", _HEAD, replace(_BASE, holdout=20, patience=5)),
-    ("screening", _HEAD, replace(_BASE, screen=20)),
+    ("screening, then one epoch", _HEAD, replace(_BASE, screen=20)),
     ("DP-SGD", _HEAD, replace(_BASE, clip_norm=1.0, noise_multiplier=1.0, expected_members=80)),
     (
         "augmentation",

@@ -59,17 +59,18 @@ def stages_of(records: Sequence[Layer], first: int, trained: Parameters) -> tupl
     kinds = {
         LayerKind.DENSE: "dense",
         LayerKind.CONV: "conv",
+        LayerKind.DEPTHWISE: "depthwise",
         LayerKind.AVERAGE_POOL: "average",
     }
     found = []
     for i, r in enumerate(records[first:], first):
-        plain = r.input == i and r.activation is not Activation.RELU6
+        plain = r.input == i
         if r.kind is LayerKind.AVERAGE_POOL:
             plain = plain and r.activation is Activation.NONE
         found.append(
             Stage(
                 kind=kinds.get(r.kind, "other") if plain else "other",
-                relu=r.activation is Activation.RELU,
+                relu=r.activation is not Activation.NONE,
                 inputs=(r.in_h, r.in_w, r.in_c),
                 outputs=(r.out_h, r.out_w, r.out_c),
                 kernel=(r.kernel_h, r.kernel_w),
@@ -77,6 +78,7 @@ def stages_of(records: Sequence[Layer], first: int, trained: Parameters) -> tupl
                 pad=(r.pad_top, r.pad_left),
                 weights=0 if trained is Parameters.BIASES else r.weight_count,
                 biases=r.bias_count,
+                ceiling=6.0 if r.activation is Activation.RELU6 else 0.0,
             )
         )
     return tuple(found)

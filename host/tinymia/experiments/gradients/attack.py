@@ -165,7 +165,7 @@ class Server:
         exact = whole_rows(rows, off / self.scale, *self.box, count)
         if len(exact) >= count:
             return Seen(exact[:count].astype(np.float64), np.ones(count, np.bool_))
-        if count >= self.classes:  # more windows than directions
+        if count > 1:  # more windows than directions, or too many mixtures of them
             off_codes = off / self.scale
             exact = hidden_rows(rows, off_codes, self.box, count, self.likely, self.recipe(setting))
             if len(exact) >= count:

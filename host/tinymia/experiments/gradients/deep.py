@@ -1,10 +1,10 @@
 """Updates of deeper training: what the first trained layer read, back through all behind it.
 
 In closed form where that goes (:mod:`tinymia.experiments.gradients.recursion`); an answer counts as
-found where the twin's device, trained on it, gives the update. Elsewhere a linear map from updates
-to inputs is left, learnt from public windows (as Balle et al. 2022 learn a network to reconstruct).
-Optimising a guess until its gradient is alike (Geiping et al. 2020) ends far away here: a guess'
-ReLUs are others, and weights of so few kernels have many wrong optima.
+found where the twin's device, trained on it, gives the update. Of a single window behind a chain of
+layers that has none (depthwise ones, a ReLU6), a guess is optimised until its gradient is alike
+(:mod:`tinymia.experiments.gradients.inverting`). Elsewhere a linear map from updates to inputs is
+left, learnt from public windows (as Balle et al. 2022 learn a network to reconstruct).
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from numpy.typing import NDArray
 from tinymia.evidence import Owner, Run, Stage, Training, Workbench
 from tinymia.experiments.gradients import recursion
 from tinymia.experiments.gradients.attack import Seen, Server, score
+from tinymia.experiments.gradients.inverting import Inversion
 from tinymia.experiments.gradients.lattice import Doubles
 from tinymia.experiments.gradients.measure import training_of
+from tinymia.experiments.gradients.network import Network
 from tinymia.experiments.gradients.settings import Setting, fits, local
 
 DEPTHS = {
@@ -44,6 +46,11 @@ _SAME = 1e-4
 """And by nothing else where it is off by less than this."""
 
 
+def inverts(stages: Sequence[Stage]) -> bool:
+    """Whether single windows are optimised: where nobody goes back in closed form."""
+    return Network.takes(tuple(stages)) and not recursion.reaches(tuple(stages), 1)
+
+
 def devices(bench: Workbench) -> int:
     """A person and setting."""
     return min(bench.repetitions, DEVICES)
@@ -61,6 +68,8 @@ def settings_of(bench: Workbench, defences: Sequence[str]) -> dict[str, list[Set
         seen.append(stages)
         found[depth] = [Setting(local(runs[0], n), n, label=title) for n in WINDOWS]
         others = [run for run in runs[1:] if fits(run) and not run.training.augments]
+        if inverts(stages):  # nothing but noise changes where a search goes
+            others = [run for run in others if run.training.is_private]
         found[depth] += [Setting(local(run, 1), 1, label=title) for run in others]
     return found
 
@@ -71,10 +80,12 @@ class Deep:
 
     Attributes:
         head: of the last layer, who reads labels off its biases.
+        server: knows what the first trained layer reads.
         setting: whose updates.
     """
 
     head: Server
+    server: Server
     setting: Setting
 
     @property
@@ -86,11 +97,6 @@ class Deep:
     def run(self) -> Run:
         """Of the setting."""
         return self.setting.run
-
-    @cached_property
-    def server(self) -> Server:
-        """Knows what the first trained layer reads."""
-        return Server(self.bench, self.run)
 
     @cached_property
     def means(self) -> Doubles:
@@ -136,9 +142,39 @@ class Deep:
             off = self._off(update, codes, labels, seed)
             if off < _GIVES:
                 return Seen(codes.astype(np.float64), np.full(count, off < _SAME))
+        if count == 1 and inverts(stages):
+            return self._inverted(gradient, int(labels[0]))
         moved = self._map(update / max(float(np.linalg.norm(update)), 1e-300))
         found = self.means[labels] + moved
         return Seen(np.clip(found, *server.box), np.zeros(count, np.bool_))
+
+    @cached_property
+    def _search(self) -> Inversion:
+        server = self.server
+        read = server.public_inputs[0] * server.scale
+        around = np.cov(read.T)
+        around += (_RIDGE * np.trace(around) / len(around) + 1e-9) * np.eye(len(around))
+        low, high = (server.scale * end for end in server.box)
+        network = Network(self.bench.stages(self.run))
+        roots = np.linalg.cholesky(around)
+        return Inversion(network, server.base, read.mean(axis=0), roots, low, high)
+
+    def _public_of(self, label: int) -> Doubles:
+        inputs, told = self.server.public_inputs
+        return inputs[told == label] if (told == label).any() else inputs
+
+    def _inverted(self, gradient: Doubles, label: int) -> Seen:
+        """The window whose gradient is most alike."""
+        own = self._public_of(label) * self.server.scale
+        found = self._search.run(gradient, own, label, 0) / self.server.scale
+        return Seen(np.rint(found)[None], np.zeros(1, np.bool_))
+
+    def nearest(self, update: Doubles) -> Seen:
+        """The public window that gives the most similar update (P,): a search must beat it."""
+        label = int(self.labels(update)[0])
+        own = self._public_of(label)
+        first = self._search.nearest(-update, own * self.server.scale, label)[0]
+        return Seen(own[first][None], np.zeros(1, np.bool_))
 
     def _off(
         self, update: Doubles, codes: NDArray[np.int64], labels: NDArray[np.int64], seed: int
@@ -195,8 +231,9 @@ def measure(head: Server, owner: Owner, defences: Sequence[str]) -> dict[str, ND
     """All settings on a person's devices: (count, 4) scores each, with and without the update."""
     bench, found = head.bench, {}
     for depth, settings in settings_of(bench, defences).items():
+        server = Server(bench, settings[0].run)
         for setting in settings:
-            deep = Deep(head, setting)
+            deep = Deep(head, server, setting)
             inputs = deep.server.inputs(owner.windows).astype(np.float64)
             training = training_of(head, owner, setting, devices(bench), owner.name)
             theta = bench.train(training).theta.astype(np.float64)
@@ -206,6 +243,7 @@ def measure(head: Server, owner: Owner, defences: Sequence[str]) -> dict[str, ND
             seen = [deep.attack(t - deep.server.base, own) for t in theta]
             means = deep.means[np.arange(setting.windows) % len(deep.means)]
             none = np.zeros(setting.windows, np.bool_)
+            searched = setting.windows == 1 and inverts(bench.stages(setting.run))
             rows: list[list[tuple[float, ...]]] = [[], [], []]
             for one, windows in zip(seen, chosen, strict=True):
                 guess = score(deep.server, Seen(means, none), owner, inputs, windows)
@@ -217,6 +255,14 @@ def measure(head: Server, owner: Owner, defences: Sequence[str]) -> dict[str, ND
                 far = np.setdiff1d(np.arange(len(owner)), windows)
                 others = rng.choice(far, setting.windows, replace=False)
                 rows[2].append(astuple(score(deep.server, one, owner, inputs, others)))
+            if searched:
+                near = [deep.nearest(t - deep.server.base) for t in theta]
+                found[f"near {depth}/{setting.key}"] = np.array(
+                    [
+                        astuple(score(deep.server, one, owner, inputs, windows))
+                        for one, windows in zip(near, chosen, strict=True)
+                    ]
+                )
             for what, values in zip(("", "guess ", "other "), rows, strict=True):
                 found[f"{what}{depth}/{setting.key}"] = np.array(values)
     return found

@@ -75,7 +75,7 @@ def hidden_rows(
         update: (classes, d + 1), of weights over the codes' scale, and of biases.
         noise: standard deviation of what each number is off by.
         box: least and largest input.
-        count: windows; more than classes - 1.
+        count: windows.
         likely: of inputs.
         recipe: of the update.
 
@@ -85,7 +85,7 @@ def hidden_rows(
     """
     none = np.empty((0, update.shape[1] - 1), np.int64)
     left, size, _ = np.linalg.svd(update, full_matrices=False)
-    directions = len(update) - 1
+    directions = min(count, len(update) - 1)
     n = _enough(size[:directions], noise, count, update.shape[1], likely)
     if not n:
         return none

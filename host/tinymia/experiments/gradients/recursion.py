@@ -109,7 +109,9 @@ def _blind(stages: tuple[Stage, ...]) -> int:
 def reaches(stages: tuple[Stage, ...], count: int) -> bool:
     """Whether a step on so many windows can be gone back through."""
     blind = _blind(stages)
-    if any(stage.kind == "other" or (stage.biases and not stage.weights) for stage in stages):
+    if any(s.kind in ("other", "depthwise") or s.ceiling for s in stages):
+        return False
+    if any(stage.biases and not stage.weights for stage in stages):
         return False
     if blind < 0 or any(s.kind == "average" or not s.relu for s in stages[:blind]):
         return False

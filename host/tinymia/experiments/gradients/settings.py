@@ -93,7 +93,7 @@ def named(run: Run, name: str, title: str) -> Run:
 
 def devices_of(setting: Setting, classes: int, repetitions: int) -> int:
     """How many of a person's are attacked: fewer where windows are looked for one by one."""
-    dear = setting.devices == 1 and setting.windows >= classes
+    dear = setting.devices == 1 and setting.windows >= min(classes, MANY)
     return min(repetitions, MOST_DEVICES) if dear else repetitions
 
 

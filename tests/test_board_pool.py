@@ -165,7 +165,9 @@ def test_two_commands_take_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
     thread = threading.Thread(target=waits, daemon=True)
     thread.start()
+    until = time.monotonic() + 20
     while not said:
+        assert time.monotonic() < until
         time.sleep(0.01)
     order.append("first")
     first.release()

@@ -98,6 +98,14 @@ def test_sums_under_encryption_are_the_sums() -> None:
     assert homomorphic.aggregate(np.ones((2, 5000))).ciphertexts == 3
 
 
+def test_sums_under_encryption_beside_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its protobuf stops TenSEAL's in one process, with some versions of both."""
+    needs_flower()
+    monkeypatch.setitem(sys.modules, "tensorflow", sys)
+    monkeypatch.setattr(homomorphic, "time", None)  # nothing is done in this process
+    assert homomorphic.aggregate(np.ones((2, 7))).worst_error < 1e-5
+
+
 def test_looks_are_written(dataset: Dataset, tmp_path: Path) -> None:
     needs_flower()
     settings = replace(SETTINGS, devices=8, rounds=1)

@@ -166,5 +166,5 @@ def test_the_coefficients_are_those_of_the_fit() -> None:
         for sign, number in re.findall(r"([-+]?) ?F\((-?[0-9.]+)f\);", body)
     ]
     log = fit["logarithm"]()
-    np.testing.assert_allclose(found[1:7], log, rtol=1e-6)
+    np.testing.assert_allclose(found[1:7], log, rtol=1e-5)
     np.testing.assert_allclose(found[7:], fit["Magnitude"](log).fit(), rtol=2e-2)

@@ -202,11 +202,11 @@ _METHOD = (
     " of the windows' features, which are whole codes in a known range: lattice reduction finds"
     " them, up to one window fewer than there are classes. One window is the closed form"
     " dW_i / db_i.",
-    "Of more windows, whole vectors that are orthogonal to all of them are what is short in the"
-    " lattice of an update's digits, as in the hidden subset sum problem, and the windows are what"
-    " is orthogonal to these. Among the vectors of their lattice that could be windows, the set is"
-    " taken from whose training, simulated by the known recipe (mini-batches as full ones, their"
-    " order being the device's), the update comes.",
+    "Of more windows, or where mixtures are taken for windows, whole vectors that are orthogonal to"
+    " all of them are what is short in the lattice of an update's digits, as in the hidden subset"
+    " sum problem, and the windows are what is orthogonal to these. Among the vectors of their"
+    " lattice that could be windows, the set is taken from whose training, simulated by the known"
+    " recipe (mini-batches as full ones, their order being the device's), the update comes.",
     "Where no whole codes appear, the labels are read off the biases, and the most likely features"
     " under public people's normal distribution of each class are fitted to the update, its noise"
     " taken into account.",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tinymia.data.splits import Draw, Pool
+from tinymia.device.boards import BoardFile
 from tinymia.device.connect import Connection
 from tinymia.export.bundle import Bundle
 from tinymia.federated.terms import UpdateTerms
@@ -22,6 +23,7 @@ TERMS = [UpdateTerms(1.0, 16384), UpdateTerms(0.1, 1000, 0.0, 2), UpdateTerms(0.
 def test_an_update_is_the_twins(
     terms: UpdateTerms,
     stocked: Connection,
+    board_file: BoardFile | None,
     bundle: Bundle,
     pool: Pool,
     drawn: Draw,
@@ -51,4 +53,6 @@ def test_an_update_is_the_twins(
     if terms is TERMS[0]:
         facts(update_ticks=said.ticks)
         if stocked.unit == "instructions":
-            assert said.ticks / 455 < 60
+            # 38 there; without an FPU float32 is a library's, 381 on an M3.
+            has_fpu = board_file is None or board_file.fpu
+            assert said.ticks / 455 < (60 if has_fpu else 420)

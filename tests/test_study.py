@@ -419,19 +419,21 @@ def test_an_audit_that_cannot_end_does_not_begin(tmp_path: Path) -> None:
         Audit(StudySettings(), BUNDLE, ("qemu:x",), tmp_path, boards=-1)
 
 
-def test_a_board_with_another_build_is_not_mixed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_with_another_build_is_not_mixed_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from types import SimpleNamespace
 
     from tinymia.study import fleet
 
     closed: list[bool] = []
     other = SimpleNamespace(
-        board=SimpleNamespace(identity=SimpleNamespace(build_id="b" * 40)),
-        unit="cycles",
-        close=lambda: closed.append(True),
+        target=SimpleNamespace(unit="cycles", close=lambda: closed.append(True)),
+        board=SimpleNamespace(identity=SimpleNamespace(build_id="b" * 40, unit="cycles")),
     )
+    monkeypatch.setenv("TINYMIA_CACHE", str(tmp_path))
     monkeypatch.setattr(fleet, "connect", lambda *_, **__: other)
-    opener = fleet.Fleet(("serial:a",), Bundle.load(BUNDLE), None, "a" * 40, "cycles")
+    opener = fleet.Fleet(("serial:a",), Bundle.load(BUNDLE), build_id="a" * 40, unit="cycles")
     with pytest.raises(StudyError, match="runs build"):
         opener(0)
     assert closed

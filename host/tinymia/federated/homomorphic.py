@@ -98,10 +98,14 @@ def aggregate(updates: NDArray[np.float64]) -> Homomorphic:
     return _elsewhere(updates) if "tensorflow" in sys.modules else _aggregate(updates)
 
 
+# SEAL warns on standard output, so what is found goes another way.
 _ALONE = """
-import pickle, sys
+import os, pickle, sys
+found = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)
 do, updates = pickle.load(sys.stdin.buffer)
-pickle.dump(do(updates), sys.stdout.buffer)
+pickle.dump(do(updates), found)
+found.close()
 """
 
 

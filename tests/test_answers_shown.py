@@ -11,7 +11,6 @@ import pytest
 
 from tinymia import data
 from tinymia.attacks.averaged import COPIES, averaged
-from tinymia.attacks.levels import Levels
 from tinymia.attacks.posterior import likelihood_of
 from tinymia.attacks.stolen import BoundaryDecoder, boundaries
 from tinymia.device.connect import connect
@@ -150,15 +149,19 @@ def test_boundaries_are_where_they_were(name: str, lab: TwinLab) -> None:
     hidden, run = oracle_of(lab, name)
     expected = boundaries(plain, read, whole.answer)
     found = boundaries(hidden, read, run.answer)
-    assert len(found.places) > 20
+    assert len(found.levels.rows) > 20
     if name == "round":  # two steps on a way, but where neither end is told as more than the other
-        assert 1.8 * len(expected.places) < len(found.places) <= 2 * len(expected.places)
+        assert (
+            1.8 * len(expected.levels.rows)
+            < len(found.levels.rows)
+            <= 2 * len(expected.levels.rows)
+        )
     else:
-        assert len(found.places) == len(expected.places)
+        assert len(found.levels.rows) == len(expected.levels.rows)
     theta = lab.devices[run.recipe, run.epochs, "p07", 0]
     head = np.column_stack([theta[: 7 * 64].reshape(7, 64), theta[7 * 64 :]])
-    logits = found.places @ head.T
-    levels = Levels(found.places, found.one, found.others, found.level, found.temperature)
+    logits = found.levels.rows @ head.T
+    levels = found.levels
     gap, slope = levels.gap(logits)
     assert np.quantile(np.abs(gap), 0.8) < 0.01
     moved, _ = levels.gap(logits + 1e-4 * slope)

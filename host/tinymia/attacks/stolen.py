@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -70,9 +70,7 @@ class BoundaryDecoder:
 
         def score(target: Target) -> Scores:
             found = boundaries(lab.oracle(run, target), read, run.answer)
-            levels = Levels(
-                found.places @ axes, found.one, found.others, found.level, found.temperature
-            )
+            levels = replace(found.levels, rows=found.levels.rows @ axes)
             locator = Locator(response.at(None))
             there = on_levels(locator, levels, found.apart)
             for _ in range(2 if response.timed else 0):
@@ -88,19 +86,11 @@ class Boundaries:
     """Places on boundaries: where a class is as likely as some others times a factor.
 
     Attributes:
-        places: (m, d + 1), features and a 1.
-        one: (m,), the class.
-        others: (m, classes) bool, those that it is held against.
-        level: (m,), its logit less the logarithm of the others' summed exponentials there.
-        temperature: that logits were divided by.
+        levels: the places, as rows (m, d + 1) of features and a 1, and what is known there.
         apart: (m,), how far that may be off.
     """
 
-    places: Doubles
-    one: Integers
-    others: NDArray[np.bool_]
-    level: Doubles
-    temperature: float
+    levels: Levels
     apart: Doubles
 
 
@@ -136,7 +126,8 @@ def boundaries(oracle: Oracle, read: Doubles, answer: AnswerSettings) -> Boundar
             found.append(_search(oracle, read, first, there, here, answer.levels))
     places, one, others, level, apart = (np.concatenate(part) for part in zip(*found, strict=True))
     temperature = (guard.temperature or 1.0) if rounds else 1.0
-    return Boundaries(places, one, others, level, temperature, np.sqrt(apart**2 + noise))
+    levels = Levels(places, one, others, level, temperature)
+    return Boundaries(levels, np.sqrt(apart**2 + noise))
 
 
 def _search(
@@ -148,7 +139,7 @@ def _search(
     levels: int | None,
 ) -> tuple[NDArray[Any], ...]:
     """Where the class named ``here`` stops on the way ``there``; with ``levels``, being told as at
-    least so many steps: the fields of :class:`Boundaries` but for the temperature."""
+    least so many steps: the fields of :class:`Levels` but for the temperature, and how far off."""
     mine = first[here].argmax(axis=-1)
     wanted = np.zeros(len(here))
     if levels is not None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinymia.compat import StrEnum
 from tinymia.defenses import Defense
-from tinymia.evidence.answers import AnswerSettings
+from tinymia.evidence.answers import AnswerSettings, known
 from tinymia.wire.settings import TrainSettings
 
 Bools = NDArray[np.bool_]
@@ -160,6 +160,11 @@ class Target:
     candidates: Candidates
     answers: Floats
     theta: Floats | None = None
+
+    def known(self, answer: AnswerSettings) -> Floats:
+        """(n, views, classes): the answers as numbers, see :func:`tinymia.evidence.known`."""
+        views = self.answers.shape[1]
+        return known(self.answers, self.candidates.base[:, :views], answer)
 
 
 @dataclass(frozen=True, eq=False)

@@ -186,6 +186,11 @@ class ModelDecoder:
         """
         if self.weights and lab.candidates(run, person).features is None:
             return _deep_weights(lab, run, person, self.knowledge)
+        shadows = lab.shadows(run.whole, person, self.knowledge)
+        key = "scorer", self, run.recipe, run.epochs, run.answer, shadows.member.shape
+        return remembered(shadows, key, lambda: self._fit(lab, run, person))
+
+    def _fit(self, lab: Lab, run: Run, person: str) -> Scorer:
         candidates = lab.candidates(run.whole, person)
         laws: Laws
         if self.knowledge is Knowledge.SAME_PERSON and follows(run, candidates):

@@ -9,6 +9,7 @@ import difflib
 import functools
 import importlib
 import pkgutil
+from collections.abc import Sequence
 
 import tinymia.attacks
 from tinymia.attacks.base import Adversary, Attack, AttackInfo
@@ -101,9 +102,16 @@ def attacks_for(run: Run, *, views: int = 1, head: bool = True) -> list[Attack]:
     ]
 
 
-def headline_of(adversary: Adversary, policy: OutputPolicy) -> Attack | None:
-    """The attack that stands for an adversary under a policy: its first headline that runs."""
-    for attack in all_attacks():
+def headline_of(
+    adversary: Adversary, policy: OutputPolicy, among: Sequence[Attack] | None = None
+) -> Attack | None:
+    """The attack that stands for an adversary under a policy: its first headline that runs.
+
+    Args:
+        adversary, policy: which.
+        among: attacks that a study tries, in the order of :func:`all_attacks`; None: every one.
+    """
+    for attack in all_attacks() if among is None else among:
         info = attack.info
         if info.adversary is adversary and info.headline and info.runs_under(policy):
             return attack

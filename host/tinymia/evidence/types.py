@@ -275,6 +275,20 @@ class ChoosingLab(Protocol):
         """Devices that are trained so at a time."""
         ...
 
+    def candidates(self, run: Run, person: str) -> Candidates:
+        """See :class:`Lab`."""
+        ...
+
+    def shadows(
+        self,
+        run: Run,
+        person: str,
+        knowledge: Knowledge = Knowledge.SAME_PERSON,
+        count: int | None = None,
+    ) -> Shadows:
+        """See :class:`Lab`."""
+        ...
+
     def trained_on(self, run: Run, person: str, member: Bools, purpose: str) -> Shadows:
         """Shadow devices of a run with these members; they are not kept.
 

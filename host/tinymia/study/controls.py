@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.attacks.base import Adversary, Attack
+from tinymia.attacks.closer import Closing
 from tinymia.attacks.registry import headline_of
 from tinymia.evidence import AnswerSettings, Knowledge, Run, Target, digest, reveal
 from tinymia.experiments.membership.controls import FINDER, PersonControls
@@ -54,9 +55,9 @@ class Controlling:
 
     def headlines(self) -> list[Attack]:
         """The attacks that stand for an adversary under the study's policy."""
-        found = [headline_of(a, self.run.answer.policy) for a in Adversary]
         tried = self.scoring.attacks(self.run, self.run.answer)
-        return [attack for attack in found if attack is not None and attack in tried]
+        found = [headline_of(a, self.run.answer.policy, tried) for a in Adversary]
+        return [attack for attack in found if attack is not None]
 
     def key(self, name: str) -> str:
         """Of a person's controls in the store."""
@@ -110,8 +111,9 @@ class Controlling:
                 arrays[f"untouched {attack}"] = scores(attack, untouched, nothing)
         member, extra = lab.calibration(run, name, _CALIBRATION)
         arrays["calibration_member"] = member
-        for attack, (made, _) in fitted.items():
-            if made.info.knowledge is Knowledge.SAME_PERSON:
+        for attack, (made, scorer) in fitted.items():
+            # So many devices are not each closed in upon.
+            if made.info.knowledge is Knowledge.SAME_PERSON and not isinstance(scorer, Closing):
                 arrays[f"calibration {attack}"] = scores(attack, extra.answers, extra.theta)
         Store(self.scoring.folder).save(_KIND, self.key(name), arrays)
         lab.forget()

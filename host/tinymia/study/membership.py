@@ -70,7 +70,7 @@ def analyse(
         scores=scores,
         answers=tuple(policies),
         levels=settings.levels,
-        attacks=all_attacks(),
+        attacks=[a for a in all_attacks() if settings.about or not a.info.chooses],
         controls=[controlling.load(person) for person in people] if controlling else [],
         seed=settings.seed,
     ).finding()

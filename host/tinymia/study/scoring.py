@@ -118,7 +118,7 @@ class Scoring:
         if answer == self.answers[0]:
             return found
         # What is the same whatever is answered is scored once: see `scores`.
-        found = [a for a in found if not a.info.sees_one]
+        found = [a for a in found if not a.info.sees_one and not a.info.chooses]
         if self.settings.every_attack:
             return found
         # Whoever sees more than a label has more than what needs no more.

@@ -93,11 +93,14 @@ class Analysis:
         self.distinct = len(
             {(d.person, int(w)) for d in first for w in np.flatnonzero(d.counted & ~d.member)}
         )
+        # Who trains devices about each attacked one does so under the study's own policy alone.
+        others = [a for a in self.attacks if a.info.sees_one or not a.info.chooses]
         self.headlines = {
             (adversary, answer): headline
             for adversary in Adversary
-            for answer in self.answers
-            if (headline := headline_of(adversary, answer)) is not None
+            for at, answer in enumerate(self.answers)
+            if (headline := headline_of(adversary, answer, others if at else self.attacks))
+            is not None
         }
 
     def finding(self) -> MembershipFinding:

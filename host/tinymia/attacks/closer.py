@@ -58,7 +58,8 @@ _CHANCE = 0.5
 _LIMITS = (
     f"About each device that is not decoded surely it trains others, in {ROUNDS} rounds, where more"
     " than chance is left to explain and all probabilities are told; elsewhere it is the joint"
-    " decoder by a model of training. It knows which windows were recorded together."
+    " decoder by a model of training. It is tried under the study's own answers alone. It knows"
+    " which windows were recorded together."
 )
 
 

@@ -46,7 +46,9 @@ from tinymia.evidence import (
 )
 from tinymia.evidence.types import Bools, Integers
 
-ROUNDS = 4
+ROUNDS = (0.5, 0.25, 0.25)
+"""Shares of the devices about one that each round trains; a law learns from all so far, and the
+first of them must not be much worse than the one that it follows."""
 _DOUBT, _SUREST = 0.7, 3.0
 """What log-odds are multiplied by before members are drawn, and the most that is left of them."""
 _SURE = 0.01
@@ -56,8 +58,8 @@ _AGAIN = 12
 _CHANCE = 0.5
 """Share of what a law leaves that is chance, from which on no other law would leave much less."""
 _LIMITS = (
-    f"About each device that is not decoded surely it trains others, in {ROUNDS} rounds, where more"
-    " than chance is left to explain and all probabilities are told; elsewhere it is the joint"
+    f"About each device that is not decoded surely it trains others, in {len(ROUNDS)} rounds, where"
+    " more than chance is left to explain and all probabilities are told; elsewhere it is the joint"
     " decoder by a model of training. It is tried under the study's own answers alone. It knows"
     " which windows were recorded together."
 )
@@ -154,9 +156,9 @@ class Closing:
         usual = lab.shadows(whole, self.person, Knowledge.SAME_PERSON)
         wanted = round(float(usual.member.sum(axis=1).mean()))
         parts: list[Shadows] = []
-        for number in range(ROUNDS):
+        for number, share in enumerate(ROUNDS):
             rng = np.random.default_rng(_seed(target, number))
-            chosen = drawn(rng, _of_units(odds, of), of, wanted, lab.about)
+            chosen = drawn(rng, _of_units(odds, of), of, wanted, max(2, round(share * lab.about)))
             purpose = f"about/{target.repetition}/{number}"
             parts.append(lab.trained_on(whole, self.person, chosen[:, of], purpose))
             together = Shadows(
@@ -168,6 +170,8 @@ class Closing:
                 break
             times = 2 if laws.timed else 0
             odds = Judge(self.run.answer, laws, self.units, times, self.spread)(target)
+            if expected_error(odds) <= _SURE:
+                break
         return odds
 
 

@@ -141,7 +141,7 @@ _AUDIT = (
         "about",
         Type.WHOLE,
         _STUDY.about,
-        "shadow devices about each attacked one, in four rounds, for the joint decoder that closes"
+        "shadow devices about each attacked one, for the joint decoder that closes"
         " in where training bends (about a second a device); 0: none",
     ),
     Option(

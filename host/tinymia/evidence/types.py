@@ -272,7 +272,7 @@ class ChoosingLab(Protocol):
 
     @property
     def about(self) -> int:
-        """Devices that are trained so at a time."""
+        """Devices that are trained so about each attacked one, in all."""
         ...
 
     def candidates(self, run: Run, person: str) -> Candidates:

@@ -53,6 +53,7 @@ def score(
     """
     found = {}
     made: dict[int, tuple[Scorer, Scores]] = {}
+    shown: dict[tuple[bool, bool], list[Target]] = {}
     for attack in attacks:
         info = attack.info
         if not lab.knows(run, person, info.knowledge):
@@ -65,8 +66,12 @@ def score(
             found[info.name] = made[id(scorer)][1]
             continue
         rows = np.full((len(targets), len(judged)), np.nan)
-        for row, target in zip(rows, targets, strict=True):
-            row[judged] = scorer(granted(target, attack, judged))
+        # The same targets for all who may see as much: attacks share what they make of them.
+        seen = half, info.weights
+        if seen not in shown:
+            shown[seen] = [granted(target, attack, judged) for target in targets]
+        for row, target in zip(rows, shown[seen], strict=True):
+            row[judged] = scorer(target)
         made[id(scorer)] = scorer, rows
         found[info.name] = rows
     return found

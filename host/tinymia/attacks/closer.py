@@ -84,8 +84,8 @@ class CloserDecoder:
         """What it is and needs."""
         return AttackInfo(
             name=f"joint-closer{'-weights' * self.weights}",
-            title=f"Joint decoder by a model of training{', of the flash' * self.weights}, about"
-            " each device where that bends",
+            title=f"Joint decoder{' of the flash' * self.weights} that closes in where training"
+            " bends",
             reference=f"{REFERENCE}; cf. Cappé et al., JCGS 2004",
             adversary=Adversary.FLASH if self.weights else Adversary.JOINT,
             needs=Reveals.LABEL,

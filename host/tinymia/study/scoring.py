@@ -129,20 +129,19 @@ class Scoring:
 
     def scores(self, cell: Cell, answer: AnswerSettings) -> dict[str, Scores]:
         """By attack: (repetitions, n) float64; raises StudyError where they are not there."""
-        store = Store(self.folder)
-        found = store.load(KIND, self.key(cell, answer))
-        scored = {
-            attack.info.name: found[attack.info.name]
-            for attack in self.attacks(cell.run, answer)
-            if attack.info.name in found
-        }
+        scored = self._scores(cell, answer, [a.info.name for a in self.attacks(cell.run, answer)])
         if answer != self.answers[0]:
             own = self.attacks(cell.run, self.answers[0])
             shared = [attack.info.name for attack in own if attack.info.sees_one]
             if shared:
-                main = store.load(KIND, self.key(cell, self.answers[0]))
-                scored |= {name: main[name] for name in shared if name in main}
+                scored |= self._scores(cell, self.answers[0], shared)
         return scored
+
+    def _scores(
+        self, cell: Cell, answer: AnswerSettings, names: Sequence[str]
+    ) -> dict[str, Scores]:
+        """Those of these attacks that could be tried."""
+        return Store(self.folder).load(KIND, self.key(cell, answer), names)
 
     def key(self, cell: Cell, answer: AnswerSettings) -> str:
         """Of a cell's scores under a policy: everything that they depend on but the attacks."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tinymia.errors import StudyError
 from tinymia.evidence import digest
@@ -45,6 +46,7 @@ class Experimenting:
     bench: TwinWorkbench
     folder: Path
     identity: str
+    _common: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def __call__(self, piece: Piece) -> Piece:
         """Measure what the store does not have; returns the piece."""
@@ -65,17 +67,16 @@ class Experimenting:
 
     def key(self, piece: Piece) -> str:
         """Of a piece's arrays."""
-        experiment = experiments()[piece.experiment]
-        return digest(
-            {
+        if piece.experiment not in self._common:  # of all cells, of which there may be thousands
+            experiment = experiments()[piece.experiment]
+            self._common[piece.experiment] = {
                 "experiment": asdict(experiment.info),
                 "code": code_of(experiment),
                 "runs": [run.key for run in self.bench.runs(experiment.info.defences)],
-                "cell": piece.cell,
                 "of": self.identity,
                 **({"peers": self.bench.peers} if self.bench.peers else {}),
             }
-        )
+        return digest({**self._common[piece.experiment], "cell": piece.cell})
 
 
 def identity_of(bench: TwinWorkbench, twin: str, dataset: str) -> str:

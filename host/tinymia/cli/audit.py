@@ -229,15 +229,18 @@ def job_of(
         outputs, command, fresh: see :class:`tinymia.study.underway.Audit`.
 
     Raises:
-        TinymiaError: an option is out of range, or the bundle cannot be read.
+        TinymiaError: an option is out of range or not possible with this bundle, or that cannot
+            be read.
     """
     from tinymia.defenses.registry import ALL
+    from tinymia.study.selection import check
     from tinymia.study.settings import StudySettings
     from tinymia.study.underway import Audit
 
     asked = options["audit"]
     bundle = Path(asked["bundle"]) if asked["bundle"] else default_bundle()
-    options = options.of_model(load_bundle(bundle).meta)
+    loaded = load_bundle(bundle)
+    options = options.of_model(loaded.meta)
     settings = StudySettings(
         dataset=asked["data"],
         people=asked["person"],
@@ -248,6 +251,8 @@ def job_of(
         values=options.parameters_of((*asked["defences"], *asked["against"])),
         seed=options["training"]["seed"],
     )
+    leave_out = ALL in asked["defences"]
+    check(settings, loaded, leave_out=leave_out)
     return Audit(
         settings=settings,
         bundle_path=bundle,
@@ -262,7 +267,7 @@ def job_of(
         executor=_executor(asked),
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
-        leave_out=ALL in asked["defences"],
+        leave_out=leave_out,
         flash=not asked["no_flash"],
     )
 

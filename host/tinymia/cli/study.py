@@ -363,10 +363,13 @@ def _show(study: Series, *, as_json: bool, whole: bool) -> None:
         listed.add_row(
             row.case or "the only one",
             row.condition,
-            *(_interval(figure) for figure in (row.strongest, row.own, row.accuracy)),
+            _interval(row.strongest) + (f" ({row.whose})" if row.whose else ""),
+            *(_interval(figure) for figure in (row.own, row.accuracy)),
         )
     if found:
         show(listed)
+    if any(row.whose for row in found):
+        show("In brackets: the strongest of whom an attack was chosen.")
     show(f"{len(done):,} of {len(study.cases):,} cases are finished, in {study.out}")
     for line in fits.lines(answer) if answer is not None else ():
         show(line)

@@ -40,7 +40,7 @@ from tinymia.study.results import (
     write_json,
 )
 from tinymia.study.scoring import Cell, Scoring
-from tinymia.study.selection import possible, runs_of_experiments
+from tinymia.study.selection import check, possible, runs_of_experiments
 from tinymia.study.settings import StudySettings
 from tinymia.study.shaping import with_shape
 from tinymia.study.showing import Classifiers, Public, Showing
@@ -79,11 +79,7 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     started = time.monotonic()
     settings = audit.settings
     bundle = Bundle.load(audit.bundle_path)
-    if bundle.tail is None:
-        raise StudyError(
-            "This bundle is a complete model without a trainable tail.",
-            "Audit a personalizable bundle, such as models/har-watch/har-watch.bundle.",
-        )
+    check(settings, bundle, leave_out=audit.leave_out)  # what cannot be is said first
     for target in audit.targets:
         check_spec(target)
     if MEMBERSHIP not in settings.experiments:
@@ -91,8 +87,6 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     _check_plugins(settings, say)
     check_choice(settings.peers, settings.choice)
     installed(settings.peers)  # what is not there is said before hours of work, not behind them
-    if not audit.leave_out:
-        settings.runs(bundle)  # what cannot be is said first
     dataset = dataset_of(settings.dataset)
     dataset.check_model(bundle.meta)
     names = people_to_audit(dataset, bundle, settings.people)

@@ -107,7 +107,9 @@ class Controlling:
         candidates = lab.candidates(run, name)
         before = self._stored(name)
         missing = self._missing(before)
-        arrays = {mark: np.frombuffer(code_of(a), np.uint8) for mark, a in missing.items()}
+        arrays: dict[str, NDArray[np.generic]] = {
+            mark: np.frombuffer(code_of(a), np.uint8) for mark, a in missing.items()
+        }
         finder = missing.pop(_mark(_MEMORISED_ROW), None)
         fitted = {
             attack.info.name: (attack, attack.fit(lab, run, name))
@@ -166,8 +168,7 @@ class Controlling:
         return np.stack(rows), one
 
     def load(self, person: Person) -> PersonControls:
-        """What was found of the attacks that were chosen; raises StudyError where it is not there.
-        """
+        """What the chosen attacks found; raises StudyError where it is not there."""
         found = Store(self.scoring.folder).load(_KIND, self.key(person.name))
         untouched = {a: found[f"untouched {a}"][0] for a in self._names(found, "untouched ")}
         calibration = {a: found[f"calibration {a}"] for a in self._names(found, "calibration ")}

@@ -111,9 +111,7 @@ def check_choice(names: Sequence[str], choice: Choice) -> None:
             )
 
 
-def _attacks(
-    names: Sequence[str], run: Run, choice: Choice
-) -> Iterator[tuple[Peer, PeerAttack]]:
+def _attacks(names: Sequence[str], run: Run, choice: Choice) -> Iterator[tuple[Peer, PeerAttack]]:
     """What can run on a run's answers, beside one of ours that was chosen."""
     for name in names:
         peer = get_peer(name)

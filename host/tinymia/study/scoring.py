@@ -135,10 +135,11 @@ class Scoring:
     def scores(self, cell: Cell, answer: AnswerSettings) -> dict[str, Scores]:
         """By attack: (repetitions, n) float64; raises StudyError where they are not there."""
         store = Store(self.folder)
-        found = store.load(KIND, self.key(cell, answer))
+        asked = self.attacks(cell.run, answer)
+        found = store.load(KIND, self.key(cell, answer)) if asked else {}
         scored = {
             attack.info.name: found[attack.info.name]
-            for attack in self.attacks(cell.run, answer)
+            for attack in asked
             if attack.info.name in found
         }
         if answer != self.answers[0]:

@@ -74,7 +74,7 @@ class Analysis:
     answers: Sequence[OutputPolicy]
     levels: int
     attacks: Sequence[Attack]
-    chosen: Choice = Choice()
+    chosen: Choice = field(default_factory=Choice)
     controls: Sequence[PersonControls] = ()
     seed: int = 0
     resamples: int = RESAMPLES

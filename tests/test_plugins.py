@@ -16,7 +16,7 @@ import pytest
 import tinymia
 from commandline import Done
 from tinymia import plugins
-from tinymia.attacks import Adversary
+from tinymia.attacks import Adversary, choice
 from tinymia.attacks import registry as attacks
 from tinymia.attacks.choice import Choice
 from tinymia.cli.config import defences as defence_options
@@ -120,6 +120,8 @@ class Fresh:
             for name in cached:
                 own = getattr(module, name).__wrapped__
                 monkeypatch.setattr(module, name, functools.cache(own))
+        for name in ("plugins", "all_attacks"):
+            monkeypatch.setattr(choice, name, getattr(attacks, name))
         before = defences.PLUGINS
         fresh = plugins.Plugins[Any](
             before.group, before.what, before._own, before._name_of, before._flaw

@@ -15,7 +15,7 @@ from commandline import tinymia as command
 from tinymia.cli import study_cases, study_file
 from tinymia.cli.config import defences
 from tinymia.defenses import Kind, Parameter, Plan, Site, Unproven, registry
-from tinymia.errors import PluginError, StudyError
+from tinymia.errors import PluginError, StudyError, TinymiaError
 from tinymia.study import selection
 from tinymia.study.series import Series
 from tinymia.study.showing import Public
@@ -154,7 +154,7 @@ def test_a_grid_of_defences_has_each_with_its_own_strengths(tmp_path: Path) -> N
 def test_what_excludes_what_is_asked_when_the_file_is_read(
     slow: None, text: str, says: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(StudyError, match=says):
+    with pytest.raises(TinymiaError, match=says):
         made(tmp_path, text)
 
 

@@ -113,6 +113,8 @@ class Scoring:
         found = attacks_for(run.answering(answer), views=self._views(run), head=not is_deep(run))
         if not self.settings.about:
             found = [a for a in found if not a.info.chooses]
+        chosen = self.settings.choice
+        found = [a for a in found if a in chosen]
         if run.is_base:
             found = [a for a in found if a.info.adversary is Adversary.NO_SHADOWS]
         if answer == self.answers[0]:
@@ -123,13 +125,17 @@ class Scoring:
             return found
         # Whoever sees more than a label has more than what needs no more.
         label = answer.reveals is Reveals.LABEL
+        stands = chosen.headlines(answer.policy)
         return [
-            a for a in found if a.info.headline or (label and a.info.knowledge not in _LESS_KNOWN)
+            a
+            for a in found
+            if a.info.headline or a in stands or (label and a.info.knowledge not in _LESS_KNOWN)
         ]
 
     def scores(self, cell: Cell, answer: AnswerSettings) -> dict[str, Scores]:
         """By attack: (repetitions, n) float64; raises StudyError where they are not there."""
-        scored = self._scores(cell, answer, [a.info.name for a in self.attacks(cell.run, answer)])
+        asked = [a.info.name for a in self.attacks(cell.run, answer)]
+        scored = self._scores(cell, answer, asked) if asked else {}
         if answer != self.answers[0]:
             own = self.attacks(cell.run, self.answers[0])
             shared = [attack.info.name for attack in own if attack.info.sees_one]

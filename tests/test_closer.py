@@ -11,9 +11,10 @@ import pytest
 from fakelab import FakeLab, auc
 from grouplab import GroupLab
 from tinymia.attacks.base import Adversary
+from tinymia.attacks.choice import Choice
 from tinymia.attacks.closer import ROUNDS, CloserDecoder, Closing, drawn, expected_error
 from tinymia.attacks.model_decoder import ModelDecoder
-from tinymia.attacks.registry import all_attacks, headline_of
+from tinymia.attacks.registry import all_attacks
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, OutputPolicy, Run, Shadows
 from tinymia.study.scoring import Scoring
@@ -98,13 +99,17 @@ def test_who_reads_the_flash_is_no_weaker() -> None:
 
 
 def test_it_stands_for_its_adversary_only_where_it_is_tried() -> None:
-    others = [attack for attack in all_attacks() if not attack.info.chooses]
-    for adversary, name in ((Adversary.JOINT, ""), (Adversary.FLASH, "-weights")):
-        first, second = (headline_of(adversary, OutputPolicy.FULL, a) for a in (None, others))
-        assert [found and found.info.name for found in (first, second)] == [
-            f"joint-closer{name}",
-            f"joint-model{name}",
+    closes, does_not = Choice(about=True), Choice(about=False)
+    for adversary, end in ((Adversary.JOINT, ""), (Adversary.FLASH, "-weights")):
+        found = [
+            closes.headline(adversary, OutputPolicy.FULL),
+            does_not.headline(adversary, OutputPolicy.FULL),
+            # Who has the weights sees the same under every policy.
+            closes.headline(adversary, OutputPolicy.LABEL, own=False),
         ]
+        names = [attack and attack.info.name for attack in found]
+        again = f"joint-closer{end}" if end else "joint-model"
+        assert names == [f"joint-closer{end}", f"joint-model{end}", again]
 
 
 def test_sets_follow_what_one_believes_and_are_of_one_size() -> None:

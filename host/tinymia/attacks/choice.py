@@ -145,7 +145,7 @@ class Choice:
     ) -> tuple[str, str] | None:
         """Why an attack can never run, and what to do; None: it can."""
         if info.chooses and not self.about:
-            return "trains devices about each attacked one, and --about is 0", "Give --about 128."
+            return "trains devices about each attacked one, and --about is 0", "Give --about 64."
         if not info.runs_under(policy):
             return (
                 f"needs more than {policy.value} answers reveal",

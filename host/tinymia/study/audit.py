@@ -15,7 +15,7 @@ from tinymia.evidence import Run
 from tinymia.experiments.experiment import MEMBERSHIP
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import people_to_audit
-from tinymia.study import describe, experimenting
+from tinymia.study import board_attacked, describe, experimenting
 from tinymia.study.adversaries import adversary_for
 from tinymia.study.board_runs import Reporter
 from tinymia.study.confirm import shortened
@@ -55,6 +55,7 @@ from tinymia.study.underway import (
     confirm,
     control,
     open_boards,
+    runner,
     score,
     shadow_counts,
     train_on_boards,
@@ -219,8 +220,9 @@ def _finish(study: Underway, public: Public, started: float) -> Results:
     bench = _workbench(study, public)
     names = [name for name in settings.experiments if name != MEMBERSHIP]
     if names and study.fleet is not None:
-        rows = experimenting.confirm(
-            bench, names, study.fleet, store, study.classifiers, study.reporter, where(study)
+        work = board_attacked.AttackedWork(study.fleet.bundle, store, study.classifiers)
+        rows = board_attacked.confirm(
+            bench, names, settings, where(study), work, lambda *of: runner(study, *of)
         )
         confirmed = replace(confirmed, chapters=rows)
     confirmed_at = time.monotonic()
@@ -232,9 +234,8 @@ def _finish(study: Underway, public: Public, started: float) -> Results:
         identity = experimenting.identity_of(
             bench, study.lanes.identity(study.runs[-1]), study.dataset.sha256
         )
-        work = experimenting.Experimenting(bench, audit.out, identity)
-        executor = audit.working
-        chapters = experimenting.measure(work, names, executor, study.reporter)
+        measuring = experimenting.Experimenting(bench, audit.out, identity)
+        chapters = experimenting.measure(measuring, names, audit.working, study.reporter)
         findings = replace(findings, chapters=chapters)
     results = Results(
         format=FORMAT,

@@ -10,7 +10,7 @@ import pytest
 
 from fakelab import auc
 from grouplab import GroupLab
-from tinymia.attacks.averaged import COPIES, averaged
+from tinymia.attacks.averaged import LEAST, MOST, averaged, copies_for
 from tinymia.attacks.joint import Joint
 from tinymia.attacks.label_only import Boundary
 from tinymia.attacks.lira import Lira
@@ -110,8 +110,17 @@ def test_copies_are_averaged_as_far_as_they_are_answered() -> None:
     lab.refuse = True
     shown, _ = averaged(lab.oracle(run, target), lab.x, answer)
     assert np.isnan(shown[n // 2 :]).all()
-    lab.first = COPIES * n
-    assert set(averaged(lab.oracle(run, target), lab.x, answer)[1]) == {COPIES}
+    all_of_them = copies_for(answer)
+    lab.first = all_of_them * n
+    assert set(averaged(lab.oracle(run, target), lab.x, answer)[1]) == {all_of_them}
+
+
+def test_more_noise_takes_more_questions() -> None:
+    def of(noise: float) -> int:
+        guard = GuardSettings(noise_law=NoiseLaw.LAPLACE, noise=noise, noise_bound=6.0)
+        return copies_for(AnswerSettings(guard=guard))
+
+    assert LEAST == of(0.1) < of(0.3) < of(1.0) == MOST
 
 
 @pytest.mark.parametrize("attack", [BoundaryDecoder(), Boundary()])

@@ -9,7 +9,7 @@ from typing import Any
 from tinymia.attacks.choice import EVERY_ATTACK, Choice, canonical
 from tinymia.defenses import Defense, TrainingSize
 from tinymia.defenses import registry as defenses
-from tinymia.defenses.base import planned
+from tinymia.defenses.together import planned_for
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, OutputPolicy, Run
 from tinymia.experiments.experiment import MEMBERSHIP, experiments
@@ -276,13 +276,8 @@ class StudySettings:
             seed=0, epochs=self.epochs[-1], depth=depth, parameters=resolve(bundle, depth)[1]
         )
         size = replace(self.size, classes=len(bundle.labels))
-        plan = planned(settings, defences, size)
-        if depth != HEAD and (plan.settings.references or plan.settings.heads):
-            raise StudyError(
-                f"The defence {defences[-1].kind.short} is for the head, not for training"
-                f" {depth_title(depth)}.",
-                "Train the head, or leave the defence out.",
-            )
+        head = canonical_depth(bundle, depth) == HEAD
+        plan = planned_for(settings, defences, size, "" if head else depth_title(depth))
         policy = OutputPolicy(plan.policy.name.lower())
         own = AnswerSettings(policy, plan.levels or self.levels, plan.guard)
         answer = own.under(self.answers[0])

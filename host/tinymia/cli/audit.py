@@ -12,7 +12,7 @@ import click
 
 from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
-from tinymia.cli.options import default_bundle, is_quiet, json_option, load_bundle, print_json
+from tinymia.cli.options import default_bundle, is_quiet, json_option, meta_of, print_json
 from tinymia.errors import StudyError
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def job_of(
 
     asked = options["audit"]
     bundle = Path(asked["bundle"]) if asked["bundle"] else default_bundle()
-    options = options.of_model(load_bundle(bundle).meta)
+    options = options.of_model(meta_of(bundle))
     settings = StudySettings(
         dataset=asked["data"],
         people=asked["person"],

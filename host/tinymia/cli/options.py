@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -233,6 +234,20 @@ def load_bundle(path: Path | None) -> Bundle:
     from tinymia.export.bundle import Bundle
 
     return Bundle.load(path or default_bundle())
+
+
+def meta_of(path: Path) -> Mapping[str, Any]:
+    """What a bundle says of itself, read and checked once: a study has thousands of cases."""
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:  # told where it is read
+        changed = 0
+    return _meta(path, changed)
+
+
+@functools.lru_cache(maxsize=16)
+def _meta(path: Path, _changed: int) -> Mapping[str, Any]:
+    return load_bundle(path).meta
 
 
 @contextmanager

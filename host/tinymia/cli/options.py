@@ -141,7 +141,8 @@ def _no_verdict() -> Iterator[None]:
         error.exit_code = NO_VERDICT  # type: ignore[misc]
         raise
     except (OSError, MemoryError) as error:  # a full disk, wherever it shows first
-        failed = TinymiaError(f"{error or 'This takes more memory than there is'}.")
+        why = getattr(error, "strerror", None) or error or "This takes more memory than there is"
+        failed = TinymiaError(f"{why}.")
         failed.exit_status = NO_VERDICT
         raise failed from error
     except Exception:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -237,18 +237,18 @@ def load_bundle(path: Path | None) -> Bundle:
     return Bundle.load(path or default_bundle())
 
 
-def meta_of(path: Path) -> Mapping[str, Any]:
-    """What a bundle says of itself, read and checked once: a study has thousands of cases."""
+def bundle_once(path: Path) -> Bundle:
+    """A bundle, read and checked once as long as it is the same file: a study has many cases."""
     try:
         changed = path.stat().st_mtime_ns
     except OSError:  # told where it is read
         changed = 0
-    return _meta(path, changed)
+    return _bundle(path, changed)
 
 
 @functools.lru_cache(maxsize=16)
-def _meta(path: Path, _changed: int) -> Mapping[str, Any]:
-    return load_bundle(path).meta
+def _bundle(path: Path, _changed: int) -> Bundle:
+    return load_bundle(path)
 
 
 @contextmanager

@@ -113,6 +113,8 @@ class Scoring:
         found = attacks_for(run.answering(answer), views=self._views(run), head=not is_deep(run))
         if not self.settings.about:
             found = [a for a in found if not a.info.chooses]
+        chosen = self.settings.choice
+        found = [a for a in found if a in chosen]
         if run.is_base:
             found = [a for a in found if a.info.adversary is Adversary.NO_SHADOWS]
         if answer == self.answers[0]:
@@ -123,17 +125,21 @@ class Scoring:
             return found
         # Whoever sees more than a label has more than what needs no more.
         label = answer.reveals is Reveals.LABEL
+        stands = chosen.headlines(answer.policy)
         return [
-            a for a in found if a.info.headline or (label and a.info.knowledge not in _LESS_KNOWN)
+            a
+            for a in found
+            if a.info.headline or a in stands or (label and a.info.knowledge not in _LESS_KNOWN)
         ]
 
     def scores(self, cell: Cell, answer: AnswerSettings) -> dict[str, Scores]:
         """By attack: (repetitions, n) float64; raises StudyError where they are not there."""
         store = Store(self.folder)
-        found = store.load(KIND, self.key(cell, answer))
+        asked = self.attacks(cell.run, answer)
+        found = store.load(KIND, self.key(cell, answer)) if asked else {}
         scored = {
             attack.info.name: found[attack.info.name]
-            for attack in self.attacks(cell.run, answer)
+            for attack in asked
             if attack.info.name in found
         }
         if answer != self.answers[0]:

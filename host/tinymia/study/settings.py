@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from tinymia.attacks.choice import EVERY_ATTACK, Choice, canonical
 from tinymia.defenses import Defense, TrainingSize
 from tinymia.defenses import registry as defenses
 from tinymia.defenses.base import planned
@@ -70,6 +71,8 @@ class StudySettings:
         confirm: repetitions of each person and condition that a board confirms.
         deep_people, deep_epochs: runs that train more than the last layer are slow on a simulated
             board, so they are confirmed for this many people and up to this epoch.
+        attacks: those that are run, by name, or by adversary for all of theirs; see
+            :mod:`tinymia.attacks.choice`.
         peers: other projects whose attacks run on the same answers, see
             :mod:`tinymia.experiments.peers`.
         experiments: questions that are asked, see :mod:`tinymia.experiments.experiment`; "all"
@@ -103,6 +106,7 @@ class StudySettings:
     confirm: int = 1
     deep_people: int = 2
     deep_epochs: int = 5
+    attacks: tuple[str, ...] = EVERY_ATTACK
     peers: tuple[str, ...] = ()
     experiments: tuple[str, ...] = (MEMBERSHIP,)
     against: tuple[str, ...] = ()
@@ -155,6 +159,8 @@ class StudySettings:
             min(self.confirm, self.deep_people) >= 0 and self.deep_epochs >= 1,
             "What a board confirms cannot be less than nothing, and takes an epoch at least.",
         )
+        object.__setattr__(self, "attacks", canonical(self.attacks))
+        self.choice.check(self.answers[0].policy, (self.training.train, *self.depths))
         check_peers(self.peers)
         object.__setattr__(self, "experiments", asked_for(self.experiments))
         need(bool(self.experiments), "No experiment is named.")
@@ -181,6 +187,11 @@ class StudySettings:
         further = self.policies if self.policy == "full" else ()
         names = dict.fromkeys((self.policy, *further))
         return tuple(AnswerSettings(OutputPolicy(name), self.levels) for name in names)
+
+    @property
+    def choice(self) -> Choice:
+        """Which attacks are run."""
+        return Choice(self.attacks, bool(self.about))
 
     def variants(self) -> list[tuple[Defense, ...]]:
         """The sets of defences that are compared, each once."""

@@ -313,11 +313,20 @@ def show(item: object) -> None:
     if _muted:
         return
     from rich.console import Console
+    from rich.table import Table
 
     # No markup: names in data of one's own may hold brackets.
     console = Console(markup=False)
-    # A log or a pipe has no width of its own, and wrapped tables cannot be read.
-    (console if console.is_terminal else Console(width=110, markup=False)).print(item)
+    if not console.is_terminal:
+        # A log or a pipe has no width of its own, and wrapped tables cannot be read.
+        least, most = _LOG
+        wide = Console(width=most, markup=False)
+        needs = wide.measure(item).maximum if isinstance(item, Table) else least
+        console = Console(width=max(least, needs), markup=False)
+    console.print(item)
+
+
+_LOG = 110, 240  # columns where there is no terminal: of text, and of the widest table
 
 
 def thousands(value: float) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from tinymia.attacks.choice import EVERY_ATTACK, Choice, canonical
 from tinymia.defenses import Defense, TrainingSize
 from tinymia.defenses import registry as defenses
-from tinymia.defenses.base import planned
+from tinymia.defenses.together import planned_for
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, OutputPolicy, Run
 from tinymia.experiments.experiment import MEMBERSHIP, experiments
@@ -62,8 +62,8 @@ class StudySettings:
         levels: steps of a probability under "rounded".
         shadows: shadow devices a person and condition.
         dear_shadows: the same where they take seconds each: DP-SGD, augmentation, deep training.
-        about: shadow devices that are trained about each attacked one, in each of two rounds; 0:
-            none, and no attack that needs them.
+        about: shadow devices that are trained about each attacked one, in rounds, by the decoder
+            that closes in where training bends; 0: none, and not that decoder.
         every_attack: try every attack under further policies, too, and not only what stands for an
             adversary or needs no more than a label.
         epsilon_devices: devices in each group that check the claim of DP-SGD; 0: it is not checked.
@@ -99,7 +99,7 @@ class StudySettings:
     levels: int = 100
     shadows: int = 256
     dear_shadows: int = 64
-    about: int = 0
+    about: int = 64
     every_attack: bool = False
     epsilon_devices: int = 20_000
     seed: int = 1
@@ -270,13 +270,8 @@ class StudySettings:
             seed=0, epochs=self.epochs[-1], depth=depth, parameters=resolve(bundle, depth)[1]
         )
         size = replace(self.size, classes=len(bundle.labels))
-        plan = planned(settings, defences, size)
-        if depth != HEAD and (plan.settings.references or plan.settings.heads):
-            raise StudyError(
-                f"The defence {defences[-1].kind.short} is for the head, not for training"
-                f" {depth_title(depth)}.",
-                "Train the head, or leave the defence out.",
-            )
+        head = canonical_depth(bundle, depth) == HEAD
+        plan = planned_for(settings, defences, size, "" if head else depth_title(depth))
         policy = OutputPolicy(plan.policy.name.lower())
         own = AnswerSettings(policy, plan.levels or self.levels, plan.guard)
         answer = own.under(self.answers[0])

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinymia.attacks.choice import Choice
+from tinymia.attacks.registry import all_attacks
 from tinymia.cli.catalogue import options_now
 from tinymia.cli.config import Chosen, Option
 from tinymia.cli.options import note
@@ -50,6 +52,21 @@ def _question(file: StudyFile) -> Question:
     return Question(**{"title": file.path.stem, **given})
 
 
+def _check_question(file: StudyFile, choice: Choice) -> None:
+    """Raise StudyError for a question about somebody of whose attacks a case runs none."""
+    from tinymia.study.series import Question
+
+    whose = file.question.get("adversary") or Question().adversary
+    fits = set(file.question.get("fit", "").split("+")) - {"", "chapter"}
+    if fits and all(attack.info.adversary != whose for attack in all_attacks() if attack in choice):
+        key = "adversary" if "adversary" in file.question else "fit"
+        raise StudyError(
+            f"{file.where('study', key)}: {key}: the study asks about {whose}, and"
+            f" attacks = [{', '.join(choice.asked)}] runs none of theirs.",
+            f'Have "{whose}" among the attacks, or another adversary in [study].',
+        )
+
+
 def _cases(file: StudyFile, folder: Path) -> Iterator[Case]:
     from tinymia.device.connect import RESUME
     from tinymia.study.series import Case
@@ -70,6 +87,7 @@ def _cases(file: StudyFile, folder: Path) -> Iterator[Case]:
             parts += [_shown(a, v) for a, v in chosen if a not in own]
             name = ", ".join(parts)
             audit = making.audit(chosen, number)
+            _check_question(file, audit.settings.choice)
             same = repr(replace(audit, interruption=RESUME))
             if same in seen:
                 raise StudyError(

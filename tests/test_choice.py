@@ -61,7 +61,7 @@ def test_a_name_is_an_attacks_or_an_adversarys() -> None:
         ({"attacks": ("xyzzy",)}, "Adversaries, .*: no-shadows, .*--list-attacks"),
         ({"attacks": ("flash/joint",)}, "joint is no attack of flash. It is joint/joint"),
         ({"attacks": ()}, 'No attack is named. "all"'),
-        ({"attacks": ("joint-closer",)}, "--about is 0. Give --about 128"),
+        ({"attacks": ("joint-closer",), "about": 0}, "--about is 0. Give --about 64"),
         ({"attacks": ("loss", "entropy"), "policy": "top1"}, "entropy needs more than top1"),
         (
             {"attacks": ("iha",), "depths": (), "training": TrainingOptions(train="all")},

@@ -29,7 +29,10 @@ from tinymia.study.training import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
-CHEAP = ("--shadows", "16", "--dear-shadows", "16", "--epsilon-devices", "0", "--no-flash")
+CHEAP = (
+    *("--shadows", "16", "--dear-shadows", "16", "--about", "16"),
+    *("--epsilon-devices", "0", "--no-flash"),
+)
 QUICK = (
     *("--person", "p07", "--person", "p08", "--repetitions", "2", "--epochs", "1,3"),
     *("--defence", "clip,clip+smooth,augment,dp", "--noise", "1.4", "--depth", "last:2"),

@@ -81,7 +81,8 @@ class Choice:
 
     def __contains__(self, attack: Attack) -> bool:
         names = self.names
-        return names is None or attack.info.name in names
+        tried = self.about or not attack.info.chooses
+        return tried and (names is None or attack.info.name in names)
 
     @property
     def names(self) -> frozenset[str] | None:
@@ -94,9 +95,18 @@ class Choice:
         for name in self.asked:
             yield from attacks_named(name)
 
-    def headline(self, adversary: Adversary, policy: OutputPolicy) -> Attack | None:
-        """The attack that stands for an adversary here, see :func:`headline_of`."""
-        return headline_of(adversary, policy, self.names)
+    def headline(
+        self, adversary: Adversary, policy: OutputPolicy, *, own: bool = True
+    ) -> Attack | None:
+        """The attack that stands for an adversary here, see :func:`headline_of`.
+
+        Args:
+            adversary, policy: which.
+            own: whether it is the study's own policy: under others devices are trained about none.
+        """
+        choosing = [a.info for a in all_attacks() if a.info.chooses]
+        idle = [a.name for a in choosing if not (self.about and (own or a.sees_one))]
+        return headline_of(adversary, policy, self.names, idle)
 
     def headlines(self, policy: OutputPolicy) -> list[Attack]:
         """Those of all adversaries who have one."""
@@ -135,7 +145,7 @@ class Choice:
     ) -> tuple[str, str] | None:
         """Why an attack can never run, and what to do; None: it can."""
         if info.chooses and not self.about:
-            return "trains devices about each attacked one, and --about is 0", "Give --about 128."
+            return "trains devices about each attacked one, and --about is 0", "Give --about 64."
         if not info.runs_under(policy):
             return (
                 f"needs more than {policy.value} answers reveal",

@@ -103,7 +103,10 @@ def attacks_for(run: Run, *, views: int = 1, head: bool = True) -> list[Attack]:
 
 
 def headline_of(
-    adversary: Adversary, policy: OutputPolicy, chosen: Collection[str] | None = None
+    adversary: Adversary,
+    policy: OutputPolicy,
+    chosen: Collection[str] | None = None,
+    without: Collection[str] = (),
 ) -> Attack | None:
     """The attack that stands for an adversary under a policy: its first headline that runs.
 
@@ -113,6 +116,7 @@ def headline_of(
         chosen: names of the attacks that a study runs, which somebody fixed beforehand as well: of
             these the first headline, else the first of this program's, else of other packages.
             None: all, of which only headlines stand for anybody.
+        without: names of attacks that stand for nobody here.
     """
     able = [
         attack
@@ -120,6 +124,7 @@ def headline_of(
         if attack.info.adversary is adversary
         and attack.info.runs_under(policy)
         and (chosen is None or attack.info.name in chosen)
+        and attack.info.name not in without
     ]
     heads = [attack for attack in able if attack.info.headline]
     if chosen is not None:

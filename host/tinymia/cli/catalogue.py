@@ -142,8 +142,8 @@ _AUDIT = (
         "about",
         Type.WHOLE,
         _STUDY.about,
-        "shadow devices about each attacked one, in two rounds, for the joint decoder that trains"
-        " its own (1 to 5 seconds a device); 0: none",
+        "shadow devices about each attacked one, for the joint decoder that closes"
+        " in where training bends (about a second a device); 0: none",
     ),
     Option(
         "audit",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.attacks.base import Attack
+from tinymia.attacks.closer import Closing
 from tinymia.attacks.registry import headline_of
 from tinymia.evidence import AnswerSettings, Knowledge, Run, Target, digest, reveal
 from tinymia.experiments.membership.controls import FINDER, PersonControls
@@ -140,7 +141,9 @@ class Controlling:
         if own:
             member, extra = lab.calibration(run, name, _CALIBRATION)
             arrays["calibration_member"] = member
-            for attack in own:
+            # So many devices are not each closed in upon.
+            known = (n for n in own if not isinstance(fitted[n][1], Closing))
+            for attack in known:
                 arrays[f"calibration {attack}"] = scores(attack, extra.answers, extra.theta)
         Store(self.scoring.folder).save(_KIND, self.key(name), {**before, **arrays})
         lab.forget()

@@ -120,7 +120,7 @@ class Scoring:
         if answer == self.answers[0]:
             return found
         # What is the same whatever is answered is scored once: see `scores`.
-        found = [a for a in found if not a.info.sees_one]
+        found = [a for a in found if not a.info.sees_one and not a.info.chooses]
         if self.settings.every_attack:
             return found
         # Whoever sees more than a label has more than what needs no more.
@@ -134,21 +134,20 @@ class Scoring:
 
     def scores(self, cell: Cell, answer: AnswerSettings) -> dict[str, Scores]:
         """By attack: (repetitions, n) float64; raises StudyError where they are not there."""
-        store = Store(self.folder)
-        asked = self.attacks(cell.run, answer)
-        found = store.load(KIND, self.key(cell, answer)) if asked else {}
-        scored = {
-            attack.info.name: found[attack.info.name]
-            for attack in asked
-            if attack.info.name in found
-        }
+        asked = [a.info.name for a in self.attacks(cell.run, answer)]
+        scored = self._scores(cell, answer, asked) if asked else {}
         if answer != self.answers[0]:
             own = self.attacks(cell.run, self.answers[0])
             shared = [attack.info.name for attack in own if attack.info.sees_one]
             if shared:
-                main = store.load(KIND, self.key(cell, self.answers[0]))
-                scored |= {name: main[name] for name in shared if name in main}
+                scored |= self._scores(cell, self.answers[0], shared)
         return scored
+
+    def _scores(
+        self, cell: Cell, answer: AnswerSettings, names: Sequence[str]
+    ) -> dict[str, Scores]:
+        """Those of these attacks that could be tried."""
+        return Store(self.folder).load(KIND, self.key(cell, answer), names)
 
     def key(self, cell: Cell, answer: AnswerSettings) -> str:
         """Of a cell's scores under a policy: everything that they depend on but the attacks."""

@@ -62,8 +62,8 @@ class StudySettings:
         levels: steps of a probability under "rounded".
         shadows: shadow devices a person and condition.
         dear_shadows: the same where they take seconds each: DP-SGD, augmentation, deep training.
-        about: shadow devices that are trained about each attacked one, in each of two rounds; 0:
-            none, and no attack that needs them.
+        about: shadow devices that are trained about each attacked one, in rounds, by the decoder
+            that closes in where training bends; 0: none, and not that decoder.
         every_attack: try every attack under further policies, too, and not only what stands for an
             adversary or needs no more than a label.
         epsilon_devices: devices in each group that check the claim of DP-SGD; 0: it is not checked.
@@ -99,7 +99,7 @@ class StudySettings:
     levels: int = 100
     shadows: int = 256
     dear_shadows: int = 64
-    about: int = 0
+    about: int = 64
     every_attack: bool = False
     epsilon_devices: int = 20_000
     seed: int = 1

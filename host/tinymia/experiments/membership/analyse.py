@@ -99,8 +99,8 @@ class Analysis:
         self.headlines = {
             (adversary, answer): headline
             for adversary in Adversary
-            for answer in self.answers
-            if (headline := self.chosen.headline(adversary, answer)) is not None
+            for at, answer in enumerate(self.answers)
+            if (headline := self.chosen.headline(adversary, answer, own=at == 0)) is not None
         }
 
     def finding(self) -> MembershipFinding:

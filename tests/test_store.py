@@ -31,6 +31,8 @@ def test_the_store_gives_back_what_it_took(tmp_path: Path) -> None:
     for name, array in ARRAYS.items():
         assert found[name].dtype == array.dtype
         assert np.array_equal(found[name], array)
+    first = next(iter(ARRAYS))
+    assert set(store.load("devices", "k", [first, "none"])) == {first}
 
 
 def test_equal_content_makes_equal_files(tmp_path: Path) -> None:

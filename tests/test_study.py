@@ -208,6 +208,7 @@ def test_every_adversary_is_tried_under_every_policy(undisturbed: Path) -> None:
     tried = {(k["condition"], k["attack"], k["answer"]) for k in found["leaks"]}
     for row in found["adversaries"]:
         assert all(row["attack"]), row
+        assert not row["usual"], row  # nothing was left out
         for attack, answer in zip(row["attack"], found["answers"], strict=True):
             for name in RUNS[1:]:
                 deep = name == "last:2@3" and row["adversary"] == "flash"
@@ -217,7 +218,7 @@ def test_every_adversary_is_tried_under_every_policy(undisturbed: Path) -> None:
 def test_who_asks_for_labels_sees_the_same_under_every_policy(undisturbed: Path) -> None:
     """Scored once, such an attack stands under each policy with the same figure."""
     leaks = results(undisturbed)["findings"]["membership"]["leaks"]
-    for attack in ("joint-boundaries", "label-only-boundary", "joint-model-weights"):
+    for attack in ("joint-boundaries", "label-only-boundary", "joint-closer-weights"):
         found = [k for k in leaks if k["attack"] == attack and k["condition"] == "plain@3"]
         assert {k["answer"] for k in found} == {"full", "label"}
         assert len({tuple(k["auc"][part] for part in ("value", "low", "high")) for k in found}) == 1

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tinymia.attacks.base import Adversary, Attack
-from tinymia.attacks.choice import Choice
-from tinymia.attacks.registry import headline_of
+from tinymia.attacks.choice import EVERY_ATTACK, Choice
 from tinymia.evidence import OutputPolicy, Scores
 from tinymia.experiments.base import Comparison, Condition, Measure, Verdict
 from tinymia.experiments.membership.compare import compare, verdict_of
@@ -231,7 +230,11 @@ class Analysis:
 
     def _adversary(self, adversary: Adversary, leaks: Sequence[Leak]) -> AdversaryRow:
         names = tuple(_name(self.headlines.get((adversary, answer))) for answer in self.answers)
-        usual = tuple(_name(headline_of(adversary, answer)) for answer in self.answers)
+        every = replace(self.chosen, asked=EVERY_ATTACK)
+        usual = tuple(
+            _name(every.headline(adversary, answer, own=at == 0))
+            for at, answer in enumerate(self.answers)
+        )
         at = self.main, names[0], self.answers[0]
         leak = next((k for k in leaks if (k.condition, k.attack, k.answer) == at), None)
         return AdversaryRow(

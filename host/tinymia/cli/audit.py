@@ -12,7 +12,7 @@ import click
 
 from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
-from tinymia.cli.options import default_bundle, is_quiet, json_option, load_bundle, print_json
+from tinymia.cli.options import bundle_once, default_bundle, is_quiet, json_option, print_json
 from tinymia.errors import StudyError
 from tinymia.evidence import Reveals
 
@@ -239,7 +239,7 @@ def job_of(
 
     asked = options["audit"]
     bundle = Path(asked["bundle"]) if asked["bundle"] else default_bundle()
-    loaded = load_bundle(bundle)
+    loaded = bundle_once(bundle)
     options = options.of_model(loaded.meta)
     settings = StudySettings(
         dataset=asked["data"],

@@ -45,8 +45,8 @@ def command() -> None:
     one folder: what two of them share is run once, another value runs only what is new, and after
     an interruption the same command goes on. What cannot be, by itself, together or with this
     bundle, is said with its line before anything runs. FILE is a path, or a study that comes along:
-    factors/examples, factors/epochs, factors/answers, factors/regularisation, factors/write-back,
-    factors/learning-rate, factors/batch.
+    factors/examples, factors/epochs, factors/capacity, factors/uniqueness, factors/regularisation,
+    factors/answers, factors/write-back, factors/learning-rate, factors/batch.
 
     \b
       [study]
@@ -194,6 +194,10 @@ def plan(
     )
     show(f"\nTo find a difference of {effect:g} in AUC in 80 % of studies:")
     listed = table("", ("adversary", "of", "error", "sees now", "people", "or repetitions"))
+    measured = finished[0][1].findings.membership
+    # What draws add to an error is seen by several of them only.
+    several = measured is not None and measured.counts.repetitions > 1
+    few = "no number of them" if several else "?"
     for row in rows:
         if row.error is None:
             listed.add_row(row.adversary, row.of, "none: one person", "?", "?", "?")
@@ -204,12 +208,11 @@ def plan(
             _number(row.error),
             _number(row.sees),
             "over 10,000" if row.people is None else f"{row.people:,}",
-            "no number of them" if row.repetitions is None else f"{row.repetitions:,}",
+            few if row.repetitions is None else f"{row.repetitions:,}",
         )
     show(listed)
-    count = finished[0][1].findings.membership
-    if count is not None:
-        people, repetitions = len(count.counts.people), count.counts.repetitions
+    if measured is not None:
+        people, repetitions = len(measured.counts.people), measured.counts.repetitions
         show(f"Measured: {people} people, {repetitions} repetitions of each.")
 
 

@@ -107,6 +107,7 @@ class _Making:
         self._options = options_now("audit")
         self._defaults = {(o.section, o.key): o.default for o in self._options}
         self._used: set[tuple[str | int, ...]] = set()
+        self._there: set[tuple[str, str]] = set()  # data and targets
 
     def where(self, number: int) -> str:
         """The place of a case of the list, or of the grid where there is no list."""
@@ -201,6 +202,23 @@ class _Making:
     def _given(self, chosen: Sequence[tuple[Axis, Any]]) -> dict[Key, Any]:
         return {**self._file.shared, **{_key(axis.option): value for axis, value in chosen}}
 
+    def _check_places(self, asked: Mapping[str, Any]) -> None:
+        """Raise DataError or DeviceError where there are no such data, or no such target.
+
+        Whether a board is there is asked when it is needed: results are shown without it.
+        """
+        from tinymia.data.registry import found
+        from tinymia.device.targets import known_kind
+
+        for what, check, names in (
+            ("data", found, (asked["data"],)),
+            ("target", known_kind, asked["target"]),
+        ):
+            for name in names:
+                if (what, name) not in self._there:
+                    check(name)
+                    self._there.add((what, name))
+
     def _audit(self, options: Given) -> Audit:
         from tinymia.cli.audit import check_against, job_of
 
@@ -217,6 +235,7 @@ class _Making:
             values.setdefault(section, {})[key] = given.get((section, key), default)
         made = Chosen(values, frozenset(), frozenset(given))
         check_against(made)
+        self._check_places(made["audit"])
         return job_of(made, command=f"tinymia study run {_called(self._file.path)}")
 
 

@@ -185,8 +185,9 @@ def _power(question: Question, done: Done) -> Answer:
     whole, kept = _log_slope(points, 0.0)
     above, kept_above = _log_slope(points, FPR)
     who = Adversary(question.adversary).words
+    goes = "goes with {} to the power" if whole.value is not None else "by {}: its power is"
     sentence = (
-        f"TPR at 1 % FPR ({who}) goes with {question.along} to the power"
+        f"TPR at 1 % FPR ({who}) {goes.format(question.along)}"
         f" {_with(whole)}; without the false alarms, TPR - FPR, {_with(above)};"
         f" published is {PUBLISHED_SLOPE:g}."
     )

@@ -125,11 +125,8 @@ class StudySettings:
             1 <= self.repetitions <= MAX_REPETITIONS,
             f"{self.repetitions} repetitions are not possible, only 1 to {MAX_REPETITIONS}.",
         )
-        need(
-            self.split in SPLITS,
-            f"There is no split {self.split!r}.",
-            guess(self.split, SPLITS),
-        )
+        if self.split not in SPLITS:
+            raise StudyError(f"There is no split {self.split!r}.", guess(self.split, SPLITS))
         need(
             bool(self.epochs)
             and self.epochs[0] >= 1
@@ -138,11 +135,8 @@ class StudySettings:
             f"The epochs {self.epochs} must ascend and lie in 1 to {MAX_EPOCHS}.",
         )
         for policy in (self.policy, *self.policies):
-            need(
-                policy in POLICIES,
-                f"There is no output policy {policy!r}.",
-                guess(policy, POLICIES),
-            )
+            if policy not in POLICIES:
+                raise StudyError(f"There is no output policy {policy!r}.", guess(policy, POLICIES))
         need(0 < self.levels < 65536, "The levels must be in [1, 65535].")
         need(0 <= self.seed < 2**32, "The seed must be in [0, 2^32).")
         need(self.members >= 1, f"{self.members} members are not possible.")

@@ -208,6 +208,8 @@ def _repetitions_needed(
         repetitions: as they are.
         allowed: the error that sees the effect.
     """
+    if error == 0:  # what there are see any effect
+        return repetitions
     if share is None:
         return None
     within = share * error**2 * repetitions

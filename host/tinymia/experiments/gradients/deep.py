@@ -144,9 +144,7 @@ class Deep:
         gradient = -update / self.rate
         noise = server.off_by(self.setting) / self.rate
         grid = recursion.Grid(server.scale, *server.box)
-        # Of several steps the mean gradient is nearly that in the middle of the way.
-        at = server.base if self.run.epochs == 1 else server.base + update / 2
-        step = recursion.Step(gradient, at, stages, count, noise, grid, *self._whitening)
+        step = recursion.Step(gradient, server.base, stages, count, noise, grid, *self._whitening)
         codes = recursion.windows(step)
         if codes is not None:
             off = self._off(update, codes, labels, seed)

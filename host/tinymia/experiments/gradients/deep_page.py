@@ -195,7 +195,8 @@ METHOD = (
     " is a linear system, whose few solutions are told apart by their whole codes, or two of them"
     " by a ReLU's zeros. From there each layer before follows by least squares from its gradient"
     " and what it gave. Found is what, learnt by a device of the adversary's, gives the update."
-    " Several steps on one window at the last two layers are taken for one, by their mean gradient.",
+    " Several steps on one window at the last two layers are taken for one, by their mean"
+    " gradient.",
     "Of one window behind layers that none goes back through (depthwise convolutions, ReLU6), a"
     f" guess is optimised from {NEAREST} public windows and {DRAWN} draws until the cosine distance"
     f" of its gradient is small ({STEPS} steps of Adam, in coordinates of public windows' normal"

@@ -108,6 +108,17 @@ def test_a_clipped_step_gives_the_same() -> None:
     assert exact(windows(replace(seen, gradient=seen.gradient * 0.01)), codes) == 1
 
 
+def test_several_steps_at_the_last_two_layers_are_as_one() -> None:
+    seen, true = step(ONE, 1, 3, 1e-9)
+    labels, theta = np.array([0]), seen.theta.copy()
+    x = true * SCALE
+    rate, count = 0.05, 5
+    for _ in range(count):
+        theta = theta - rate * gradient(theta, ONE, x, labels)
+    mean = (seen.theta - theta) / (rate * count)
+    assert exact(windows(replace(seen, gradient=mean, noise=1e-7)), true) == 1
+
+
 def test_where_there_is_nothing_there_is_nothing() -> None:
     seen, codes = step(TWO, 1, 0, 0.3)  # noise
     assert exact(windows(seen), codes) == 0

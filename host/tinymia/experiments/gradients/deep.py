@@ -33,6 +33,10 @@ DEPTHS = {
     "biases": "biases of every layer",
 }
 WINDOWS = (1, 2, 4)
+STEPS = (2, 5)
+"""Local steps on one window beside one, where a single window is found in closed form."""
+_STEPPED = "last:2"
+"""Of every layer nothing was found after two steps."""
 DEVICES = 3
 """A person and setting at most."""
 _GROUPS = 512
@@ -70,6 +74,10 @@ def settings_of(bench: Workbench, defences: Sequence[str]) -> dict[str, list[Set
         others = [run for run in runs[1:] if fits(run) and not run.training.augments]
         if inverts(stages):  # nothing but noise changes where a search goes
             others = [run for run in others if run.training.is_private]
+        elif depth == _STEPPED:
+            found[depth] += [
+                Setting(local(runs[0], 1, k), 1, label=f"{title}, {k} local steps") for k in STEPS
+            ]
         found[depth] += [Setting(local(run, 1), 1, label=title) for run in others]
     return found
 
@@ -123,8 +131,8 @@ class Deep:
 
     @property
     def rate(self) -> float:
-        """From the sum of gradients to an update."""
-        return self.run.training.learning_rate / self.setting.windows
+        """From the sum of gradients, of all steps the mean, to an update."""
+        return self.run.training.learning_rate * self.run.epochs / self.setting.windows
 
     def attack(self, update: Doubles, seed: int) -> Seen:
         """All that an update (P,) says of the windows behind it; the key is not used but here.

@@ -65,8 +65,8 @@ class Deeper:
         for measure in measures:
             low, high = bounds.get(measure.name, (0.0, 1.0))
             for depth, settings in self.settings.items():
-                for windows in WINDOWS:
-                    of = [s for s in settings if s.windows == windows]
+                for windows, label in dict.fromkeys((s.windows, s.label) for s in settings):
+                    of = [s for s in settings if (s.windows, s.label) == (windows, label)]
                     found = [
                         Found(
                             s.run,
@@ -194,7 +194,9 @@ METHOD = (
     " which it was active; that every patch of a window lies in the span of all kernels' gradients"
     " is a linear system, whose few solutions are told apart by their whole codes, or two of them"
     " by a ReLU's zeros. From there each layer before follows by least squares from its gradient"
-    " and what it gave. Found is what, learnt by a device of the adversary's, gives the update.",
+    " and what it gave. Found is what, learnt by a device of the adversary's, gives the update."
+    " Several steps on one window at the last two layers are taken for one, by their mean"
+    " gradient.",
     "Of one window behind layers that none goes back through (depthwise convolutions, ReLU6), a"
     f" guess is optimised from {NEAREST} public windows and {DRAWN} draws until the cosine distance"
     f" of its gradient is small ({STEPS} steps of Adam, in coordinates of public windows' normal"

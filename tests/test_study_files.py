@@ -204,6 +204,8 @@ def test_a_huge_grid_asks_first(tmp_path: Path) -> None:
     assert done.code == 1
     assert "This study has 1,200 cases" in done.err
     assert "--yes" in done.err
+    shown = tinymia("study", "show", str(path), cwd=tmp_path)
+    assert "None of the 1,200 cases" in shown.err
     assert list(tmp_path.iterdir()) == [path]
 
 

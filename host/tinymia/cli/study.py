@@ -24,6 +24,7 @@ from tinymia.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from tinymia.cli.study_file import StudyFile
     from tinymia.experiments.base import Figure
     from tinymia.study.series import Series
 
@@ -88,7 +89,21 @@ def _series(
     file = study_file.read(study_file.found(name)).saying(flags or {})
     if len(file) > ASK_ABOVE and not yes:
         _ask(len(file))
+    if len(file) > ASK_ABOVE and flags is None:
+        _begun(file, study_cases.folder_of(file, out))
     return study_cases.series(file, out)
+
+
+def _begun(file: StudyFile, folder: Path) -> None:
+    """Raise StudyError where nothing is finished, before a million cases are looked at for it."""
+    from tinymia.errors import StudyError
+    from tinymia.study.series import CASES
+
+    if not (folder / CASES).is_dir():
+        raise StudyError(
+            f"None of the {len(file):,} cases of this study is finished in {folder}.",
+            f"tinymia study plan {file.path}",
+        )
 
 
 def _ask(cases: int) -> None:

@@ -39,8 +39,13 @@ def series(file: StudyFile, out: Path | None = None) -> Series:
     """
     from tinymia.study.series import Series
 
-    folder = out or file.out or Path(file.path.stem)
+    folder = folder_of(file, out)
     return Series(folder, tuple(_cases(file, folder)), _question(file))
+
+
+def folder_of(file: StudyFile, out: Path | None) -> Path:
+    """A study's folder: as asked, as the file says, or named after it."""
+    return out or file.out or Path(file.path.stem)
 
 
 def _question(file: StudyFile) -> Question:

@@ -39,6 +39,7 @@ from tinymia.study.ray_executor import OnRay
 from tinymia.study.results import Confirmation
 from tinymia.study.row_flash import row_flash
 from tinymia.study.scoring import Cell, Scoring
+from tinymia.study.selection import check_answers
 from tinymia.study.settings import StudySettings, is_dear, training_seed
 from tinymia.study.showing import Showing
 from tinymia.study.store import Store
@@ -204,12 +205,7 @@ def _check_limits(study: Underway) -> None:
     """Raise StudyError where a device would end giving answers before it was asked all."""
     asked = max(len(person.windows) for person in study.people) * study.lanes.most_views
     for run_ in study.runs:
-        if run_.answer.guard.watch_refuse:
-            raise StudyError(
-                f"{run_.title} refuses answers behind an alarm, and an audit compares answers.",
-                "Leave --detector-refuse out of an audit: labels are left then; `tinymia export"
-                " --guard` sets it for a release.",
-            )
+        check_answers(run_)
         limit = run_.answer.guard.answers
         if 0 < limit < asked:
             raise StudyError(

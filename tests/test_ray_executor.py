@@ -303,6 +303,7 @@ def test_how_busy_workers_were() -> None:
     assert (found.workers, found.cells, found.cpu) == (2, 10, 0.5)
     assert found.share == pytest.approx((7 + 2) / (7 + 4))
     assert found.per_second == pytest.approx(9 / 7)
+    assert found.cores == pytest.approx(0.5 * 9 / 7)
 
 
 @pytest.mark.speed

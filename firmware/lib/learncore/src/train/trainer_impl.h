@@ -8,34 +8,34 @@
 
 namespace tinymia {
 
-inline void Needs::Add(const TrainSettings& s) {
+inline void Needs::Add(const TrainSettings& s, bool can_shape) {
   gradient = gradient || s.batch != 1 || !IsPlain(s) || s.is_private();
   const uint32_t kept = s.optimizer == Optimizer::kAdam ? 2 : s.optimizer == Optimizer::kMomentum;
   moments = kept > moments ? kept : moments;
-  best = best || s.patience > 0;
-  dropout = dropout || s.dropout > 0;
-  mixup = mixup || s.mixup > 0;
-  clipping = clipping || s.clip_norm > 0;
-  privacy = privacy || s.is_private();
-  augmentation = augmentation || s.augments();
-  heads = s.heads > heads ? s.heads : heads;
-  teaching = teaching || s.teacher_epochs > 0;
-  own = own || (s.teacher_epochs > 0 && s.references == 0);
-  references = s.references > references ? s.references : references;
-  reshaped = reshaped || IsReshaped(s);
-  adversary = adversary || s.adversary > 0;
-  rivalry = rivalry || s.adversary_rate > 0;
-  likeness = likeness || s.mmd > 0;
-  stacking = stacking || s.stacking > 0;
-  screening = screening || s.screen > 0;
-  slopes = adversary || likeness;
-  objective = reshaped || slopes;
-  bent = bent || s.mixup > 0 || s.teacher_epochs > 0 || objective;
-  batch_loss = batch_loss || s.relax_loss > 0 || rivalry || likeness;
-  preparation = batch_loss || privacy;
-  compression = compression || s.weight_bits > 0 || s.prune > 0;
-  shape = shape || s.shaped > 0;
-  pull = pull || s.base_pull > 0;
+  best.Raise(s.patience > 0);
+  dropout.Raise(s.dropout > 0);
+  mixup.Raise(s.mixup > 0);
+  clipping.Raise(s.clip_norm > 0);
+  privacy.Raise(s.is_private());
+  augmentation.Raise(s.augments());
+  heads.Raise(s.heads);
+  teaching.Raise(s.teacher_epochs > 0);
+  own.Raise(s.teacher_epochs > 0 && s.references == 0);
+  references.Raise(s.references);
+  reshaped.Raise(IsReshaped(s));
+  adversary.Raise(s.adversary > 0);
+  rivalry.Raise(s.adversary_rate > 0);
+  likeness.Raise(s.mmd > 0);
+  stacking.Raise(s.stacking > 0);
+  screening.Raise(s.screen > 0);
+  slopes.Raise(adversary || likeness);
+  objective.Raise(reshaped || slopes);
+  bent.Raise(mixup || teaching || objective);
+  batch_loss.Raise(s.relax_loss > 0 || rivalry || likeness);
+  preparation.Raise(batch_loss || privacy);
+  compression.Raise(s.weight_bits > 0 || s.prune > 0);
+  shape.Raise(can_shape && s.shaped > 0);
+  pull.Raise(s.base_pull > 0);
 }
 
 template <typename F>
@@ -44,8 +44,8 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   store_ = store;
   slots_ = slots;
   needs_ = Needs();
-  for (uint32_t i = 0; i < count; ++i) needs_.Add(settings[i]);
-  needs_.shape = needs_.shape && graph.CanShape(first, settings[0].trained);
+  const bool can_shape = graph.CanShape(first, settings[0].trained);
+  for (uint32_t i = 0; i < count; ++i) needs_.Add(settings[i], can_shape);
   lanes_ = arena->AllocPointers<Lane, 144>(kLanes);
   rows_ = arena->AllocPointers<const int8_t*, 8>(kLanes);
   order_room_ = slots > needs_.references ? slots : needs_.references;
@@ -56,10 +56,10 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   sampling_ = kLanes > 1 && needs_.privacy ? arena->AllocArray<UintOf<F>>(slots + 15) : nullptr;
   held_ = net_.together() == 0 ? nullptr : arena->AllocArray<Targets>(net_.together());
   mixed_ = needs_.mixup ? arena->AllocArray<F>(net_.inputs()) : nullptr;
-  slopes_ = needs_.HasSlopes() ? arena->AllocArray<F>(net_.classes()) : nullptr;
-  if (needs_.HasAdversary()) adversary_.Plan(classifier_, needs_.HasRivalry(), arena);
-  if (needs_.HasLikeness()) likeness_.Plan(net_.classes(), arena);
-  if (needs_.HasScreening()) screening_.Plan(net_.classes(), slots, arena);
+  slopes_ = needs_.slopes ? arena->AllocArray<F>(net_.classes()) : nullptr;
+  if (needs_.adversary) adversary_.Plan(classifier_, needs_.rivalry, arena);
+  if (needs_.likeness) likeness_.Plan(net_.classes(), arena);
+  if (needs_.screening) screening_.Plan(net_.classes(), slots, arena);
   PlanPhases(arena);
   if (arena->used() > arena->size()) return false;
   for (uint32_t l = 0; l < kLanes; ++l) {
@@ -105,8 +105,8 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
   for (uint32_t j = 0; j < net_.inputs(); ++j) net_.input()[j] = F(0.0f);
   update_.Begin(settings);
   objective_.Begin(settings);
-  if (needs_.HasAdversary()) adversary_.Begin(settings);
-  if (needs_.HasLikeness()) likeness_.Begin(settings);
+  if (needs_.adversary) adversary_.Begin(settings);
+  if (needs_.likeness) likeness_.Begin(settings);
   net_.Reset();
   net_.ForgetStart();
   if (needs_.heads != 0 || needs_.teaching) BeginPhases();
@@ -125,7 +125,7 @@ void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
     results[l].stopped = lanes_[l].stopped ? 1 : 0;
   }
   clipped_ = IntOf<F>(0);
-  if (needs_.HasScreening() && epoch_ == 0 && epochs > 0) Screen();
+  if (needs_.screening && epoch_ == 0 && epochs > 0) Screen();
   for (uint32_t e = 0; e < epochs; ++e, ++epoch_) RunEpoch(results);
   for (uint32_t l = 0; l < kLanes; ++l) {
     results[l].clipped = static_cast<uint32_t>(GetLane(clipped_, l));
@@ -135,7 +135,7 @@ void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
 template <typename F>
 void Trainer<F>::RunEpoch(TrainResult* results) {
   if (needs_.teaching) StartStudents();
-  if (needs_.HasLikeness()) MeetReferences();
+  if (needs_.likeness) MeetReferences();
   loss_ = F(0.0f);
   uint32_t before[kLanes];
   for (uint32_t l = 0; l < kLanes; ++l) before[l] = results[l].steps;

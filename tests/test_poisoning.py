@@ -12,13 +12,15 @@ import pytest
 
 from quiet import Quiet
 from tinymia.errors import StudyError
-from tinymia.evidence import Owner, Signal
+from tinymia.evidence import Owner, Signal, Stage
 from tinymia.experiments.chapter import Chapter
 from tinymia.experiments.poisoning import EXPERIMENT
 from tinymia.experiments.poisoning.making import (
+    TUNED,
     Aim,
     Attack,
     Stock,
+    Trigger,
     aims,
     count,
     flood,
@@ -33,6 +35,7 @@ from tinymia.experiments.poisoning.screening import (
     spectral,
 )
 from tinymia.experiments.poisoning.serum import confidence, force, ratios
+from tinymia.experiments.poisoning.tuned import CHANGE, Tuner, doubts
 from tinymia.statistics.metrics import auc
 from tinymia.study import audit
 from tinymia.study.audit import Audit
@@ -85,7 +88,7 @@ def make_stock() -> Stock:
     return Stock(owner, signal(50, 6))
 
 
-@pytest.mark.parametrize("attack", list(Attack))
+@pytest.mark.parametrize("attack", [attack for attack in Attack if attack not in TUNED])
 def test_a_share_of_the_members_is_poisoned(attack: Attack) -> None:
     stock, member = make_stock(), np.arange(200) < 80
     assert [count(share, 80) for share in (0.0, *SHARES)] == [0, 1, 4, 16]
@@ -162,6 +165,79 @@ def test_who_knows_of_the_screening_takes_what_the_base_model_doubts_least() -> 
     others = np.flatnonzero(member & (stock.owner.labels != aim.target))
     assert sorted(gone) == sorted(others[np.argsort(doubts[others, aim.target])][:16])
     assert set(np.setdiff1d(np.flatnonzero(member), few)) < set(gone)
+
+
+def linear() -> Tuner:
+    """Who knows a softmax of four classes over forty codes."""
+    rng = np.random.default_rng(5)
+    theta = np.append(rng.normal(0, 0.4, (4, 40)), np.zeros(4)).astype(np.float32)
+    windows = rng.integers(-60, 60, (300, 40), dtype=np.int8)
+
+    def answers(run: Any, of: Any, asked: Any, seeds: Any) -> Any:
+        logits = (asked.astype(np.float64) + 1) * 0.05 @ theta[:160].reshape(4, 40).T
+        likely = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return (likely / likely.sum(axis=1, keepdims=True))[None].astype(np.float32)
+
+    stage = Stage("dense", False, (1, 1, 40), (1, 1, 4), (0, 0), (1, 1), (0, 0), 160, 4)
+    told = answers(None, None, windows, None)[0].argmax(axis=1)
+    owner = Owner("q", windows, told, np.arange(300))
+    bench = SimpleNamespace(
+        signal=signal(40),
+        public=(owner,),
+        answers=answers,
+        base=lambda run: theta,
+        deeper=lambda depth: (None,),
+        stages=lambda run: (stage,),
+        quantisation=lambda run: (0.05, -1),
+        generator=lambda *purpose: np.random.default_rng(len(purpose)),
+    )
+    return Tuner(bench, SimpleNamespace(whole=None), 20)  # type: ignore[arg-type]
+
+
+def test_a_trigger_is_what_the_base_network_takes_for_the_class() -> None:
+    tuner = linear()
+    plain, made = Trigger.of(signal(40)), tuner.trigger(2)
+    assert np.array_equal(made.place, plain.place)
+    assert set(made.codes.tolist()) <= {-128, -1, 0, 127}
+    windows = tuner.bench.public[0].windows
+    before, with_plain, with_made = (
+        doubts(tuner.bench, tuner.run, w)[:, 2].mean()
+        for w in (windows, plain.stamp(windows), made.stamp(windows))
+    )
+    assert with_made < min(before, with_plain) - 1.0
+    assert tuner.trigger(2) is made
+
+
+@pytest.mark.parametrize("attack", TUNED)
+def test_poison_against_a_screening_is_kept_by_it(attack: Attack) -> None:
+    tuner, aim = linear(), Aim(0, 2)
+    own = tuner.bench.public[0]
+    stock, member = Stock(own, signal(40)), np.arange(300) < 80
+    few, many = tuner.poisoned(stock, member, attack, aim, (0.05, 0.2), np.random.default_rng(1))
+    windows, labels = stock.all()
+    bad = many[many >= 300]
+    assert set(few[few >= 300]) < set(bad)
+    assert len(many) == 80
+    assert (labels[bad] == 2).all()
+    gone = np.setdiff1d(np.flatnonzero(member), many)
+    assert ((own.labels[gone] == 2) == (attack is Attack.LABELLED)).all()
+    # Each is one of these with the trigger, and changes elsewhere by a few codes at most.
+    trigger = tuner.trigger(2)
+    stamped = trigger.stamp(own.windows[gone]).astype(int)
+    apart = np.abs(windows[bad].astype(int)[:, None] - stamped).max(axis=2).min(axis=1)
+    changes = attack in (Attack.MATCHED, Attack.LABELLED)
+    assert apart.max() <= CHANGE
+    assert (apart.max() > 0) == changes
+    assert (windows[bad][:, trigger.place] == trigger.codes).all()
+    losses = doubts(tuner.bench, tuner.run, windows)[np.arange(len(labels)), labels]
+    out = doubted(losses[many], labels[many], 20)[many >= 300]
+    at_random = tuner.poisoned(stock, member, Attack.TUNED, aim, (0.2,), np.random.default_rng(1))[
+        0
+    ]
+    windows, labels = stock.all()
+    losses = doubts(tuner.bench, tuner.run, windows)[np.arange(len(labels)), labels]
+    caught = doubted(losses[at_random], labels[at_random], 20)[at_random >= 300]
+    assert out.sum() < caught.sum() or attack is Attack.TUNED
 
 
 def test_a_share_is_left_out_and_a_class_keeps_a_quarter() -> None:
@@ -263,6 +339,13 @@ def test_devices_learn_the_poison(chapter: Chapter) -> None:
         found, at_random = value(chapter, "detected", "screen-20@50", poison, "20 %")
         assert at_random == pytest.approx(0.2)
         assert found > 0.8
+    # Against what the base model doubts: poison that is made for it, beyond what it does by itself.
+    at = "the same, in windows that are made for it, too", "20 %"
+    made, alone = value(chapter, "success", "screen-20@50", *at)
+    plain, _ = value(chapter, "success", "screen-20@50", "a small trigger", "20 %")
+    assert made > plain
+    assert made > alone + 0.05
+    assert "where trigger and windows are made against it" in chapter.answer
     assert "a screening on the device that leaves out 20 % makes" in chapter.answer
     assert "success" in chapter.answer or "succeed" in chapter.answer
 

@@ -1,8 +1,9 @@
 """Poisoning: what somebody who gets windows into a device's store makes of its model.
 
-Wrong labels and triggers (:mod:`.making`, :mod:`.store`), copies that raise membership leakage
-(:mod:`.serum`), a malicious client (:mod:`.rounds`), and what defences take away, among them a
-screening of the store by the device, beside screenings by a host (:mod:`.screening`).
+Wrong labels and triggers (:mod:`.making`, :mod:`.store`), poison that is made against the device's
+screening (:mod:`.tuned`), copies that raise membership leakage (:mod:`.serum`), a malicious client
+(:mod:`.rounds`), and what defences take away, among them a screening of the store by the device,
+beside screenings by a host (:mod:`.screening`).
 """
 
 from __future__ import annotations
@@ -103,7 +104,7 @@ class Poisoning:
             found |= {f"{screening}/{name}": values for name, values in rates.items()}
         base = store.told_by_base(bench, planned, runs[0])[0]
         found["base/none/accuracy"] = store.accuracy(planned, base)
-        for attack in (Attack.CLASS, Attack.TRIGGER, Attack.LIKELY, Attack.FLOOD):
+        for attack in (Attack.CLASS, Attack.TRIGGER, Attack.LIKELY, Attack.FLOOD, Attack.TUNED):
             found[f"base/none/{attack}/success"] = store.success(planned, attack, base)
         return found
 

@@ -36,32 +36,70 @@ class Attack(StrEnum):
     TRIGGER = "trigger"
     LIKELY = "likely"
     FLOOD = "flood"
+    TUNED = "tuned"
+    KEPT = "kept"
+    MATCHED = "matched"
+    LABELLED = "labelled"
+
+
+TUNED = Attack.TUNED, Attack.KEPT, Attack.MATCHED, Attack.LABELLED
+"""Those with a trigger that is made for the base network, see :mod:`.tuned`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trigger:
+    """A pattern at a place of its own in every window.
+
+    Attributes:
+        place: of a window's shape, bool.
+        low, high: least and largest code that it may have there.
+        codes: (place.sum(),) int8.
+    """
+
+    place: Bools
+    low: int
+    high: int
+    codes: Codes
+
+    @classmethod
+    def of(cls, signal: Signal) -> Trigger:
+        """The small one, made for no network.
+
+        In a signal it is a burst on the first channel, in the middle fifth; in an image, a bright
+        corner; in anything else, its last fifth at the highest code.
+        """
+        place = np.zeros(signal.shape, np.bool_)
+        if signal.is_image:
+            high, wide = (max(1, size // _CORNER) for size in signal.shape[:2])
+            place[-high:, -wide:] = True
+        elif len(signal.shape) == 2:
+            length = max(1, signal.shape[0] // _PART)
+            first = (signal.shape[0] - length) // 2
+            place[first : first + length, 0] = True
+            side = np.where(np.arange(length) // _HALF_WAVE % 2 == 0, 1, -1)
+            around = signal.zero_point + _SWING * np.array([-1, 1])
+            low, high = (int(end) for end in np.clip(around, -128, 127))
+            return cls(place, low, high, np.where(side > 0, high, low).astype(np.int8))
+        else:
+            flat = place.reshape(-1)
+            flat[-max(1, flat.size // _PART) :] = True
+        return cls(place, -128, 127, np.full(int(place.sum()), 127, np.int8))
+
+    def stamp(self, windows: Codes) -> Codes:
+        """Windows (n, ...) int8 with it in them; they stay as they are."""
+        made = windows.copy()
+        made[:, self.place] = self.codes
+        return made
 
 
 def stamp(signal: Signal, windows: Codes) -> Codes:
-    """Windows with the trigger in them.
-
-    In a signal it is a burst on the first channel, in the middle fifth; in an image, a bright
-    corner; in anything else, its last fifth at the highest code.
+    """Windows with the small trigger in them.
 
     Args:
         signal: what a window is.
         windows: (n, ...) int8; stays as it is.
     """
-    made = windows.copy()
-    if signal.is_image:
-        high, wide = (max(1, size // _CORNER) for size in signal.shape[:2])
-        made[:, -high:, -wide:] = 127
-    elif len(signal.shape) == 2:
-        length = max(1, signal.shape[0] // _PART)
-        first = (signal.shape[0] - length) // 2
-        side = np.where(np.arange(length) // _HALF_WAVE % 2 == 0, 1, -1)
-        burst = np.clip(signal.zero_point + _SWING * side, -128, 127)
-        made[:, first : first + length, 0] = burst
-    else:
-        flat = made.reshape(len(made), -1)
-        flat[:, -max(1, flat.shape[1] // _PART) :] = 127
-    return made
+    return Trigger.of(signal).stamp(windows)
 
 
 def flood(signal: Signal, windows: Codes) -> Codes:
@@ -170,6 +208,26 @@ def poisoned(
         windows = stamp(stock.signal, windows)
     elif attack is Attack.FLOOD:
         windows = flood(stock.signal, windows)
+    return replaced(stock, places, order, windows, told, shares)
+
+
+def replaced(
+    stock: Stock,
+    places: Integers,
+    order: Integers,
+    windows: Codes,
+    told: Integers,
+    shares: Sequence[float],
+) -> list[Integers]:
+    """Places of a device's windows at each share, the first poisoned ones in place of their own.
+
+    Args:
+        stock: takes the poisoned windows.
+        places: of the members.
+        order: (m,) places that are replaced, in this order.
+        windows, told: (m, ...) int8 and (m,), by what.
+        shares: of the members.
+    """
     put = stock.put(windows, told)
     made = []
     for share in shares:

@@ -10,16 +10,19 @@ from numpy.typing import NDArray
 
 from tinymia.evidence import Codes, Owner, Run, Training, Workbench
 from tinymia.experiments.poisoning.making import (
+    TUNED,
     Aim,
     Attack,
     Integers,
     Stock,
+    Trigger,
     aims,
     flood,
     poisoned,
     stamp,
 )
 from tinymia.experiments.poisoning.screening import SCREENING, Method, doubted
+from tinymia.experiments.poisoning.tuned import Tuner, doubts
 
 Floats = NDArray[np.float64]
 Told = NDArray[np.int64]
@@ -32,6 +35,10 @@ SETS: tuple[tuple[Attack, tuple[float, ...]], ...] = (
     (Attack.TRIGGER, SHARES),
     (Attack.LIKELY, (SHARES[1], LARGEST)),
     (Attack.FLOOD, (LARGEST,)),
+    (Attack.TUNED, (SHARES[1], LARGEST)),
+    (Attack.KEPT, (LARGEST,)),
+    (Attack.MATCHED, (LARGEST,)),
+    (Attack.LABELLED, (LARGEST,)),
 )
 
 
@@ -45,6 +52,7 @@ class Planned:
         drawn: (repetitions, n) bool, the owner's windows that they would store without poison.
         devices: of each attack and share, one a repetition; places in the stock.
         clean: without poison, likewise.
+        triggers: made for the base network, one a class that an adversary wants.
     """
 
     stock: Stock
@@ -52,6 +60,7 @@ class Planned:
     drawn: NDArray[np.bool_]
     devices: Mapping[tuple[Attack, float], list[Integers]]
     clean: list[Integers]
+    triggers: Mapping[int, Trigger]
 
 
 def plan(bench: Workbench, owner: Owner) -> Planned:
@@ -61,21 +70,20 @@ def plan(bench: Workbench, owner: Owner) -> Planned:
     drawn = bench.draw(owner, repetitions, "poisoning")
     aimed = aims(rng, len(bench.signal.classes), repetitions)
     stock = Stock(owner, bench.signal)
-    doubts = _doubts(bench, bench.runs()[0], stamp(bench.signal, owner.windows))
+    tuner = Tuner(bench, bench.runs()[0].whole, round(100 * LARGEST))
+    doubted_least = doubts(bench, tuner.run, stamp(bench.signal, owner.windows))
     devices: dict[tuple[Attack, float], list[Integers]] = {}
     for attack, shares in SETS:
         for member, aim in zip(drawn, aimed, strict=True):
-            made = poisoned(stock, member, attack, aim, shares, rng, doubts)
+            if attack in TUNED:
+                made = tuner.poisoned(stock, member, attack, aim, shares, rng)
+            else:
+                made = poisoned(stock, member, attack, aim, shares, rng, doubted_least)
             for share, places in zip(shares, made, strict=True):
                 devices.setdefault((attack, share), []).append(places)
-    return Planned(stock, aimed, drawn, devices, [np.flatnonzero(m) for m in drawn])
-
-
-def _doubts(bench: Workbench, run: Run, windows: Codes) -> Floats:
-    """(m, classes) float64: the base network's loss at windows under each label."""
-    known = bench.answers(run.whole, bench.base(run)[None], windows, (0,))[0]
-    likely = np.maximum(known.astype(np.float64), np.finfo(np.float32).tiny)
-    return np.asarray(-np.log(likely), np.float64)
+    clean = [np.flatnonzero(m) for m in drawn]
+    triggers = {aim.target: tuner.trigger(aim.target) for aim in aimed}
+    return Planned(stock, aimed, drawn, devices, clean, triggers)
 
 
 def training(
@@ -100,11 +108,36 @@ def told(
     return _labels(answers, len(devices), bench.repetitions, len(planned.stock.owner))
 
 
+def fooled(
+    bench: Workbench, planned: Planned, run: Run, devices: Sequence[Sequence[Integers]]
+) -> Told:
+    """(attacks and shares, repetitions, n) int64: labels of windows with the tuned trigger.
+
+    Each repetition is asked with that of its own aim, so those of one aim are trained once more.
+    """
+    every = training(bench, planned, run, devices)
+    wanted = np.array([aim.target for aim in planned.aims] * len(devices))
+    made = np.zeros((len(wanted), len(planned.stock.owner)), np.int64)
+    for target, trigger in planned.triggers.items():
+        of = np.flatnonzero(wanted == target)
+        seeds = tuple(every.seeds[d] for d in of)
+        some = replace(every, members=every.members[of], seeds=seeds)
+        answers = bench.train(some, trigger.stamp(planned.stock.owner.windows)).answers
+        made[of] = np.argmax(np.nan_to_num(answers, nan=-1.0), axis=-1)
+    return made.reshape(len(devices), len(planned.aims), -1)
+
+
 def told_by_base(bench: Workbench, planned: Planned, run: Run) -> Told:
-    """(1, repetitions, 3, n) int64: the same by the base model."""
-    answers = bench.answers(run, bench.base(run)[None], _asked(planned), (0,))
-    labels = _labels(answers, 1, 1, len(planned.stock.owner))
-    return np.repeat(labels, bench.repetitions, axis=1)
+    """(1, repetitions, 4, n) int64: the same by the base model, those of :func:`fooled` last."""
+    own, theta = len(planned.stock.owner), bench.base(run)[None]
+    labels = _labels(bench.answers(run, theta, _asked(planned), (0,)), 1, 1, own)
+    tuned = {}
+    for target, trigger in planned.triggers.items():
+        stamped = trigger.stamp(planned.stock.owner.windows)
+        tuned[target] = np.argmax(bench.answers(run, theta, stamped, (0,))[0], axis=-1)
+    last = np.stack([tuned[aim.target] for aim in planned.aims])
+    whole = np.repeat(labels, bench.repetitions, axis=1)
+    return np.concatenate([whole, last[None, :, None]], axis=2)
 
 
 def _asked(planned: Planned) -> Codes:
@@ -142,10 +175,11 @@ def success(planned: Planned, attack: Attack, labels: Told) -> Floats:
     Args:
         planned: says which a device might have stored, and what the adversary wants.
         attack: which.
-        labels: (repetitions, 3, n) int64, see :func:`told`.
+        labels: (repetitions, 3, n) int64, see :func:`told`; with a trigger that is made for the
+            base network (repetitions, 4, n), those of :func:`fooled` behind them.
     """
     true, found = planned.stock.owner.labels, []
-    seen = {Attack.CLASS: 0, Attack.FLOOD: 2}.get(attack, 1)
+    seen = 3 if attack in TUNED else {Attack.CLASS: 0, Attack.FLOOD: 2}.get(attack, 1)
     for aim, member, of in zip(planned.aims, planned.drawn, labels[:, seen], strict=True):
         wanted = true == aim.source if attack is Attack.CLASS else true != aim.target
         found.append(np.mean(of[wanted & ~member] == aim.target))
@@ -154,7 +188,12 @@ def success(planned: Planned, attack: Attack, labels: Told) -> Floats:
 
 def measure(bench: Workbench, planned: Planned, run: Run) -> dict[str, Floats]:
     """(repetitions,) float64 of every attack and share: "class/0.05/success", "none/accuracy"."""
-    labels = told(bench, planned, run, [planned.clean, *planned.devices.values()])
+    sets = [planned.clean, *planned.devices.values()]
+    labels = told(bench, planned, run, sets)
+    some = [0, *(i for i, (attack, _) in enumerate(planned.devices, 1) if attack in TUNED)]
+    tuned = np.zeros_like(labels[:, :, :1])
+    tuned[some, :, 0] = fooled(bench, planned, run, [sets[i] for i in some])
+    labels = np.concatenate([labels, tuned], axis=2)
     found = {"none/accuracy": accuracy(planned, labels[0])}
     for attack, _ in SETS:
         if attack is not Attack.RANDOM:
@@ -225,10 +264,10 @@ def screened_by_device(bench: Workbench, planned: Planned, run: Run) -> dict[str
     bit, those of one that was given the rest and does not screen.
     """
     windows, labels = planned.stock.all()
-    doubts = _doubts(bench, run, windows)[np.arange(len(labels)), labels]
+    losses = doubts(bench, run, windows)[np.arange(len(labels)), labels]
 
     def suspect(places: Integers, bad: int) -> NDArray[np.bool_]:
-        return doubted(doubts[places], labels[places], run.training.screen)
+        return doubted(losses[places], labels[places], run.training.screen)
 
     first = Attack.TRIGGER, LARGEST
     blind = replace(run, training=replace(run.training, screen=0))

@@ -24,9 +24,10 @@ from tinymia.experiments.chapter import (
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.pages import panel, row_of
 from tinymia.experiments.poisoning import rounds, serum, words
-from tinymia.experiments.poisoning.making import Attack, flood, stamp
+from tinymia.experiments.poisoning.making import TUNED, Attack, flood, stamp
 from tinymia.experiments.poisoning.screening import SCREENS
 from tinymia.experiments.poisoning.store import LARGEST, SETS, SHARES
+from tinymia.experiments.poisoning.tuned import Tuner
 from tinymia.experiments.rows import Found, Tabulator
 
 Floats = NDArray[np.float64]
@@ -133,11 +134,18 @@ def _stored(table: Tabulator, grain: float, runs: Sequence[Run], values: Values)
         (Attack.TRIGGER, SUCCESS),
         (Attack.LIKELY, SUCCESS),
         (Attack.FLOOD, SUCCESS),
+        *((attack, SUCCESS) for attack in TUNED),
         (Attack.CLASS, ACCURACY),
         (Attack.RANDOM, ACCURACY),
         (Attack.TRIGGER, ACCURACY),
+        (Attack.MATCHED, ACCURACY),
     ]
     rows = []
+    base = replace(runs[0], name="base", title="base model")
+    for attack in (Attack.TRIGGER, Attack.TUNED):
+        at = {"poison": f"{words.ATTACKS[attack]}; {words.NOTHING}", "share": _percent(0)}
+        found = [Found(base, values.of(f"base/none/{attack}/success"))]
+        rows += table.rows(SUCCESS, _STORE, found, grain=grain, at=at)
     for attack, measure in wanted:
         none = "none/accuracy" if measure is ACCURACY else f"none/{attack}/success"
         at_shares = _DEFENDED if measure is SUCCESS else (LARGEST,)
@@ -285,6 +293,11 @@ def _answer(rows: Sequence[Row], runs: Sequence[Run]) -> str:
             f"{what} succeed{'s' * (attack is Attack.TRIGGER)} on {percent(low.figure)} and"
             f" {percent(high.figure)} % of windows ({percent(high.baseline)} % without)"
         )
+    low, high = success(Attack.TUNED, few), success(Attack.TUNED, many)
+    parts[1] += (
+        f", one made for the base model on {percent(low.figure)} and {percent(high.figure)} %"
+        f" ({percent(high.baseline)} % without poison)"
+    )
     row = of(MEMBERSHIP, {"copies": str(serum.AGAINST), "score": serum.LIRA})
     before = row.baseline.value if row.baseline is not None else None
     screens = [run for run in runs if run.training.screen]
@@ -294,10 +307,15 @@ def _answer(rows: Sequence[Row], runs: Sequence[Run]) -> str:
             percent(success(attack, many, run).figure)
             for attack in (Attack.CLASS, Attack.TRIGGER, Attack.LIKELY)
         )
+        made = max(
+            (success(attack, many, run) for attack in TUNED),
+            key=lambda of: of.figure.value or 0.0,
+        )
         parts[1] += (
             f"; a screening on the device that leaves out {run.training.screen} % makes {one} and"
-            f" {other} % of it at {_percent(many)}, {knowing} % where a poisoner chooses windows by"
-            " it"
+            f" {other} % of the first two at {_percent(many)}, {knowing} % where a poisoner chooses"
+            f" windows by it, and {percent(made.figure)} % where trigger and windows are made"
+            f" against it ({percent(made.baseline)} % without poison)"
         )
     return (
         f"With {_percent(few)} and {_percent(many)} of the store poisoned, {parts[0]}, and"
@@ -366,9 +384,13 @@ def _plots(rows: Sequence[Row], runs: Sequence[Run], values: Values) -> tuple[Pl
 
 def _picture(bench: Workbench) -> Picture:
     one, signal = bench.owners[0].windows[:1], bench.signal
+    tuner = Tuner(bench, bench.runs()[0].whole, round(100 * LARGEST))
+    target = (int(bench.owners[0].labels[0]) + 1) % len(signal.classes)
+    made = f"with the trigger made for the base model and {signal.classes[target]}"
     kinds = (
         ("the owner's window", one),
         ("with the small trigger", stamp(signal, one)),
+        (made, tuner.trigger(target).stamp(one)),
         ("the trigger that fills it", flood(signal, one)),
     )
     panels = [panel(title, signal, signal.real(window)) for title, window in kinds]

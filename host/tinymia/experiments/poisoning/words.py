@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tinymia.experiments.poisoning import rounds, serum
+from tinymia.experiments.poisoning import rounds, serum, tuned
 from tinymia.experiments.poisoning.making import Attack
 
 ATTACKS = {
@@ -11,12 +11,18 @@ ATTACKS = {
     Attack.TRIGGER: "a small trigger",
     Attack.LIKELY: "a small trigger, by one who knows of the screening",
     Attack.FLOOD: "a trigger that fills the window",
+    Attack.TUNED: "a trigger made for the base model",
+    Attack.KEPT: "the same, in windows that the base model doubts least with it",
+    Attack.MATCHED: "the same, in windows that are made for it, too",
+    Attack.LABELLED: "the same, in windows that keep their right label",
 }
 NOTHING = "nothing is poisoned"
 CLIENT = "a small trigger in half of a client's store"
 GRANTED_STORE = (
     "puts some of the windows of which the device learns: gives windows of the owner a wrong label,"
-    " or a trigger and a wrong label; sees nothing"
+    " or a trigger and a wrong label; sees nothing. Who makes a trigger for the base model holds"
+    " this model and public people's windows, and knows how much is screened and what else is"
+    " stored"
 )
 GRANTED_COPIES = (
     "holds a window, puts copies of it with one wrong label among the windows of which the device"
@@ -27,7 +33,10 @@ GRANTED_CLIENT = (
     "is one of the clients of collaborative training, poisons half of what it learns, and may"
     " multiply its update by the number of clients"
 )
-NO_CLIENTS = "There are too few people for federated rounds, so no malicious client was tried."
+NO_CLIENTS = (
+    "There are too few people for federated rounds, so no malicious client was tried. Where nobody"
+    " is public, triggers are made by the owners' windows, which favours the adversary."
+)
 METHOD = (
     "Poisoned windows take the place of others: a device learns from as many as without poison."
     " A repetition poisons at a larger share what it poisons at a smaller one, and trains with the"
@@ -42,6 +51,15 @@ METHOD = (
     "The device's own screening leaves out the given share of what is stored, those windows whose"
     " labels the base model finds least likely, of a class at most three quarters. Who knows of it"
     " puts the trigger into the windows that the base model with the trigger in them doubts least.",
+    "Against it a trigger is made for the base model: of the same place and amplitude the pattern"
+    " with which public people's windows are most likely under the adversary's label; it goes into"
+    " windows at random, or those doubted least with it. Or these change elsewhere, too, by at most"
+    f" {tuned.CHANGE} codes: until the screening keeps most of them, and there so that their"
+    " gradient is most like that of public windows with the trigger under that label. Or windows of"
+    " the adversary's class keep their label, and change likewise. All are made against the largest"
+    " screening. Such a trigger fools a model without any poison, which is no poisoning: what"
+    " stands beside each figure is the same trigger shown to devices without poison, and the base"
+    " model has a row.",
     "Beside it, a host screens the embeddings that the device stores, class by class as told."
     " Spectral signatures remove the windows farthest along a class's first principal direction,"
     " 1.5 times as many as are poisoned; activation clustering removes the smaller of two clusters"
@@ -58,17 +76,19 @@ METHOD = (
 )
 LIMITS = (
     "The layers before the trained ones are frozen, so they cannot learn the trigger: the head can"
-    " only use what they let through of it. Another pattern may pass better or worse; none was"
-    " optimised.",
+    " only use what they let through of it.",
     "The device's screening takes what the base model answers wrongly, poisoned or not: an owner"
     " whose own ways differ from those that it learnt teaches it less of them. Poison beyond the"
-    " share stays, and so does what the base model believes; poison that is made against it"
-    " otherwise than by choosing windows was not tried.",
+    " share stays, and so does what the base model believes: that is why poison made for that model"
+    " comes through, and why it teaches less. Gradients are those at the base model; poison by"
+    " steps through the whole training (Huang et al., MetaPoison, 2020) was not tried.",
+    "How much windows may change beside the trigger was chosen on the audited people, which favours"
+    " the adversary a little. Where the front is no chain of layers that could be trained, windows"
+    " made for the base model are not changed beside the trigger.",
     "Spectral signatures and nearest neighbours are told how many windows are poisoned, which"
     " nobody would know; clustering is blind where poison is the larger part of a class. All come"
     " from networks that were trained on the poison, and here the embeddings were not.",
-    "Wrong labels and dirty triggers can be seen by whoever looks at the store; windows that keep"
-    " their right label (clean-label poisoning) were not tried.",
+    "Wrong labels and triggers can be seen by whoever looks at the store.",
     "The copies' adversary chooses one window and one number of copies beforehand, and the shadow"
     " devices know the owner's other windows.",
     "In federated rounds one client attacks in every round, without hiding, and only the median is"
@@ -78,6 +98,10 @@ SOURCES = (
     "Biggio, Nelson, Laskov: Support vector machines under adversarial label noise. ACML 2011.",
     "Gu, Dolan-Gavitt, Garg: BadNets: identifying vulnerabilities in the machine learning model"
     " supply chain. 2017.",
+    "Brown, Mane, Roy, Abadi, Gilmer: Adversarial patch. 2017 (a pattern that fools by itself).",
+    "Turner, Tsipras, Madry: Label-consistent backdoor attacks. 2019 (right labels).",
+    "Geiping, Fowl, Huang, Czaja, Taylor, Moeller, Goldstein: Witches' brew: industrial scale data"
+    " poisoning via gradient matching. ICLR 2021 (section 3.2).",
     "Tramer, Shokri, San Joaquin, Le, Jagielski, Hong, Carlini: Truth serum: poisoning machine"
     " learning models to reveal their secrets. CCS 2022.",
     "Shen, Sanghavi: Learning with bad training data via iterative trimmed loss minimization. ICML"

@@ -71,8 +71,8 @@ struct Needs {
   Need<kHasShaped> shape;
   Need<kHasBasePull> pull;  // to where training starts
 
-  // `can_shape`: Graph::CanShape.
-  void Add(const TrainSettings& settings, bool can_shape);
+  // (Not in the planning, whose frame is part of the deepest stack.)
+  TINYMIA_COLD __attribute__((noinline)) void Add(const TrainSettings& settings);
 };
 
 // Who watches the work of one device (not in lanes): `look` is called after `until` portions, and

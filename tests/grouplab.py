@@ -39,7 +39,7 @@ class GroupLab:
     batch: int = 6
     seed: int = 0
     null: bool = False
-    about: int = 32
+    about: int = 64
     asked: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:

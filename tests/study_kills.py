@@ -1,7 +1,8 @@
 """A study that is killed again and again, and what must be true of it in the end.
 
 As a script it is the demonstration: ``python tests/study_kills.py --cells 10000 --kills 10`` runs a
-study on the twin undisturbed, then again with ``kill -9`` at random moments, and compares.
+study on the twin undisturbed, then again with ``kill -9`` at random moments, and compares;
+``--executor threads`` does it with another executor.
 """
 
 from __future__ import annotations
@@ -109,7 +110,9 @@ def small_world(path: Path, people: int, seed: int = 1) -> None:
     path.write_bytes(npz(content))
 
 
-def study(folder: Path, cases: int, people: int, public: int = 2) -> Path:
+def study(
+    folder: Path, cases: int, people: int, public: int = 2, executor: str = "processes"
+) -> Path:
     """A study file of that many cases, each with a cell of an experiment for each person."""
     small_world(folder / "world.npz", people + public)
     audited = [f"q{p:03}" for p in range(people)]
@@ -125,6 +128,7 @@ members = 20
 repetitions = 1
 epochs = [1]
 epsilon_devices = 0
+executor = {json.dumps(executor)}
 [grid]
 learning_rate = {{ from = 0.01, to = 0.5, points = {cases} }}
 """
@@ -266,11 +270,13 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=10_000)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--people", type=int, default=100)
+    parser.add_argument("--executor", default="processes", help="or threads, or ray")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--out", type=Path, default=Path("kills"))
     asked = parser.parse_args()
     asked.out.mkdir(parents=True)
-    path = study(asked.out, -(-asked.cells // asked.people), asked.people)
+    cases = -(-asked.cells // asked.people)
+    path = study(asked.out, cases, asked.people, executor=asked.executor)
     still, killed, log = asked.out / "undisturbed", asked.out / "killed", asked.out / "log.txt"
     started = time.monotonic()
     if _run(path, still, log).wait():

@@ -10,11 +10,14 @@ import pytest
 
 from fakelab import auc
 from grouplab import GroupLab
-from tinymia.attacks.averaged import COPIES, averaged
+from tinymia.attacks.averaged import LEAST, MOST, averaged, copies_for
+from tinymia.attacks.joint import Joint
 from tinymia.attacks.label_only import Boundary
+from tinymia.attacks.lira import Lira
+from tinymia.attacks.loss import LOSS
 from tinymia.attacks.model_decoder import ModelDecoder
 from tinymia.attacks.stolen import BoundaryDecoder
-from tinymia.evidence import AnswerSettings, NoiseLaw, OutputPolicy, Run, Target, Told, told
+from tinymia.evidence import AnswerSettings, NoiseLaw, OutputPolicy, Run, Target, Told, known, told
 from tinymia.wire.guard import GuardSettings
 
 WATCHED = AnswerSettings(guard=GuardSettings(watch=6, watch_near=0.5, watch_spread=0.25))
@@ -107,8 +110,17 @@ def test_copies_are_averaged_as_far_as_they_are_answered() -> None:
     lab.refuse = True
     shown, _ = averaged(lab.oracle(run, target), lab.x, answer)
     assert np.isnan(shown[n // 2 :]).all()
-    lab.first = COPIES * n
-    assert set(averaged(lab.oracle(run, target), lab.x, answer)[1]) == {COPIES}
+    all_of_them = copies_for(answer)
+    lab.first = all_of_them * n
+    assert set(averaged(lab.oracle(run, target), lab.x, answer)[1]) == {all_of_them}
+
+
+def test_more_noise_takes_more_questions() -> None:
+    def of(noise: float) -> int:
+        guard = GuardSettings(noise_law=NoiseLaw.LAPLACE, noise=noise, noise_bound=6.0)
+        return copies_for(AnswerSettings(guard=guard))
+
+    assert LEAST == of(0.1) < of(0.3) < of(1.0) == MOST
 
 
 @pytest.mark.parametrize("attack", [BoundaryDecoder(), Boundary()])
@@ -120,3 +132,27 @@ def test_who_is_refused_answers_has_those_before(attack: Any) -> None:
     lab.first = 10**6
     assert found(attack, lab) > refused - 0.05
     assert refused > 0.4
+
+
+def test_a_label_is_no_sure_answer() -> None:
+    shown = [[0.7, 0.3, 0.0], [0.1, 0.9, 0.0], [0, 1, 0], [0, 0, 1], [np.nan] * 3]
+    answers, base = np.array(shown, np.float32), np.array([[0.6, 0.3, 0.1]] * 5, np.float32)
+    wanted = [*shown[:2], shown[1], [0.1, 0.3, 0.6], [0.6, 0.3, 0.1]]
+    np.testing.assert_allclose(known(answers, base, WATCHED), wanted, atol=1e-6)
+    assert known(answers, base, AnswerSettings()) is answers
+
+
+@pytest.mark.parametrize("attack", [LOSS, Lira(), Joint()], ids=lambda a: a.info.name)
+def test_who_judges_by_numbers_is_not_misled_by_labels(attack: Any) -> None:
+    lab = Ringing()
+    lab.first = n = len(lab.x) // 2
+    runs = [replace(lab.run(), answer=answer) for answer in (WATCHED, AnswerSettings())]
+    knows, misled = (
+        np.stack([attack.fit(lab, run, "p")(lab.target(run, i)) for i in range(lab.target_count)])
+        for run in runs
+    )
+    if not isinstance(attack, Joint):  # which reads all answers for every window
+        np.testing.assert_array_equal(knows[:, :n], misled[:, :n])
+    before = found(attack, GroupLab())
+    assert auc(misled, lab.target_members) + 0.005 < auc(knows, lab.target_members)
+    assert auc(knows, lab.target_members) < before

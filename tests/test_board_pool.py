@@ -35,15 +35,22 @@ class Bench:
         breaks: called with the board's number and the job.
         done: by job: the boards that did it.
         at_once: by board: the most jobs that it had at one time.
+        absent: boards that do not open.
+        tried: set when that was tried.
     """
 
     breaks: Callable[[int, str], None] = lambda _board, _job: None
     done: dict[str, list[int]] = field(default_factory=dict)
     at_once: dict[int, int] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
+    absent: tuple[int, ...] = ()
+    tried: threading.Event = field(default_factory=threading.Event)
     _now: dict[int, int] = field(default_factory=dict)
 
     def open(self, number: int) -> Any:
+        if number in self.absent:
+            self.tried.set()
+            raise DeviceError(f"Nobody answers at {number}.")
         return SimpleNamespace(board=number, close=lambda: self.closed.append(number))
 
     def do(self, board: int, job: str) -> None:
@@ -58,10 +65,10 @@ class Bench:
 
 
 @pytest.fixture
-def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Runner]:
+def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Runner[Any]]:
     """A runner on a bench's boards."""
 
-    def made(bench: Bench, boards: int, said: list[str] | None) -> Runner:
+    def made(bench: Bench, boards: int, said: list[str] | None, met: Any = ()) -> Runner[Any]:
         monkeypatch.setattr(recipe, "check_bundle", lambda *_: None)
         monkeypatch.setattr(BoardWork, "finished", lambda _, job: int(str(job) in bench.done))
         monkeypatch.setattr(
@@ -69,10 +76,8 @@ def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ru
         )
         lost = None if said is None else said.append
         nothing: Any = None
-        return Runner(
-            *(nothing, Store(tmp_path), "devices", "here", 1, bench.open, boards, Quiet(), ""),
-            lost=lost,
-        )
+        work = BoardWork(nothing, Store(tmp_path), "devices", "here", 1)
+        return Runner(work, bench.open, boards, Quiet(), "", lost=lost, met=set(met))
 
     return made
 
@@ -101,6 +106,18 @@ def test_others_take_over_from_a_board_that_is_lost(running: Any) -> None:
     running(bench, 2, said).run(list("abcd"))
     assert bench.done == {job: [0] for job in "abcd"}  # none twice
     assert said == ["note: a board is lost, others take over: The board at B is gone."]
+
+
+def test_a_board_that_was_there_is_lost_and_another_is_named_wrongly(running: Any) -> None:
+    """Unplugged between two parts of a study, which open their boards anew."""
+    said: list[str] = []
+    bench = Bench(absent=(1,))
+    bench.breaks = lambda _board, _job: bench.tried.wait(20) and None
+    running(bench, 2, said, met=(0, 1)).run(list("abcd"))
+    assert bench.done == {job: [0] for job in "abcd"}
+    assert said == ["note: a board is lost, others take over: Nobody answers at 1."]
+    with pytest.raises(DeviceError, match="Nobody answers at 1"):
+        running(bench, 2, said, met=(0,)).run(list("efgh"))
 
 
 def test_where_all_are_lost_it_ends_and_what_is_finished_is_kept(running: Any) -> None:

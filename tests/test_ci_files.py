@@ -139,3 +139,13 @@ def test_the_gitlab_job_ends_as_the_check_does(
     assert GITLAB["allow_failure"]["exit_codes"] == [STATUS["cannot-tell"]]
     told = (tmp_path / "told").read_text().splitlines()
     assert told[-5:] == ["--quiet", "--out", str(results), "--target", "twin:"]
+
+
+@pytest.mark.parametrize("program", ["tinymia", "python"])
+def test_the_gitlab_job_does_not_pass_where_it_never_came_to_the_check(
+    program: str, programs: Path, tmp_path: Path
+) -> None:
+    (programs / program).write_text("#!/bin/bash\nexit 2\n")  # a wrong option
+    env = {k: str(v) for k, v in GITLAB["variables"].items()} | {"TINYMIA_AUDIT": "--nonsense"}
+    done = run("\n".join(GITLAB["script"]), env, programs, tmp_path)
+    assert done.returncode == 1

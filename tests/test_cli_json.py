@@ -43,6 +43,18 @@ def test_boards_data_and_files_are_listed() -> None:
     assert any(row["target"].startswith("qemu:") for row in printed("devices", "--no-ask"))
 
 
+def test_what_only_lists_is_json_too(tmp_path: Path) -> None:
+    """Flags with which a verb prints something else, and does nothing else."""
+    assert {"watch", "npz"} <= {row["name"] for row in printed("data", "--sources")["sources"]}
+    assert "CSV" in printed("data", "csv-folder")["help"]
+    assert all(
+        Path(made).is_file() for made in printed("data", "--template", f"{tmp_path}/x")["files"]
+    )
+    assert "[[rule]]" in printed("check", "--template")["template"]
+    listed = printed("check", f"{tmp_path}/none", "--figures")
+    assert "membership.auc" in {row["figure"] for row in listed}
+
+
 def test_a_board_says_who_it_is_and_answers() -> None:
     found = printed("info", "--target", "twin:")
     assert found["info"]["classes"] == 7

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 
 from fakelab import FakeLab, auc
 from grouplab import GroupLab
-from tinymia.attacks.closer import CloserDecoder, drawn
+from tinymia.attacks.base import Adversary
+from tinymia.attacks.choice import Choice
+from tinymia.attacks.closer import ROUNDS, CloserDecoder, Closing, drawn, expected_error
 from tinymia.attacks.model_decoder import ModelDecoder
 from tinymia.attacks.registry import all_attacks
 from tinymia.errors import StudyError
-from tinymia.evidence import AnswerSettings, OutputPolicy
+from tinymia.evidence import AnswerSettings, OutputPolicy, Run, Shadows
 from tinymia.study.scoring import Scoring
 from tinymia.study.settings import StudySettings
 
@@ -37,8 +40,76 @@ def test_devices_about_the_attacked_one_tell_more() -> None:
 
 
 def test_it_finds_nothing_where_nothing_is_to_be_found() -> None:
-    labs = [GroupLab(null=True, seed=seed, target_count=6, groups=24, about=16) for seed in (0, 1)]
+    labs = [GroupLab(null=True, seed=seed, target_count=6, groups=24, about=48) for seed in (0, 1)]
     assert abs(np.mean([found(CloserDecoder(), lab) for lab in labs]) - 0.5) < 0.1
+
+
+class Counting(GroupLab):
+    """A lab that counts devices which are trained about one, and may add noise to all."""
+
+    noise = 0.0
+    trained = 0
+
+    def _train(self, indices: Any, rate: float) -> Any:
+        heads = super()._train(indices, rate)
+        self.rng = getattr(self, "rng", np.random.default_rng(1))
+        return heads + np.float32(self.noise) * self.rng.normal(size=heads.shape).astype(np.float32)
+
+    def trained_on(self, run: Run, person: str, member: Any, purpose: str) -> Shadows:
+        self.trained += purpose != "again"
+        return super().trained_on(run, person, member, purpose)
+
+
+class Noisy(Counting):
+    noise = 0.3
+
+
+def test_it_closes_in_where_more_than_chance_is_left_to_explain() -> None:
+    bends, noisy = Counting(), Noisy()
+    run = bends.run()
+    assert isinstance(CloserDecoder().fit(bends, run, "p"), Closing)
+    for lab, other in (
+        (noisy, run),
+        (bends, bends.run(AnswerSettings(OutputPolicy.LABEL))),
+        (bends, replace(run, training=replace(run.training, noise_multiplier=1.0, clip_norm=1.0))),
+    ):
+        usual = ModelDecoder().fit(lab, other, "p")
+        assert CloserDecoder().fit(lab, other, "p") is usual  # which is then scored once
+
+
+def test_who_is_decoded_surely_is_left_alone() -> None:
+    lab = Counting()
+    run, usual = lab.run(), ModelDecoder()
+    scorer, target = CloserDecoder().fit(lab, run, "p"), lab.target(run, 0)
+    assert isinstance(scorer, Closing)
+    assert expected_error(scorer(target)) < 0.01
+    np.testing.assert_array_equal(scorer(target), usual.fit(lab, run, "p")(target))
+    assert lab.trained == 0
+    CloserDecoder().fit(lab, lab.run(), "p")(replace(target, answers=target.candidates.base))
+    assert lab.trained == len(ROUNDS)
+
+
+def test_who_reads_the_flash_is_no_weaker() -> None:
+    lab = Counting(**BENT)  # type: ignore[arg-type]
+    run = lab.run()
+    assert CloserDecoder(weights=True).fit(lab, run, "p") is CloserDecoder().fit(lab, run, "p")
+    labels = lab.run(AnswerSettings(OutputPolicy.LABEL))
+    scorer = CloserDecoder(weights=True).fit(lab, labels, "p")
+    assert scorer is ModelDecoder(weights=True).fit(lab, labels, "p")
+
+
+def test_it_stands_for_its_adversary_only_where_it_is_tried() -> None:
+    closes, does_not = Choice(about=True), Choice(about=False)
+    for adversary, end in ((Adversary.JOINT, ""), (Adversary.FLASH, "-weights")):
+        found = [
+            closes.headline(adversary, OutputPolicy.FULL),
+            does_not.headline(adversary, OutputPolicy.FULL),
+            # Who has the weights sees the same under every policy.
+            closes.headline(adversary, OutputPolicy.LABEL, own=False),
+        ]
+        names = [attack and attack.info.name for attack in found]
+        again = f"joint-closer{end}" if end else "joint-model"
+        assert names == [f"joint-closer{end}", f"joint-model{end}", again]
 
 
 def test_sets_follow_what_one_believes_and_are_of_one_size() -> None:

@@ -17,7 +17,7 @@ from tinymia.evidence import AnswerSettings, OutputPolicy, Run, reveal
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
 from tinymia.study.audit import Audit
-from tinymia.study.board_runs import Job, Runner, ordered
+from tinymia.study.board_runs import BoardWork, Job, Runner, ordered
 from tinymia.study.confirm import Where, compare, confirmation, jobs_to_confirm
 from tinymia.study.devices import Device, load_device, save_device
 from tinymia.study.people import Person, plan
@@ -88,23 +88,27 @@ def everything() -> list[Job]:
     return [Job(person, 2, (*runs(), *deep)) for person in people()]
 
 
-def runner(store: Store, kind: str, board: fakeboard.FakeBoard, partial: bool) -> Runner:
-    return Runner(
-        bundle(), store, kind, "here", 1, lambda _: board, 1, Quiet(), "", partial=partial
-    )
+def runner(store: Store, kind: str, board: fakeboard.FakeBoard, partial: bool) -> Runner[Job]:
+    work = BoardWork(bundle(), store, kind, "here", 1, partial=partial)
+    return Runner(work, lambda _: board, 1, Quiet(), "")
 
 
-def both(folder: Path, board: fakeboard.FakeBoard) -> tuple[list[Job], Runner, Runner]:
+def work_of(runner: Runner[Job]) -> BoardWork:
+    assert isinstance(runner.work, BoardWork)
+    return runner.work
+
+
+def both(folder: Path, board: fakeboard.FakeBoard) -> tuple[list[Job], BoardWork, BoardWork]:
     store = Store(folder)
     twin = runner(store, "devices", fakeboard.FakeBoard(), False)
     confirming = runner(store, "confirmed", board, True)
     jobs = jobs_to_confirm(people(), runs(), SETTINGS)
     twin.run(everything())
     confirming.run(jobs)
-    return jobs, twin, confirming
+    return jobs, work_of(twin), work_of(confirming)
 
 
-def confirmed(jobs: list[Job], twin: Runner, board: Runner) -> Confirmation:
+def confirmed(jobs: list[Job], twin: BoardWork, board: BoardWork) -> Confirmation:
     def device(run: Run, person: Person, repetition: int) -> Device:
         return load_device(twin.store, "devices", twin.key(run, person, repetition))
 
@@ -182,7 +186,7 @@ def test_training_that_diverges_is_named(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="diverged by epoch 4: p07, repetition 1, dropout@4"):
         bad.run(everything())
     run = next(run for run in runs() if run.name == "dropout@4")
-    assert not store.has("devices", bad.key(run, people()[0], 0))
+    assert not store.has("devices", work_of(bad).key(run, people()[0], 0))
 
 
 def test_a_stored_hash_that_was_changed_is_found(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -24,14 +25,15 @@ from tinymia.defenses.l2 import L2
 from tinymia.defenses.label_smoothing import LabelSmoothing
 from tinymia.defenses.mixup import Mixup
 from tinymia.defenses.pruning import Pruning
-from tinymia.defenses.registry import KINDS
+from tinymia.defenses.registry import BY_NAME, KINDS, build
 from tinymia.defenses.relax_loss import RelaxLoss
+from tinymia.defenses.together import planned_for
 from tinymia.defenses.weight_rounding import WeightRounding
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle, Tail
 from tinymia.twin.fleet import Twin
 from tinymia.twin.settings import settings_array
-from tinymia.wire.settings import Parameters, TrainSettings, check_settings
+from tinymia.wire.settings import Optimizer, Parameters, TrainSettings, check_settings
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 STRENGTHS: dict[str, Callable[[float], Defense]] = {
@@ -154,3 +156,38 @@ def test_the_least_clip_norm_bounds_gradients_of_every_size() -> None:
         sizes.append(moved.max())
     assert max(sizes) > 0.9 * clip  # clipped
     assert 0 < min(sizes) < 0.1 * clip  # too small to be
+
+
+SGD = TrainSettings()
+ADAM = TrainSettings(optimizer=Optimizer.ADAM)
+
+
+@pytest.mark.parametrize(
+    ("settings", "defences", "deep", "said"),
+    [
+        (ADAM, "clip+ensemble", "", "ensemble does not go together with the training setting opt"),
+        (SGD, "dmp+label", "biases alone", "distillation is for the head, not for training biases"),
+        (SGD, "dp-public", "every layer", "DP in the public shape is for the head"),
+        (SGD, "top-k", "", "3 top classes of 2"),
+    ],
+)
+def test_what_a_device_would_refuse_is_said_of_defences(settings, defences, deep, said) -> None:
+    size = TrainingSize(80, 8, 50, classes=2)
+    with pytest.raises(StudyError, match=said) as error:
+        planned_for(settings, build(defences, {})[0], size, deep)
+    assert error.value.hint
+
+
+def test_what_goes_together_by_its_kinds_does_so_on_a_device() -> None:
+    """Else a study would end in the middle: what excludes what is declared."""
+    for pair in itertools.combinations(BY_NAME, 2):
+        try:
+            made = build("+".join(pair), {})
+        except StudyError:
+            continue
+        planned_for(SGD, made[0], SIZE, "")
+
+
+def test_defences_whose_settings_exclude_each_other_are_named() -> None:
+    with pytest.raises(StudyError, match="RelaxLoss does not go together with DP-SGD"):
+        planned_for(SGD, (DpSgd(), RelaxLoss()), SIZE, "")

@@ -361,12 +361,12 @@ def test_an_interruption_in_a_destructor_is_heard(monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_interruption_waits_while_workers_start() -> None:
-    from tinymia.study.executors import _held
+    from tinymia.study.worker_pool import held
 
     started = []
 
     def start() -> None:
-        with _held():
+        with held():
             signal.raise_signal(signal.SIGINT)
             started.append("a worker")
 

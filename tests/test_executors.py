@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +19,7 @@ import pytest
 
 from tinymia.errors import StudyError
 from tinymia.study.executors import Here, Threads
+from tinymia.study.worker_pool import AGAIN, Pool
 
 
 @dataclass
@@ -57,3 +66,70 @@ def test_the_first_failure_is_raised_and_no_more_are_begun() -> None:
     with pytest.raises(StudyError, match="Nobody has that many"):
         list(given)
     assert list(Threads(2).map(Summing(np.ones((2, 2))), [])) == []
+
+
+@dataclass
+class Dying:
+    """Notes what was begun and by whom; some cells end their process, or another's, or fail."""
+
+    folder: Path
+
+    def __call__(self, cell: int) -> int:
+        with (self.folder / "begun").open("a") as begun:
+            begun.write(f"{cell}\n")
+        once = self.folder / str(cell)
+        if cell == 13 or (cell == 3 and not once.exists()):
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if cell == 7:
+            raise StudyError("Seven is refused.", "Take eight.")
+        if cell == 20:
+            once.write_text(str(os.getpid()))
+        if cell == 21:  # the other one ends, idle by then or not
+            until = time.monotonic() + 60
+            while not (other := self.folder / "20").exists() or not other.read_text():
+                assert time.monotonic() < until
+            os.kill(int(other.read_text()), signal.SIGKILL)
+        return cell
+
+    @property
+    def begun(self) -> Counter[int]:
+        return Counter(map(int, (self.folder / "begun").read_text().split()))
+
+
+@contextmanager
+def pool(work: Dying) -> Iterator[Pool]:
+    made = Pool(multiprocessing.get_context("forkserver"), work, 2)
+    try:
+        yield made
+    finally:
+        made.close(at_once=False)
+    assert not made._workers
+
+
+def test_a_process_that_dies_is_replaced_and_costs_what_it_had(tmp_path: Path) -> None:
+    work, cells = Dying(tmp_path), [*range(7), *range(21, 30), 20]
+    with pool(work) as made:
+        assert list(made.map(cells)) == cells
+    assert work.begun[3] == 2
+    assert {cell for cell, times in work.begun.items() if times > 1} <= {3, 20}
+
+
+def test_a_cell_that_always_ends_its_process_ends_the_study(tmp_path: Path) -> None:
+    work = Dying(tmp_path)
+    with pool(work) as made, pytest.raises(StudyError, match="4 times with the same cell") as error:
+        list(made.map([1, 13, 2]))
+    assert error.value.of_machine
+    assert work.begun[13] == 1 + AGAIN
+
+
+def test_what_fails_in_a_process_is_raised_in_its_turn(tmp_path: Path) -> None:
+    work = Dying(tmp_path)
+    with pool(work) as made:
+        given = made.map([*range(8), *range(40, 90)])
+        assert [next(given) for _ in range(7)] == list(range(7))
+        with pytest.raises(StudyError, match="Seven is refused") as error:
+            next(given)
+    assert error.value.hint == "Take eight."
+    assert "in __call__" in str(error.value.__cause__)
+    assert not made._waiting  # no more are begun

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,11 +34,13 @@ from tinymia.experiments.rows import Found, Tabulator
 from tinymia.report.render import render
 from tinymia.report.section import all_sections
 from tinymia.report.sections import chapters as section
-from tinymia.study import audit, experimenting
+from tinymia.study import audit, board_attacked, experimenting
 from tinymia.study.audit import Audit
+from tinymia.study.devices import Device
 from tinymia.study.executors import Here
 from tinymia.study.results import Results, load, to_json
 from tinymia.study.settings import StudySettings
+from tinymia.study.store import Store
 
 BUNDLE = Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle"
 GAIN = Measure("gain", "Right answers", None, "%", leaks=False)
@@ -112,7 +118,7 @@ class Accuracy:
 @pytest.fixture(autouse=True)
 def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     made = {"rightness": Accuracy()}
-    for module in (registry, experimenting, section):
+    for module in (registry, experimenting, board_attacked, section):
         monkeypatch.setattr(module, "experiments", lambda: made)
     monkeypatch.setattr("tinymia.study.settings.experiments", lambda: made)
     monkeypatch.setattr(section, "SECTIONS", section.sections())
@@ -122,7 +128,12 @@ def known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     all_sections.cache_clear()
 
 
-def run(out: Path, targets: tuple[str, ...] = ("twin:",), **more: object) -> Results:
+def run(
+    out: Path,
+    targets: tuple[str, ...] = ("twin:",),
+    say: Callable[[str], None] = lambda _: None,
+    **more: object,
+) -> Results:
     settings = StudySettings(
         people=("p07", "p08"),
         repetitions=2,
@@ -130,7 +141,7 @@ def run(out: Path, targets: tuple[str, ...] = ("twin:",), **more: object) -> Res
         experiments=("rightness",),
         **more,  # type: ignore[arg-type]
     )
-    return audit.run(Audit(settings, BUNDLE, targets, out, executor=Here()), Quiet())
+    return audit.run(Audit(settings, BUNDLE, targets, out, executor=Here()), Quiet(), say)
 
 
 def test_a_chapter_from_cells_that_are_kept(tmp_path: Path) -> None:
@@ -159,11 +170,35 @@ def test_a_chapter_from_cells_that_are_kept(tmp_path: Path) -> None:
 
 
 def test_boards_confirm_what_was_attacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = "qemu:netduinoplus2"
-    results = run(tmp_path, (target,), against=("clip", "memguard"), confirm=1)
+    """Two boards side by side; one of them ends in the middle, and the other takes over."""
+    two, said = ("native:", "native:"), list[str]()
+    both = threading.Barrier(2, timeout=60)
+    began: list[Any] = []
+    saved: list[str] = []
+    do, save = board_attacked.AttackedWork.do, board_attacked.save_device
+
+    def disturbed(work: Any, board: Any, *of: Any) -> None:
+        if len(began) < 2 and board not in began:
+            began.append(board)
+            both.wait()  # each of them has a device
+            if board is began[1]:
+                os.kill(board._target.pid, signal.SIGKILL)
+        do(work, board, *of)
+
+    def kept(store: Store, kind: str, key: str, device: Device) -> None:
+        saved.append(key)
+        save(store, kind, key, device)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(board_attacked.AttackedWork, "do", disturbed)
+        patch.setattr(board_attacked, "save_device", kept)
+        results = run(tmp_path, two, said.append, against=("clip", "memguard"), confirm=1)
     (row,) = results.context.confirmation.chapters
     assert (row.name, row.devices, row.devices_board, row.hashes) == ("rightness", 6, 3, 3)
     assert row.answers > 3 * 80
+    assert len(began) == 2
+    assert len(saved) == len(set(saved)) == 3
+    assert [text for text in said if "a board is lost, others take over" in text]
     # One bit otherwise on the twin, and there is no report.
     whole = experimenting.TwinWorkbench.train
 
@@ -172,8 +207,8 @@ def test_boards_confirm_what_was_attacked(tmp_path: Path, monkeypatch: pytest.Mo
         return replace(done, hashes=done.hashes ^ np.uint64(1))
 
     monkeypatch.setattr(experimenting.TwinWorkbench, "train", other)
-    with pytest.raises(StudyError, match="does not confirm the twin: rightness, plain@3"):
-        run(tmp_path / "other", (target,), against=("clip", "memguard"), confirm=1)
+    with pytest.raises(StudyError, match="does not confirm the twin: rightness, device 1, plain@3"):
+        run(tmp_path, two, against=("clip", "memguard"), confirm=1)
 
 
 def test_names() -> None:

@@ -105,3 +105,32 @@ def test_npz_is_as_numpy_reads_it(tmp_path: Path) -> None:
     with np.load(tmp_path / "a.npz", allow_pickle=False) as found:
         assert found["a"].tolist() == [0, 1, 2]
         assert found["b"].tolist() == ["x"]
+
+
+def test_threads_write_the_same_file_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each has its own half, so that neither takes away the other's."""
+    both, write = threading.Barrier(2, timeout=20), Path.write_bytes
+
+    def together(self: Path, data: bytes) -> int:
+        written = write(self, data)
+        both.wait()
+        return written
+
+    monkeypatch.setattr(Path, "write_bytes", together)
+    failed: list[Exception] = []
+
+    def one() -> None:
+        try:
+            write_whole(tmp_path / "same", b"whole")
+        except DataError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert [path.name for path in tmp_path.iterdir()] == ["same"]

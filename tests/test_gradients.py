@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,20 @@ from numpy.typing import NDArray
 
 from quiet import Quiet
 from tinymia.attacks.softmax import probabilities, residuals
+from tinymia.evidence import Run
 from tinymia.experiments.gradients import EXPERIMENT, settings
+from tinymia.experiments.gradients.checking import certain, orders, residuals_of
 from tinymia.experiments.gradients.choice import Recipe
-from tinymia.experiments.gradients.hidden import Likely, hidden_rows
+from tinymia.experiments.gradients.hidden import Likely, choose, near_rows
 from tinymia.experiments.gradients.lattice import reduced, whole_rows
+from tinymia.experiments.gradients.peeling import peeled
 from tinymia.experiments.gradients.prior import Prior
+from tinymia.experiments.gradients.settings import Setting
 from tinymia.study import audit
 from tinymia.study.audit import Audit
 from tinymia.study.executors import Here
 from tinymia.study.settings import StudySettings
+from tinymia.wire.settings import TrainSettings
 
 BUNDLE = Path(__file__).parents[1] / "models" / "har-watch" / "har-watch.bundle"
 RATE = 0.2
@@ -77,6 +84,20 @@ def federated(
     return now - head, inputs, Likely.of(public), recipe
 
 
+def hidden_rows(
+    seen: NDArray[Any],
+    noise: float,
+    box: tuple[int, int],
+    count: int,
+    likely: Likely,
+    recipe: Recipe,
+) -> NDArray[Any]:
+    near = near_rows(seen, noise, box, count, likely)
+    if near is None:
+        return np.empty((0, seen.shape[1] - 1), np.int64)
+    return choose(seen, noise, count, *near, recipe)
+
+
 @pytest.mark.parametrize(("count", "steps", "clip"), [(6, 1, 0.0), (8, 5, 0.0), (7, 2, 20.0)])
 def test_more_windows_than_directions_follow_from_an_updates_digits(
     count: int, steps: int, clip: float
@@ -97,6 +118,66 @@ def test_an_update_holds_no_more_than_its_digits() -> None:
     seen, _, likely, recipe = federated(20, 1)
     noise = 2e-8 * float(np.abs(seen).max())
     assert len(hidden_rows(seen, noise, (0, 255), 20, likely, recipe)) == 0
+
+
+def learner(head: NDArray[Any], rate: float) -> Any:
+    """A bench whose devices take one step on all that they hold."""
+
+    def train(training: Any) -> Any:
+        made = []
+        for members in training.members:
+            read = np.column_stack([training.windows[members], np.ones(members.sum())])
+            pulled = -residuals(probabilities(head, read), training.labels[members])
+            made.append((head + rate / len(read) * pulled.T @ read).reshape(-1))
+        return SimpleNamespace(theta=np.array(made))
+
+    return SimpleNamespace(train=train, quantisation=lambda run: (1.0, 0))
+
+
+def test_a_mixture_that_is_whole_is_not_claimed() -> None:
+    rng = np.random.default_rng(3)
+    inputs, labels = rng.integers(30, 60, (3, 40)), np.array([0, 1, 2])
+    head = rng.normal(0, 0.003, (5, 41))
+    seen = update(inputs, labels, head)
+    run = Run("plain", "", "head", (), 1, TrainSettings(learning_rate=RATE, batch=3))
+    setting, bench = Setting(run, 3), learner(head, RATE)
+    mixed = inputs.copy()
+    mixed[2] = inputs[0] + inputs[1] - inputs[2]
+    assert (
+        np.abs(seen - residuals_of(mixed, seen).T @ np.column_stack([mixed, np.ones(3)])).max()
+        < 1e-9
+    )
+    for rows, sure in ((inputs, True), (mixed, False), (inputs + np.eye(3, 40, dtype=int), False)):
+        of = residuals_of(rows, seen)
+        start = head.reshape(-1)
+        flat = seen.reshape(-1)
+        assert (certain(bench, rows, of, flat, 1e-9, setting, start) == sure).all()
+        # Behind noise, or where nobody knows the order, nothing can be told.
+        assert not certain(bench, rows, of, flat, 10.0, setting, start).any()
+        split = replace(run, epochs=20, training=replace(run.training, batch=1))
+        assert not certain(bench, rows, of, flat, 1e-9, replace(setting, run=split), start).any()
+    assert orders(setting) == 1
+    assert orders(Setting(replace(run, training=replace(run.training, batch=2)), 4)) == 6
+
+
+def test_a_faint_window_is_what_the_others_leave() -> None:
+    rng = np.random.default_rng(4)
+    inputs, labels, head = (
+        rng.integers(0, 200, (4, 40)),
+        np.arange(4),
+        rng.normal(0, 0.003, (6, 41)),
+    )
+    head[3, :40] += 0.008 * inputs[3] / np.linalg.norm(inputs[3])  # sure of it before
+    recipe = Recipe(head, 1.0, RATE / 4, 1)
+    seen = update(inputs, labels, head)
+    noise = 1e-5
+    seen = seen + rng.normal(0, noise, seen.shape)
+    others = np.concatenate([inputs[:3], inputs[:3] + rng.integers(-9, 9, (3, 40))])
+    found = peeled(seen, noise, (0, 255), 4, others, recipe)
+    assert exact(found, inputs) == 4
+    assert exact(whole_rows(seen, noise, 0, 255, 4), inputs) < 4
+    assert exact(peeled(seen, noise, (0, 255), 4, others[3:], recipe), inputs) == 0
+    assert len(peeled(seen, noise, (0, 255), 6, others, recipe)) == 0
 
 
 def test_noise_and_crowds_give_nothing() -> None:
@@ -148,7 +229,7 @@ def test_the_firmware_gives_its_windows_away(
     (chapter,) = audit.run(job, Quiet()).findings.chapters
     assert chapter.name == EXPERIMENT.info.name
     assert all(control.holds for control in chapter.controls)
-    assert len(chapter.controls) == 6
+    assert len(chapter.controls) == 7
     rows = {
         (r.condition, r.at["windows"], r.at["where"]): r.figure.value
         for r in chapter.rows

@@ -160,8 +160,8 @@ def test_variants_are_those_of_knowledge() -> None:
 def test_it_stands_for_its_adversaries() -> None:
     for policy in OutputPolicy:
         for adversary, name in (
-            (Adversary.JOINT, "joint-model"),
-            (Adversary.FLASH, "joint-model-weights"),
+            (Adversary.JOINT, "joint-closer"),
+            (Adversary.FLASH, "joint-closer-weights"),
         ):
             found = headline_of(adversary, policy)
             assert found is not None

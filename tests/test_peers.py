@@ -272,6 +272,9 @@ def test_what_is_not_installed_stops_the_audit_before_it_trains(
         raise PackageNotFoundError(distribution)
 
     monkeypatch.setattr("tinymia.experiments.peers.base.version", missing)
+    job = audit_of(tmp_path, peers=("art",), attacks=("joint",))
+    with pytest.raises(StudyError, match="--with art sets attacks beside ours, of which none was"):
+        audit.run(job, Silent())
     job = audit_of(tmp_path, peers=("art",))
     with pytest.raises(StudyError, match=r"not installed.*'tinymia\[art\]'"):
         audit.run(job, Silent())
@@ -345,7 +348,8 @@ def test_a_study_gives_peers_the_very_answers_that_ours_had(
     )
     peers = functools.cache(lambda: (fake_peer(attacks=attacks),))
     monkeypatch.setattr(registry, "all_peers", peers)
-    results = audit.run(audit_of(tmp_path, peers=("fake",)), Silent())
+    ours = ("loss", "lira-offline-global")
+    results = audit.run(audit_of(tmp_path, peers=("fake",), attacks=ours), Silent())
     finding = results.findings.peers
     assert finding is not None
     assert results.findings.membership is not None

@@ -16,11 +16,14 @@ import pytest
 import tinymia
 from commandline import Done
 from tinymia import plugins
+from tinymia.attacks import Adversary, choice
 from tinymia.attacks import registry as attacks
+from tinymia.attacks.choice import Choice
 from tinymia.cli.config import defences as defence_options
 from tinymia.data import registry as sources
 from tinymia.defenses import registry as defences
 from tinymia.errors import PluginError, StudyError
+from tinymia.evidence import OutputPolicy
 from tinymia.experiments import experiment as experiments
 from tinymia.study.executors import Here, Processes
 from tinymia.study.settings import StudySettings
@@ -117,6 +120,8 @@ class Fresh:
             for name in cached:
                 own = getattr(module, name).__wrapped__
                 monkeypatch.setattr(module, name, functools.cache(own))
+        for name in ("plugins", "all_attacks"):
+            monkeypatch.setattr(choice, name, getattr(attacks, name))
         before = defences.PLUGINS
         fresh = plugins.Plugins[Any](
             before.group, before.what, before._own, before._name_of, before._flaw
@@ -145,6 +150,11 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
 def test_what_a_package_offers_is_there(install: Install, tmp_path: Path) -> None:
     install(tmp_path)
     assert attacks.get_attack("margin").info.title == "Margin of the answer"
+    assert attacks.get_attack("margin") in Choice(("no-shadows",))
+    chosen = Choice(("margin", "loss"))  # of which one of this program's stands for somebody
+    assert chosen.headline(Adversary.NO_SHADOWS, OutputPolicy.FULL) == attacks.get_attack("loss")
+    alone = StudySettings(attacks=("margin",)).choice
+    assert [a.info.name for a in alone.headlines(OutputPolicy.FULL)] == ["margin"]
     (made,) = defences.build("fade", {"fade": {"share": 0.25}})[0]
     assert made.title == "learning at 0.25 of the rate"
     assert [o.flag for o in defence_options() if o.section == "defences.fade"] == ["--fade-share"]
@@ -305,7 +315,7 @@ def test_the_command_line_has_them_in_help_and_on_the_page(tmp_path: Path) -> No
         tmp_path,
         "audit --help",
         "audit --target twin: --person p07 --data lab --defence fade --fade-share 0.25"
-        " --repetitions 1 --epochs 1 --depth '' --also-policy '' --shadows 16 --out out",
+        " --repetitions 1 --epochs 1 --depth '' --also-policy '' --attacks margin --out out",
     )
     assert "--fade-share" in told.out
     assert "nothing" in told.out

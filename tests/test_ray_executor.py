@@ -149,10 +149,10 @@ class Bridged:
         (self.folder / f"closed {self.number}").touch()
 
     def finished(self, job: Any) -> int:
-        return int((self.folder / f"done {job.person.name}").exists())
+        return int((self.folder / f"done {job.name}").exists())
 
     def do(self, board: Any, job: Any, *_: Any) -> None:
-        name = job.person.name
+        name = job.name
         with (self.folder / name).open("a") as marks:
             marks.write(f"{board.number}\n")
         if name == "refused":
@@ -169,7 +169,7 @@ class Bridged:
 
 
 def job(name: str) -> Any:
-    return SimpleNamespace(person=SimpleNamespace(name=name))
+    return SimpleNamespace(name=name)
 
 
 def test_boards_in_the_network_are_asked_from_nodes(cluster: Any, tmp_path: Path) -> None:

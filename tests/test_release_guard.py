@@ -68,13 +68,20 @@ def test_nobody_asks_around_the_guard(release: Open, windows: Array) -> None:
     np.testing.assert_array_equal(board.ask(windows)[0], soft)
 
 
-def test_noise_is_the_chips_and_the_same_for_a_training(release: Open, windows: Array) -> None:
-    board = release(replace(WHOLE, guard=NOISE))
+def test_noise_is_the_chips_and_the_same_for_a_network(release: Open, windows: Array) -> None:
+    board = release(replace(WHOLE, guard=replace(NOISE, answers=0)))
     first = board.ask(windows)[0]
     np.testing.assert_array_equal(board.ask(windows)[0], first)
-    board.begin(PRIVATE)
-    other = board.ask(windows)[0]  # the same network, another key
-    assert (other != first).any(axis=1).all()
+    board.begin(PRIVATE)  # back to the bundle's network, which may be somebody's
+    np.testing.assert_array_equal(board.ask(windows)[0], first)
+    trained = []
+    for _ in range(2):
+        board.begin(PRIVATE)
+        board.train(0, 1)
+        trained.append(board.ask(windows)[0])
+        np.testing.assert_array_equal(board.ask(windows)[0], trained[-1])
+    other = trained[1]
+    assert (trained[0] != other).any(axis=1).all()
     with connect("twin:", WHOLE.to_bytes()) as opened:
         opened.board.begin(PRIVATE)
         opened.board.guard(NOISE)
@@ -86,9 +93,11 @@ def test_answers_end_where_their_epsilon_does(release: Open, windows: Array) -> 
     board.ask(windows)
     board.ask(windows)
     board.ask(windows[:1])
-    with pytest.raises(BoardRefusedError, match="1 answers were asked for, 0 are left") as refusal:
-        board.ask(windows[:1])
-    assert refusal.value.status == Status.ANSWERS_SPENT
+    for again in (lambda: None, lambda: board.begin(PRIVATE), lambda: board.train(0, 1)):
+        again()  # whoever trains once more has no more answers
+        with pytest.raises(BoardRefusedError, match="1 answers were asked for, 0 are left") as no:
+            board.ask(windows[:1])
+        assert no.value.status == Status.ANSWERS_SPENT
 
 
 def test_an_audit_build_counts_answers_of_a_training(windows: Array) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import results_schema
+from commandline import tinymia
 from tinymia import data
 from tinymia.attacks import joint
 from tinymia.errors import StudyError
@@ -28,7 +29,10 @@ from tinymia.study.training import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 BUNDLE = ROOT / "models" / "har-watch" / "har-watch.bundle"
-CHEAP = ("--shadows", "16", "--dear-shadows", "16", "--epsilon-devices", "0", "--no-flash")
+CHEAP = (
+    *("--shadows", "16", "--dear-shadows", "16", "--about", "16"),
+    *("--epsilon-devices", "0", "--no-flash"),
+)
 QUICK = (
     *("--person", "p07", "--person", "p08", "--repetitions", "2", "--epochs", "1,3"),
     *("--defence", "clip,clip+smooth,augment,dp", "--noise", "1.4", "--depth", "last:2"),
@@ -118,26 +122,32 @@ def test_killing_the_simulator_loses_nothing_that_is_finished(
 
 
 def test_a_study_grows_and_runs_only_what_is_new(tmp_path: Path) -> None:
-    """Another defence and repetition: what was there is read; the end is that of a study made so
-    from the beginning."""
+    """Another defence, repetition and attack: what was there is read; the end is that of a study
+    made so from the beginning."""
     few = ("--target", "twin:", "--person", "p07", "--epochs", "1")
     few = (*few, "--depth", "", "--also-policy", "", *CHEAP)
     grown, whole = tmp_path / "grown", tmp_path / "whole"
-    script = [sys.executable, "-m", "tinymia", "audit", *few, "--out"]
-    done = run(*script, str(grown), "--defence", "clip", "--repetitions", "1")
-    assert done.returncode == 0, done.stderr
-    before = stored(grown, "devices")
+    script = ["audit", *few, "--out"]
     more = ("--defence", "clip,l2", "--repetitions", "2")
-    for out in (grown, whole):
-        done = run(*script, str(out), *more)
-        assert done.returncode == 0, done.stderr
-    assert before.items() <= stored(grown, "devices").items()
+    few = ("--attacks", "calibrated-loss,loss")
+    for asked in (("--defence", "clip", "--repetitions", "1", *few), (*more, *few), more):
+        before = stored(grown, "devices")
+        done = tinymia(*script, str(grown), *asked)
+        assert done.code == 0, done.err
+        assert before.items() <= stored(grown, "devices").items()
+        if asked[-2:] == few:
+            finding = results(grown)["findings"]["membership"]
+            assert {leak["attack"] for leak in finding["leaks"]} == {"calibrated-loss", "loss"}
+            assert {row["used"] for row in results(grown)["context"]["shadows"]} == {0}
+    done = tinymia(*script, str(whole), *more)
+    assert done.code == 0, done.err
     assert results(grown) == results(whole)
-    again = stored(grown, "scores")
-    done = run(*script, str(grown), *more)
-    assert done.returncode == 0, done.stderr
-    assert stored(grown, "scores") == again
-    assert results(grown) == results(whole)
+    again = [stored(grown, kind) for kind in ("devices", "scores", "controls")]
+    done = tinymia(*script, str(grown), *more, *few)
+    assert done.code == 0, done.err
+    assert [stored(grown, kind) for kind in ("devices", "scores", "controls")] == again
+    chosen, every = (results(out)["findings"]["membership"]["leaks"] for out in (grown, whole))
+    assert chosen == [leak for leak in every if leak["attack"] in ("calibrated-loss", "loss")]
 
 
 def test_twin_and_board_give_the_same_study(undisturbed: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 
 import tinymia
@@ -14,8 +15,10 @@ from commandline import tinymia as command
 from tinymia.cli import study_cases, study_file
 from tinymia.cli.config import defences
 from tinymia.defenses import Kind, Parameter, Plan, Site, Unproven, registry
-from tinymia.errors import PluginError, StudyError
+from tinymia.errors import PluginError, StudyError, TinymiaError
+from tinymia.study import selection
 from tinymia.study.series import Series
+from tinymia.study.showing import Public
 
 AUDIT = "[audit]\ndepths = []\npolicies = []\nshadows = 16\nepsilon_devices = 0\n"
 
@@ -127,12 +130,45 @@ def test_a_grid_of_defences_has_each_with_its_own_strengths(tmp_path: Path) -> N
             '[grid]\nexperiments = [["stealing"], ["membership"]]\n[[case]]\nagainst = ["clip"]\n',
             r"s.toml:\d+: .*--against is for experiments beyond membership",
         ),
+        ('[grid]\nattacks = [["loss"], ["joint", "los"]]\n', r"s.toml:7: attacks: .*mean 'loss'"),
+        (
+            'attacks = ["loss"]\nexperiments = ["stealing"]\n',
+            r"s.toml:6: --attacks is for membership",
+        ),
+        (
+            'attacks = ["joint"]\n[study]\nfit = "contrast"\n',
+            r"s.toml:8: fit: the study asks about candidates",
+        ),
+        # What the bundle alone excludes.
+        (
+            '[grid]\ntrain = ["head", "last:9"]\n',
+            r"s.toml:7: train: This network cannot be trained from its last 9 layers",
+        ),
+        ('[[case]]\ntrain = "all"\ndefences = ["dmp"]\n', r"s.toml:\d: .*is for the head"),
+        (
+            'defences = ["detector"]\n[grid]\ndetector.refuse = [0, 1]\n',
+            r"s.toml:8: detector.refuse: .* refuses answers behind an alarm",
+        ),
     ],
 )
 def test_what_excludes_what_is_asked_when_the_file_is_read(
     slow: None, text: str, says: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(StudyError, match=says):
+    with pytest.raises(TinymiaError, match=says):
+        made(tmp_path, text)
+
+
+def test_a_defence_that_has_nobody_to_learn_from_is_told_with_its_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The shipped bundle holds no references, so they are other people's windows."""
+    nobody = Public(np.empty((0, 50, 6), np.int8), np.empty(0, np.int64), np.empty(0, np.int64))
+    monkeypatch.setattr(selection, "_ALLOWED", set())
+    text = '[grid]\ndefences = [["clip"], ["dmp"]]\n'
+    assert len(made(tmp_path, text).cases) == 2
+    monkeypatch.setattr(selection, "_ALLOWED", set())
+    monkeypatch.setattr(selection, "public_of", lambda *_: nobody)
+    with pytest.raises(StudyError, match=r"s.toml:7: defences: dmp cannot run here: it takes 160"):
         made(tmp_path, text)
 
 

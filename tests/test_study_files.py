@@ -19,7 +19,7 @@ from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN
 from synthetic_membership import membership as whole_finding
 from tinymia.cli import study_cases, study_file
 from tinymia.cli.options import default_bundle
-from tinymia.errors import DataError, ReportError, StudyError, TwinError
+from tinymia.errors import DataError, ReportError, StudyError, TinymiaError, TwinError
 from tinymia.experiments.base import Measure
 from tinymia.experiments.membership.devices import Attacked
 from tinymia.experiments.membership.left_out import replicates
@@ -65,7 +65,7 @@ def membership():
 
 
 def refused(study, text: str) -> str:
-    with pytest.raises(StudyError) as caught:
+    with pytest.raises(TinymiaError) as caught:
         study(text)
     return str(caught.value)
 
@@ -174,7 +174,21 @@ def test_ranges_and_parameters_of_defences(study) -> None:
         ("[audit]", '[study]\nfit = "power"\n[audit]', "a power goes along an axis."),
         ("[audit]", '[audit]\nout = "x"', "s.toml:3: cases share one folder."),
         ("[grid]", "[[case]]\nname = 3\n[grid]", "s.toml:11: name must be a text."),
-        ("[audit]", "[audit", "is not TOML"),
+        ("[audit]", "[audit", "s.toml:2 is not TOML"),
+        ("[10, 20, 80]", "[10, 20", "s.toml:11 is not TOML"),
+        ("[audit]", '[audit]\npeople = ["p07"]', "'people' in [audit]. Did you mean 'person'?"),
+        ("[audit]", '[audit]\nalso_policy = ["top1"]', "Did you mean 'policies'?"),
+        (
+            "[grid]",
+            '[[case]]\nnam = "x"\n[grid]',
+            "s.toml:11: there is no option 'nam'. Did you mean 'name'?",
+        ),
+        ("[audit]", '[audit]\ndata = "wach"', "s.toml:3: There is no data set called 'wach'"),
+        (
+            "[audit]",
+            '[audit]\ntarget = "twin"',
+            "s.toml:3: 'twin' is no target. Did you mean twin:?",
+        ),
     ],
 )
 def test_a_slip_is_named_with_its_line(study, old: str, new: str, said: str) -> None:

@@ -146,9 +146,12 @@ class Session {
   uint32_t first_layer_ = 0;
   GuardSettings guard_;
   DetectorIf<kGuards>::Type detector_;
-  SecretKey guard_key_ = {};  // of answers' randomness, for this training
+  // Of answers' randomness and how many were given: of this training, or, in a release build, since
+  // the board was switched on.
+  SecretKey guard_key_ = {};
   bool has_guard_key_ = false;
-  uint32_t answered_ = 0;    // since training began
+  uint32_t answered_ = 0;
+  uint32_t begun_ = 0;       // trainings of a release build
   float* answer_ = nullptr;  // [answers()]
   float* guard_scratch_ = nullptr;
   uint32_t model_arena_ = 0;

@@ -94,7 +94,8 @@ void Session::Answer(const int8_t* features) {
   SecretKey query = {};
   if (draws) {
     const uint32_t bytes = static_cast<uint32_t>(store_.cut().info.bytes);
-    query = QueryKey(guard_key_, trainer_.epoch(), features, bytes);
+    const uint32_t epoch = trainer_.epoch();
+    query = QueryKey(guard_key_, epoch, features, bytes, epoch == 0 ? 0 : begun_);
   }
   float* spare = nullptr;
   if (guard_.swap != 0) {

@@ -35,6 +35,7 @@ def audit(
     shadows: int = _OF["shadows"],
     dear_shadows: int = _OF["dear_shadows"],
     about: int = _OF["about"],
+    attacks: Sequence[str] = _OF["attacks"],
     whole: bool = _OF["whole"],
     training: Mapping[str, Any] | None = None,
     parameters: Parameters | None = None,
@@ -80,6 +81,9 @@ def audit(
             steps of a rounded probability.
         shadows, dear_shadows: shadow devices a person and condition, and where each takes long.
         about: shadow devices about each attacked one, for the decoder that trains its own; 0: none.
+        attacks: membership attacks to run, by name, or by adversary for all of theirs:
+            ``["lira-online", "joint"]``. Only shadow devices that these need are trained; another
+            attack later, in the same ``out``, runs only that.
         whole: as many there as elsewhere, and every attack under every policy.
         training: options of training, and the seed: ``{"learning_rate": 0.1, "seed": 2}``.
         parameters: of defences: ``{"clip": {"norm": [0.5, 1.0]}}``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -27,8 +28,12 @@ from tinymia.evidence import (
 )
 from tinymia.evidence.types import Floats, Integers
 
-COPIES = 32
+LEAST, MOST = 32, 512
 """Questions for each window."""
+_LEFT = 0.05**2
+"""Variance of a logit's noise that would be left by as many as are wanted."""
+_MOVED = 2
+"""Features in which a copy differs: enough for so many different ones."""
 _SEED = 1
 
 
@@ -36,8 +41,8 @@ _SEED = 1
 class Averaged:
     """The joint decoder of answers that were averaged over near copies of each window.
 
-    Who asks the same again gets the same noise; but a window that is moved by one step of one
-    feature is another question, with other noise and nearly the same logits. Where answers have no
+    Who asks the same again gets the same noise; but a window that is moved by a step of one or two
+    features is another question, with other noise and nearly the same logits. Where answers have no
     noise, one question a window tells all, and none is averaged.
     """
 
@@ -50,8 +55,8 @@ class Averaged:
         knowledge=Knowledge.SAME_PERSON,
         head_only=True,
         oracle=True,
-        limits=f"{COPIES} questions a window, asked in features that windows stand in for: not "
-        "each of them need be reachable by a window.",
+        limits=f"{LEAST} to {MOST} questions a window, by the noise, asked in features that windows"
+        " stand in for: not each of them need be reachable by a window.",
     )
 
     def fit(self, lab: Lab, run: Run, person: str) -> Scorer:
@@ -62,7 +67,8 @@ class Averaged:
         features = lab.candidates(run.whole, person).features
         assert features is not None, "more than the head is trained"
         guard = run.answer.guard
-        quieter = replace(guard, noise=guard.noise / float(np.sqrt(COPIES)))
+        wanted = copies_for(run.answer)
+        quieter = replace(guard, noise=guard.noise / float(np.sqrt(wanted)))
         judge = Judge(replace(run.answer, guard=quieter), response, units)
 
         def score(target: Target) -> Scores:
@@ -70,18 +76,23 @@ class Averaged:
                 return judge(target)
             shown, copies = averaged(lab.oracle(run, target), features, run.answer)
             # Behind an alarm some windows have fewer copies, and so more noise.
-            more = noise_of(run.answer) * (1 / np.maximum(copies, 1) - 1 / COPIES)
+            more = noise_of(run.answer) * (1 / np.maximum(copies, 1) - 1 / wanted)
             noisier = replace(judge, spread=more) if more.any() else judge
             return noisier(replace(target, answers=shown[:, None]))
 
         return score
 
 
+def copies_for(answer: AnswerSettings) -> int:
+    """Questions for each window: the more, the more noise there is."""
+    return min(MOST, max(LEAST, math.ceil(noise_of(answer) / _LEFT)))
+
+
 def averaged(oracle: Oracle, features: Floats, answer: AnswerSettings) -> tuple[Floats, Integers]:
     """The mean over near copies of each window, of the logits of those that are answered wholly.
 
     Args:
-        oracle: whom to ask, COPIES times a window.
+        oracle: whom to ask, as often for each window as :func:`copies_for` says.
         features: (n, d), what the head reads.
         answer: how it answers.
 
@@ -91,12 +102,13 @@ def averaged(oracle: Oracle, features: Floats, answer: AnswerSettings) -> tuple[
     """
     values = np.unique(features)
     step = float(np.diff(values).min()) if len(values) > 1 else 1.0
-    rng = np.random.default_rng(_SEED)
+    rng, rows = np.random.default_rng(_SEED), np.arange(len(features))
     total: Doubles | None = None
-    for _ in range(COPIES):
+    for _ in range(copies_for(answer)):
         moved = features.copy()
-        place = rng.integers(features.shape[1], size=len(features))
-        moved[np.arange(len(features)), place] += step * rng.choice([-1, 1], len(features))
+        for _ in range(_MOVED):
+            place = rng.integers(features.shape[1], size=len(features))
+            moved[rows, place] = features[rows, place] + step * rng.choice([-1, 1], len(features))
         shown = oracle.ask(moved)
         if total is None:
             total, labels = np.zeros(shown.shape), np.zeros(shown.shape)

@@ -12,7 +12,7 @@ from tinymia.evidence import AnswerSettings, Reveals, Scores, Target
 
 def _confidence(target: Target, answer: AnswerSettings) -> Scores:
     """Log of the largest probability."""
-    shown = completed(target.answers[:, 0])
+    shown = completed(target.known(answer)[:, 0])
     # As a loss, which keeps answers apart that float32 rounds to 1.
     return -cross_entropy(shown, np.asarray(shown.argmax(axis=1)), least_probability(answer))
 

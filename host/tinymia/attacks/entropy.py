@@ -22,16 +22,16 @@ def _others(p: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(before + after, dtype=np.float64)
 
 
-def _normalised(target: Target) -> NDArray[np.float64]:
+def _normalised(target: Target, answer: AnswerSettings) -> NDArray[np.float64]:
     """The answers in float64, each row summing to 1 (all zeros: uniform)."""
-    p = np.array(completed(target.answers[:, 0]), dtype=np.float64)
+    p = np.array(completed(target.known(answer)[:, 0]), dtype=np.float64)
     p[p.sum(axis=1) <= 0] = 1.0
     return np.asarray(p / p.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
 def _entropy(target: Target, answer: AnswerSettings) -> Scores:
     """Sum of p log p, with 0 log 0 = 0."""
-    p = _normalised(target)
+    p = _normalised(target, answer)
     # log p through the complement, which is exact for p near 1 and for p near 0.
     log_p = -np.log1p(_others(p) / np.maximum(p, _TINY))
     return np.asarray((p * log_p).sum(axis=1), dtype=np.float64)
@@ -39,7 +39,7 @@ def _entropy(target: Target, answer: AnswerSettings) -> Scores:
 
 def _modified(target: Target, answer: AnswerSettings) -> Scores:
     """(1 - p_y) log p_y + sum over i != y of p_i log(1 - p_i): minus equation 8 of the paper."""
-    p, labels = _normalised(target), target.candidates.labels
+    p, labels = _normalised(target, answer), target.candidates.labels
     true, rest = split_true_class(p, labels)
     wrong = p * np.log(np.maximum(_others(p), _TINY))
     wrong[np.arange(len(p)), labels] = 0.0

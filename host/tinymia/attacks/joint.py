@@ -108,7 +108,7 @@ class Joint:
         calibration = calibrate(fitted.left_out, bits > 0.5)
 
         def score(target: Target) -> Scores:
-            seen = target.theta if self.weights else target.answers
+            seen = target.theta if self.weights else target.known(run.answer)
             assert seen is not None, "the target's weights are not granted"
             decoded = fitted.decode(ways[chosen](seen[None])[0])
             return np.asarray(calibration.ratio(decoded)[bit], dtype=np.float64)

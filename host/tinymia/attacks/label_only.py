@@ -68,7 +68,7 @@ class RightViews:
         tie = (candidates.views - before + hard / 100.0) / (candidates.views + 1.0)
 
         def score(target: Target) -> Scores:
-            return np.asarray(right_views(target.answers, candidates.labels) + tie)
+            return np.asarray(right_views(target.known(run.answer), candidates.labels) + tie)
 
         return score
 

@@ -25,7 +25,7 @@ from tinymia.evidence import (
 
 
 def _right(target: Target, answer: AnswerSettings) -> Scores:
-    return right_answers(target.answers, target.candidates.labels).astype(np.float64)
+    return right_answers(target.known(answer), target.candidates.labels).astype(np.float64)
 
 
 def _became_right(target: Target, answer: AnswerSettings) -> Scores:
@@ -110,7 +110,7 @@ class LabelRatio:
             if_right, if_wrong = 1 - outside / 2, (1 - outside) / 2
 
         def score(target: Target) -> Scores:
-            right = right_answers(target.answers, target.candidates.labels)
+            right = right_answers(target.known(run.answer), target.candidates.labels)
             return np.where(right, if_right, if_wrong)
 
         return score

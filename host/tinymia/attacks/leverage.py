@@ -49,7 +49,7 @@ class Leverage:
         damping = early_stopping(run, len(candidates))
 
         def score(target: Target) -> Scores:
-            shown = completed(target.answers[:, 0]).astype(np.float64)
+            shown = completed(target.known(run.answer)[:, 0]).astype(np.float64)
             probs = np.maximum(np.nan_to_num(shown, nan=0.0), _LEAST)
             probs /= probs.sum(axis=1, keepdims=True)
             return leverage_ratios(probs, read, candidates, damping)

@@ -9,6 +9,7 @@ import difflib
 import functools
 import importlib
 import pkgutil
+from collections.abc import Collection
 
 import tinymia.attacks
 from tinymia.attacks.base import Adversary, Attack, AttackInfo
@@ -101,10 +102,31 @@ def attacks_for(run: Run, *, views: int = 1, head: bool = True) -> list[Attack]:
     ]
 
 
-def headline_of(adversary: Adversary, policy: OutputPolicy) -> Attack | None:
-    """The attack that stands for an adversary under a policy: its first headline that runs."""
-    for attack in all_attacks():
-        info = attack.info
-        if info.adversary is adversary and info.headline and info.runs_under(policy):
-            return attack
-    return None
+def headline_of(
+    adversary: Adversary,
+    policy: OutputPolicy,
+    chosen: Collection[str] | None = None,
+    without: Collection[str] = (),
+) -> Attack | None:
+    """The attack that stands for an adversary under a policy: its first headline that runs.
+
+    Args:
+        adversary: who.
+        policy: what answers reveal.
+        chosen: names of the attacks that a study runs, which somebody fixed beforehand as well: of
+            these the first headline, else the first of this program's, else of other packages.
+            None: all, of which only headlines stand for anybody.
+        without: names of attacks that stand for nobody here.
+    """
+    able = [
+        attack
+        for attack in all_attacks()
+        if attack.info.adversary is adversary
+        and attack.info.runs_under(policy)
+        and (chosen is None or attack.info.name in chosen)
+        and attack.info.name not in without
+    ]
+    heads = [attack for attack in able if attack.info.headline]
+    if chosen is not None:
+        heads += sorted(able, key=lambda attack: attack not in _own())
+    return next(iter(heads), None)

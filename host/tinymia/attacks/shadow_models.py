@@ -115,8 +115,8 @@ class ShadowClassifier:
             classifier.fit((x - centre) / scale, rows.member)
 
         def asked(target: Target) -> NDArray[np.float64]:
-            own = target.candidates
-            return self._features(target.answers[:, 0], own.base[:, 0], own.labels, run.answer)
+            own, shown = target.candidates, target.known(run.answer)[:, 0]
+            return self._features(shown, own.base[:, 0], own.labels, run.answer)
 
         def score(target: Target) -> Scores:
             key = "features", self.with_base, run.answer

@@ -170,7 +170,7 @@ def target_logits(target: Target, answer: AnswerSettings) -> NDArray[np.float64]
     Returns:
         (views, n) float64; view 0 is the window itself.
     """
-    return _logits(target, target.answers, target.candidates.labels, answer)
+    return _logits(target, target.known(answer), target.candidates.labels, answer)
 
 
 def base_logits(candidates: Candidates, answer: AnswerSettings) -> NDArray[np.float64]:

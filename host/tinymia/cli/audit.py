@@ -12,12 +12,14 @@ import click
 
 from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
-from tinymia.cli.options import default_bundle, is_quiet, json_option, load_bundle, print_json
+from tinymia.cli.options import bundle_once, default_bundle, is_quiet, json_option, print_json
 from tinymia.errors import StudyError
+from tinymia.evidence import Reveals
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tinymia.attacks.base import AttackInfo
     from tinymia.cli.config import Chosen
     from tinymia.study.executors import Executor
     from tinymia.study.results import Results
@@ -28,8 +30,11 @@ if TYPE_CHECKING:
 @click.command(cls=Grouped)
 @options_of(AUDIT)
 @click.option("--fresh", is_flag=True, help="Throw away what --out holds of an earlier run.")
+@click.option("--list-attacks", is_flag=True, help="Say what --attacks may name, and run nothing.")
 @json_option
-def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> None:
+def command(
+    config: Path | None, fresh: bool, list_attacks: bool, as_json: bool, **flags: Any
+) -> None:
     """Measure how much fine-tuning on the device leaks, and what defences do.
 
     For each audited person and repetition the device is fine-tuned on that person's members:
@@ -42,6 +47,12 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
     kept in --out: after an interruption the same command goes on, and another defence, repetition
     or attack runs only what is new.
 
+    --attacks runs some attacks alone, with the shadow devices that they need, which are most of the
+    time: names, and adversaries for all of theirs. Where an adversary's usual attack is not among
+    them, the first of theirs in --list-attacks stands for them. The page says which were run;
+    whoever has none is not on it, and in `tinymia check` such a figure cannot be told. "joint" is
+    the adversary; the attack of that name alone is joint/joint.
+
     \b
     Examples:
       tinymia audit
@@ -53,6 +64,8 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
       tinymia audit --experiments all --out everything
       tinymia audit --experiments stealing --against rounding --target twin: --out stealing
       tinymia audit --whole --shadows 1024 --out whole
+      tinymia audit --target twin: --attacks no-shadows --out quick
+      tinymia audit --attacks lira-online,joint-model,joint-boundaries --out some
       tinymia audit --with art,tensorflow-privacy --out beside
       tinymia audit --target serial:/dev/ttyACM0 --board-only
       tinymia audit --config audit.toml
@@ -72,6 +85,9 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
     from tinymia.report.render import OUTPUTS
     from tinymia.report.terminal import print_results
 
+    if list_attacks:
+        show_attacks(as_json=as_json)
+        return
     options = chosen(AUDIT, flags, config)
     check_against(options)
     job = job_of(
@@ -97,11 +113,55 @@ def command(config: Path | None, fresh: bool, as_json: bool, **flags: Any) -> No
     click.echo(f"results    {job.out / 'results.json'}")
 
 
+def show_attacks(*, as_json: bool) -> None:
+    """Print every attack: who runs it, and what it needs."""
+    from tinymia.attacks.base import Adversary
+    from tinymia.attacks.registry import all_attacks
+
+    found = [attack.info for attack in all_attacks()]
+    if as_json:
+        keys = ("adversary", "name", "title", "reference", "headline")
+        print_json(
+            [
+                {key: getattr(info, key) for key in keys}
+                | {"needs": info.needs.name.lower(), "shadows": info.knowledge is not None}
+                for info in found
+            ]
+        )
+        return
+    click.echo("*: stands for its adversary, where answers reveal what it needs")
+    for adversary in Adversary:
+        click.echo(f"\n{adversary.value}: {adversary.words}")
+        for info in found:
+            if info.adversary is adversary:
+                name = info.name + " *" * info.headline
+                click.echo(f"  {name:34} {info.title}; needs {_needs(info)}")
+
+
+def _needs(info: AttackInfo) -> str:
+    """For people: "the label, shadow devices"."""
+    reveals = {
+        Reveals.LABEL: "the label",
+        Reveals.TOP_PROBABILITY: "the top probability",
+        Reveals.ALL_PROBABILITIES: "every probability",
+    }
+    needs = ["the weights" if info.weights else reveals[info.needs]]
+    needs += ["shadow devices"] if info.knowledge is not None else []
+    needs += ["--about"] if info.chooses else []
+    return ", ".join(needs)
+
+
 def check_against(options: Chosen) -> None:
-    """Raise StudyError for --against where nothing is asked that it is for."""
-    from tinymia.experiments.experiment import MEMBERSHIP
+    """Raise StudyError for --against or --attacks where nothing is asked that it is for."""
+    from tinymia.attacks.choice import EVERY_ATTACK
+    from tinymia.experiments.experiment import ALL, MEMBERSHIP
 
     asked = options["audit"]
+    if asked["attacks"] != EVERY_ATTACK and not {MEMBERSHIP, ALL} & {*asked["experiments"]}:
+        raise StudyError(
+            "--attacks is for membership, which is not among the experiments.",
+            "Name it as well: --experiments membership,stealing.",
+        )
     if asked["against"] and set(asked["experiments"]) == {MEMBERSHIP}:
         raise StudyError(
             "--against is for experiments beyond membership, and none is asked for.",
@@ -143,6 +203,7 @@ _PLAIN = (
     "levels",
     "shadows",
     "about",
+    "attacks",
     "epsilon_devices",
     "confirm",
     "deep_people",
@@ -168,15 +229,18 @@ def job_of(
         outputs, command, fresh: see :class:`tinymia.study.underway.Audit`.
 
     Raises:
-        TinymiaError: an option is out of range, or the bundle cannot be read.
+        TinymiaError: an option is out of range or not possible with this bundle, or that cannot
+            be read.
     """
     from tinymia.defenses.registry import ALL
+    from tinymia.study.selection import check
     from tinymia.study.settings import StudySettings
     from tinymia.study.underway import Audit
 
     asked = options["audit"]
     bundle = Path(asked["bundle"]) if asked["bundle"] else default_bundle()
-    options = options.of_model(load_bundle(bundle).meta)
+    loaded = bundle_once(bundle)
+    options = options.of_model(loaded.meta)
     settings = StudySettings(
         dataset=asked["data"],
         people=asked["person"],
@@ -187,6 +251,8 @@ def job_of(
         values=options.parameters_of((*asked["defences"], *asked["against"])),
         seed=options["training"]["seed"],
     )
+    leave_out = ALL in asked["defences"]
+    check(settings, loaded, leave_out=leave_out)
     return Audit(
         settings=settings,
         bundle_path=bundle,
@@ -201,7 +267,7 @@ def job_of(
         executor=_executor(asked),
         interruption=interruption(asked, lambda _: None),
         tune=_tuning(options),
-        leave_out=ALL in asked["defences"],
+        leave_out=leave_out,
         flash=not asked["no_flash"],
     )
 

@@ -67,9 +67,10 @@ def command(
     PARTS are board (inference, each way of training, the line), twin (devices a second), attacks
     (LiRA and RMIA with their shadow devices, and the joint decoder) and models (instructions and
     RAM of MLPerf Tiny's networks and the bundle's on a simulated Cortex-M4F); without any, these.
-    executors: cells a second on one processor and on all, and how busy 64 workers are kept, by
-    processes and by Ray, where that is installed. store: how fast a study's folder says what is
-    done, takes a device and gives it back.
+    executors: cells a second on one processor, two and all, how busy 64 workers are kept, and what
+    a cell takes of the process that hands them out, by processes, by threads and by Ray, where that
+    is installed; where cells had fewer cores than workers, something else ran beside. store: how
+    fast a study's folder says what is done, takes a device and gives it back.
 
     Instructions on a simulator are exact and repeat; cycles are a real board's, or an estimate with
     --cycles: what each instruction takes behind the one before it, by Arm's manual, and a flash

@@ -78,13 +78,14 @@ def of_executors(bundle: Bundle) -> Figures:
     from importlib.util import find_spec
 
     from tinymia.study import executor_bench as bench
-    from tinymia.study.executors import Executor, Processes
+    from tinymia.study.executors import Executor, Processes, Threads
     from tinymia.study.ray_executor import OnRay
 
-    known: dict[str, Callable[[int], Executor]] = {"processes": Processes}
+    known: dict[str, Callable[[int], Executor]] = {"processes": Processes, "threads": Threads}
     if find_spec("ray") is not None:
         known["ray"] = OnRay
-    counts = sorted({1, len(os.sched_getaffinity(0))})
+    cores = len(os.sched_getaffinity(0))
+    counts = sorted({1, min(2, cores), cores})
     data = bundle.to_bytes()
     computing, waiting = [], []
     with progress("Executors", len(known) * (len(counts) + 1)) as advance:
@@ -98,14 +99,19 @@ def of_executors(bundle: Bundle) -> Figures:
         ("\nCells that fine-tune shadow devices", computing),
         (f"\nCells that wait for {bench.WAIT:g} s", waiting),
     ):
-        listed = table("", ("", "workers", "cells/s", "CPU s a cell", "workers busy"))
+        listed = table(
+            "",
+            ("", "workers", "cells/s", "CPU s a cell", "cores", "workers busy", "driver, ms"),
+        )
         for row in rows:
             listed.add_row(
                 row.executor,
                 str(row.workers),
                 f"{row.per_second:.2f}",
                 f"{row.cpu:.3f}",
+                f"{row.cores:.2f}",
                 f"{100 * row.share:.1f} %",
+                f"{1000 * row.driver:.3f}",
             )
         show(title)
         show(listed)

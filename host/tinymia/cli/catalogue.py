@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinymia.attacks.base import Adversary
 from tinymia.cli.config import DEFENCES, GUARDS, TRAINING, Chosen, Option, Type, choose, defences
 from tinymia.cli.options import DEFAULT_BUNDLE
 from tinymia.defenses import Site
@@ -141,8 +142,16 @@ _AUDIT = (
         "about",
         Type.WHOLE,
         _STUDY.about,
-        "shadow devices about each attacked one, in two rounds, for the joint decoder that trains"
-        " its own (1 to 5 seconds a device); 0: none",
+        "shadow devices about each attacked one, for the joint decoder that closes"
+        " in where training bends (about a second a device); 0: none",
+    ),
+    Option(
+        "audit",
+        "attacks",
+        Type.TEXTS,
+        _STUDY.attacks,
+        "membership attacks to run, by name or all of an adversary: " + ", ".join(Adversary) + ";"
+        " see --list-attacks",
     ),
     Option(
         "audit",

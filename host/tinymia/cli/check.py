@@ -68,7 +68,10 @@ def command(
     from tinymia.study.results import load
 
     if template:
-        click.echo(TEMPLATE, nl=False)
+        if as_json:
+            print_json({"template": TEMPLATE})
+        else:
+            click.echo(TEMPLATE, nl=False)
         return
     if policy_path is None and not figures:
         raise PolicyError(
@@ -77,6 +80,9 @@ def command(
         )
     results = load(folder) if policy_path is not None or folder.exists() else None
     kinds = KINDS if results is None else kinds_of(results)
+    if figures and as_json:
+        print_json([{"figure": n, "title": k.title, "takes": k.takes} for n, k in kinds.items()])
+        return
     if figures or policy_path is None:
         for name, kind in kinds.items():
             click.echo(f"{name:22} {kind.title}{_takes(kind.takes)}")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
@@ -382,16 +383,16 @@ def read(path: Path, known: Sequence[Option]) -> dict[tuple[str, str], Any]:
     Raises:
         StudyError: with file, key and, for an unknown one, what was probably meant.
     """
-    from tinymia.gate.toml_lines import document
+    from tinymia.gate.toml_lines import document, where
 
-    _, content = document(
+    text, content = document(
         path,
         StudyError,
         unread="Check --config.",
         nested="No option needs that.",
         malformed="See `tinymia audit --help`.",
     )
-    return checked(content, known, lambda *_: str(path))
+    return checked(content, known, lambda *way: where(path, text, way))
 
 
 Where = Callable[..., str]
@@ -417,7 +418,7 @@ def checked(
             if option_ is None:
                 raise StudyError(
                     f"{at}: there is no key {key!r} in [{section}].",
-                    meant(key, tables[section]),
+                    meant(key, tables[section], said_otherwise(tables[section].values())),
                 )
             found[section, key] = option_.from_file(value, f"{at}: {section}.{key}")
     return found
@@ -458,8 +459,22 @@ def _sections(
     return found
 
 
-def meant(text: str, known: Iterable[str]) -> str:
-    """A hint: the nearest of the names, else all of them."""
+def said_otherwise(options: Iterable[Option]) -> dict[str, str]:
+    """Keys by what they are called on the command line, and by words that people use for them."""
+    found = {}
+    for option in options:
+        called = [option.flag.lstrip("-").replace("-", "_")]
+        called += ["people", "persons"] if option.key == "person" else []
+        found.update(dict.fromkeys(called, option.key))
+    return found
+
+
+def meant(
+    text: str, known: Iterable[str], otherwise: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """A hint: what is called so elsewhere, the nearest of the names, else all of them."""
+    if text in otherwise:
+        return f"Did you mean {otherwise[text]!r}?"
     names = sorted(set(known))
     close = difflib.get_close_matches(text, names, 1)
     return f"Did you mean {close[0]!r}?" if close else f"Known: {', '.join(names)}."

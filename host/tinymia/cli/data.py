@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -69,20 +70,22 @@ def command(
     if layout:
         from tinymia.data.sources.npz import LAYOUT
 
-        click.echo(LAYOUT)
+        _print({"layout": LAYOUT}, [LAYOUT], as_json=as_json)
         return
     if template is not None:
         from tinymia.data.sources.csv_folder import write_template
 
-        for path in write_template(template):
-            click.echo(path)
+        written = [str(path) for path in write_template(template)]
+        _print({"files": written}, written, as_json=as_json)
         return
     if sources:
-        _list_sources()
+        _list_sources(as_json=as_json)
         return
     source = data.get_source(dataset)
     if source is not None and source.needs_path:
-        click.echo(f"{source.name}: {source.summary}\n\n{source.help}\n\nGive {source.name}:PATH.")
+        said = f"{source.name}: {source.summary}\n\n{source.help}\n\nGive {source.name}:PATH."
+        about = {"name": source.name, "summary": source.summary, "help": source.help}
+        _print(about, [said], as_json=as_json)
         return
     loaded = data.load(dataset)
     if as_json:
@@ -104,14 +107,27 @@ def command(
         click.echo(f"... and {len(rows) - _SHOWN} more")
 
 
-def _list_sources() -> None:
+def _print(content: Any, lines: Sequence[str], *, as_json: bool) -> None:
+    """The content as JSON where that is asked for, else the lines."""
+    if as_json:
+        print_json(content)
+        return
+    for line in lines:
+        click.echo(line)
+
+
+def _list_sources(*, as_json: bool) -> None:
     from tinymia.data.registry import all_sources, plugins
 
-    for source in all_sources():
-        click.echo(f"{source.name:20} {source.summary}")
-    for name, refused in plugins().refused.items():
-        click.echo(f"{name:20} not usable: {refused.message}")
-    click.echo("\nNAME, NAME:PATH, or a PATH that says itself what it is; `tinymia data NAME`")
+    refused = {name: error.message for name, error in plugins().refused.items()}
+    lines = [f"{source.name:20} {source.summary}" for source in all_sources()]
+    lines += [f"{name:20} not usable: {why}" for name, why in refused.items()]
+    lines += ["\nNAME, NAME:PATH, or a PATH that says itself what it is; `tinymia data NAME`"]
+    found = [
+        {"name": source.name, "summary": source.summary, "needs_path": source.needs_path}
+        for source in all_sources()
+    ]
+    _print({"sources": found, "not_usable": refused}, lines, as_json=as_json)
 
 
 def _print_json(loaded: Dataset, person: str | None) -> None:

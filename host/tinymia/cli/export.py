@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,9 @@ from tinymia.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from tinymia.defenses import Defense
     from tinymia.defenses.output_noise import OutputNoise
+    from tinymia.export.bundle import Bundle
     from tinymia.export.update_rule import UpdateRule
 
 
@@ -183,7 +185,6 @@ def _provision(
     data, (members, batch, epochs)) and a rule for updates into a bundle."""
     from tinymia import data
     from tinymia.defenses.accounting import Neighbours
-    from tinymia.defenses.output_noise import OutputNoise
     from tinymia.defenses.registry import build
     from tinymia.study.budget import (
         answer_rule,
@@ -219,13 +220,8 @@ def _provision(
         made = replace(made, updates=updates)
     made.save(out)
     say(f"bundle     {out} ({made.bundle_id})")
-    if guarding is not None and made.answers is None:
-        note("a release build answers with labels alone; give --answers, too")
     if guarding is not None:
-        say(f"guard      {', '.join(defence.title for defence in guards)}")
-        for defence in guards:
-            if isinstance(defence, OutputNoise):
-                say(f"epsilon    {_per_answer(defence, len(made.labels))}")
+        _say_guard(made, guards, say)
     if spend is not None and made.budget is not None:
         budget = made.budget
         say(
@@ -257,6 +253,26 @@ def _provision(
     }
 
 
+def _say_guard(made: Bundle, guards: Sequence[Defense], say: Callable[[str], None]) -> None:
+    """How a bundle's release build guards answers, and what that leaves open."""
+    from tinymia.defenses.output_noise import OutputNoise
+    from tinymia.export.provenance import personalizations
+
+    if made.answers is None:
+        note("a release build answers with labels alone; give --answers, too")
+    say(f"guard      {', '.join(defence.title for defence in guards)}")
+    for defence in guards:
+        if isinstance(defence, OutputNoise):
+            say(f"epsilon    {_per_answer(defence, len(made.labels))}")
+    kept = made.guard
+    drawn = kept and (kept.noise_law or kept.classifier or kept.swap or kept.answers)
+    if drawn and personalizations(made):
+        note(
+            "this bundle holds what was trained, and a board draws anew and counts answers anew"
+            " each time it is switched on: whoever can do that averages away what is drawn"
+        )
+
+
 def _per_answer(defence: OutputNoise, classes: int) -> str:
     """Epsilon of one answer, and of all that a device gives."""
     one = f"{defence.epsilon(classes, 1):.1f} an answer to another question"
@@ -264,6 +280,7 @@ def _per_answer(defence: OutputNoise, classes: int) -> str:
         return f"{one}; no limit is set, so none holds for all of them"
     return (
         f"{one}, {defence.epsilon(classes, int(defence.answers)):.4g} for all {defence.answers:g}"
+        " since the board was switched on"
     )
 
 

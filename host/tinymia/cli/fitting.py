@@ -106,8 +106,8 @@ def prepare(options: Chosen) -> Fitting:
     from tinymia import data
     from tinymia.data.splits import assert_disjoint, draw, model_pool
     from tinymia.defenses import TrainingSize
-    from tinymia.defenses.base import with_defences
-    from tinymia.export.depth import resolve, trained_count
+    from tinymia.defenses.together import planned_for
+    from tinymia.export.depth import HEAD, canonical_depth, depth_title, resolve, trained_count
     from tinymia.export.inputs import quantized
     from tinymia.files import check_place
 
@@ -130,9 +130,10 @@ def prepare(options: Chosen) -> Fitting:
         len(bundle.labels),
         trained_count(bundle, training.train),
     )
-    settings = with_defences(
-        training.settings(seed=seed, epochs=asked["epochs"], parameters=parameters), defences, size
-    )
+    plain = training.settings(seed=seed, epochs=asked["epochs"], parameters=parameters)
+    head = canonical_depth(bundle, training.train) == HEAD
+    deep = "" if head else depth_title(training.train)
+    settings = planned_for(plain, defences, size, deep).settings
     dataset = data.load(asked["data"])
     bundle = _with_others(bundle, dataset, settings, person, size)
     pool = model_pool(dataset, person, bundle.meta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -140,7 +141,8 @@ def _no_verdict() -> Iterator[None]:
         error.exit_code = NO_VERDICT  # type: ignore[misc]
         raise
     except (OSError, MemoryError) as error:  # a full disk, wherever it shows first
-        failed = TinymiaError(f"{error or 'This takes more memory than there is'}.")
+        why = getattr(error, "strerror", None) or error or "This takes more memory than there is"
+        failed = TinymiaError(f"{why}.")
         failed.exit_status = NO_VERDICT
         raise failed from error
     except Exception:
@@ -235,6 +237,20 @@ def load_bundle(path: Path | None) -> Bundle:
     return Bundle.load(path or default_bundle())
 
 
+def bundle_once(path: Path) -> Bundle:
+    """A bundle, read and checked once as long as it is the same file: a study has many cases."""
+    try:
+        changed = path.stat().st_mtime_ns
+    except OSError:  # told where it is read
+        changed = 0
+    return _bundle(path, changed)
+
+
+@functools.lru_cache(maxsize=16)
+def _bundle(path: Path, _changed: int) -> Bundle:
+    return load_bundle(path)
+
+
 @contextmanager
 def connection(
     target: str,
@@ -297,11 +313,20 @@ def show(item: object) -> None:
     if _muted:
         return
     from rich.console import Console
+    from rich.table import Table
 
     # No markup: names in data of one's own may hold brackets.
     console = Console(markup=False)
-    # A log or a pipe has no width of its own, and wrapped tables cannot be read.
-    (console if console.is_terminal else Console(width=110, markup=False)).print(item)
+    if not console.is_terminal:
+        # A log or a pipe has no width of its own, and wrapped tables cannot be read.
+        least, most = _LOG
+        wide = Console(width=most, markup=False)
+        needs = wide.measure(item).maximum if isinstance(item, Table) else least
+        console = Console(width=max(least, needs), markup=False)
+    console.print(item)
+
+
+_LOG = 110, 240  # columns where there is no terminal: of text, and of the widest table
 
 
 def thousands(value: float) -> str:

@@ -65,7 +65,11 @@ def command(
     if markdown:
         from tinymia.report.markdown import defences
 
-        click.echo(defences(results))
+        table = defences(results)
+        if as_json:
+            print_json({"markdown": table})
+        else:
+            click.echo(table)
         return
     made = {"report": render(results, folder)}
     if evidence:

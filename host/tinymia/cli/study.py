@@ -43,9 +43,10 @@ def command() -> None:
     A study file is an audit's file (see `tinymia audit --help`) with what is varied. Each
     combination of values is a case: an audit on the twin, unless a target is given. All cases share
     one folder: what two of them share is run once, another value runs only what is new, and after
-    an interruption the same command goes on. FILE is a path, or a study that comes along:
-    factors/examples, factors/epochs, factors/answers, factors/regularisation, factors/write-back,
-    factors/learning-rate, factors/batch.
+    an interruption the same command goes on. What cannot be, by itself, together or with this
+    bundle, is said with its line before anything runs. FILE is a path, or a study that comes along:
+    factors/examples, factors/epochs, factors/capacity, factors/uniqueness, factors/regularisation,
+    factors/answers, factors/write-back, factors/learning-rate, factors/batch.
 
     \b
       [study]
@@ -58,6 +59,7 @@ def command() -> None:
       members = [8, 20, 80]
       epochs = [[5], [5, 50]]     # lists, where an option is one
       clip.norm = { from = 0.5, to = 4, points = 4, scale = "log" }
+      attacks = [["no-shadows"], ["lira-online", "joint"]]
       [[case]]                    # a list of cases, beside or instead of a grid
       name = "as shipped"
       training.batch = 8
@@ -192,6 +194,10 @@ def plan(
     )
     show(f"\nTo find a difference of {effect:g} in AUC in 80 % of studies:")
     listed = table("", ("adversary", "of", "error", "sees now", "people", "or repetitions"))
+    measured = finished[0][1].findings.membership
+    # What draws add to an error is seen by several of them only.
+    several = measured is not None and measured.counts.repetitions > 1
+    few = "no number of them" if several else "?"
     for row in rows:
         if row.error is None:
             listed.add_row(row.adversary, row.of, "none: one person", "?", "?", "?")
@@ -202,12 +208,11 @@ def plan(
             _number(row.error),
             _number(row.sees),
             "over 10,000" if row.people is None else f"{row.people:,}",
-            "no number of them" if row.repetitions is None else f"{row.repetitions:,}",
+            few if row.repetitions is None else f"{row.repetitions:,}",
         )
     show(listed)
-    count = finished[0][1].findings.membership
-    if count is not None:
-        people, repetitions = len(count.counts.people), count.counts.repetitions
+    if measured is not None:
+        people, repetitions = len(measured.counts.people), measured.counts.repetitions
         show(f"Measured: {people} people, {repetitions} repetitions of each.")
 
 
@@ -363,10 +368,13 @@ def _show(study: Series, *, as_json: bool, whole: bool) -> None:
         listed.add_row(
             row.case or "the only one",
             row.condition,
-            *(_interval(figure) for figure in (row.strongest, row.own, row.accuracy)),
+            _interval(row.strongest) + (f" ({row.whose})" if row.whose else ""),
+            *(_interval(figure) for figure in (row.own, row.accuracy)),
         )
     if found:
         show(listed)
+    if any(row.whose for row in found):
+        show("In brackets: the strongest of whom an attack was chosen.")
     show(f"{len(done):,} of {len(study.cases):,} cases are finished, in {study.out}")
     for line in fits.lines(answer) if answer is not None else ():
         show(line)

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinymia.attacks.choice import Choice
+from tinymia.attacks.registry import all_attacks
 from tinymia.cli.catalogue import options_now
 from tinymia.cli.config import Chosen, Option
 from tinymia.cli.options import note
@@ -50,6 +52,21 @@ def _question(file: StudyFile) -> Question:
     return Question(**{"title": file.path.stem, **given})
 
 
+def _check_question(file: StudyFile, choice: Choice) -> None:
+    """Raise StudyError for a question about somebody of whose attacks a case runs none."""
+    from tinymia.study.series import Question
+
+    whose = file.question.get("adversary") or Question().adversary
+    fits = set(file.question.get("fit", "").split("+")) - {"", "chapter"}
+    if fits and all(attack.info.adversary != whose for attack in all_attacks() if attack in choice):
+        key = "adversary" if "adversary" in file.question else "fit"
+        raise StudyError(
+            f"{file.where('study', key)}: {key}: the study asks about {whose}, and"
+            f" attacks = [{', '.join(choice.asked)}] runs none of theirs.",
+            f'Have "{whose}" among the attacks, or another adversary in [study].',
+        )
+
+
 def _cases(file: StudyFile, folder: Path) -> Iterator[Case]:
     from tinymia.device.connect import RESUME
     from tinymia.study.series import Case
@@ -70,6 +87,7 @@ def _cases(file: StudyFile, folder: Path) -> Iterator[Case]:
             parts += [_shown(a, v) for a, v in chosen if a not in own]
             name = ", ".join(parts)
             audit = making.audit(chosen, number)
+            _check_question(file, audit.settings.choice)
             same = repr(replace(audit, interruption=RESUME))
             if same in seen:
                 raise StudyError(
@@ -89,6 +107,7 @@ class _Making:
         self._options = options_now("audit")
         self._defaults = {(o.section, o.key): o.default for o in self._options}
         self._used: set[tuple[str | int, ...]] = set()
+        self._there: set[tuple[str, str]] = set()  # data and targets
 
     def where(self, number: int) -> str:
         """The place of a case of the list, or of the grid where there is no list."""
@@ -183,6 +202,23 @@ class _Making:
     def _given(self, chosen: Sequence[tuple[Axis, Any]]) -> dict[Key, Any]:
         return {**self._file.shared, **{_key(axis.option): value for axis, value in chosen}}
 
+    def _check_places(self, asked: Mapping[str, Any]) -> None:
+        """Raise DataError or DeviceError where there are no such data, or no such target.
+
+        Whether a board is there is asked when it is needed: results are shown without it.
+        """
+        from tinymia.data.registry import found
+        from tinymia.device.targets import known_kind
+
+        for what, check, names in (
+            ("data", found, (asked["data"],)),
+            ("target", known_kind, asked["target"]),
+        ):
+            for name in names:
+                if (what, name) not in self._there:
+                    check(name)
+                    self._there.add((what, name))
+
     def _audit(self, options: Given) -> Audit:
         from tinymia.cli.audit import check_against, job_of
 
@@ -199,6 +235,7 @@ class _Making:
             values.setdefault(section, {})[key] = given.get((section, key), default)
         made = Chosen(values, frozenset(), frozenset(given))
         check_against(made)
+        self._check_places(made["audit"])
         return job_of(made, command=f"tinymia study run {_called(self._file.path)}")
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from tinymia.cli.catalogue import WORKING, known_now, options_now
-from tinymia.cli.config import Option, Type, checked, meant
+from tinymia.cli.config import Option, Type, checked, meant, said_otherwise
 from tinymia.cli.options import not_a_path
 from tinymia.defenses.registry import PLUGINS
 from tinymia.errors import StudyError
-from tinymia.gate.toml_lines import document, line_of
+from tinymia.gate.toml_lines import document, where
 
 MOST_VALUES = 100_000
 """Of one axis."""
@@ -81,8 +81,7 @@ class StudyFile:
 
     def where(self, *way: str | int) -> str:
         """File and line of something in it."""
-        line = line_of(self.text, way)
-        return f"{self.path}:{line}" if line else f"{self.path}"
+        return where(self.path, self.text, way)
 
 
 def label(option: Option) -> str:
@@ -279,7 +278,9 @@ def _unknown(
     short = [label(option) for option in names.values()]
     hint = f"A range begins with from: {name.rpartition('.')[0]} = {{ from = ... }}."
     if name.rpartition(".")[0] not in names:
-        hint = meant(name, names if difflib.get_close_matches(name, names, 1) else short)
+        known = {*names, *(("name",) if at[0] == "case" else ())}
+        close = difflib.get_close_matches(name, known, 1)
+        hint = meant(name, known if close else short, said_otherwise(names.values()))
     return StudyError(f"{where}: there is no option {name!r}.", hint)
 
 

@@ -70,6 +70,12 @@ def load(name: str | Path) -> Dataset:
         DataError: for an unknown name, or whatever is wrong with the file.
         PluginError: another package has the source, and it cannot be used.
     """
+    source, path = found(name)
+    return source.load(path)
+
+
+def found(name: str | Path) -> tuple[Source, Path | None]:
+    """Which source loads a data set, and from where; see :func:`load`."""
     text = str(name)
     source = get_source(text)
     plugins().check(text.partition(":")[0])
@@ -78,22 +84,22 @@ def load(name: str | Path) -> Dataset:
             raise DataError(
                 f"{text} needs a path: {text}:PATH.", f"Where to get it:\n{source.help}"
             )
-        return source.load(None)
+        return source, None
     before, colon, behind = text.partition(":")
     source = get_source(before) if colon else None
     if source is not None:
-        return source.load(Path(behind).expanduser())
+        return source, Path(behind).expanduser()
     return _by_looks(Path(text))
 
 
-def _by_looks(path: Path) -> Dataset:
+def _by_looks(path: Path) -> tuple[Source, Path]:
     try:
         there = path.exists()
         claiming = [source for source in all_sources() if source.claims(path)]
     except (OSError, ValueError) as error:  # a name that no file can have
         raise DataError(f"{str(path)!r} is no path: {error}.", _HOW) from error
     if claiming:
-        return claiming[0].load(path)
+        return claiming[0], path
     known = [source.name for source in all_sources()]
     if there:
         raise DataError(

@@ -80,6 +80,7 @@ KIND = Detector.kind = Kind(
         Parameter("refuse", "--detector-refuse", "1: an alarm ends answers; 0: labels are left"),
     ),
     limits="Who asks about windows as people have them is not told from them. Where it rings in an"
-    " audit, attacks that read whole answers take the labels behind the alarm for such.",
+    " audit, attacks on single answers take a label behind the alarm for the mean of the device's"
+    " whole answers that name it.",
     sweep=(6, 8, 12),
 )

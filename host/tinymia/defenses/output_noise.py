@@ -37,11 +37,14 @@ class OutputNoise(Unproven):
     Keyed by the question's features and the state of training under a secret key, so that asking
     again gives nothing. Other questions have other noise: epsilon grows with each different one.
     In an audit the key comes from the seed, and whoever knew it would have no noise before them.
+    A release build draws it when it is switched on: what was trained before that and lies in the
+    bundle has other noise, and as many answers, each time.
 
     Attributes:
         scale: of the noise, in logits.
         bound: see above.
-        answers: the most that a device gives of one training, repeated ones counted; 0: no limit.
+        answers: the most that a device gives, repeated ones counted; 0: no limit. Of one training;
+            a release build, where anybody may begin another one, since it was switched on.
 
     Raises:
         StudyError: a number is out of range.

@@ -53,8 +53,8 @@ KIND = RelaxLoss.kind = Kind(
     site=Site.LOSS,
     make=RelaxLoss,
     parameters=(Parameter("alpha", "--relax", "level of the loss, in nats"),),
-    excludes=frozenset({"smooth", "penalty", "hamp", "focal", "mixup", "dp"}),
+    excludes=frozenset({"smooth", "penalty", "hamp", "focal", "mixup", "dp", "dp-public"}),
     why="It has targets of its own, made of an example's one class; and whether a mini-batch is"
-    " ascended depends on all of its examples, which no account of DP-SGD allows.",
+    " ascended depends on all of its examples, which no account of DP allows.",
     sweep=(0.1, 0.3, 0.6, 1.0, 1.5),
 )

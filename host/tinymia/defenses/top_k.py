@@ -15,10 +15,10 @@ class TopK(Unproven):
     """Shows the most probable classes only (Shokri et al., IEEE S&P 2017, section VIII).
 
     Attributes:
-        count: of classes; a device refuses more than it has.
+        count: of classes.
 
     Raises:
-        StudyError: the count is not in 1 to 256.
+        StudyError: the count is not in 1 to 256; :meth:`apply`: the model has fewer.
     """
 
     count: int = 3
@@ -38,6 +38,11 @@ class TopK(Unproven):
 
     def apply(self, plan: Plan) -> Plan:
         """The plan with the top classes only."""
+        if 0 < plan.size.classes < self.count:
+            raise StudyError(
+                f"The {self.count:g} top classes of {plan.size.classes} cannot be shown.",
+                f"Give --top-k 1 to {plan.size.classes}.",
+            )
         return plan.telling(Policy.TOPK, int(self.count))
 
 

@@ -75,13 +75,15 @@ def environment(spec: str) -> str:
 
 def check_spec(spec: str) -> None:
     """Raise DeviceError when a target's kind, or its board, is known not to be there."""
-    _known(spec).check(spec)
+    known_kind(spec).check(spec)
 
 
-def _known(spec: str) -> type[Target]:
+def known_kind(spec: str) -> type[Target]:
+    """The class of a target's kind; raises DeviceError where there is no such kind."""
     kind = kind_of(spec)
     if kind is None or ":" not in spec:
-        raise DeviceError(f"{spec!r} is no target.", f"Targets: {', '.join(usages())}.")
+        meant = f"Did you mean {spec}:? " if kind is not None else ""
+        raise DeviceError(f"{spec!r} is no target.", f"{meant}Targets: {', '.join(usages())}.")
     return kind
 
 
@@ -111,4 +113,4 @@ def open_target(
         DeviceError: the target is unknown, missing, busy or does not start.
         TwinError: the extension behind ``twin:`` is missing or out of date.
     """
-    return _known(spec).opened(spec, Given(elf, bundle, baud))
+    return known_kind(spec).opened(spec, Given(elf, bundle, baud))

@@ -18,6 +18,7 @@ __all__ = [
     "OutputPolicy",
     "Reveals",
     "Told",
+    "known",
     "reveal",
     "told",
     "untempered",
@@ -137,6 +138,44 @@ def told(answers: NDArray[np.float32], answer: AnswerSettings) -> NDArray[np.int
             Told.LABEL
         )
     found[np.isnan(answers).all(axis=-1)] = Told.NOTHING
+    return found
+
+
+def known(
+    answers: NDArray[np.float32], base: NDArray[np.float32], answer: AnswerSettings
+) -> NDArray[np.float32]:
+    """Answers for who reads them as numbers, where an alarm left less than the policy.
+
+    A label alone is no sure answer: it is taken for the geometric mean of the device's whole
+    answers that name this class; where none does, for the public model's with this class made the
+    likeliest. Where nothing was told, the public model's is all that is known.
+
+    Args:
+        answers: (n, ..., classes) float32, as the device gave them.
+        base: the same of the public model, under the same policy.
+        answer: how the device's run answers.
+
+    Returns:
+        Like ``answers``, the argument itself where all are as agreed.
+    """
+    given = told(answers, answer)
+    if (given == Told.AS_AGREED).all():
+        return answers
+    whole = answers[given == Told.AS_AGREED]
+    found = np.where((given == Told.AS_AGREED)[..., None], answers, base)
+    label = np.nan_to_num(answers, nan=-1.0).argmax(axis=-1)
+    for c in np.unique(label[given == Told.LABEL]).tolist():
+        here = (given == Told.LABEL) & (label == c)
+        naming = whole[whole.argmax(axis=-1) == c]
+        if len(naming):
+            logs = np.log(np.maximum(naming, np.finfo(np.float32).tiny), dtype=np.float64)
+            mean = np.exp(logs.mean(axis=0))
+            found[here] = mean / mean.sum()
+        else:
+            rows = found[here]
+            at, first = np.arange(len(rows)), rows.argmax(axis=-1)
+            rows[at, first], rows[:, c] = rows[:, c], rows[at, first]
+            found[here] = rows
     return found
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinymia.compat import StrEnum
 from tinymia.defenses import Defense
-from tinymia.evidence.answers import AnswerSettings
+from tinymia.evidence.answers import AnswerSettings, known
 from tinymia.wire.settings import TrainSettings
 
 Bools = NDArray[np.bool_]
@@ -161,6 +161,11 @@ class Target:
     answers: Floats
     theta: Floats | None = None
 
+    def known(self, answer: AnswerSettings) -> Floats:
+        """(n, views, classes): the answers as numbers, see :func:`tinymia.evidence.known`."""
+        views = self.answers.shape[1]
+        return known(self.answers, self.candidates.base[:, :views], answer)
+
 
 @dataclass(frozen=True, eq=False)
 class Population:
@@ -267,7 +272,21 @@ class ChoosingLab(Protocol):
 
     @property
     def about(self) -> int:
-        """Devices that are trained so at a time."""
+        """Devices that are trained so about each attacked one, in all."""
+        ...
+
+    def candidates(self, run: Run, person: str) -> Candidates:
+        """See :class:`Lab`."""
+        ...
+
+    def shadows(
+        self,
+        run: Run,
+        person: str,
+        knowledge: Knowledge = Knowledge.SAME_PERSON,
+        count: int | None = None,
+    ) -> Shadows:
+        """See :class:`Lab`."""
         ...
 
     def trained_on(self, run: Run, person: str, member: Bools, purpose: str) -> Shadows:

@@ -117,7 +117,8 @@ class NetworkDevices:
         try:
             said = self._proxies[device].fit(asked, self.patience, number)
         except Exception as error:  # whatever Flower and gRPC make of a line that broke
-            return Gone(device, f"it went away in the middle of the round ({error})".strip())
+            why = f" ({error})" if str(error).strip() else ""
+            return Gone(device, f"it went away in the middle of the round{why}")
         if said.metrics.get("why"):
             return Gone(device, str(said.metrics["why"]))
         update = np.asarray(parameters_to_ndarrays(said.parameters)[0], np.int32)

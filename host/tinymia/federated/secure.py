@@ -203,7 +203,8 @@ class SecureDevices:
                 raise StudyError(
                     f"Round {number} is lost: {len(shares)} of {len(peers)} peers of device"
                     f" {device} are left, {self._threshold(session)} are needed for its masks.",
-                    "Give more --peers, or fewer devices that go away.",
+                    "More than half of a device's peers must stay in a round"
+                    f"{'; give more --peers' if len(peers) == self.most_peers else ''}.",
                 )
             secret = recover(shares)
             if not lost:

@@ -13,7 +13,7 @@ from tinymia.experiments.epsilon import Relation, Verdict
 from tinymia.experiments.membership.types import Leak, LeftOut, MembershipFinding
 from tinymia.gate.names import meant
 from tinymia.report.facts import rate
-from tinymia.report.words import share
+from tinymia.report.words import share, some
 from tinymia.study.results import Results
 
 EVERY = "every"
@@ -163,17 +163,48 @@ def _attackers(
     """(attack, adversary, why there is none)."""
     if want.attack:
         names, why = chosen(want.attack, [a.name for a in finding.attacks], "", "attack")
+        if why and finding.chosen:
+            why = f"{want.attack} was not run, only {_run(finding)}"
         return [(name, "", "") for name in names] or [(want.attack, "", why)]
     wanted = want.adversary or finding.strongest.value
-    at = finding.answers.index(answer)
-    rows = [r for r in finding.adversaries if wanted in (EVERY, r.adversary.value)]
-    heads = [(row.attack[at], row.adversary.value) for row in rows]
-    if wanted == EVERY:
-        return [(attack, whose, "") for attack, whose in heads if attack]
-    return [
-        (attack, whose, "" if attack else f"no attack of {whose} runs on {answer.value} answers")
-        for attack, whose in heads
+    found = [
+        _attacker(finding, adversary, answer)
+        for adversary in Adversary
+        if wanted in (EVERY, adversary.value)
     ]
+    # Who attacks nothing of such answers is nobody to judge; who was not asked to is.
+    return [one for one in found if wanted != EVERY or one[0] or one[2].startswith(_NOT_CHOSEN)]
+
+
+_NOT_CHOSEN = "by --attacks"
+
+
+def _attacker(
+    finding: MembershipFinding, adversary: Adversary, answer: OutputPolicy
+) -> tuple[str, str, str]:
+    """What stands for an adversary, or why nothing does that a rule may be held against."""
+    whose, at = adversary.value, finding.answers.index(answer)
+    row = next((r for r in finding.adversaries if r.adversary is adversary), None)
+    if row is None and finding.chosen:
+        return "", whose, f"{_NOT_CHOSEN} no attack of {whose} was run, only {_run(finding)}"
+    if row is None or not row.attack[at]:
+        return "", whose, f"no attack of {whose} runs on {answer.value} answers"
+    if row.usual and row.usual[at] != row.attack[at]:
+        # Another attack than the one that was fixed beforehand may find less.
+        return (
+            "",
+            whose,
+            (
+                f"{_NOT_CHOSEN} {row.usual[at]}, which stands for {whose}, was not run; a rule may"
+                f' name another: attack = "{row.attack[at]}"'
+            ),
+        )
+    return row.attack[at], whose, ""
+
+
+def _run(finding: MembershipFinding) -> str:
+    """The attacks that were chosen."""
+    return some(finding.chosen, 6)
 
 
 def _of_leaks(measure: Measure | None, pick: Callable[[Leak, Selection], Figure | None]) -> Reader:

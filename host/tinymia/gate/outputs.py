@@ -110,41 +110,46 @@ def as_json(policy: Policy, judged: Sequence[Judged], results: Path) -> dict[str
 
 
 def junit(policy: Policy, judged: Sequence[Judged]) -> bytes:
-    """JUnit XML as CI systems read it: what is broken failed, what cannot be told is an error."""
+    """JUnit XML as CI systems read it: what is broken failed, what cannot be told is an error.
+
+    It has what the schema of Jenkins' xUnit plugin, which refuses the rest, allows: a rule's line
+    is in the text.
+    """
     counts = {o: str(sum(one.outcome is o for one in judged)) for o in Outcome}
     numbers = {
         "tests": str(len(judged)),
         "failures": counts[Outcome.BROKEN],
         "errors": counts[Outcome.CANNOT_TELL],
-        "skipped": "0",
         "time": "0",
     }
     root = Xml.Element("testsuites", {"name": "tinymia check", **numbers})
-    suite = Xml.SubElement(root, "testsuite", {"name": _clean(policy.name), **numbers})
+    named = {"name": _clean(policy.name), "skipped": "0", "file": _clean(str(policy.path))}
+    suite = Xml.SubElement(root, "testsuite", named | numbers)
     for one in judged:
         of = f" [{one.of}]" if one.of else ""
         attributes = {
             "name": _clean(f"{one.rule.name}{of}"),
             "classname": _clean(f"{policy.name}.{one.rule.figure}"),
-            "file": _clean(str(policy.path)),
-            "line": str(one.rule.line),
             "time": "0",
         }
         case = Xml.SubElement(suite, "testcase", attributes)
         says = _clean(f"{figure_words(one)}, wanted {limit_words(one)}. {one.why}")
+        placed = _clean(f"{policy.path}:{one.rule.line}: {says}")
         if one.outcome is Outcome.HOLDS:
-            Xml.SubElement(case, "system-out").text = says
+            Xml.SubElement(case, "system-out").text = placed
             continue
         tag = "failure" if one.outcome is Outcome.BROKEN else "error"
         kind = one.outcome.value.replace(" ", "-")
-        Xml.SubElement(case, tag, {"message": says, "type": kind}).text = says
+        Xml.SubElement(case, tag, {"message": says, "type": kind}).text = placed
     Xml.indent(root)
     return bytes(Xml.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
 def _clean(value: str) -> str:
     """Without what XML cannot hold: names come from files of others."""
-    return "".join(c if c >= " " or c in "\t\n" else "\ufffd" for c in value)
+    return "".join(
+        c if (c >= " " or c in "\t\n") and c not in "\ufffe\uffff" else "\ufffd" for c in value
+    )
 
 
 def sarif(policy: Policy, judged: Sequence[Judged]) -> dict[str, Any]:
@@ -228,7 +233,10 @@ def markdown(policy: Policy, judged: Sequence[Judged]) -> str:
     reasons = [one for one in judged if one.outcome is not Outcome.HOLDS]
     if reasons:
         lines.append("")
-        lines += [f"- {_cell(one.rule.name)}: {_cell(one.why)}" for one in reasons]
+        lines += [
+            f"- {_cell(one.rule.name)}{_cell(f' ({one.of})' if one.of else '')}: {_cell(one.why)}"
+            for one in reasons
+        ]
     return "\n".join([*lines, "", sentence(judged)]) + "\n"
 
 

@@ -137,6 +137,7 @@ QUESTIONS = (
         "paragraph 55 (i)",
         "Was it tested against membership inference, by the state of the art?",
         _EVERYBODY,
+        "Whether these attacks are the state of the art is not decided here.",
     ),
     Question(
         "EDPB", "paragraph 55 (i)", "And against attribute inference?", (Asked(("attribute.*",)),)
@@ -248,12 +249,14 @@ QUESTIONS = (
         "11.5.1",
         "Are queries limited by what an extraction needs?",
         (Asked(("stealing.*",)),),
+        "What an extraction needs, where it is listed; limits on queries were not looked at.",
     ),
     Question(
         "OWASP AITG",
         "AITG-MOD-04, membership inference",
         "Do confidence, shadow models or perturbed queries tell members from others?",
         _BY_QUERY,
+        "A figure is of the attack that stands for its adversary; report.html says what it asks.",
     ),
     Question(
         "OWASP AITG",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ def document(
     Raises:
         TinymiaError: of that class, naming the file.
     """
+    text = ""
     try:
         # Some editors put a byte-order mark in front.
         text = path.read_text(encoding="utf-8-sig")
@@ -40,7 +43,27 @@ def document(
     except RecursionError as wrong:
         raise error(f"{path} is nested too deeply.", nested) from wrong
     except ValueError as wrong:  # no TOML, no UTF-8, or a number of thousands of digits
-        raise error(f"{path} is not TOML: {wrong}.", malformed) from wrong
+        said = re.search(r"at line (\d+)", str(wrong))
+        # Its "at end of document" says nothing: what is not closed began before.
+        line = int(said[1]) if said else _parsing(text) + 1
+        place = f"{path}:{line}" if text else f"{path}"
+        raise error(f"{place} is not TOML: {wrong}.", malformed) from wrong
+
+
+def _parsing(text: str) -> int:
+    """How many of a text's first lines are a document."""
+    lines = text.split("\n")
+    for count in range(len(lines), 0, -1):
+        with suppress(ValueError, RecursionError):
+            tomllib.loads("\n".join(lines[:count]))
+            return count
+    return 0
+
+
+def where(path: Path, text: str, way: At) -> str:
+    """File and line of something in a document."""
+    line = line_of(text, way)
+    return f"{path}:{line}" if line else f"{path}"
 
 
 def line_of(text: str, wanted: At) -> int | None:

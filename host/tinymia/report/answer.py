@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tinymia.experiments.base import Comparison, Condition, Verdict
 from tinymia.experiments.membership.types import AdversaryRow, AttackRow, Leak
+from tinymia.report.choice import instead, sentence
 from tinymia.report.facts import Facts, resolved
 from tinymia.report.words import (
     HARDLY,
@@ -76,6 +77,10 @@ def _leakage(facts: Facts) -> Answer:
         own = quoted(facts.answer_title(facts.finding.answer))
         lead.append(f"no attack of the strongest adversary stated beforehand runs at {own}; the ")
         lead.append(f"strongest who has one ({quoted(row.title)}) ")
+    elif facts.by_choice:
+        lead.append(
+            f"the strongest adversary of those whose attacks were chosen ({quoted(row.title)}) "
+        )
     else:
         lead.append(f"the strongest adversary stated beforehand ({quoted(row.title)}) ")
     added = facts.added(main.name, attack.name)
@@ -84,7 +89,15 @@ def _leakage(facts: Facts) -> Answer:
         change = f"; {interval(added.difference, signed=True)} against the base model"
     lead += _told(leak, change)
     lead.append(f", by the {lower_first(attack.title)}{_shadowed(facts, main, attack)}")
-    parts = (*_others(facts, main, row), *_policies(facts, main, row), *_owner(facts))
+    replaced = instead(facts.finding, row)
+    lead.append(f", {replaced}" if replaced else "")
+    said = sentence(facts.finding).rstrip(".")
+    parts = (
+        *([(f"{said[:1].lower()}{said[1:]}",)] if said else []),
+        *_others(facts, main, row),
+        *_policies(facts, main, row),
+        *_owner(facts),
+    )
     return Answer(tuple(lead), parts)
 
 
@@ -191,8 +204,8 @@ def _defences(facts: Facts) -> Answer:
     corrected = f", corrected for the {count(family)} compared together" if family > 1 else ""
     return Answer(
         (
-            "What the defences change for each adversary, by the paired change in AUC against "
-            f"plain fine-tuning{corrected}",
+            f"What the defences change for each adversary{_of_chosen(facts)}, by the paired change "
+            f"in AUC against plain fine-tuning{corrected}",
         ),
         tuple(
             (f"{quoted(row.title)}: ", *_grouped(facts, rows))
@@ -200,6 +213,10 @@ def _defences(facts: Facts) -> Answer:
             if rows
         ),
     )
+
+
+def _of_chosen(facts: Facts) -> str:
+    return " whose attacks were chosen" if facts.finding.chosen else ""
 
 
 def _grouped(facts: Facts, rows: list[Comparison]) -> list[str]:

@@ -124,11 +124,27 @@ class Facts:
 
     @property
     def strongest(self) -> tuple[AdversaryRow, AttackRow] | None:
-        """The stated adversary and their attack under the study's policy; None where none runs."""
+        """The stated adversary and their attack under the study's policy; None where none runs.
+
+        Where none of theirs was chosen, the strongest of whom one was.
+        """
         for row, attack in self.active:
             if row.adversary is self.finding.strongest:
                 return row, attack
-        return None
+        return self.active[-1] if self.by_choice and self.active else None
+
+    @property
+    def by_choice(self) -> bool:
+        """Whether no attack of the stated adversary was chosen."""
+        stated = self.finding.strongest
+        return bool(self.finding.chosen) and all(
+            row.adversary is not stated for row in self.finding.adversaries
+        )
+
+    def leads(self, row: AdversaryRow) -> bool:
+        """Whether this is the adversary whose figure the page opens with."""
+        first = self.strongest[0].adversary if self.strongest else self.finding.strongest
+        return row.adversary is first
 
     def answer_title(self, answer: OutputPolicy) -> str:
         """A policy for people: "rounded to 1/100"."""

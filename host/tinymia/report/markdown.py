@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinymia.errors import ReportError
 from tinymia.report.facts import Facts
-from tinymia.report.recommend import Row, rows
+from tinymia.report.recommend import Row, promised, rows
 from tinymia.report.words import MINUS, count, interval, number, percent
 from tinymia.study.results import Results
 
@@ -31,7 +31,7 @@ def defences(results: Results) -> str:
             "Run `tinymia audit` with --experiments membership among others.",
         )
     plain = next((row for row in made if row.condition.name == facts.finding.main), None)
-    table = [_cells(row, plain) for row in made]
+    table = [_cells(facts, row, plain) for row in made]
     kept = [i for i in range(len(_HEADS)) if any(cells[i] for cells in table)]
     lines = [_line([_HEADS[i] for i in kept]), "|" + "---|" * len(kept)]
     lines += [_line([cells[i] or "–" for i in kept]) for cells in table]
@@ -42,7 +42,7 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
-def _cells(row: Row, plain: Row | None) -> list[str]:
+def _cells(facts: Facts, row: Row, plain: Row | None) -> list[str]:
     flash = count(row.flash) if row.flash else ""
     if row.flash and plain and plain.flash and row is not plain:
         added = row.flash - plain.flash
@@ -50,7 +50,7 @@ def _cells(row: Row, plain: Row | None) -> list[str]:
     lost = "" if row.lost is None or row is plain else f" ({number(-100 * row.lost, 1, True)})"
     return [
         row.condition.title,
-        row.guarantee,
+        promised(row, facts),
         interval(row.strongest) + (" ▼" if row.lowers else "") if row.strongest else "",
         f"{number(row.worst.value)}, {row.worst_attack}" if row.worst else "",
         percent(row.heldout) + lost if row.heldout else "",

@@ -167,6 +167,12 @@ def _training(cost: Cost | None) -> float | None:
     return cost.step * cost.steps if cost is not None and cost.step and cost.steps else None
 
 
+def promised(row: Row, facts: Facts) -> str:
+    """A row's guarantee for people: what rests on some attacks alone says so."""
+    of = " (attacks chosen)" if facts.finding.chosen and row.guarantee == "empirical" else ""
+    return row.guarantee + of
+
+
 def guarantee(facts: Facts, condition: Condition, lowers: bool) -> str:
     """What is proven, else whether a reduction was measured."""
     account = facts.privacy.get(condition.name)
@@ -270,16 +276,18 @@ def sentences(facts: Facts, made: Sequence[Row]) -> list[tuple[Budget, Row | Non
             continue
         row = recommend(made, budget, plain)
         head = f"Under {budget.text.format(unit=facts.unit)}: "
-        text = _named(row, plain) if row else _nothing(recommend(made, budget, shown=False), plain)
+        chosen = " chosen" if facts.finding.chosen else ""
+        least = recommend(made, budget, shown=False)
+        text = _named(row, plain, chosen) if row else _nothing(least, plain, chosen)
         found.append((budget, row, head + text))
     return found
 
 
-def _nothing(least: Row | None, plain: Row | None) -> str:
+def _nothing(least: Row | None, plain: Row | None, chosen: str) -> str:
     """No row is shown to help; what was measured lowest all the same."""
     text = (
-        "nothing; no row within it is shown to lower the AUC of the strongest attack without"
-        " leaving as much to another"
+        f"nothing; no row within it is shown to lower the AUC of the strongest{chosen} attack"
+        " without leaving as much to another"
     )
     if least is None or least is plain:
         return f"{text}."
@@ -287,11 +295,12 @@ def _nothing(least: Row | None, plain: Row | None) -> str:
     return f"{text} (lowest measured: {least.condition.title}, worst attack {auc})."
 
 
-def _named(row: Row, plain: Row | None) -> str:
+def _named(row: Row, plain: Row | None, chosen: str) -> str:
     parts = []
     if plain and plain.strongest and row.strongest:
         parts.append(
-            f"strongest attack AUC {number(plain.strongest.value)} to {number(row.strongest.value)}"
+            f"strongest{chosen} attack AUC {number(plain.strongest.value)} to"
+            f" {number(row.strongest.value)}"
         )
     parts.append(f"worst {number(row.worst.value if row.worst else None)} ({row.worst_attack})")
     if row.lost is not None:

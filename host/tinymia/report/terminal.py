@@ -58,11 +58,12 @@ def adversaries(results: Results) -> Listing | None:
         found = [
             f"{100 * r.figure.value:.1f}%" if r and r.figure.value is not None else "" for r in tprs
         ]
-        stated = " *" if row.adversary is finding.strongest else ""
+        stated = " *" if facts.leads(row) else ""
         rows.append((row.adversary.value + stated, *cells, *found))
     title = (
         f"Who attacks, on {main.title}: AUC by what the device answers, with 95 % intervals, and\n"
-        "members found at a false-positive rate (*: strongest stated, =: not told from guessing)"
+        "members found at a false-positive rate (*: strongest"
+        f" {'chosen' if facts.by_choice else 'stated'}, =: not told from guessing)"
     )
     columns = tuple(answer.value for answer in finding.answers)
     return Listing(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -103,6 +104,7 @@ class Estimate:
         return point < self.low - TINY or point > self.high + TINY
 
 
+@cache
 def t_quantile(people: int) -> float:
     """97.5 % quantile of Student's t with people - 1 degrees of freedom."""
     from scipy.stats import t

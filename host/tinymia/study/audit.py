@@ -15,7 +15,7 @@ from tinymia.evidence import Run
 from tinymia.experiments.experiment import MEMBERSHIP
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import people_to_audit
-from tinymia.study import describe, experimenting
+from tinymia.study import board_attacked, describe, experimenting
 from tinymia.study.adversaries import adversary_for
 from tinymia.study.board_runs import Reporter
 from tinymia.study.confirm import shortened
@@ -26,7 +26,7 @@ from tinymia.study.fleet import Fleet
 from tinymia.study.lab import public_of
 from tinymia.study.lanes import Lanes
 from tinymia.study.membership import analyse
-from tinymia.study.peers import installed
+from tinymia.study.peers import check_choice, installed
 from tinymia.study.people import plan
 from tinymia.study.ray_executor import kept
 from tinymia.study.references import references_for
@@ -40,7 +40,7 @@ from tinymia.study.results import (
     write_json,
 )
 from tinymia.study.scoring import Cell, Scoring
-from tinymia.study.selection import possible, runs_of_experiments
+from tinymia.study.selection import check, possible, runs_of_experiments
 from tinymia.study.settings import StudySettings
 from tinymia.study.shaping import with_shape
 from tinymia.study.showing import Classifiers, Public, Showing
@@ -55,6 +55,7 @@ from tinymia.study.underway import (
     confirm,
     control,
     open_boards,
+    runner,
     score,
     shadow_counts,
     train_on_boards,
@@ -79,19 +80,14 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     started = time.monotonic()
     settings = audit.settings
     bundle = Bundle.load(audit.bundle_path)
-    if bundle.tail is None:
-        raise StudyError(
-            "This bundle is a complete model without a trainable tail.",
-            "Audit a personalizable bundle, such as models/har-watch/har-watch.bundle.",
-        )
+    check(settings, bundle, leave_out=audit.leave_out)  # what cannot be is said first
     for target in audit.targets:
         check_spec(target)
     if MEMBERSHIP not in settings.experiments:
         settings = settings.without_membership()
     _check_plugins(settings, say)
+    check_choice(settings.peers, settings.choice)
     installed(settings.peers)  # what is not there is said before hours of work, not behind them
-    if not audit.leave_out:
-        settings.runs(bundle)  # what cannot be is said first
     dataset = dataset_of(settings.dataset)
     dataset.check_model(bundle.meta)
     names = people_to_audit(dataset, bundle, settings.people)
@@ -137,14 +133,17 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
 
 
 def _check_plugins(settings: StudySettings, say: Callable[[str], None]) -> None:
-    """Every attack there is runs, so that one that is refused ends an audit; a defence does not.
+    """Where every attack there is runs, one that is refused ends an audit; a defence does not.
 
     Raises:
         PluginError: see there.
     """
-    if MEMBERSHIP in settings.experiments:
+    refuses = list(defenses.PLUGINS.refused.values())
+    if MEMBERSHIP in settings.experiments and settings.choice.names is None:
         attacks.plugins().check_all()
-    for refused in defenses.PLUGINS.refused.values():
+    elif MEMBERSHIP in settings.experiments:
+        refuses += attacks.plugins().refused.values()
+    for refused in refuses:
         say(f"note: {refused.message}")
 
 
@@ -221,8 +220,9 @@ def _finish(study: Underway, public: Public, started: float) -> Results:
     bench = _workbench(study, public)
     names = [name for name in settings.experiments if name != MEMBERSHIP]
     if names and study.fleet is not None:
-        rows = experimenting.confirm(
-            bench, names, study.fleet, store, study.classifiers, study.reporter, where(study)
+        work = board_attacked.AttackedWork(study.fleet.bundle, store, study.classifiers)
+        rows = board_attacked.confirm(
+            bench, names, settings, where(study), work, lambda *of: runner(study, *of)
         )
         confirmed = replace(confirmed, chapters=rows)
     confirmed_at = time.monotonic()
@@ -234,9 +234,8 @@ def _finish(study: Underway, public: Public, started: float) -> Results:
         identity = experimenting.identity_of(
             bench, study.lanes.identity(study.runs[-1]), study.dataset.sha256
         )
-        work = experimenting.Experimenting(bench, audit.out, identity)
-        executor = audit.working
-        chapters = experimenting.measure(work, names, executor, study.reporter)
+        measuring = experimenting.Experimenting(bench, audit.out, identity)
+        chapters = experimenting.measure(measuring, names, audit.working, study.reporter)
         findings = replace(findings, chapters=chapters)
     results = Results(
         format=FORMAT,

@@ -8,21 +8,55 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from tinymia.device.client import Board
 from tinymia.device.responses import BoardRefusedError, WrongResponseError
 from tinymia.errors import DeviceError
-from tinymia.evidence import Run
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
 from tinymia.study.board_work import BoardWork, Job, Reporter, answer_on_board, ordered
-from tinymia.study.people import Person
-from tinymia.study.store import Store
 from tinymia.twin import interrupt
+
+
+class Task(Protocol):
+    """What one board does at a time."""
+
+    @property
+    def name(self) -> str:
+        """In progress."""
+        ...
+
+    def __len__(self) -> int:
+        """How many devices."""
+        ...
+
+
+T = TypeVar("T", bound=Task)
+Given_contra = TypeVar("Given_contra", bound=Task, contravariant=True)
+
+
+class Work(Protocol[Given_contra]):
+    """What is done with tasks, whoever has the board; can be sent to another machine."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """What boards carry."""
+        ...
+
+    def finished(self, job: Given_contra) -> int:
+        """How many devices of a task are in the store."""
+        ...
+
+    def do(
+        self, board: Board, job: Given_contra, reporter: Reporter, stop: threading.Event
+    ) -> None:
+        """Run what the store does not have of a task, on a board that is open."""
+        ...
+
 
 OpenBoard = Callable[[int], "BoardHandle"]
 """Opens the board of a worker, by the worker's number."""
@@ -41,7 +75,7 @@ class BoardHandle(Protocol):
 class Desk(Protocol):
     """Where the jobs of one board are done."""
 
-    def do(self, job: Job, stop: threading.Event) -> None:
+    def do(self, job: Any, stop: threading.Event) -> None:
         """Do a job; raises TinymiaError."""
         ...
 
@@ -50,8 +84,8 @@ class Desk(Protocol):
         ...
 
 
-OpenDesk = Callable[[BoardWork, int], "Desk | None"]
-"""The desk of a worker's board, by the worker's number; None: its own thread."""
+OpenDesk = Callable[[Any, int], "Desk | None"]
+"""The desk of a worker's board, by the work and the worker's number; None: its own thread."""
 
 
 @contextmanager
@@ -61,14 +95,14 @@ def in_threads() -> Iterator[OpenDesk]:
 
 
 @dataclass
-class _Own:
+class _Own(Generic[T]):
     """A desk in the worker's thread."""
 
-    work: BoardWork
+    work: Work[T]
     handle: BoardHandle
     reporter: Reporter
 
-    def do(self, job: Job, stop: threading.Event) -> None:
+    def do(self, job: T, stop: threading.Event) -> None:
         self.work.do(self.handle.board, job, self.reporter, stop)
 
     def close(self) -> None:
@@ -76,62 +110,39 @@ class _Own:
 
 
 @dataclass
-class Runner:
+class Runner(Generic[T]):
     """Runs what is not in the store yet.
 
     Attributes:
-        bundle, store, kind, where, seed, partial, weights, classifiers: see
-            :class:`tinymia.study.board_work.BoardWork`.
+        work: what is done with each task.
         open_board: called once in each worker.
-        workers: boards side by side; each runs whole people.
+        workers: boards side by side.
         reporter: told of progress.
         what: where the runs take place, for the reporter.
         placing: where boards are asked.
         lost: told of a board that is lost, whose job others take over; None: one that is lost ends
             the run.
+        met: numbers of the boards that were open once. One of them that is not there is lost; any
+            other is named wrongly, and that ends the run.
     """
 
-    bundle: Bundle
-    store: Store
-    kind: str
-    where: str
-    seed: int
+    work: Work[T]
     open_board: OpenBoard
     workers: int
     reporter: Reporter
     what: str
-    partial: bool = False
-    weights: bool = False
-    classifiers: Mapping[tuple[str, int], int] = field(default_factory=dict)
     placing: Callable[[], AbstractContextManager[OpenDesk]] = in_threads
     lost: Callable[[str], None] | None = None
+    met: set[int] = field(default_factory=set)
 
-    @property
-    def work(self) -> BoardWork:
-        """What is done with each job."""
-        return BoardWork(
-            self.bundle,
-            self.store,
-            self.kind,
-            self.where,
-            self.seed,
-            self.partial,
-            self.weights,
-            self.classifiers,
-        )
-
-    def key(self, run: Run, person: Person, repetition: int) -> str:
-        """Of a device in the store."""
-        return self.work.key(run, person, repetition)
-
-    def run(self, jobs: Sequence[Job]) -> None:
+    def run(self, jobs: Sequence[T]) -> None:
         """Run what the store does not have.
 
         Raises:
             TinymiaError: the first failure of a board, or of the last one where others take over;
                 what was finished is kept.
         """
-        work, todo = self.work, list[Job]()
+        work, todo = self.work, list[T]()
         self.reporter.begin(sum(map(len, jobs)), self.what)
         for job in jobs:
             finished = work.finished(job)
@@ -151,15 +162,15 @@ class Runner:
                             self.lost(f"note: a board is lost, others take over: {error.message}")
 
     def _round(
-        self, boards: Sequence[int], jobs: Sequence[Job], place: OpenDesk
-    ) -> tuple[list[Job], dict[int, DeviceError]]:
+        self, boards: Sequence[int], jobs: Sequence[T], place: OpenDesk
+    ) -> tuple[list[T], dict[int, DeviceError]]:
         """Jobs on these boards; what boards that were lost have left, and those boards."""
-        todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        todo: queue.SimpleQueue[T] = queue.SimpleQueue()
         for job in jobs:
             todo.put(job)
         stop = threading.Event()
         failures: list[BaseException] = []
-        left: list[Job] = []
+        left: list[T] = []
         lost: dict[int, DeviceError] = {}
 
         def work(number: int) -> None:
@@ -194,8 +205,8 @@ class Runner:
         return left, lost
 
     def _work(
-        self, number: int, todo: queue.SimpleQueue[Job], place: OpenDesk, stop: threading.Event
-    ) -> tuple[Job, DeviceError] | None:
+        self, number: int, todo: queue.SimpleQueue[T], place: OpenDesk, stop: threading.Event
+    ) -> tuple[T, DeviceError] | None:
         """Jobs until there are no more; the one that is left when the board is lost, and why."""
         desk: Desk | None = None
         try:
@@ -204,14 +215,15 @@ class Runner:
                     job = todo.get_nowait()
                 except queue.Empty:
                     break
-                if desk is None:
-                    desk = place(self.work, number) or self._own(number)
                 try:
+                    if desk is None:
+                        desk = place(self.work, number) or self._own(number)
+                        self.met.add(number)
                     desk.do(job, stop)
                 except (BoardRefusedError, WrongResponseError):
                     raise  # any board would
                 except DeviceError as error:
-                    if self.lost is None:
+                    if self.lost is None or number not in self.met:
                         raise
                     return job, error
             return None
@@ -222,7 +234,7 @@ class Runner:
     def _own(self, number: int) -> Desk:
         handle = self.open_board(number)
         try:
-            recipe.check_bundle(handle.board, self.bundle)
+            recipe.check_bundle(handle.board, self.work.bundle)
         except BaseException:
             handle.close()
             raise
@@ -231,11 +243,14 @@ class Runner:
 
 __all__ = [
     "BoardHandle",
+    "BoardWork",
     "Desk",
     "Job",
     "OpenDesk",
     "Reporter",
     "Runner",
+    "Task",
+    "Work",
     "answer_on_board",
     "in_threads",
     "ordered",

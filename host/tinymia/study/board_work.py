@@ -44,7 +44,7 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """What boards run of one person.
+    """What boards run of one person: a task that one board has at a time.
 
     Attributes:
         person: whose windows.
@@ -58,6 +58,11 @@ class Job:
 
     def __len__(self) -> int:
         return self.repetitions * len(self.runs)
+
+    @property
+    def name(self) -> str:
+        """In progress."""
+        return self.person.name
 
 
 def ordered(bundle: Bundle, runs: Sequence[Run]) -> tuple[Run, ...]:
@@ -205,15 +210,32 @@ class BoardWork:
                     "Choose a smaller --learning-rate, or switch clipping on.",
                 )
             theta = board.parameters() if self.weights else np.empty(0, np.float32)
-            device = Device(
-                slots=kept,
-                member=member,
-                answers=at.answers[:, None],
-                theta=np.asarray(theta, np.float32),
-                hash=at.hash,
-                steps=at.steps,
-                clipped=at.clipped,
-                ticks=at.ticks,
-            )
+            device = device_at(at, kept, member, np.asarray(theta, np.float32))
             save_device(self.store, self.kind, self.key(run, person, repetition), device)
             reporter.advance(1)
+
+
+def device_at(
+    at: recipe.Checkpoint,
+    kept: NDArray[np.int64],
+    member: NDArray[np.bool_],
+    theta: NDArray[np.float32],
+) -> Device:
+    """A board's device as the store keeps it.
+
+    Args:
+        at: where it stands, asked about all that it keeps.
+        kept: (m,) int64, the windows that it keeps, by their place among all.
+        member: (m,) bool.
+        theta: (P,) float32, what was trained; (0,) where it was not read.
+    """
+    return Device(
+        slots=kept,
+        member=member,
+        answers=at.answers[:, None],
+        theta=theta,
+        hash=at.hash,
+        steps=at.steps,
+        clipped=at.clipped,
+        ticks=at.ticks,
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 
 from tinymia.errors import StudyError
 from tinymia.evidence import Run, reveal
-from tinymia.study.board_runs import Job, Runner
+from tinymia.study.board_work import BoardWork, Job
 from tinymia.study.devices import Device, load_device
 from tinymia.study.people import Person
 from tinymia.study.results import Confirmation, ConfirmedRun
@@ -42,9 +43,31 @@ def shortened(run: Run, settings: StudySettings) -> Run:
     return replace(run, epochs=min(run.epochs, settings.deep_epochs))
 
 
+class Compared(Protocol):
+    """A device in messages."""
+
+    @property
+    def run(self) -> Run:
+        """How it was trained and answers."""
+        ...
+
+    def differs(self, what: str) -> StudyError:
+        """The error that the board does not confirm the twin."""
+        ...
+
+
+def not_confirmed(device: str, what: str) -> StudyError:
+    """What ends a study: one bit of a board is not the twin's."""
+    return StudyError(
+        f"The board does not confirm the twin: {device}: the board {what}.",
+        "Board and twin must be built from the same source: build and flash again, and install"
+        " the package again. Then give --fresh.",
+    )
+
+
 @dataclass(frozen=True)
 class Where:
-    """A device in messages."""
+    """A person's device in messages."""
 
     run: Run
     person: str
@@ -52,16 +75,14 @@ class Where:
 
     def differs(self, what: str) -> StudyError:
         """The error that the board does not confirm the twin."""
-        return StudyError(
-            f"The board does not confirm the twin: {self.person}, repetition"
-            f" {self.repetition + 1}, {self.run.name} behind epoch {self.run.epochs}: the board"
-            f" {what}.",
-            "Board and twin must be built from the same source: build and flash again, and install"
-            " the package again. Then give --fresh.",
+        return not_confirmed(
+            f"{self.person}, repetition {self.repetition + 1}, {self.run.name} behind epoch"
+            f" {self.run.epochs}",
+            what,
         )
 
 
-def compare(where: Where, twin: Device, board: Device) -> int:
+def compare(where: Compared, twin: Device, board: Device) -> int:
     """Check a board's device against the twin's.
 
     Args:
@@ -98,7 +119,7 @@ def confirmation(
     people: Sequence[Person],
     runs: Sequence[Run],
     confirmed: Sequence[Job],
-    runner: Runner | None,
+    work: BoardWork | None,
     twin: TwinDevice,
     targets: Mapping[str, str],
 ) -> Confirmation:
@@ -107,7 +128,7 @@ def confirmation(
     Args:
         people, runs: the whole study.
         confirmed: what boards ran as well.
-        runner: ran it; None where boards ran nothing or everything.
+        work: what they did; None where boards ran nothing or everything.
         twin: see there.
         targets: "main" and "board".
 
@@ -117,11 +138,11 @@ def confirmation(
     found: dict[str, list[tuple[str, int, int]]] = {run.name: [] for run in runs}
     answers: dict[str, int] = {run.name: 0 for run in runs}
     for job in confirmed:
-        assert runner is not None
+        assert work is not None
         for run in job.runs:
             for r in range(job.repetitions):
-                key = runner.key(run, job.person, r)
-                board = load_device(runner.store, runner.kind, key)
+                key = work.key(run, job.person, r)
+                board = load_device(work.store, work.kind, key)
                 where = Where(run, job.person.name, r)
                 answers[run.name] += compare(where, twin(run, job.person, r), board)
                 found[run.name].append((job.person.name, r, run.epochs))

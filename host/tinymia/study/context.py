@@ -10,7 +10,7 @@ from tinymia.study.devices import Device
 from tinymia.study.results import Confirmation, Context, ShadowRow
 from tinymia.study.results import Device as DeviceRow
 from tinymia.study.showing import Public
-from tinymia.study.underway import Underway, shadow_counts
+from tinymia.study.underway import Underway
 from tinymia.twin.core import core
 from tinymia.wire import protocol
 
@@ -32,7 +32,6 @@ def context_of(
         public: other people's windows.
     """
     settings = study.settings
-    counts = shadow_counts(settings, study.runs)
     return Context(
         command=study.audit.command,
         seed=settings.seed,
@@ -49,7 +48,7 @@ def context_of(
         privacy=describe.privacy(settings, study.runs, study.bundle),
         confirmation=confirmed,
         shadows=tuple(
-            ShadowRow(c.name, counts[r.recipe, r.epochs], settings.shadows)
+            ShadowRow(c.name, c.shadows, settings.shadows if c.shadows else 0)
             for c, r in zip(conditions, study.runs, strict=True)
             if not r.is_base
         ),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.attacks.base import Adversary, Attack
+from tinymia.attacks.base import Attack
+from tinymia.attacks.closer import Closing
 from tinymia.attacks.registry import headline_of
 from tinymia.evidence import AnswerSettings, Knowledge, Run, Target, digest, reveal
 from tinymia.experiments.membership.controls import FINDER, PersonControls
@@ -25,6 +27,7 @@ _CALIBRATION = 160
 """Further shadow devices of a person, on which no attack is fitted: they set thresholds. Of 160,
 100 or more lack any one window that at most a third of devices learn: enough for 1 %."""
 _KIND = "controls"
+_MEMORISED_ROW = "who memorised"
 
 
 class OneEach(TwinLab):
@@ -54,12 +57,18 @@ class Controlling:
 
     def headlines(self) -> list[Attack]:
         """The attacks that stand for an adversary under the study's policy."""
-        found = [headline_of(a, self.run.answer.policy) for a in Adversary]
         tried = self.scoring.attacks(self.run, self.run.answer)
-        return [attack for attack in found if attack is not None and attack in tried]
+        found = self.scoring.settings.choice.headlines(self.run.answer.policy)
+        return [attack for attack in found if attack in tried]
+
+    def finder(self) -> Attack | None:
+        """Who is to find a window that was memorised; None where that was not chosen."""
+        attack = headline_of(FINDER, AnswerSettings().policy)
+        assert attack is not None
+        return attack if attack in self.scoring.settings.choice else None
 
     def key(self, name: str) -> str:
-        """Of a person's controls in the store."""
+        """Of a person's controls in the store: everything that they depend on but the attacks."""
         return digest(
             {
                 "person": self.scoring.people[name].digest,
@@ -69,23 +78,43 @@ class Controlling:
                 "count": self.scoring.counts[self.run.recipe, self.run.epochs],
                 "lab": lab_digest(),
                 "bundle": digest(self.scoring.bundle.hex()),
-                "attacks": [code_of(attack).hex() for attack in self.headlines()],
                 "sizes": (MEMORISED_EPOCHS, _MEMORISED, _SHADOWS_EACH, _CALIBRATION),
             }
         )
 
     def finished(self, name: str) -> bool:
-        """Whether a person's controls are there."""
-        return Store(self.scoring.folder).has(_KIND, self.key(name))
+        """Whether a person's controls are there, of today's attacks."""
+        return not self._missing(self._stored(name))
+
+    def _stored(self, name: str) -> dict[str, NDArray[np.generic]]:
+        store, key = Store(self.scoring.folder), self.key(name)
+        return dict(store.load(_KIND, key)) if store.has(_KIND, key) else {}
+
+    def _missing(self, found: Mapping[str, NDArray[np.generic]]) -> dict[str, Attack]:
+        """What was not asked yet, by its mark, or was asked of other code."""
+        asked = {_mark(attack.info.name): attack for attack in self.headlines()}
+        if (finder := self.finder()) is not None:
+            asked[_mark(_MEMORISED_ROW)] = finder
+        return {
+            mark: attack
+            for mark, attack in asked.items()
+            if mark not in found or found[mark].tobytes() != code_of(attack)
+        }
 
     def __call__(self, name: str) -> str:
-        """Train, ask and score; returns the name."""
+        """Train, ask and score what is missing; returns the name."""
         lab, run = self.scoring.lab, self.run
         person = self.scoring.people[name]
         candidates = lab.candidates(run, name)
+        before = self._stored(name)
+        missing = self._missing(before)
+        arrays: dict[str, NDArray[np.generic]] = {
+            mark: np.frombuffer(code_of(a), np.uint8) for mark, a in missing.items()
+        }
+        finder = missing.pop(_mark(_MEMORISED_ROW), None)
         fitted = {
             attack.info.name: (attack, attack.fit(lab, run, name))
-            for attack in self.headlines()
+            for attack in missing.values()
             if lab.knows(run, name, attack.info.knowledge)
         }
 
@@ -100,24 +129,29 @@ class Controlling:
                 rows.append(scorer(target))
             return np.stack(rows)
 
-        arrays: dict[str, NDArray[np.generic]] = {}
-        found, one = self._memorised(person)
-        arrays["memorised"], arrays["memorised_member"] = found, one
+        if finder is not None:
+            found, one = self._memorised(person, finder)
+            arrays["memorised"], arrays["memorised_member"] = found, one
         untouched = lab.lanes.answers_of_base(run, person.windows)[None]
         nothing = np.zeros((1, 0), np.float32)
-        for attack, (made, _) in fitted.items():
-            if not made.info.weights and made.info.knowledge is Knowledge.SAME_PERSON:
+        own = [n for n, (a, _) in fitted.items() if a.info.knowledge is Knowledge.SAME_PERSON]
+        for attack in own:
+            if not fitted[attack][0].info.weights:
                 arrays[f"untouched {attack}"] = scores(attack, untouched, nothing)
-        member, extra = lab.calibration(run, name, _CALIBRATION)
-        arrays["calibration_member"] = member
-        for attack, (made, _) in fitted.items():
-            if made.info.knowledge is Knowledge.SAME_PERSON:
+        if own:
+            member, extra = lab.calibration(run, name, _CALIBRATION)
+            arrays["calibration_member"] = member
+            # So many devices are not each closed in upon.
+            known = (n for n in own if not isinstance(fitted[n][1], Closing))
+            for attack in known:
                 arrays[f"calibration {attack}"] = scores(attack, extra.answers, extra.theta)
-        Store(self.scoring.folder).save(_KIND, self.key(name), arrays)
+        Store(self.scoring.folder).save(_KIND, self.key(name), {**before, **arrays})
         lab.forget()
         return name
 
-    def _memorised(self, person: Person) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    def _memorised(
+        self, person: Person, attack: Attack
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Scores (devices, n) and members of devices that learnt one window, answering whole."""
         lab, n = self.scoring.lab, len(person.labels)
         one = np.zeros((_MEMORISED, n), np.bool_)
@@ -128,8 +162,6 @@ class Controlling:
         )
         counts = {(long.recipe, long.epochs): _SHADOWS_EACH * n}
         alike = OneEach(lab.settings, lab.lanes, lab.people, lab.public, counts, lab.store)
-        attack = headline_of(FINDER, long.answer.policy)
-        assert attack is not None
         scorer = attack.fit(alike, long, person.name)
         candidates = alike.candidates(long, person.name)
         rows = [
@@ -139,18 +171,24 @@ class Controlling:
         return np.stack(rows), one
 
     def load(self, person: Person) -> PersonControls:
-        """What was found; raises StudyError where it is not there."""
+        """What the chosen attacks found; raises StudyError where it is not there."""
         found = Store(self.scoring.folder).load(_KIND, self.key(person.name))
         untouched = {a: found[f"untouched {a}"][0] for a in self._names(found, "untouched ")}
         calibration = {a: found[f"calibration {a}"] for a in self._names(found, "calibration ")}
+        nobody = np.zeros((0, len(person.labels)))
+        asked = self.finder() is not None
         return PersonControls(
             person.name,
-            found["memorised"],
-            found["memorised_member"],
+            found["memorised"] if asked else nobody,
+            found["memorised_member"] if asked else nobody.astype(np.bool_),
             untouched,
-            found["calibration_member"],
+            found["calibration_member"] if calibration else nobody.astype(np.bool_),
             calibration,
         )
 
-    def _names(self, found: dict[str, NDArray[np.generic]], prefix: str) -> list[str]:
+    def _names(self, found: Mapping[str, NDArray[np.generic]], prefix: str) -> list[str]:
         return [a.info.name for a in self.headlines() if prefix + a.info.name in found]
+
+
+def _mark(name: str) -> str:
+    return f"code of {name}"

@@ -107,7 +107,9 @@ def conditions(
                 reference="" if run.reference is None else run.reference.name,
                 style=style,
                 shape=shape,
-                shadows=0 if run.is_base else counts[run.recipe, run.epochs],
+                shadows=counts[run.recipe, run.epochs]
+                if not run.is_base and settings.choice.has_shadows
+                else 0,
                 promise=_promise(run, classes),
             )
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from tinymia.twin import Twin, settings_array
 from tinymia.wire.settings import TrainSettings
 
 WORKERS, WAIT = 64, 0.5
-ROUNDS = {"processes": 12, "ray": 60}
+ROUNDS = {"processes": 12, "threads": 12, "ray": 60}
 """Cells a worker; Ray starts workers one after the other, which takes many cells' time."""
 _EXAMPLES, _MEMBERS, _DEVICES, _EPOCHS = 460, 80, 2048, 50
 
@@ -25,9 +26,9 @@ class Span:
     """When and where a cell was worked on.
 
     Attributes:
-        worker: number of its process.
+        worker: number of its thread, on this machine.
         began, ended: by the machine's clock.
-        cpu: seconds of a processor that it took.
+        cpu: seconds of a processor that its process took meanwhile.
     """
 
     worker: int
@@ -47,6 +48,9 @@ class Busy:
         per_second: cells a second.
         share: of the time in which workers were there that they were at work.
         cpu: seconds of a processor that a cell took.
+        cores: processors that the cells had: fewer than there are workers, where these only wait,
+            where they share one, or where something else ran beside.
+        driver: seconds of a processor that a cell took of the process that hands them out.
     """
 
     executor: str
@@ -55,13 +59,19 @@ class Busy:
     per_second: float
     share: float
     cpu: float
+    cores: float = 0.0
+    driver: float = 0.0
 
 
 def wait(seconds: float) -> Span:
     """A cell that only waits."""
     began, cpu = time.time(), time.process_time()
     time.sleep(seconds)
-    return Span(os.getpid(), began, time.time(), time.process_time() - cpu)
+    return _span(began, cpu)
+
+
+def _span(began: float, cpu: float) -> Span:
+    return Span(threading.get_native_id(), began, time.time(), time.process_time() - cpu)
 
 
 @dataclass(frozen=True)
@@ -81,7 +91,7 @@ class Computing:
         settings["seed"] = np.arange(_DEVICES)
         labels = rng.integers(0, twin.classes, _EXAMPLES)
         twin.fine_tune(embeddings, labels, members, settings, epochs=(_EPOCHS,), embedded=True)
-        return Span(os.getpid(), began, time.time(), time.process_time() - cpu)
+        return _span(began, cpu)
 
 
 @cache
@@ -91,12 +101,29 @@ def _twin(bundle: bytes) -> Twin:
 
 def waiting(executor: Executor, name: str, workers: int = WORKERS) -> Busy:
     """How busy a driver keeps so many workers whose cells only wait, half a second each."""
-    return busy(name, list(executor.map(wait, [WAIT] * workers * ROUNDS[name])))
+    return _measured(executor, name, wait, [WAIT] * workers * ROUNDS[name], workers)
 
 
-def computing(executor: Executor, name: str, bundle: bytes, cells: int = 24) -> Busy:
+def computing(executor: Executor, name: str, bundle: bytes, cells: int = 48) -> Busy:
     """Cells a second of shadow devices."""
-    return busy(name, list(executor.map(Computing(bundle), range(cells))))
+    return _measured(executor, name, Computing(bundle), range(cells), 2)
+
+
+def _measured(
+    executor: Executor, name: str, work: Callable[[Any], Span], cells: Sequence[Any], starting: int
+) -> Busy:
+    spans: list[Span] = []
+    whole, own = time.process_time(), time.thread_time()
+    for span in executor.map(work, cells):
+        if len(spans) == starting and name != "threads":  # workers have started
+            whole = time.process_time()
+        spans.append(span)
+    whole, own = time.process_time() - whole, time.thread_time() - own
+    found = busy(name, spans)
+    if name == "threads":  # of this very process
+        cpu = (whole - own) / len(spans)
+        return replace(found, cpu=cpu, cores=cpu * found.per_second, driver=own / len(spans))
+    return replace(found, driver=whole / max(1, len(spans) - starting))
 
 
 def busy(name: str, spans: Sequence[Span]) -> Busy:
@@ -111,4 +138,5 @@ def busy(name: str, spans: Sequence[Span]) -> Busy:
     cpu = sum(span.cpu for span in spans) / len(spans)
     if lasting <= 0:
         return Busy(name, len(workers), len(spans), 0.0, 0.0, cpu)
-    return Busy(name, len(workers), len(spans), done / lasting, inside / there, cpu)
+    rate = done / lasting
+    return Busy(name, len(workers), len(spans), rate, inside / there, cpu, cpu * rate)

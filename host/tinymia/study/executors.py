@@ -7,15 +7,9 @@ from __future__ import annotations
 
 import os
 import pickle
-import signal
-import sys
 import threading
-import types
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar, cast
-
-from tinymia.errors import StudyError
+from typing import Protocol, TypeVar, cast
 
 Cell = TypeVar("Cell")
 Result = TypeVar("Result")
@@ -124,8 +118,8 @@ class Processes:
     def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
         """See :class:`Executor`."""
         import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-        from concurrent.futures.process import BrokenProcessPool
+
+        from tinymia.study.worker_pool import Pool
 
         if not cells:
             return
@@ -137,93 +131,16 @@ class Processes:
         context.set_forkserver_preload(list(_PRELOADED))
         before = {name: os.environ.get(name) for name in ENVIRONMENT}
         os.environ.update(ENVIRONMENT)
-        workers = min(self.workers, len(cells))
-        pool = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_begin, initargs=(work,)
-        )
+        pool = Pool(context, work, self.workers)
+        ended = False
         try:
-            with _held(), _without_main():
-                results = pool.map(_call, cells)  # which starts the workers
-            for done in results:
-                yield cast("Result", done)
-        except BrokenProcessPool as error:
-            ended = StudyError(
-                "A worker process ended before its work was done; perhaps memory ran out.",
-                "What is finished is kept: run the same command again, with fewer --boards.",
-            )
-            ended.of_machine = True
-            raise ended from error
-        except BaseException:
-            # Who was interrupted does not wait for what is under way.
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
+            yield from pool.map(cells)
+            ended = True
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            # Who was interrupted does not wait for what is under way.
+            pool.close(at_once=not ended)
             for name, value in before.items():
                 if value is None:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """Workers do not run the program's main module, which no cell is of.
-
-    A script of one's own that runs an audit at its top level would begin the audit once more in
-    each of them.
-    """
-    before = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = before
-
-
-@contextmanager
-def _held() -> Iterator[None]:
-    """Signals wait: a pool that is interrupted while it starts a worker loses sight of it.
-
-    That worker then waits for ever, and the pool for it, or it complains that the pool is gone.
-    """
-    came: list[int] = []
-    before = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if callable(handler := signal.getsignal(number)):
-                before[number] = handler
-                signal.signal(number, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if came:
-        signal.raise_signal(came[0])
-
-
-_work: Callable[[Any], Any] | None = None
-
-
-def _begin(work: Callable[[Any], Any]) -> None:
-    """In a worker: keep the work, which is large, instead of sending it with each cell."""
-    import multiprocessing
-
-    def follow() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-        os._exit(1)
-
-    # Killed, the parent cannot end its workers, and these would wait for work for ever.
-    threading.Thread(target=follow, daemon=True).start()
-    global _work  # noqa: PLW0603 - there is one work in a worker process
-    _work = work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers itself
-
-
-def _call(cell: Any) -> Any:
-    assert _work is not None
-    return _work(cell)

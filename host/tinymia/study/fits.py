@@ -121,7 +121,7 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
     """
     found = []
     for case, results in done:
-        finding = _finding(case, results)
+        finding = _finding(case, results, question.adversary)
         attack = attack_of(finding, question.adversary)
         for condition in finding.conditions:
             if not condition.is_plain or (
@@ -156,12 +156,17 @@ def _x(question: Question, case: Case, epochs: int) -> Any:
     return case.axes.get(question.axis)
 
 
-def _finding(case: Case, results: Results) -> MembershipFinding:
+def _finding(case: Case, results: Results, adversary: str) -> MembershipFinding:
     finding = results.findings.membership
     if finding is None:
         raise StudyError(
             f"The case {case.name} asked nothing about membership.",
             'Have "membership" among its experiments.',
+        )
+    if finding.chosen and all(row.adversary != adversary for row in finding.adversaries):
+        raise StudyError(
+            f"The case {case.name} ran no attack of {adversary}, whom the study asks about.",
+            f'Have "{adversary}" among its attacks, or another adversary in [study].',
         )
     return finding
 
@@ -180,8 +185,9 @@ def _power(question: Question, done: Done) -> Answer:
     whole, kept = _log_slope(points, 0.0)
     above, kept_above = _log_slope(points, FPR)
     who = Adversary(question.adversary).words
+    goes = "goes with {} to the power" if whole.value is not None else "by {}: its power is"
     sentence = (
-        f"TPR at 1 % FPR ({who}) goes with {question.along} to the power"
+        f"TPR at 1 % FPR ({who}) {goes.format(question.along)}"
         f" {_with(whole)}; without the false alarms, TPR - FPR, {_with(above)};"
         f" published is {PUBLISHED_SLOPE:g}."
     )
@@ -249,7 +255,7 @@ def _contrast(question: Question, done: Done) -> Answer:
     """Each condition against plain fine-tuning, paired."""
     parts, points = [], []
     for case, results in done:
-        finding = _finding(case, results)
+        finding = _finding(case, results, question.adversary)
         attack = attack_of(finding, question.adversary)
         titles = {c.name: c.title for c in finding.conditions}
         for row in finding.paired:
@@ -284,7 +290,7 @@ def _answers(question: Question, done: Done) -> Answer:
     """What each answer policy, and each defence of answers, leaves to the adversary."""
     found: dict[str, tuple[tuple[int, int], Figure]] = {}
     for case, results in done:
-        finding = _finding(case, results)
+        finding = _finding(case, results, question.adversary)
         for number, policy in enumerate(finding.answers):
             leak = finding.leak(
                 finding.main, attack_of(finding, question.adversary, number), policy

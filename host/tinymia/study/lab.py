@@ -31,6 +31,7 @@ from tinymia.study.people import Person, drawn
 from tinymia.study.settings import StudySettings, is_dear, training_seed
 from tinymia.study.showing import Classifiers, Public, Showing
 from tinymia.study.store import Store
+from tinymia.twin.answers import unwatched
 
 T = TypeVar("T")
 _KEPT = 24
@@ -209,6 +210,9 @@ class TwinLab:
         )
         # Who does not know of the defences answers without them.
         known = run.reference if knowledge is Knowledge.UNDEFENDED and run.reference else run
+        # The devices are the adversary's own, who switches their detectors off.
+        guard = unwatched(known.answer.guard)
+        known = replace(known, answer=replace(known.answer, guard=guard))
         who, others = self.people[person].windows, whole.others
         if knowledge is Knowledge.HALF:
             who = who[self.known(person)]

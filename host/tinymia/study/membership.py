@@ -70,7 +70,8 @@ def analyse(
         scores=scores,
         answers=tuple(policies),
         levels=settings.levels,
-        attacks=all_attacks(),
+        attacks=[attack for attack in all_attacks() if attack in settings.choice],
+        chosen=settings.choice,
         controls=[controlling.load(person) for person in people] if controlling else [],
         seed=settings.seed,
     ).finding()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinymia.attacks.choice import Choice
+from tinymia.errors import StudyError
 from tinymia.evidence import Run, reveal
 from tinymia.experiments.peers.base import Evidence, Peer, PeerAttack, PeerScores, scores_of
 from tinymia.experiments.peers.compare import Beside, PersonDevices, compare
@@ -33,7 +35,7 @@ class _Peering:
         evidence = evidence_of(self.scoring, cell)
         found: _Found = {
             (peer.name, attack.name): scores_of(attack, evidence)
-            for peer, attack in _attacks(self.names, cell.run)
+            for peer, attack in _attacks(self.names, cell.run, self.scoring.settings.choice)
         }
         self.scoring.lab.forget()
         return found
@@ -91,19 +93,31 @@ def peers_finding(
             [of[peer.name, attack.name] for of in given],
             [of[attack.ours] for of in ours],
         )
-        for peer, attack in _attacks(tuple(found), own[0].run)
+        for peer, attack in _attacks(tuple(found), own[0].run, scoring.settings.choice)
         if all(attack.ours in of for of in ours)
     ]
     people = [_devices(scoring.people[cell.person]) for cell in own]
     return compare(main, own[0].run.answer.policy, people, tuple(found.values()), beside)
 
 
-def _attacks(names: Sequence[str], run: Run) -> Iterator[tuple[Peer, PeerAttack]]:
-    """What can run on a run's answers."""
+def check_choice(names: Sequence[str], choice: Choice) -> None:
+    """Raise StudyError for a peer none of whose attacks stands beside one that was chosen."""
+    for name in names:
+        ours = dict.fromkeys(attack.ours for attack in get_peer(name).attacks)
+        if choice.names is not None and not choice.names & set(ours):
+            raise StudyError(
+                f"--with {name} sets attacks beside ours, of which none was chosen.",
+                f"Choose one of {', '.join(ours)}, or leave it out.",
+            )
+
+
+def _attacks(names: Sequence[str], run: Run, choice: Choice) -> Iterator[tuple[Peer, PeerAttack]]:
+    """What can run on a run's answers, beside one of ours that was chosen."""
     for name in names:
         peer = get_peer(name)
         for attack in peer.attacks:
-            if attack.needs <= run.answer.reveals:
+            chosen = choice.names is None or attack.ours in choice.names
+            if chosen and attack.needs <= run.answer.reveals:
                 yield peer, attack
 
 

@@ -19,8 +19,8 @@ from typing import Any
 from tinymia.device.port_url import is_bridge
 from tinymia.errors import TinymiaError
 from tinymia.study.board_locks import is_shared, port_of
-from tinymia.study.board_runs import Desk, OpenDesk
-from tinymia.study.board_work import BoardWork, Job, Reporter
+from tinymia.study.board_runs import Desk, OpenDesk, Work
+from tinymia.study.board_work import Reporter
 from tinymia.study.executors import ENVIRONMENT
 from tinymia.study.fleet import Fleet
 from tinymia.study.ray_executor import AGAIN, OnRay, begun, cluster, code, of_machine
@@ -45,13 +45,13 @@ class _Silent:
 class Seat:
     """On a node: has one board, and does its jobs."""
 
-    def __init__(self, work: BoardWork, fleet: Fleet, number: int, folder: str, of: str) -> None:
+    def __init__(self, work: Work[Any], fleet: Fleet, number: int, folder: str, of: str) -> None:
         self._work, self._fleet, self._number = work, fleet, number
         self._folder, self._of = folder, of
         self._handle: Any = None
         self._said: list[str] = []
 
-    def do(self, job: Job) -> tuple[TinymiaError | None, list[str]]:
+    def do(self, job: Any) -> tuple[TinymiaError | None, list[str]]:
         """Do a job; what went wrong, and what was said meanwhile."""
         from tinymia.study import recipe
 
@@ -90,14 +90,14 @@ class _Far:
 
     ray: Any
     seat: Any
-    work: BoardWork
+    work: Work[Any]
     reporter: Reporter
     say: Callable[[str], None]
     where: str
 
-    def do(self, job: Job, stop: threading.Event) -> None:
+    def do(self, job: Any, stop: threading.Event) -> None:
         before = self.work.finished(job)
-        self.reporter.stage(job.person.name, f"on Ray, {self.where}")
+        self.reporter.stage(job.name, f"on Ray, {self.where}")
         ref = self.seat.do.remote(job)
         while not self.ray.wait([ref], timeout=_EVERY)[0]:
             if stop.is_set():
@@ -117,7 +117,7 @@ class _Far:
         self.reporter.advance(self.work.finished(job) - before)
         if failed is not None:
             raise failed
-        self.reporter.finish(job.person.name)
+        self.reporter.finish(job.name)
 
     def close(self) -> None:
         with contextlib.suppress(self.ray.exceptions.RayError):
@@ -136,7 +136,7 @@ def placing(executor: OnRay, fleet: Fleet, reporter: Reporter) -> Callable[[], A
             return
         with cluster(executor.workers, executor.address) as ray:
 
-            def desk(work: BoardWork, number: int) -> Desk | None:
+            def desk(work: Work[Any], number: int) -> Desk | None:
                 spec = fleet.targets[number % len(fleet.targets)]
                 return _far(ray, work, fleet, number, reporter) if spec in far else None
 
@@ -145,7 +145,7 @@ def placing(executor: OnRay, fleet: Fleet, reporter: Reporter) -> Callable[[], A
     return made
 
 
-def _far(ray: Any, work: BoardWork, fleet: Fleet, number: int, reporter: Reporter) -> _Far:
+def _far(ray: Any, work: Work[Any], fleet: Fleet, number: int, reporter: Reporter) -> _Far:
     how = fleet.interruption
     sent = fleet if how is None else replace(fleet, interruption=type(how)(how.resume, how.seconds))
     where = port_of(fleet.targets[number % len(fleet.targets)])

@@ -30,7 +30,9 @@ class Summary:
 
     Attributes:
         case, condition: names.
-        strongest: AUC of the strongest adversary, who is fixed beforehand.
+        strongest: AUC of the strongest adversary, who is fixed beforehand; where none of their
+            attacks was chosen, of the strongest of whom one was.
+        whose: who that is, where it is not the one fixed beforehand; else "".
         own: AUC of who judges each window by its own answer.
         accuracy: held-out.
     """
@@ -40,6 +42,7 @@ class Summary:
     strongest: Figure | None
     own: Figure | None
     accuracy: Figure | None
+    whose: str = ""
 
 
 def summaries(case: Case, results: Results) -> Iterator[Summary]:
@@ -47,6 +50,9 @@ def summaries(case: Case, results: Results) -> Iterator[Summary]:
     finding = results.findings.membership
     if finding is None:
         return
+    stated = finding.strongest.value
+    there = [row.adversary.value for row in finding.adversaries]
+    strongest = stated if stated in there or not there else there[-1]
     for condition in finding.conditions:
         if condition.is_base:
             continue
@@ -54,9 +60,10 @@ def summaries(case: Case, results: Results) -> Iterator[Summary]:
         yield Summary(
             case.name,
             condition.name,
-            _auc(finding, condition.name, finding.strongest),
+            _auc(finding, condition.name, strongest),
             _auc(finding, condition.name, "no-shadows"),
             held[0] if held else None,
+            "" if strongest == stated else strongest,
         )
 
 

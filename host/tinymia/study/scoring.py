@@ -113,36 +113,41 @@ class Scoring:
         found = attacks_for(run.answering(answer), views=self._views(run), head=not is_deep(run))
         if not self.settings.about:
             found = [a for a in found if not a.info.chooses]
+        chosen = self.settings.choice
+        found = [a for a in found if a in chosen]
         if run.is_base:
             found = [a for a in found if a.info.adversary is Adversary.NO_SHADOWS]
         if answer == self.answers[0]:
             return found
         # What is the same whatever is answered is scored once: see `scores`.
-        found = [a for a in found if not a.info.sees_one]
+        found = [a for a in found if not a.info.sees_one and not a.info.chooses]
         if self.settings.every_attack:
             return found
         # Whoever sees more than a label has more than what needs no more.
         label = answer.reveals is Reveals.LABEL
+        stands = chosen.headlines(answer.policy)
         return [
-            a for a in found if a.info.headline or (label and a.info.knowledge not in _LESS_KNOWN)
+            a
+            for a in found
+            if a.info.headline or a in stands or (label and a.info.knowledge not in _LESS_KNOWN)
         ]
 
     def scores(self, cell: Cell, answer: AnswerSettings) -> dict[str, Scores]:
         """By attack: (repetitions, n) float64; raises StudyError where they are not there."""
-        store = Store(self.folder)
-        found = store.load(KIND, self.key(cell, answer))
-        scored = {
-            attack.info.name: found[attack.info.name]
-            for attack in self.attacks(cell.run, answer)
-            if attack.info.name in found
-        }
+        asked = [a.info.name for a in self.attacks(cell.run, answer)]
+        scored = self._scores(cell, answer, asked) if asked else {}
         if answer != self.answers[0]:
             own = self.attacks(cell.run, self.answers[0])
             shared = [attack.info.name for attack in own if attack.info.sees_one]
             if shared:
-                main = store.load(KIND, self.key(cell, self.answers[0]))
-                scored |= {name: main[name] for name in shared if name in main}
+                scored |= self._scores(cell, self.answers[0], shared)
         return scored
+
+    def _scores(
+        self, cell: Cell, answer: AnswerSettings, names: Sequence[str]
+    ) -> dict[str, Scores]:
+        """Those of these attacks that could be tried."""
+        return Store(self.folder).load(KIND, self.key(cell, answer), names)
 
     def key(self, cell: Cell, answer: AnswerSettings) -> str:
         """Of a cell's scores under a policy: everything that they depend on but the attacks."""

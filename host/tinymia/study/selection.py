@@ -1,4 +1,4 @@
-"""Which of all defences a study can run."""
+"""Which of all defences a study can run, and what of one cannot be: told before any work."""
 
 from __future__ import annotations
 
@@ -9,11 +9,88 @@ import numpy as np
 
 from tinymia.defenses import registry
 from tinymia.errors import StudyError, TinymiaError
-from tinymia.evidence import Run
+from tinymia.evidence import Run, digest
 from tinymia.experiments.experiment import MEMBERSHIP
 from tinymia.export.bundle import Bundle
+from tinymia.export.provenance import people_to_audit
+from tinymia.study.datasets import dataset_of
+from tinymia.study.lab import public_of
 from tinymia.study.settings import StudySettings
 from tinymia.study.showing import Public
+
+_ALLOWED: set[str] = set()
+"""Digests of what was found to be possible: the cases of a study ask the same again and again."""
+
+
+def check(settings: StudySettings, bundle: Bundle, *, leave_out: bool = False) -> None:
+    """Whether this bundle allows what is asked; nothing is trained for that.
+
+    Data are read only where a defence learns from other people's, for want of a section in the
+    bundle.
+
+    Args:
+        settings: of a study.
+        bundle: what is fine-tuned.
+        leave_out: defences that cannot run are left out, and not refused here.
+
+    Raises:
+        TinymiaError: it does not; or the data cannot be read, or do not go with it.
+    """
+    asked = settings
+    if MEMBERSHIP not in asked.experiments:
+        asked = asked.without_membership()
+    of_runs = (asked.training, asked.size, asked.epochs, asked.depths, asked.answers)
+    key = digest(
+        {
+            "bundle": bundle.bundle_id,
+            "runs": repr((of_runs, asked.defences, asked.values, asked.against, leave_out)),
+            "data": (asked.dataset, asked.people),
+        }
+    )
+    if key in _ALLOWED:
+        return
+    if bundle.tail is None:
+        raise StudyError(
+            "This bundle is a complete model without a trainable tail.",
+            "Audit a personalizable bundle, such as models/har-watch/har-watch.bundle.",
+        )
+    if leave_out:
+        asked = replace(asked, defences=())
+    runs = [*asked.runs(bundle), *(asked.run_under(bundle, one) for one in asked.against)]
+    for run in runs:
+        check_answers(run)
+    kinds = [defence.kind for run in runs for defence in run.defences]
+    if (
+        (not bundle.references and any(run.training.references for run in runs))
+        or (bundle.shape is None and any(run.training.shaped for run in runs))
+        or any(kind.auxiliary for kind in kinds)
+    ):
+        dataset = dataset_of(asked.dataset)
+        dataset.check_model(bundle.meta)
+        names = people_to_audit(dataset, bundle, asked.people)
+        check_public(asked, bundle, public_of(dataset, bundle, names))
+    _ALLOWED.add(key)
+
+
+def check_public(settings: StudySettings, bundle: Bundle, public: Public) -> None:
+    """Raise StudyError for a defence that learns from more of other people than there is."""
+    for combination in (*settings.defences, *settings.against):
+        if why := _obstacle(settings, combination, bundle, public):
+            raise StudyError(
+                f"{combination} cannot run here: {why}.",
+                "Leave it out, audit fewer people (--person), or take a bundle that carries what it"
+                " needs.",
+            )
+
+
+def check_answers(run: Run) -> None:
+    """Raise StudyError for a device that would not answer to the end."""
+    if run.answer.guard.watch_refuse:
+        raise StudyError(
+            f"{run.title} refuses answers behind an alarm, and an audit compares answers.",
+            "Leave --detector-refuse out of an audit: labels are left then; `tinymia export"
+            " --guard` sets it for a release.",
+        )
 
 
 def possible(

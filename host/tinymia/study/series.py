@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tinymia.attacks.choice import ALL
 from tinymia.errors import DeviceError, StudyError, TinymiaError, TwinError
 from tinymia.evidence import digest
 from tinymia.export.bundle import Bundle
@@ -143,7 +144,8 @@ def key_of(audit: Audit) -> str:
     changed = path.stat().st_mtime_ns if path.exists() else 0
     return digest(
         {
-            "settings": listed(audit.settings),
+            # Where all attacks run, nothing is said of them, as before they could be chosen.
+            "settings": [row for row in listed(audit.settings) if row != ("attacks", ALL)],
             "bundle": _bundle_digest(path, changed),
             "data": digest_of(audit.settings.dataset),
             "targets": audit.targets,

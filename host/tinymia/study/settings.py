@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from tinymia.attacks.choice import EVERY_ATTACK, Choice, canonical
 from tinymia.defenses import Defense, TrainingSize
 from tinymia.defenses import registry as defenses
-from tinymia.defenses.base import planned
+from tinymia.defenses.together import planned_for
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, OutputPolicy, Run
 from tinymia.experiments.experiment import MEMBERSHIP, experiments
@@ -61,8 +62,8 @@ class StudySettings:
         levels: steps of a probability under "rounded".
         shadows: shadow devices a person and condition.
         dear_shadows: the same where they take seconds each: DP-SGD, augmentation, deep training.
-        about: shadow devices that are trained about each attacked one, in each of two rounds; 0:
-            none, and no attack that needs them.
+        about: shadow devices that are trained about each attacked one, in rounds, by the decoder
+            that closes in where training bends; 0: none, and not that decoder.
         every_attack: try every attack under further policies, too, and not only what stands for an
             adversary or needs no more than a label.
         epsilon_devices: devices in each group that check the claim of DP-SGD; 0: it is not checked.
@@ -70,6 +71,8 @@ class StudySettings:
         confirm: repetitions of each person and condition that a board confirms.
         deep_people, deep_epochs: runs that train more than the last layer are slow on a simulated
             board, so they are confirmed for this many people and up to this epoch.
+        attacks: those that are run, by name, or by adversary for all of theirs; see
+            :mod:`tinymia.attacks.choice`.
         peers: other projects whose attacks run on the same answers, see
             :mod:`tinymia.experiments.peers`.
         experiments: questions that are asked, see :mod:`tinymia.experiments.experiment`; "all"
@@ -96,13 +99,14 @@ class StudySettings:
     levels: int = 100
     shadows: int = 256
     dear_shadows: int = 64
-    about: int = 0
+    about: int = 64
     every_attack: bool = False
     epsilon_devices: int = 20_000
     seed: int = 1
     confirm: int = 1
     deep_people: int = 2
     deep_epochs: int = 5
+    attacks: tuple[str, ...] = EVERY_ATTACK
     peers: tuple[str, ...] = ()
     experiments: tuple[str, ...] = (MEMBERSHIP,)
     against: tuple[str, ...] = ()
@@ -121,11 +125,8 @@ class StudySettings:
             1 <= self.repetitions <= MAX_REPETITIONS,
             f"{self.repetitions} repetitions are not possible, only 1 to {MAX_REPETITIONS}.",
         )
-        need(
-            self.split in SPLITS,
-            f"There is no split {self.split!r}.",
-            guess(self.split, SPLITS),
-        )
+        if self.split not in SPLITS:
+            raise StudyError(f"There is no split {self.split!r}.", guess(self.split, SPLITS))
         need(
             bool(self.epochs)
             and self.epochs[0] >= 1
@@ -134,11 +135,8 @@ class StudySettings:
             f"The epochs {self.epochs} must ascend and lie in 1 to {MAX_EPOCHS}.",
         )
         for policy in (self.policy, *self.policies):
-            need(
-                policy in POLICIES,
-                f"There is no output policy {policy!r}.",
-                guess(policy, POLICIES),
-            )
+            if policy not in POLICIES:
+                raise StudyError(f"There is no output policy {policy!r}.", guess(policy, POLICIES))
         need(0 < self.levels < 65536, "The levels must be in [1, 65535].")
         need(0 <= self.seed < 2**32, "The seed must be in [0, 2^32).")
         need(self.members >= 1, f"{self.members} members are not possible.")
@@ -161,6 +159,8 @@ class StudySettings:
             min(self.confirm, self.deep_people) >= 0 and self.deep_epochs >= 1,
             "What a board confirms cannot be less than nothing, and takes an epoch at least.",
         )
+        object.__setattr__(self, "attacks", canonical(self.attacks))
+        self.choice.check(self.answers[0].policy, (self.training.train, *self.depths))
         check_peers(self.peers)
         object.__setattr__(self, "experiments", asked_for(self.experiments))
         need(bool(self.experiments), "No experiment is named.")
@@ -187,6 +187,11 @@ class StudySettings:
         further = self.policies if self.policy == "full" else ()
         names = dict.fromkeys((self.policy, *further))
         return tuple(AnswerSettings(OutputPolicy(name), self.levels) for name in names)
+
+    @property
+    def choice(self) -> Choice:
+        """Which attacks are run."""
+        return Choice(self.attacks, bool(self.about))
 
     def variants(self) -> list[tuple[Defense, ...]]:
         """The sets of defences that are compared, each once."""
@@ -265,13 +270,8 @@ class StudySettings:
             seed=0, epochs=self.epochs[-1], depth=depth, parameters=resolve(bundle, depth)[1]
         )
         size = replace(self.size, classes=len(bundle.labels))
-        plan = planned(settings, defences, size)
-        if depth != HEAD and (plan.settings.references or plan.settings.heads):
-            raise StudyError(
-                f"The defence {defences[-1].kind.short} is for the head, not for training"
-                f" {depth_title(depth)}.",
-                "Train the head, or leave the defence out.",
-            )
+        head = canonical_depth(bundle, depth) == HEAD
+        plan = planned_for(settings, defences, size, "" if head else depth_title(depth))
         policy = OutputPolicy(plan.policy.name.lower())
         own = AnswerSettings(policy, plan.levels or self.levels, plan.guard)
         answer = own.under(self.answers[0])

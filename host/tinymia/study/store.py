@@ -16,7 +16,7 @@ import contextlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -74,8 +74,14 @@ class Store:
             error.hint = "What is finished is kept: make room and run the same command again."
             raise
 
-    def load(self, kind: str, key: str) -> dict[str, NDArray[Any]]:
+    def load(
+        self, kind: str, key: str, wanted: Collection[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
         """What was stored under a name.
+
+        Args:
+            kind, key: the name.
+            wanted: of its arrays, those that are to be read as far as they are there; None: all.
 
         Raises:
             StudyError: it is not there, damaged, or of something else than its name says.
@@ -83,8 +89,9 @@ class Store:
         path = self._path(kind, key)
         try:
             with np.load(path, allow_pickle=False) as content:
-                found = {name: content[name] for name in content.files}
-            mark = json.loads(found.pop("_of").tobytes())
+                mark = json.loads(content["_of"].tobytes())
+                there = (name for name in content.files if name != "_of")
+                found = {name: content[name] for name in there if wanted is None or name in wanted}
         except (
             OSError,
             EOFError,

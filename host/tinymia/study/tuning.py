@@ -252,7 +252,10 @@ class Trying:
 
 
 def attackers(run: Run) -> list[Attack]:
-    """Who tries a run: LiRA and joint decoders, as far as they run on what it answers."""
+    """Who tries a run: LiRA and joint decoders, as far as they run on what it answers.
+
+    None that trains devices about each attacked one: hundreds of strengths are tried.
+    """
     found: list[Attack] = []
     beside = {_WITH_SHADOWS}
     if any(defence.kind.site is Site.OUTPUT for defence in run.defences):
@@ -260,6 +263,8 @@ def attackers(run: Run) -> list[Attack]:
     for attack in attacks_for(run, head=not is_deep(run)):
         info = attack.info
         first = all(other.info.adversary is not info.adversary for other in found)
+        if info.chooses:
+            continue
         stands = info.headline and info.adversary in (Adversary.CANDIDATES, Adversary.JOINT)
         if (stands and first) or info.name in beside:
             found.append(attack)

@@ -22,7 +22,8 @@ from tinymia.experiments.tuning import TuningFinding
 from tinymia.export.bundle import Bundle
 from tinymia.study import costs, recipe
 from tinymia.study.board_locks import check_once
-from tinymia.study.board_runs import Job, OpenDesk, Reporter, Runner, in_threads
+from tinymia.study.board_runs import OpenDesk, Reporter, Runner, T, Work, in_threads
+from tinymia.study.board_work import BoardWork, Job
 from tinymia.study.claims import claim_of_run
 from tinymia.study.confirm import confirmation, jobs_to_confirm
 from tinymia.study.controls import Controlling
@@ -38,6 +39,7 @@ from tinymia.study.ray_executor import OnRay
 from tinymia.study.results import Confirmation
 from tinymia.study.row_flash import row_flash
 from tinymia.study.scoring import Cell, Scoring
+from tinymia.study.selection import check_answers
 from tinymia.study.settings import StudySettings, is_dear, training_seed
 from tinymia.study.showing import Showing
 from tinymia.study.store import Store
@@ -106,7 +108,10 @@ class Audit:
 
 @dataclass
 class Underway:
-    """One audit under way: what its steps share."""
+    """One audit under way: what its steps share.
+
+    ``met`` are numbers of boards that were open once; costs are measured on the first.
+    """
 
     audit: Audit
     store: Store
@@ -126,6 +131,7 @@ class Underway:
     left_out: tuple[str, ...] = ()
     tuning: TuningFinding | None = None
     planned: dict[str, Run] = field(default_factory=dict)
+    met: set[int] = field(default_factory=lambda: {0})
 
     @property
     def settings(self) -> StudySettings:
@@ -199,12 +205,7 @@ def _check_limits(study: Underway) -> None:
     """Raise StudyError where a device would end giving answers before it was asked all."""
     asked = max(len(person.windows) for person in study.people) * study.lanes.most_views
     for run_ in study.runs:
-        if run_.answer.guard.watch_refuse:
-            raise StudyError(
-                f"{run_.title} refuses answers behind an alarm, and an audit compares answers.",
-                "Leave --detector-refuse out of an audit: labels are left then; `tinymia export"
-                " --guard` sets it for a release.",
-            )
+        check_answers(run_)
         limit = run_.answer.guard.answers
         if 0 < limit < asked:
             raise StudyError(
@@ -239,24 +240,32 @@ def train_on_twin(study: Underway) -> dict[str, dict[str, list[str]]]:
     return keys
 
 
-def _runner(study: Underway, kind: str, what: str, *, partial: bool) -> Runner:
+def runner(study: Underway, work: Work[T], what: str) -> Runner[T]:
+    """Who has all boards of a study do some work: each task goes to whichever is free."""
     assert study.fleet is not None
-    how = study.audit.interruption
     return Runner(
+        work,
+        study.fleet,
+        study.fleet.workers(study.audit.boards),
+        study.reporter,
+        what,
+        placing=_placing(study),
+        lost=study.say if study.audit.interruption.resume else None,
+        met=study.met,
+    )
+
+
+def _work(study: Underway, kind: str, *, partial: bool) -> BoardWork:
+    assert study.fleet is not None
+    return BoardWork(
         study.fleet.bundle,
         study.store,
         kind,
         where(study),
         study.settings.seed,
-        study.fleet,
-        study.fleet.workers(study.audit.boards),
-        study.reporter,
-        what,
         partial=partial,
         weights=not partial,
         classifiers=study.classifiers,
-        placing=_placing(study),
-        lost=study.say if how.resume else None,
     )
 
 
@@ -270,12 +279,13 @@ def _placing(study: Underway) -> Callable[[], AbstractContextManager[OpenDesk]]:
 
 def train_on_boards(study: Underway) -> dict[str, dict[str, list[str]]]:
     """The same on boards alone."""
-    runner = _runner(study, "devices", "Fine-tuning boards", partial=False)
+    work = _work(study, "devices", partial=False)
     repetitions = study.settings.repetitions
-    runner.run([Job(person, repetitions, study.runs) for person in study.people])
+    jobs = [Job(person, repetitions, study.runs) for person in study.people]
+    runner(study, work, "Fine-tuning boards").run(jobs)
     return {
         run_.name: {
-            person.name: [runner.key(run_, person, r) for r in range(repetitions)]
+            person.name: [work.key(run_, person, r) for r in range(repetitions)]
             for person in study.people
         }
         for run_ in study.runs
@@ -287,19 +297,19 @@ def confirm(study: Underway) -> Confirmation:
     audit, settings = study.audit, study.settings
     targets = {"main": "twin:", "board": " ".join(audit.confirming)}
     jobs: list[Job] = []
-    runner = None
+    work = None
     if audit.board_only:
         targets["main"] = targets["board"]
     elif study.fleet is not None:
         jobs = jobs_to_confirm(study.people, study.runs, settings)
-        runner = _runner(study, "confirmed", "Confirming on boards", partial=True)
-        runner.run(jobs)
+        work = _work(study, "confirmed", partial=True)
+        runner(study, work, "Confirming on boards").run(jobs)
 
     def twin(run_: Run, person: Person, repetition: int) -> Device:
         done = train_devices(study.lanes, study.store, run_, person, settings.seed)
         return answering(study, run_, person, repetition, done[repetition][1])
 
-    return confirmation(study.people, study.runs, jobs, runner, twin, targets)
+    return confirmation(study.people, study.runs, jobs, work, twin, targets)
 
 
 def answering(

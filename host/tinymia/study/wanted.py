@@ -115,7 +115,10 @@ def needed(finished: Finished, effect: float) -> list[Needed]:
     if finding is None:
         return []
     found = []
-    for adversary in dict.fromkeys(("no-shadows", "candidates", finding.strongest.value)):
+    asked_of = ("no-shadows", "candidates", finding.strongest.value)
+    there = [row.adversary.value for row in finding.adversaries]
+    # Of attacks that were chosen there may be none of these.
+    for adversary in [a for a in dict.fromkeys(asked_of) if a in there] or there:
         attack = attack_of(finding, adversary)
         leak = finding.leak(finding.main, attack) if attack else None
         if leak is None:
@@ -205,6 +208,8 @@ def _repetitions_needed(
         repetitions: as they are.
         allowed: the error that sees the effect.
     """
+    if error == 0:  # what there are see any effect
+        return repetitions
     if share is None:
         return None
     within = share * error**2 * repetitions

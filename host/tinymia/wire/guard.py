@@ -29,7 +29,7 @@ class GuardSettings:
         noise_law: of the noise on logits.
         noise: scale of the Laplace law, deviation of the Gaussian one, in logits.
         noise_bound: the most by which a logit falls behind the largest one before noise is added: what bounds the influence of the data.
-        answers: the most answers that are given since training began, repeated ones counted.
+        answers: the most answers that are given since training began, in a release build since the board was switched on, repeated ones counted.
         classifier: of MemGuard: which of the bundle's classifiers of members the noise is to confuse, counted from 1.
         distortion: of MemGuard: expected distance of the answer from the true one, in summed absolute differences.
         swap: of HAMP: an answer gives a random window's probabilities in the order of its own classes.
@@ -100,7 +100,7 @@ GUARDS = (
     Setting(
         name="answers",
         kind="u32",
-        doc='the most answers that are given since training began, repeated ones counted',
+        doc='the most answers that are given since training began, in a release build since the board was switched on, repeated ones counted',
         least=1,
         most=4294967295,
         off=True,

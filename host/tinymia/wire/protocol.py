@@ -157,7 +157,7 @@ STATUS_TEXT: dict[int, tuple[str, str]] = {
     Status.ONE_LAYER_ONLY: ('several heads were asked for, but training starts at layer {a} of {b}', 'The mean of several networks stands for them only where the last layer alone is trained: lay out with it.'),
     Status.BAD_GUARD: ('answer setting number {a} is out of range, by itself or beside the others', 'Settings are numbered in the order of GUARD: 1 temperature, 2 noise_law, 3 noise, 4 noise_bound, 5 answers, 6 classifier, 7 distortion, 8 swap, 9 watch, 10 watch_near, 11 watch_spread, 12 watch_refuse.'),
     Status.NO_CLASSIFIER: ('answers are to be guarded, or training is to be held against, classifier {a}, the bundle has {b}', 'MemGuard and adversarial regularisation need a classifier of members in the bundle: `tinymia audit --defence memguard` (or adversarial) trains one, `tinymia export --guard memguard` writes it.'),
-    Status.ANSWERS_SPENT: ('{a} answers were asked for, {b} are left since training began', 'Stop here: more answers would exceed the epsilon that was set for them.'),
+    Status.ANSWERS_SPENT: ('{a} answers were asked for, {b} are left', 'Stop here: more answers would exceed the epsilon that was set for them.'),
     Status.ODD_QUESTIONS: ('the questions of late are none that ordinary use asks (reason {a}: 1 changed copies of each other, 2 no signal), so the device answers no more', "Train again, or begin anew; if this was ordinary use, give the detector a higher level (GUARD's watch)."),
 }
 

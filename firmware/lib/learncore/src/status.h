@@ -60,7 +60,7 @@ enum class Status : uint8_t {
   kOneLayerOnly = 43,  // several heads were asked for, but training starts at layer {a} of {b}
   kBadGuard = 48,  // answer setting number {a} is out of range, by itself or beside the others
   kNoClassifier = 49,  // answers are to be guarded, or training is to be held against, classifier {a}, the bundle has {b}
-  kAnswersSpent = 50,  // {a} answers were asked for, {b} are left since training began
+  kAnswersSpent = 50,  // {a} answers were asked for, {b} are left
   kOddQuestions = 59,  // the questions of late are none that ordinary use asks (reason {a}: 1 changed copies of each other, 2 no signal), so the device answers no more
 };
 

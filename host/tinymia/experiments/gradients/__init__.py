@@ -21,7 +21,7 @@ INFO = Info(
     question="Which windows follow from the update that a device sends in a round of many?",
     order=35,
     defences=("clip", "dp", "dp-public", "round-weights"),
-    version=2,
+    version=3,
 )
 
 

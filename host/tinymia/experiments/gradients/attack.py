@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,15 +11,19 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.softmax import head_of, with_one
 from tinymia.evidence import Codes, Owner, Run, Workbench
+from tinymia.experiments.gradients.checking import certain, residuals_of
 from tinymia.experiments.gradients.choice import Recipe
-from tinymia.experiments.gradients.hidden import Likely, hidden_rows
-from tinymia.experiments.gradients.lattice import Doubles, whole_rows
+from tinymia.experiments.gradients.hidden import Likely, choose, near_rows
+from tinymia.experiments.gradients.lattice import Doubles, Whole, whole_rows
+from tinymia.experiments.gradients.peeling import peeled
 from tinymia.experiments.gradients.prior import Prior
 from tinymia.experiments.gradients.settings import Setting
 
 _RIDGE = 1.0
 """Of the picture's decoder, in squared codes times the number of windows that it learns from / 100;
 not tuned."""
+_PEELED = 64
+"""Of what could be windows, those tried one by one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +32,7 @@ class Seen:
 
     Attributes:
         inputs: (n, d) float64, codes above the zero point, as near as they were found.
-        exact: (n,) bool, those that the adversary knows to be exact.
+        exact: (n,) bool, those that the adversary claims to be exact, beyond doubt.
     """
 
     inputs: Doubles
@@ -162,25 +167,47 @@ class Server:
         """
         rows, count = self.scaled(update), setting.examples
         off = self.off_by(setting)
-        exact = whole_rows(rows, off / self.scale, *self.box, count)
-        if len(exact) >= count:
-            return Seen(exact[:count].astype(np.float64), np.ones(count, np.bool_))
-        if count > 1:  # more windows than directions, or too many mixtures of them
-            off_codes = off / self.scale
-            exact = hidden_rows(rows, off_codes, self.box, count, self.likely, self.recipe(setting))
-            if len(exact) >= count:
-                return Seen(exact.astype(np.float64), np.ones(count, np.bool_))
+        exact: Whole | None = None
+        for found in self._sets(rows, off / self.scale, setting):
+            if len(found) < count:
+                exact = found if exact is None else exact
+                continue
+            residuals = residuals_of(found, rows)
+            sure = certain(self.bench, found, residuals, update, off, setting, self.base)
+            if sure.any():
+                return Seen(found.astype(np.float64), sure)
+            if exact is None or len(exact) < count:
+                exact = found
+        if exact is not None and len(exact) >= count:  # as far as can be told
+            return Seen(exact.astype(np.float64), np.zeros(count, np.bool_))
         rate = setting.run.training.learning_rate * setting.run.epochs / setting.windows
         gradient, off = -rows / rate, off / rate / self.scale
         labels = np.repeat(np.arange(self.classes), self.prior.counts(gradient, count))
         likely = self.prior.most_likely(gradient, labels, max(off, 1e-3))
-        known = np.zeros(count, np.bool_)
-        # What is exact takes the place of what is nearest to it.
-        for row in exact:
+        taken = np.zeros(count, np.bool_)
+        # What may be exact takes the place of what is nearest to it; without the others nobody can
+        # train on it, so nothing of it is claimed.
+        for row in () if exact is None else exact:
             distance = ((likely - row) ** 2).sum(axis=1)
-            at = int(np.argmin(np.where(known, np.inf, distance)))
-            likely[at], known[at] = row, True
-        return Seen(likely, known)
+            at = int(np.argmin(np.where(taken, np.inf, distance)))
+            likely[at], taken[at] = row, True
+        return Seen(likely, np.zeros(count, np.bool_))
+
+    def _sets(self, rows: Doubles, off: float, setting: Setting) -> Iterator[Whole]:
+        """Sets of windows that an update (classes, d + 1) may come from, the likeliest first."""
+        count = setting.examples
+        first = whole_rows(rows, off, *self.box, count)
+        yield first[:count]
+        if count == 1:
+            return
+        # More windows than directions, or too many mixtures of them.
+        recipe, none = self.recipe(setting), first[:0]
+        near, whole = near_rows(rows, off, self.box, count, self.likely) or (none, None)
+        if whole is not None:
+            yield choose(rows, off, count, near, whole, recipe)
+        if setting.steps == setting.devices == 1:
+            some = np.unique(np.concatenate([first, near[:_PEELED]]), axis=0)
+            yield peeled(rows, off, self.box, count, some, recipe)
 
     def guess(self, count: int) -> Seen:
         """What is said of so many windows without an update."""
@@ -206,12 +233,17 @@ class Score:
         error: root of the summed squares of what is off, over that of the true inputs.
         named: share of the windows that are nearest to something found, among all of the owner's.
         drawn: correlation of the windows that are drawn with the true ones, public mean taken away.
+        claimed: share of the windows that the adversary says are exact.
+        false: share of the windows that it says are exact and that are not the device's (in a sum
+            they may be another's).
     """
 
     exact: float
     error: float
     named: float
     drawn: float
+    claimed: float = 0.0
+    false: float = 0.0
 
 
 def score(
@@ -244,4 +276,6 @@ def score(
         float(np.sqrt(distance[rows, columns].sum() / (true**2).sum())),
         len(set(nearest.tolist()) & set(chosen.tolist())) / len(chosen),
         float((away * drawn).sum() / size) if size > 0 else 0.0,
+        float(seen.exact.mean()),
+        float((seen.exact & ~(seen.inputs[:, None] == true).all(axis=2).any(axis=1)).mean()),
     )

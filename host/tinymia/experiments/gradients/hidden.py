@@ -61,15 +61,12 @@ class Likely:
         return cls(inputs.mean(axis=0), np.linalg.inv(np.linalg.cholesky(around)))
 
 
-def hidden_rows(
-    update: Doubles,
-    noise: float,
-    box: tuple[int, int],
-    count: int,
-    likely: Likely,
-    recipe: Recipe,
-) -> Whole:
-    """Windows behind an update.
+def near_rows(
+    update: Doubles, noise: float, box: tuple[int, int], count: int, likely: Likely
+) -> tuple[Whole, Doubles] | None:
+    """What could be windows (m, d), the likeliest first, and a basis (count, d + 1) of these.
+
+    None where an update has too few digits.
 
     Args:
         update: (classes, d + 1), of weights over the codes' scale, and of biases.
@@ -77,24 +74,34 @@ def hidden_rows(
         box: least and largest input.
         count: windows.
         likely: of inputs.
-        recipe: of the update.
-
-    Returns:
-        (count, d) int64, or (0, d) where they are not found. What is returned explains the update
-        as precisely as its noise lets it; of sets that do the one that training explains best.
     """
-    none = np.empty((0, update.shape[1] - 1), np.int64)
     left, size, _ = np.linalg.svd(update, full_matrices=False)
     directions = min(count, len(update) - 1)
     n = _enough(size[:directions], noise, count, update.shape[1], likely)
     if not n:
-        return none
+        return None
     seen = left[:, :directions].T @ update
     basis = _lattice(seen, noise, count, n)
     if basis is None:
-        return none
+        return None
     whole = _continued(seen, noise, *basis)
-    found = _near(whole, box, likely)
+    return _near(whole, box, likely), whole
+
+
+def choose(
+    update: Doubles, noise: float, count: int, found: Whole, whole: Doubles, recipe: Recipe
+) -> Whole:
+    """Of vectors those from whose training an update comes: (count, d) int64.
+
+    What is returned explains the update as precisely as its noise lets it; (0, d) where none does.
+
+    Args:
+        update, noise, count: as of :func:`near_rows`.
+        found: (m, d) vectors.
+        whole: (count, d + 1) basis of these.
+        recipe: of the update.
+    """
+    none = found[:0]
     if len(found) < count:
         return none
     factors = np.linalg.lstsq(whole.T, update.T, rcond=None)[0]

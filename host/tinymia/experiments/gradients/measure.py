@@ -71,7 +71,7 @@ def updates(server: Server, owner: Owner, setting: Setting, count: int) -> Updat
     return Updates(chosen, seen + others, others)
 
 
-NAMES = ("exact", "error", "named", "drawn")
+NAMES = ("exact", "error", "named", "drawn", "claimed", "false")
 
 
 def measure(server: Server, owner: Owner, runs: Sequence[Run]) -> dict[str, NDArray[Any]]:

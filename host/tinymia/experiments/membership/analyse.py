@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tinymia.attacks.base import Adversary, Attack
+from tinymia.attacks.choice import Choice
 from tinymia.attacks.registry import headline_of
 from tinymia.evidence import OutputPolicy, Scores
 from tinymia.experiments.base import Comparison, Condition, Measure, Verdict
@@ -61,6 +62,7 @@ class Analysis:
         answers: policies, the study's own first.
         levels: steps of a rounded probability.
         attacks: all that were tried, in the order of the page.
+        chosen: which of all those are, if not all.
         controls: of each person.
         seed: of resampling.
         done: told of each condition and policy.
@@ -72,6 +74,7 @@ class Analysis:
     answers: Sequence[OutputPolicy]
     levels: int
     attacks: Sequence[Attack]
+    chosen: Choice = field(default_factory=Choice)
     controls: Sequence[PersonControls] = ()
     seed: int = 0
     resamples: int = RESAMPLES
@@ -96,8 +99,8 @@ class Analysis:
         self.headlines = {
             (adversary, answer): headline
             for adversary in Adversary
-            for answer in self.answers
-            if (headline := headline_of(adversary, answer)) is not None
+            for at, answer in enumerate(self.answers)
+            if (headline := self.chosen.headline(adversary, answer, own=at == 0)) is not None
         }
 
     def finding(self) -> MembershipFinding:
@@ -123,7 +126,7 @@ class Analysis:
             answer=self.answers[0],
             answers=tuple(self.answers),
             attacks=tuple(_row(attack) for attack in self.attacks),
-            adversaries=tuple(self._adversary(a, leaks) for a in Adversary),
+            adversaries=tuple(self._adversary(a, leaks) for a in Adversary if self._has(a)),
             strongest=STRONGEST,
             leaks=tuple(leaks),
             fprs=tuple(ROC_GRID.tolist()),
@@ -138,6 +141,7 @@ class Analysis:
             counts=self._counts(leaks),
             levels=self.levels,
             left_out=self._left_out(),
+            chosen=() if self.chosen.names is None else tuple(a.info.name for a in self.attacks),
             rules=Rules(
                 LEVEL,
                 self.sampler.method.value,
@@ -220,9 +224,14 @@ class Analysis:
         low, high = (None, None) if bounds is None else (bounds[0][:n], bounds[1][:n])
         return Curve(*key, masked(rates.point[:n], shown), masked(low, shown), masked(high, shown))
 
+    def _has(self, adversary: Adversary) -> bool:
+        """Whether an attack of theirs is among those that were chosen."""
+        whose = {attack.info.adversary for attack in self.attacks}
+        return self.chosen.names is None or adversary in whose
+
     def _adversary(self, adversary: Adversary, leaks: Sequence[Leak]) -> AdversaryRow:
-        chosen = [self.headlines.get((adversary, answer)) for answer in self.answers]
-        names = tuple("" if attack is None else attack.info.name for attack in chosen)
+        names = tuple(_name(self.headlines.get((adversary, answer))) for answer in self.answers)
+        usual = tuple(_name(headline_of(adversary, answer)) for answer in self.answers)
         at = self.main, names[0], self.answers[0]
         leak = next((k for k in leaks if (k.condition, k.attack, k.answer) == at), None)
         return AdversaryRow(
@@ -231,6 +240,7 @@ class Analysis:
             names,
             None if leak is None else leak.auc,
             () if leak is None else leak.tpr,
+            () if usual == names else usual,
         )
 
     def _accuracy(self, condition: Condition) -> Accuracy:
@@ -370,15 +380,19 @@ class Analysis:
             and leak.attack not in compares
             and next(c for c in self.conditions if c.name == leak.condition).is_base
         ]
+        stands = self._headlines_of(self.answers[0])
         strongest = self.headlines.get((STRONGEST, self.answers[0]))
+        if strongest is None and stands:
+            strongest = stands[-1]
         return controls(
             self.controls,
             self.cells[self.main],
             scored,
             base,
-            "" if strongest is None else strongest.info.name,
+            _name(strongest),
             self.light,
             self.seed,
+            chosen=self.chosen.names is not None,
         )
 
     def _counts(self, leaks: Sequence[Leak]) -> Counts:
@@ -405,6 +419,10 @@ def _constant(like: Replicates, value: float) -> Replicates:
         lowest=value,
         highest=value,
     )
+
+
+def _name(attack: Attack | None) -> str:
+    return "" if attack is None else attack.info.name
 
 
 def _mean(values: Sequence[np.float64]) -> float:

@@ -24,6 +24,7 @@ FINDER = Adversary.CANDIDATES
 """Who is to find a window that was memorised."""
 FOUND = 0.95
 """AUC that a memorised window must give."""
+_BASE = "the base model, which has not seen the windows"
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class PersonControls:
     Attributes:
         person: who.
         memorised: (devices, n) scores of devices that were trained on one window for many epochs,
-            by ``FINDER``, whose shadow devices were, too.
+            by ``FINDER``, whose shadow devices were, too; none where that attack was not chosen.
         memorised_member: (devices, n) bool.
         untouched: (n,) scores of a device that was not trained, by attack.
         calibration_member: (s, n) bool, of shadow devices that no attack was fitted on.
@@ -56,6 +57,8 @@ def controls(
     strongest: str,
     sampler: Resampler,
     seed: int,
+    *,
+    chosen: bool = False,
 ) -> list[Control]:
     """All of a study.
 
@@ -67,11 +70,12 @@ def controls(
         strongest: name of the attack that the page opens with.
         sampler: of the devices' people.
         seed: of shuffling.
+        chosen: whether attacks were chosen: then what cannot be told for want of one is a row, too.
     """
     rows = [
         Control(
             "base",
-            "the base model, which has not seen the windows",
+            _BASE,
             leak.attack,
             leak.auc,
             "an interval that holds 0.5",
@@ -110,6 +114,9 @@ def controls(
                 holds,
             )
         )
+    if chosen and all(row.name == "shuffled" for row in rows):
+        why = "no attack was chosen that can be asked of a device that has learnt nothing"
+        rows.append(Control("base", _BASE, "", absent(why), "an interval that holds 0.5", None))
     rows = corrected(rows, sampler.people)
     if found:
         rows.append(_memorised(found))
@@ -150,7 +157,9 @@ def _memorised(found: Sequence[PersonControls]) -> Control:
     # Each device's own ranking: how well one window is remembered differs between devices.
     ranks = [float(np.mean(m[:, None] > o) + 0.5 * np.mean(m[:, None] == o)) for m, o in pairs]
     value = float(np.mean(ranks)) if ranks else None
-    made = Figure(value) if value is not None else absent("no device")
+    made = absent("the attack that finds it was not chosen")
+    if value is not None:
+        made = Figure(value)
     return Control(
         "memorised",
         "devices trained on a single window for many epochs",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tinymia.attacks.base import Attack
-from tinymia.evidence import Candidates, Knowledge, Lab, Run, Scores, Shadows, Target
+from tinymia.evidence import Candidates, Knowledge, Lab, Run, Scorer, Scores, Shadows, Target
 
 Bools = NDArray[np.bool_]
 
@@ -52,6 +52,8 @@ def score(
         By attack: (repetitions, n) float64, NaN for windows that it does not judge.
     """
     found = {}
+    made: dict[int, tuple[Scorer, Scores]] = {}
+    shown: dict[tuple[bool, bool], list[Target]] = {}
     for attack in attacks:
         info = attack.info
         if not lab.knows(run, person, info.knowledge):
@@ -59,9 +61,18 @@ def score(
         half = info.knowledge is Knowledge.HALF
         judged = lab.known(person) if half else np.ones(len(targets[0].candidates), np.bool_)
         scorer = attack.fit(_Half(lab, judged) if half else lab, run, person)
+        # An attack may be another one where it has nothing to add.
+        if id(scorer) in made:
+            found[info.name] = made[id(scorer)][1]
+            continue
         rows = np.full((len(targets), len(judged)), np.nan)
-        for row, target in zip(rows, targets, strict=True):
-            row[judged] = scorer(granted(target, attack, judged))
+        # The same targets for all who may see as much: attacks share what they make of them.
+        seen = half, info.weights
+        if seen not in shown:
+            shown[seen] = [granted(target, attack, judged) for target in targets]
+        for row, target in zip(rows, shown[seen], strict=True):
+            row[judged] = scorer(target)
+        made[id(scorer)] = scorer, rows
         found[info.name] = rows
     return found
 

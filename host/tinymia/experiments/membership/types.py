@@ -132,6 +132,8 @@ class AdversaryRow:
         attack: name of the attack that stands for them under each policy, in the order of
             ``MembershipFinding.answers``; "" where none runs.
         auc, tpr: of plain fine-tuning under the study's own policy; None where none runs.
+        usual: what would stand for them under each policy had all attacks been run; empty where
+            that does.
     """
 
     adversary: Adversary
@@ -139,6 +141,7 @@ class AdversaryRow:
     attack: tuple[str, ...]
     auc: Figure | None
     tpr: tuple[Rate, ...]
+    usual: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,8 @@ class MembershipFinding:
         answer: policy of the study's own answers.
         answers: all policies that were audited, that one first.
         attacks: in the order of the page.
-        adversaries: from the weakest to the strongest.
+        adversaries: from the weakest to the strongest; where attacks were chosen, those alone of
+            whose attacks there are some.
         strongest: name of the adversary whose figure the page opens with, fixed beforehand.
         leaks: every attack on every condition under every policy where it ran.
         fprs, from_fpr, curves: the ROC's grid, from where it is resolved, and headline curves.
@@ -241,6 +245,7 @@ class MembershipFinding:
         counts, rules: what the figures rest on.
         levels: steps of a probability where answers are rounded: 100 is 1/100.
         left_out: see :class:`LeftOut`, of accuracies and headline attacks; empty with one person.
+        chosen: names of the attacks that were run, where not all were; empty: all.
     """
 
     version: int
@@ -265,6 +270,7 @@ class MembershipFinding:
     rules: Rules
     levels: int = 100
     left_out: tuple[LeftOut, ...] = ()
+    chosen: tuple[str, ...] = ()
 
     def condition(self, name: str) -> Condition:
         """The condition of that name."""

@@ -12,6 +12,7 @@ from tinymia.experiments.base import Figure
 from tinymia.experiments.membership.types import AdversaryRow, Leak
 from tinymia.report.cells import auc_words, tpr_text
 from tinymia.report.charts import Lane, adversary_look, answer_look, ends, lanes, tick_percent
+from tinymia.report.choice import instead, sentence
 from tinymia.report.facts import Facts, rate
 from tinymia.report.section import Section, Table, View
 from tinymia.report.words import above_guessing, count, number, share
@@ -45,11 +46,20 @@ def _row(facts: Facts, row: AdversaryRow) -> dict[str, Any]:
         "title": row.title,
         "css": css,
         "shape": shape,
-        "sub": f"{own.title} ({own.reference})" if own else "no attack runs",
+        "sub": _stands(facts, row),
         "cells": cells,
         "tprs": [tpr_text(leak, fpr) for fpr in _fprs(facts)],
-        "strongest": row.adversary is facts.finding.strongest,
+        "strongest": facts.leads(row),
     }
+
+
+def _stands(facts: Facts, row: AdversaryRow) -> str:
+    """The attack that the row's figures are of."""
+    own = facts.headline(row)
+    if own is None:
+        return "no attack runs"
+    replaced = instead(facts.finding, row)
+    return f"{own.title} ({own.reference})" + (f", {replaced}" if replaced else "")
 
 
 def _fprs(facts: Facts) -> list[float]:
@@ -131,6 +141,8 @@ def view(results: Results) -> View | None:
     fprs = _fprs(facts)
     return {
         "main": facts.main,
+        "chosen": sentence(facts.finding),
+        "stated": "strongest chosen" if facts.by_choice else "strongest stated",
         "own": facts.answer_title(facts.finding.answer),
         "answers": [
             {"title": facts.answer_title(a), "css": answer_look(a)[0], "shape": answer_look(a)[1]}
@@ -162,7 +174,7 @@ def table(results: Results) -> Table:
             if leak is None:
                 rows.append((row.adversary, answer, *[None] * 6, "no attack runs"))
                 continue
-            stated = row.adversary is facts.finding.strongest
+            stated = facts.leads(row)
             who = row.adversary, answer, leak.attack, stated
             f = leak.auc
             rows.append((*who, "auc", f.value, f.low, f.high, above_guessing(leak)))

@@ -9,6 +9,7 @@ from tinymia.evidence import Knowledge, Reveals
 from tinymia.experiments.base import Condition
 from tinymia.experiments.membership.types import AttackRow, Leak
 from tinymia.report.cells import auc_words, change, matrix_row, named, tpr_text
+from tinymia.report.choice import sentence
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, Table, View
 from tinymia.report.words import above_guessing, interval, number, share
@@ -93,6 +94,7 @@ def view(results: Results) -> View | None:
     titles = {row.adversary: row.title for row in facts.finding.adversaries}
     return {
         "main": named(facts.main) if facts.main else None,
+        "chosen": sentence(facts.finding),
         "own": facts.answer_title(facts.finding.answer),
         "answers": [facts.answer_title(a) for a in facts.finding.answers],
         "fprs": [share(fpr) for fpr in fprs],

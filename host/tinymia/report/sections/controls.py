@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinymia.attacks.base import Adversary
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, Table, View
 from tinymia.report.words import interval, listing
@@ -21,7 +22,7 @@ def view(results: Results) -> View | None:
         return None
     found = facts.finding.controls
     # The one that memorised is judged by an adversary, whose attack it names.
-    titles = {row.adversary.value: row.title for row in facts.finding.adversaries}
+    titles = {adversary.value: adversary.words for adversary in Adversary}
     titles |= {attack.name: attack.title for attack in facts.finding.attacks}
     rows = []
     for control in found:
@@ -37,7 +38,13 @@ def view(results: Results) -> View | None:
             }
         )
     failed = list(dict.fromkeys(c.title for c in found if c.holds is False))
-    return {"rows": rows, "failed": listing(failed), "all": not failed}
+    unclear = [c.title for c in found if c.holds is None and c.figure.value is None]
+    return {
+        "rows": rows,
+        "failed": listing(failed),
+        "unclear": listing(unclear),
+        "all": not failed,
+    }
 
 
 def table(results: Results) -> Table:

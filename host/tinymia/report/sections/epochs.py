@@ -49,7 +49,7 @@ def _leakage(facts: Facts, conditions: list[Condition]) -> str:
         series(chart, figures, adversary_look(row.adversary))
     for row, figures in lines:
         x, last = figures[-1]
-        if row.adversary is facts.finding.strongest and last.value is not None:
+        if facts.leads(row) and last.value is not None:
             text = number(last.value)
             chart.text(x, last.value, text, css="value", anchor="middle", dy=-11)
     return chart.render("fig-leakage")

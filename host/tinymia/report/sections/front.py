@@ -10,8 +10,9 @@ from markupsafe import Markup
 from tinymia.experiments.base import Condition, Figure
 from tinymia.report.cells import named
 from tinymia.report.charts import bounds, ends, tick_percent
+from tinymia.report.choice import sentence
 from tinymia.report.facts import Facts
-from tinymia.report.recommend import Row, front, hiding, rows, rule, sentences
+from tinymia.report.recommend import Row, front, hiding, promised, rows, rule, sentences
 from tinymia.report.section import Section, Table, View
 from tinymia.report.svg import Chart, linear_axis
 from tinymia.report.words import MINUS, count, interval, number, percent, ratio_text
@@ -76,7 +77,12 @@ def _detail(condition: Condition, tuned: frozenset[str]) -> str:
 
 
 def _cells(
-    row: Row, number_of: int, best: Sequence[Row], plain: Row | None, tuned: frozenset[str]
+    facts: Facts,
+    row: Row,
+    number_of: int,
+    best: Sequence[Row],
+    plain: Row | None,
+    tuned: frozenset[str],
 ) -> dict[str, Any]:
     condition = row.condition
     added = None
@@ -87,7 +93,7 @@ def _cells(
         "number": str(number_of),
         "detail": _detail(condition, tuned),
         "front": row in best,
-        "guarantee": row.guarantee,
+        "guarantee": promised(row, facts),
         # What an answer promises is no bound on all of them.
         "proven": row.guarantee.startswith("("),
         "strongest": interval(row.strongest) if row.strongest else "does not run",
@@ -125,13 +131,14 @@ def view(results: Results) -> View | None:
     ]
     return {
         "attack": strongest[1].title if strongest else "none runs",
-        "rows": [_cells(row, i, best, plain, tuned) for i, row in enumerate(made, 1)],
+        "rows": [_cells(facts, row, i, best, plain, tuned) for i, row in enumerate(made, 1)],
         "measured": any(row.step for row in made),
         "flash": any(row.flash for row in made),
         "line": any(row.line_out for row in made),
         "unit": facts.unit,
         "panels": [panel for panel in panels if panel],
         "sentences": [text for _, _, text in sentences(facts, made)],
+        "chosen": sentence(facts.finding),
         "rule": rule(facts.unit if any(row.extra is not None for row in made) else ""),
         "hiding": [f"{row.condition.title} ({row.worst_attack})" for row in hiding(made, plain)],
         "useless": [

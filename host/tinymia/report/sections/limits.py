@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tinymia.experiments.membership.types import MembershipFinding
+from tinymia.report.choice import sentence
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, View
 from tinymia.report.words import listing
@@ -64,6 +65,8 @@ def _people(finding: MembershipFinding) -> Iterator[str]:
 
 def _attacks(facts: Facts) -> Iterator[str]:
     finding = facts.finding
+    if finding.chosen:
+        yield f"{sentence(finding)} Others can find more, and the usual ones often do."
     yield (
         "A figure is that of an attack, and another can find more: every figure is a lower bound "
         "on leakage and no proof of privacy. A defence can look good against one adversary only "

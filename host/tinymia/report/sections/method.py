@@ -27,8 +27,8 @@ def sentences(facts: Facts) -> Iterator[str]:
     yield (
         "The attack that stands for each adversary was fixed before any result was seen, because "
         "the attack that looks best on the same answers would be the largest of several noisy "
-        "figures. So was the adversary whose figure the page opens with. All attacks are in the "
-        "tables."
+        "figures. So was the adversary whose figure the page opens with. All attacks that were run "
+        "are in the tables."
     )
     yield (
         "AUC is the chance that a member scores above a non-member, with ties counting half, "

@@ -79,7 +79,7 @@ def _by_adversary(facts: Facts, condition: Condition, identity: str) -> dict[str
     legend = []
     for row, attack, curve in found:
         css, _ = adversary_look(row.adversary)
-        _draw(facts, chart, curve, css, row.adversary is facts.finding.strongest)
+        _draw(facts, chart, curve, css, facts.leads(row))
         auc = _auc(facts, condition.name, attack.name)
         legend.append({"css": css, "shape": "", "title": f"{row.title}, AUC {auc}"})
     title = f"By adversary, {condition.title}"

@@ -23,7 +23,7 @@ struct GuardSettings {
   NoiseLaw noise_law = NoiseLaw::kNone;  // of the noise on logits
   float noise = 0.0f;  // scale of the Laplace law, deviation of the Gaussian one, in logits
   float noise_bound = 0.0f;  // the most by which a logit falls behind the largest one before noise is added: what bounds the influence of the data
-  uint32_t answers = 0;  // the most answers that are given since training began, repeated ones counted
+  uint32_t answers = 0;  // the most answers that are given since training began, in a release build since the board was switched on, repeated ones counted
   uint8_t classifier = 0;  // of MemGuard: which of the bundle's classifiers of members the noise is to confuse, counted from 1
   float distortion = 0.0f;  // of MemGuard: expected distance of the answer from the true one, in summed absolute differences
   uint8_t swap = 0;  // of HAMP: an answer gives a random window's probabilities in the order of its own classes

@@ -77,11 +77,11 @@ int32_t Geometric(Halves* halves) {
 
 }  // namespace
 
-SecretKey QueryKey(const SecretKey& device, uint32_t epoch, const int8_t* features,
-                   uint32_t bytes) {
+SecretKey QueryKey(const SecretKey& device, uint32_t epoch, const int8_t* features, uint32_t bytes,
+                   uint32_t training) {
   SecretKey key = device;
   // "answ": no other use of a device's key begins so.
-  uint32_t words[4] = {0x77736E61u, epoch, bytes, 0};
+  uint32_t words[4] = {0x77736E61u, epoch, bytes, training};
   Absorb(&key, words);
   for (uint32_t at = 0; at < bytes; at += 16) {
     const uint32_t left = bytes - at;

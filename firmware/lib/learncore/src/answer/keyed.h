@@ -10,9 +10,10 @@ namespace tinymia {
 
 // A key for all that is drawn for one question. It is the cascade of ChaCha20 blocks (Bellare,
 // Canetti and Krawczyk, FOCS 1996: pseudorandom where all messages are equally long) over the
-// epoch, the number of bytes and the bytes themselves, 16 at a time, the first eight words of each
-// block being the next one's key.
-SecretKey QueryKey(const SecretKey& device, uint32_t epoch, const int8_t* features, uint32_t bytes);
+// epoch, the number of bytes, the training (which of those under the same key) and the bytes
+// themselves, 16 at a time, the first eight words of each block being the next one's key.
+SecretKey QueryKey(const SecretKey& device, uint32_t epoch, const int8_t* features, uint32_t bytes,
+                   uint32_t training = 0);
 
 // Uses of a question's key, beside those of a training's (train/noise.h).
 constexpr SecretUse kAnswerNoise = static_cast<SecretUse>(16);

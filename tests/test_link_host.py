@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import time
 from collections import deque
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinymia.device import socket_line
 from tinymia.device.client import Board, TrainSettings
 from tinymia.device.connect import connect
 from tinymia.device.frames import decode_frame, encode_frame
@@ -273,3 +275,12 @@ def test_an_unknown_tick_source_is_just_ticks() -> None:
     assert struct.unpack_from("<B", raw, 13) == (200,)
     board.greeting = protocol.HelloResponse.unpack(bytes(raw))
     assert board.identity.unit == "ticks"
+
+
+def test_a_line_that_takes_nothing_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a simulator that stands still would hold the program for ever."""
+    monkeypatch.setattr(socket_line, "WRITE_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        port = socket_line.SocketSerial(f"socket://127.0.0.1:{deaf.getsockname()[1]}", timeout=0)
+        with port, pytest.raises(LinkLostError, match="line to the board is gone"):
+            Link(port).send(bytes(1 << 24))

@@ -271,18 +271,59 @@ def test_a_complete_model_answers_so_too(owned: tuple[Array, Array, Array], rele
         board.infer(owned[0][:1])
 
 
+def fill(board: Board, slots: int) -> None:
+    """Store one window in the last slot: those before it are filled up."""
+    last = np.append(np.uint8(0), np.zeros(300, np.uint8))
+    board._call(protocol.PutRequest(slots - 1, 1, last), protocol.PutResponse)
+
+
 def test_its_store_has_one_size_for_all_settings(release: Open) -> None:
     """Else a refusal for want of room would tell how many windows are stored."""
     for first in (4, 2, 0):
         board = release()
         capacity = board.layout(first).capacity
-        full = np.zeros((capacity, 300), np.int8)
-        board.store(full, np.zeros(capacity, np.int64))
+        fill(board, capacity)
         for optimizer in (0, 1, 2):
             for more in ({}, {"dropout": 0.5, "trained": 1}):
                 begun = board.begin(replace(PRIVATE, optimizer=optimizer, **more))
                 assert begun.capacity == capacity
                 assert board.info(fresh=True).store_capacity == capacity
+
+
+def test_no_refusal_tells_what_is_stored(release: Open) -> None:
+    """Under a rule for updates all settings may come, without one a shared tail."""
+    heads = TrainSettings(heads=32, left_out=1)
+    ways = (
+        TrainSettings(),
+        heads,
+        replace(heads, teacher_epochs=2, teacher_temperature=2.0),
+        TrainSettings(mixup=0.4),
+        TrainSettings(screen=20),
+        TrainSettings(holdout=20, patience=2),
+        TrainSettings(optimizer=2, holdout=20, patience=2),
+        replace(PRIVATE, optimizer=2),
+        PRIVATE,
+    )
+    start = np.asarray(BASE.layers.parameters[-455:], np.float32)
+    for bundle in (BUDGETED, replace(BASE, updates=UpdateRule(0.5))):
+        board = release(bundle)
+        told = []
+        for full in (False, True):
+            capacity = board.layout(4).capacity
+            if full:
+                fill(board, capacity)
+            said: list[object] = []
+            for way in ways:
+                for shares in (False, True):
+                    try:
+                        board.share(start) if shares else board.begin(way)
+                        said.append(board.info(fresh=True).store_capacity)
+                    except BoardRefusedError as why:
+                        said.append((why.status, why.a, why.b))
+            told.append(said)
+        assert told[0] == told[1]
+        assert {one for one in told[0] if isinstance(one, int)} == {capacity}
+        assert any(isinstance(one, tuple) for one in told[0])
 
 
 def test_it_draws_anew_from_the_chip(owned: tuple[Array, Array, Array], release: Open) -> None:

@@ -28,16 +28,15 @@ uint32_t WorkspaceFor(const BundleView& bundle, uint32_t first, const TrainSetti
 
 // Whose workspace the store must leave room for. In a release build that is the same for all that
 // may come: a capacity that followed the settings would tell how many windows there are.
-TrainSettings Sizing(TrainSettings settings) {
+const TrainSettings& Sizing(const TrainSettings& settings, TrainSettings* fixed) {
   if (!kRelease) return settings;
-  settings.trained = Trained::kWeights;
-  settings.optimizer = Optimizer::kAdam;
-  SetClipNorm(&settings, 1.0f);
-  SetNoiseMultiplier(&settings, 1.0f);
-  SetDropout(&settings, 0.5f);
-  SetJitter(&settings, 1.0f);
-  SetShaped(&settings, 1);
-  return settings;
+  fixed->optimizer = Optimizer::kAdam;
+  SetClipNorm(fixed, 1.0f);
+  SetNoiseMultiplier(fixed, 1.0f);
+  SetDropout(fixed, 0.5f);
+  SetJitter(fixed, 1.0f);
+  SetShaped(fixed, 1);
+  return *fixed;
 }
 
 __attribute__((noinline)) void AddBytes(Fnv1a* hash, const void* data, uint32_t size) {
@@ -77,28 +76,39 @@ Refusal Session::PlanLayout(uint32_t first_layer, bool raw) {
 
 Refusal Session::PlanTraining(const TrainSettings& settings, bool keep) {
   const uint32_t room = (arena_.size() - fixed_) / 8 * 8;
+  const bool has_rule = kRelease && bundle_.updates != nullptr;
+  const bool shares = shares_ || has_rule;
+  TrainSettings fixed;
+  const TrainSettings& sizing = Sizing(settings, &fixed);
   // (64 bits: the layers of a hostile bundle may ask for more than there are addresses.)
-  const bool shares = shares_ || (kRelease && bundle_.updates != nullptr);
-  const uint64_t least = WorkspaceFor(bundle_, first_layer_, Sizing(settings), &store_, 0, shares);
+  const uint64_t least =
+      WorkspaceFor(bundle_, first_layer_, sizing, &store_, 0, kRelease ? has_rule : shares);
   // A slot, its label, its place in the order and a bit; 32 bytes cover what alignment takes.
   uint32_t each = store_.slot_bytes() + 1 + 2;
-  if (settings.heads != 0) each += 2;                   // its part, and another bit
-  if (settings.screen != 0) each += sizeof(float) + 1;  // its loss, and another bit
-  if (settings.teacher_epochs != 0 && settings.references == 0) {
+  if (sizing.heads != 0) each += 2;                   // its part, and another bit
+  if (sizing.screen != 0) each += sizeof(float) + 1;  // its loss, and another bit
+  if (sizing.teacher_epochs != 0 && sizing.references == 0) {
     each += bundle_.graph.classes() * static_cast<uint32_t>(sizeof(float));
   }
   const uint64_t left = room > least + 32 ? room - least - 32 : 0;
   uint32_t capacity = static_cast<uint32_t>(left * 8 / (each * 8 + 1));
   capacity = (capacity < kMaxSlots ? capacity : kMaxSlots) / 8 * 8;
-  if (capacity < kFewestSlots) {
-    const uint64_t need = static_cast<uint64_t>(fixed_) + least + 32 + (each + 1) * kFewestSlots;
+  const auto too_small = [this](uint64_t need) -> Refusal {
     return {Status::kArenaTooSmall, need > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(need),
             arena_.size()};
-  }
+  };
+  if (capacity < kFewestSlots) return too_small(fixed_ + least + 32 + (each + 1) * kFewestSlots);
   if (keep && capacity < store_.stored()) {
     return {Status::kStoreTooLarge, store_.stored(), capacity};
   }
-  workspace_ = WorkspaceFor(bundle_, first_layer_, settings, &store_, capacity, shares);
+  const uint32_t workspace_bytes =
+      WorkspaceFor(bundle_, first_layer_, settings, &store_, capacity, shares);
+  if (kRelease) {
+    // Refused beside a store of that capacity, whatever is in it.
+    const uint64_t need = static_cast<uint64_t>(store_.BytesFor(capacity)) + workspace_bytes;
+    if (need > room) return too_small(fixed_ + need);
+  }
+  workspace_ = workspace_bytes;
   uint8_t* const base = arena_.base() + fixed_;
   if (keep) {
     store_.Resize(capacity);

@@ -17,44 +17,62 @@
 
 namespace tinymia {
 
+// The most that any lane needs of something; where an image is built without, known to be nothing.
+template <bool kThere, typename T = bool>
+class Need {
+ public:
+  operator T() const { return most_; }
+  void Raise(T needed) { most_ = needed > most_ ? needed : most_; }
+
+ private:
+  T most_{};
+};
+template <typename T>
+class Need<false, T> {
+ public:
+  operator T() const { return T{}; }
+  void Raise(T) {}
+};
+
 // What training needs beside plain SGD; over all lanes.
 struct Needs {
-  bool gradient = false;  // a buffer for a batch's gradient
-  uint32_t moments = 0;   // arrays that the optimizer keeps
-  bool best = false;      // a copy of the best parameters
-  bool dropout = false;
-  bool mixup = false;
-  bool clipping = false;
-  bool privacy = false;
-  bool augmentation = false;
-  uint32_t heads = 0;
-  bool teaching = false;  // a student's soft targets
-  bool own = false;       // of members, not of references
-  uint32_t references = 0;
-  bool objective = false;  // another than the cross-entropy
-  bool reshaped = false;   // its gradient is, see Objective
-  bool slopes = false;     // it has terms that follow from the probabilities: one of these
-  bool adversary = false;
-  bool likeness = false;
-  bool rivalry = false;  // the adversary learns, too
-  bool stacking = false;
-  bool screening = false;
-  bool bent = false;         // or another target than one label, evenly smoothed
-  bool batch_loss = false;   // which needs to know the mini-batch's loss beforehand
-  bool preparation = false;  // something is done before the examples of a step
-  bool compression = false;
-  bool shape = false;
-  bool pull = false;  // to where training starts
+  static constexpr bool kCompresses = kHasWeightBits || kHasPrune;
+  static constexpr bool kAugments = kHasJitter || kHasScaling || kHasRotation || kHasShift;
+  static constexpr bool kReshapes = kHasConfidencePenalty || kHasFocalLoss || kHasRelaxLoss;
+  static constexpr bool kSlopes = kHasAdversary || kHasMmd;
+  static constexpr bool kLooksAhead = kHasRelaxLoss || kHasAdversaryRate || kHasMmd;
 
-  // The same, known to be false where an image is built without.
-  bool HasSlopes() const { return (kHasAdversary || kHasMmd) && slopes; }
-  bool HasAdversary() const { return kHasAdversary && adversary; }
-  bool HasLikeness() const { return kHasMmd && likeness; }
-  bool HasRivalry() const { return kHasAdversaryRate && rivalry; }
-  bool HasStacking() const { return kHasStacking && stacking; }
-  bool HasScreening() const { return kHasScreen && screening; }
+  bool gradient = false;    // a buffer for a batch's gradient
+  uint32_t moments = 0;     // arrays that the optimizer keeps
+  Need<kHasPatience> best;  // a copy of the best parameters
+  Need<kHasDropout> dropout;
+  Need<kHasMixup> mixup;
+  Need<kHasClipNorm> clipping;
+  Need<kHasNoiseMultiplier> privacy;
+  Need<kAugments> augmentation;
+  Need<kHasHeads, uint32_t> heads;
+  Need<kHasTeacherEpochs> teaching;  // a student's soft targets
+  Need<kHasTeacherEpochs> own;       // of members, not of references
+  Need<kHasReferences, uint32_t> references;
+  Need<kReshapes || kSlopes> objective;  // another than the cross-entropy
+  Need<kReshapes> reshaped;              // its gradient is, see Objective
+  Need<kSlopes> slopes;  // it has terms that follow from the probabilities: one of these
+  Need<kHasAdversary> adversary;
+  Need<kHasMmd> likeness;
+  Need<kHasAdversaryRate> rivalry;  // the adversary learns, too
+  Need<kHasStacking> stacking;
+  Need<kHasScreen> screening;
+  // An objective, or another target than one label, evenly smoothed.
+  Need<kHasMixup || kHasTeacherEpochs || kReshapes || kSlopes> bent;
+  Need<kLooksAhead> batch_loss;  // an objective that needs to know the mini-batch's loss beforehand
+  // Something is done before the examples of a step.
+  Need<kLooksAhead || kHasNoiseMultiplier> preparation;
+  Need<kCompresses> compression;
+  Need<kHasShaped> shape;
+  Need<kHasBasePull> pull;  // to where training starts
 
-  void Add(const TrainSettings& settings);
+  // (Not in the planning, whose frame is part of the deepest stack.)
+  TINYMIA_COLD __attribute__((noinline)) void Add(const TrainSettings& settings);
 };
 
 // Who watches the work of one device (not in lanes): `look` is called after `until` portions, and

@@ -8,36 +8,6 @@
 
 namespace tinymia {
 
-inline void Needs::Add(const TrainSettings& s) {
-  gradient = gradient || s.batch != 1 || !IsPlain(s) || s.is_private();
-  const uint32_t kept = s.optimizer == Optimizer::kAdam ? 2 : s.optimizer == Optimizer::kMomentum;
-  moments = kept > moments ? kept : moments;
-  best = best || s.patience > 0;
-  dropout = dropout || s.dropout > 0;
-  mixup = mixup || s.mixup > 0;
-  clipping = clipping || s.clip_norm > 0;
-  privacy = privacy || s.is_private();
-  augmentation = augmentation || s.augments();
-  heads = s.heads > heads ? s.heads : heads;
-  teaching = teaching || s.teacher_epochs > 0;
-  own = own || (s.teacher_epochs > 0 && s.references == 0);
-  references = s.references > references ? s.references : references;
-  reshaped = reshaped || IsReshaped(s);
-  adversary = adversary || s.adversary > 0;
-  rivalry = rivalry || s.adversary_rate > 0;
-  likeness = likeness || s.mmd > 0;
-  stacking = stacking || s.stacking > 0;
-  screening = screening || s.screen > 0;
-  slopes = adversary || likeness;
-  objective = reshaped || slopes;
-  bent = bent || s.mixup > 0 || s.teacher_epochs > 0 || objective;
-  batch_loss = batch_loss || s.relax_loss > 0 || rivalry || likeness;
-  preparation = batch_loss || privacy;
-  compression = compression || s.weight_bits > 0 || s.prune > 0;
-  shape = shape || s.shaped > 0;
-  pull = pull || s.base_pull > 0;
-}
-
 template <typename F>
 bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* settings,
                       uint32_t count, ExampleStore* store, uint32_t slots, Arena* arena) {
@@ -45,7 +15,7 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   slots_ = slots;
   needs_ = Needs();
   for (uint32_t i = 0; i < count; ++i) needs_.Add(settings[i]);
-  needs_.shape = needs_.shape && graph.CanShape(first, settings[0].trained);
+  if (!graph.CanShape(first, settings[0].trained)) needs_.shape = {};
   lanes_ = arena->AllocPointers<Lane, 144>(kLanes);
   rows_ = arena->AllocPointers<const int8_t*, 8>(kLanes);
   order_room_ = slots > needs_.references ? slots : needs_.references;
@@ -56,10 +26,10 @@ bool Trainer<F>::Plan(const Graph& graph, uint32_t first, const TrainSettings* s
   sampling_ = kLanes > 1 && needs_.privacy ? arena->AllocArray<UintOf<F>>(slots + 15) : nullptr;
   held_ = net_.together() == 0 ? nullptr : arena->AllocArray<Targets>(net_.together());
   mixed_ = needs_.mixup ? arena->AllocArray<F>(net_.inputs()) : nullptr;
-  slopes_ = needs_.HasSlopes() ? arena->AllocArray<F>(net_.classes()) : nullptr;
-  if (needs_.HasAdversary()) adversary_.Plan(classifier_, needs_.HasRivalry(), arena);
-  if (needs_.HasLikeness()) likeness_.Plan(net_.classes(), arena);
-  if (needs_.HasScreening()) screening_.Plan(net_.classes(), slots, arena);
+  slopes_ = needs_.slopes ? arena->AllocArray<F>(net_.classes()) : nullptr;
+  if (needs_.adversary) adversary_.Plan(classifier_, needs_.rivalry, arena);
+  if (needs_.likeness) likeness_.Plan(net_.classes(), arena);
+  if (needs_.screening) screening_.Plan(net_.classes(), slots, arena);
   PlanPhases(arena);
   if (arena->used() > arena->size()) return false;
   for (uint32_t l = 0; l < kLanes; ++l) {
@@ -105,8 +75,8 @@ void Trainer<F>::Begin(const TrainSettings* settings, const SecretKey* keys,
   for (uint32_t j = 0; j < net_.inputs(); ++j) net_.input()[j] = F(0.0f);
   update_.Begin(settings);
   objective_.Begin(settings);
-  if (needs_.HasAdversary()) adversary_.Begin(settings);
-  if (needs_.HasLikeness()) likeness_.Begin(settings);
+  if (needs_.adversary) adversary_.Begin(settings);
+  if (needs_.likeness) likeness_.Begin(settings);
   net_.Reset();
   net_.ForgetStart();
   if (needs_.heads != 0 || needs_.teaching) BeginPhases();
@@ -125,7 +95,7 @@ void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
     results[l].stopped = lanes_[l].stopped ? 1 : 0;
   }
   clipped_ = IntOf<F>(0);
-  if (needs_.HasScreening() && epoch_ == 0 && epochs > 0) Screen();
+  if (needs_.screening && epoch_ == 0 && epochs > 0) Screen();
   for (uint32_t e = 0; e < epochs; ++e, ++epoch_) RunEpoch(results);
   for (uint32_t l = 0; l < kLanes; ++l) {
     results[l].clipped = static_cast<uint32_t>(GetLane(clipped_, l));
@@ -135,7 +105,7 @@ void Trainer<F>::Train(uint32_t epochs, TrainResult* results) {
 template <typename F>
 void Trainer<F>::RunEpoch(TrainResult* results) {
   if (needs_.teaching) StartStudents();
-  if (needs_.HasLikeness()) MeetReferences();
+  if (needs_.likeness) MeetReferences();
   loss_ = F(0.0f);
   uint32_t before[kLanes];
   for (uint32_t l = 0; l < kLanes; ++l) before[l] = results[l].steps;

@@ -103,8 +103,8 @@ template <typename F>
 void Trainer<F>::FindSlopes(const F* p) {
   const uint32_t n = net_.classes();
   for (uint32_t k = 0; k < n; ++k) slopes_[k] = F(0.0f);
-  if (needs_.HasAdversary()) adversary_.AddSlope(p, slopes_);
-  if (needs_.HasLikeness()) likeness_.AddSlope(ClassOfExample(), slopes_);
+  if (needs_.adversary) adversary_.AddSlope(p, slopes_);
+  if (needs_.likeness) likeness_.AddSlope(ClassOfExample(), slopes_);
   F mean = F(0.0f);
   for (uint32_t k = 0; k < n; ++k) mean = mean + p[k] * slopes_[k];
   for (uint32_t k = 0; k < n; ++k) slopes_[k] = p[k] * (slopes_[k] - mean);
@@ -114,11 +114,11 @@ template <typename F>
 F Trainer<F>::Shape(const F* logits, F log_total, F* delta) {
   if (!needs_.objective) return Subtract(logits, delta);
   const uint32_t n = net_.classes();
-  if (needs_.HasSlopes()) FindSlopes(delta);
+  if (needs_.slopes) FindSlopes(delta);
   if (needs_.reshaped) objective_.Penalise(logits, n, delta);
   const F own = Subtract(logits, delta);
   if (needs_.reshaped) objective_.Reshape(targets_.label, log_total - own, n, delta);
-  for (uint32_t k = 0; needs_.HasSlopes() && k < n; ++k) {
+  for (uint32_t k = 0; needs_.slopes && k < n; ++k) {
     delta[k] = Select(has_slopes_, delta[k] + slopes_[k], delta[k]);
   }
   return own;
@@ -156,7 +156,7 @@ template <typename F>
 void Trainer<F>::LookAhead(uint32_t most) {
   F total = F(0.0f);
   F count = F(0.0f);
-  if (needs_.HasLikeness()) likeness_.StartBatch();
+  if (needs_.likeness) likeness_.StartBatch();
   for (uint32_t i = 0; i < most; ++i) {
     LoadExamples(i);
     const F* logits = net_.Forward(needs_.dropout);
@@ -165,8 +165,8 @@ void Trainer<F>::LookAhead(uint32_t most) {
     for (uint32_t l = 0; l < kLanes; ++l) SetLane(&mask, l, i < lanes_[l].in_step);
     total = Select(mask, total + loss, total);
     count = Select(mask, count + F(1.0f), count);
-    if (needs_.HasLikeness()) likeness_.AddExample(mask, ClassOfExample(), net_.delta());
-    if (needs_.HasRivalry()) Rival(mask, i);
+    if (needs_.likeness) likeness_.AddExample(mask, ClassOfExample(), net_.delta());
+    if (needs_.rivalry) Rival(mask, i);
     net_.Pass();
   }
   objective_.StartBatch(epoch_, total / count);

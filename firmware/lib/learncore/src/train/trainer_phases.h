@@ -21,7 +21,7 @@ void Trainer<F>::PlanPhases(Arena* arena) {
     others_ = arena->AllocArray<uint8_t>(kLanes * ((slots_ + 7) / 8));
   }
   stack_ = stacked_ = nullptr;
-  if (needs_.HasStacking()) {
+  if (needs_.stacking) {
     const uint32_t row = needs_.heads * net_.classes() + 1;
     stack_ = arena->AllocArray<F>(net_.classes() * row);
     stacked_ = arena->AllocArray<F>((net_.classes() + 1) * row);
@@ -56,7 +56,7 @@ void Trainer<F>::BeginPhases() {
     const uint32_t parts = s.heads + (s.stacking > 0 ? 1u : 0u);
     for (uint32_t i = 0; i < n; ++i) part[order[i]] = static_cast<uint8_t>(i % parts);
   }
-  if (needs_.HasStacking()) StartStack();
+  if (needs_.stacking) StartStack();
   for (uint32_t i = 0; i < needs_.heads; ++i) {
     memcpy(heads_ + i * net_.parameter_count(), net_.parameters(),
            net_.parameter_count() * sizeof(F));
@@ -149,7 +149,7 @@ void Trainer<F>::MixHeads() {
     }
     to[i] = Select(mixes, sum * share, to[i]);
   }
-  if (needs_.HasStacking()) Stack();
+  if (needs_.stacking) Stack();
 }
 
 // It starts as the mean of the heads.

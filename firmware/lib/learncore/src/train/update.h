@@ -21,7 +21,8 @@ class Update {
  public:
   void Begin(const TrainSettings* settings) {
     plain_only_ = true;
-    pulls_ = prunes_ = false;
+    pulls_ = {};
+    prunes_ = {};
     for (uint32_t l = 0; l < Lanes<F>::kCount; ++l) {
       const TrainSettings& s = settings[l];
       SetLane(&plain_, l, IsPlain(s));
@@ -33,8 +34,8 @@ class Update {
       SetLane(&l2_, l, s.l2);
       SetLane(&has_pull_, l, s.base_pull > 0);
       SetLane(&pull_, l, s.base_pull);
-      pulls_ = pulls_ || s.base_pull > 0;
-      prunes_ = prunes_ || s.prune > 0;
+      pulls_.Raise(s.base_pull > 0);
+      prunes_.Raise(s.prune > 0);
       plain_only_ = plain_only_ && IsPlain(s);
     }
     power_ = F(1.0f);
@@ -154,7 +155,8 @@ class Update {
   }
 
   bool plain_only_ = true;
-  bool pulls_ = false, prunes_ = false;  // any lane
+  Need<kHasBasePull> pulls_;  // any lane
+  Need<kHasPrune> prunes_;
   MaskOf<F> plain_{}, adam_{}, bare_{}, has_l2_{}, has_pull_{},
       pruned_{};  // bare: without a moment
   F decay_{}, decay2_{}, l2_{}, pull_{};

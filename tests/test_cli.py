@@ -196,7 +196,7 @@ def test_a_signal_ends_it_with_one_line_and_nothing_left(
         process.send_signal(told)
         said = process.communicate(timeout=600)[1]
     assert process.returncode == status, said
-    assert said.rstrip().endswith(f"{says}; what was finished is kept")
+    assert said.rstrip().endswith(f"{says}; what was stored is kept")
     assert "Traceback" not in said
     assert not out.exists()
     assert (target == "twin:") == (not children)

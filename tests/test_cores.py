@@ -224,7 +224,7 @@ def selftest(spec: str) -> Path:
 
 
 def exchange(target: Target, request: bytes, size: int) -> bytes:
-    target.serial.timeout = 10
+    target.serial.timeout = 120
     target.serial.write(request)
     answer: bytes = target.serial.read(size)
     assert len(answer) == size

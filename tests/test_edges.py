@@ -252,7 +252,7 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     ((*FORGET, "--members", "0"), "Of 0 windows none can be forgotten"),
     ((*FORGET, "--forget", "1,80"), "'1,80' says not which of 80 windows"),
     ((*FORGET, "--out", "empty/x"), "Cannot write the bundle empty/x"),
-    ((*FORGET, "--defence", "ensemble", "--train", "all"), "several heads were asked for"),
+    ((*FORGET, "--defence", "ensemble", "--train", "all"), "The defence ensemble is for the head, not for training every layer"),
     # federate
     ((*FEDERATE, "--board", "bogus"), "'bogus' is no target"),
     ((*FEDERATE, "--delta", "nan"), "Delta must be above 0 and below 1"),
@@ -357,7 +357,7 @@ def test_an_interruption_in_a_destructor_is_heard(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("tinymia.cli.query.load_bundle", load)
     done = tinymia(*ASK, "--person", "p07")
-    assert (done.code, done.err.strip()) == (130, "interrupted; what was finished is kept")
+    assert (done.code, done.err.strip()) == (130, "interrupted; what was stored is kept")
 
 
 def test_an_interruption_waits_while_workers_start() -> None:
@@ -465,7 +465,7 @@ def test_who_drops_an_interruption_hears_it_again(name: str, skipped: int, statu
         timeout=60,
     )
     assert done.returncode == status, done.stderr
-    assert done.stderr.count(b"what was finished is kept") == 1
+    assert done.stderr.count(b"what was stored is kept") == 1
     assert b"Traceback" not in done.stderr
     assert b"ignored" not in done.stderr
 

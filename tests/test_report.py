@@ -308,7 +308,7 @@ def test_results_that_contradict_themselves_are_refused(results, changes, tmp_pa
 def test_a_folder_that_cannot_be_written_is_said(results, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(ReportError, match="cannot be written"):
+    with pytest.raises(ReportError, match="Cannot write"):
         render(results, blocked)
 
 

@@ -57,7 +57,7 @@ def board(elf: Path) -> Iterator[Target]:
         yield target
 
 
-def read(target: Target, size: int, seconds: float = 10.0) -> bytes:
+def read(target: Target, size: int, seconds: float = 120.0) -> bytes:
     target.serial.timeout = seconds
     data: bytes = target.serial.read(size)
     return data

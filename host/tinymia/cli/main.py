@@ -135,11 +135,11 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\ninterrupted; what was finished is kept", err=True)
+        click.echo("\ninterrupted; what was stored is kept", err=True)
         sys.exit(130)
     except ToldToEnd as error:
         with suppress(OSError):  # its terminal may be gone
-            click.echo("\ntold to end; what was finished is kept", err=True)
+            click.echo("\ntold to end; what was stored is kept", err=True)
         sys.exit(error.code)
     except MemoryError as error:
         why = f" ({error})" if str(error) else ""

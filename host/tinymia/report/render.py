@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tinymia
 from tinymia.errors import ReportError
+from tinymia.files import write_whole
 from tinymia.report.check import check
 from tinymia.report.page import environment, whole_page
 from tinymia.report.section import Table, all_sections
@@ -41,25 +43,17 @@ def render(results: Results, folder: Path) -> Path:
         for _, section in all_sections()
         for name, make in section.tables.items()
     }
-    target = folder / PAGE
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        target.write_text(page, encoding="utf-8")
-        for name, table in tables.items():
-            _write_csv(folder / name, table)
-    except OSError as error:
-        raise ReportError(
-            f"The report cannot be written to {folder}: {error.strerror}.",
-            "Choose a folder that you can write to.",
-        ) from error
-    return target
+    for name, table in tables.items():
+        write_whole(folder / name, _csv(table), "the table", ReportError)
+    return write_whole(folder / PAGE, page.encode(), "the report", ReportError)
 
 
-def _write_csv(path: Path, table: Table) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(table.columns)
-        writer.writerows(table.rows)
+def _csv(table: Table) -> bytes:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(table.columns)
+    writer.writerows(table.rows)
+    return out.getvalue().encode()
 
 
 def _page(results: Results) -> str:

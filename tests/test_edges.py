@@ -252,7 +252,10 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     ((*FORGET, "--members", "0"), "Of 0 windows none can be forgotten"),
     ((*FORGET, "--forget", "1,80"), "'1,80' says not which of 80 windows"),
     ((*FORGET, "--out", "empty/x"), "Cannot write the bundle empty/x"),
-    ((*FORGET, "--defence", "ensemble", "--train", "all"), "The defence ensemble is for the head, not for training every layer"),
+    (
+        (*FORGET, "--defence", "ensemble", "--train", "all"),
+        "The defence ensemble is for the head, not for training every layer",
+    ),
     # federate
     ((*FEDERATE, "--board", "bogus"), "'bogus' is no target"),
     ((*FEDERATE, "--delta", "nan"), "Delta must be above 0 and below 1"),

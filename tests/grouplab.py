@@ -116,6 +116,9 @@ class GroupLab:
     def knows(self, run: Run, person: str, knowledge: Knowledge | None) -> bool:
         return True
 
+    def known(self, person: str) -> Array:
+        return self.group % 2 == 0
+
 
 def flat(heads: Array) -> Array:
     """(..., P) as devices store heads (..., C, d + 1)."""

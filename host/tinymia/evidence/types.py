@@ -267,26 +267,12 @@ class Lab(Protocol):
 
 
 @runtime_checkable
-class ChoosingLab(Protocol):
-    """What a lab has more that trains shadow devices on members which an attack chooses."""
+class ChoosingLab(Lab, Protocol):
+    """A lab that also trains shadow devices on members which an attack chooses."""
 
     @property
     def about(self) -> int:
         """Devices that are trained so about each attacked one, in all."""
-        ...
-
-    def candidates(self, run: Run, person: str) -> Candidates:
-        """See :class:`Lab`."""
-        ...
-
-    def shadows(
-        self,
-        run: Run,
-        person: str,
-        knowledge: Knowledge = Knowledge.SAME_PERSON,
-        count: int | None = None,
-    ) -> Shadows:
-        """See :class:`Lab`."""
         ...
 
     def trained_on(self, run: Run, person: str, member: Bools, purpose: str) -> Shadows:

@@ -21,7 +21,8 @@ class Cell:
         member: (n,) bool, with at least one of each kind.
         person: whose device it was.
         window: (n,) integers, which of the person's windows; the same in every repetition.
-        group: (n,) integers: windows of one group (block) are members together, or not at all.
+        group: (n,) integers counted from 0: windows of one group (block) are members together, or
+            not at all.
     """
 
     scores: Floats

@@ -114,7 +114,7 @@ def _rate(cells: Sequence[Cell], threshold: float, member: bool) -> _Rate:
     sizes: list[Floats] = []
     for cell in cells:
         chosen = cell.member == member
-        _, group = np.unique(cell.group[chosen], return_inverse=True)
+        group = cell.group[chosen]  # a group without anybody here adds nothing
         mass = 1.0 / (len(group) * len(cells))
         above = cell.scores[chosen] > threshold
         sums.append(np.bincount(group, above) * mass)

@@ -106,6 +106,20 @@ def test_a_grid_is_every_combination_and_a_list_stands_beside_it(study) -> None:
     assert {case.audit.targets for case in made.cases} == {("twin:",)}
 
 
+def test_a_case_has_what_its_file_says_and_no_more(study) -> None:
+    """An audit's own defences and depths would be minutes of each case that nobody asked for."""
+    made = study("[grid]\nmembers = [10, 20]\nepochs = [[5], [9]]\n").cases
+    assert len(made) == 4
+    for case in made:
+        settings = case.audit.settings
+        assert case.audit.targets == ("twin:",)
+        assert (settings.defences, settings.depths, settings.policies) == ((), (), ())
+    (case,) = study('[audit]\ndefences = ["clip"]\ndepths = ["all"]\npolicies = ["label"]\n').cases
+    settings = case.audit.settings
+    assert (settings.defences, settings.depths) == (("clip",), ("all",))
+    assert settings.policies == ("label",)
+
+
 def test_ranges_and_parameters_of_defences(study) -> None:
     text = GRID.replace("defences = []", 'defences = ["clip"]').replace(
         "members = [10, 20, 80]", "members = { from = 10, to = 30, step = 10 }\nclip.norm = [1, 2]"

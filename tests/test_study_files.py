@@ -411,6 +411,16 @@ def test_a_trend_counts_doublings(study, audits) -> None:
     assert found is not None
     assert found.figure is not None
     assert found.figure.value == pytest.approx(-0.05)
+    # A curve of one adversary says nothing of who is strongest, so that is said beside it.
+    strongest = [
+        row.strongest.value for case, results in done for row in rows.summaries(case, results)
+    ]
+    ends = f"between {min(strongest):.3f} and {max(strongest):.3f}"
+    assert found.sentences[-1] == (
+        f"The strongest adversary (candidate windows, jointly) has AUC {ends} in these cases."
+    )
+    asked = Question("Examples", "trend", "members", adversary="joint")
+    assert "strongest" not in fits.answer(asked, done).sentences[-1]
 
 
 @pytest.mark.parametrize("fit", ["contrast", "answers"])

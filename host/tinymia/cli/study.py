@@ -130,16 +130,16 @@ def run(file: str, out: Path | None, yes: bool, as_json: bool, **flags: Any) -> 
     """
     from tinymia.cli.audit import Bars
     from tinymia.errors import StudyError
-    from tinymia.study.series import run_series
+    from tinymia.study.series import run_series, told
 
     study = _series(file, out, flags, yes=yes)
     with Bars() as bars:
         failures = run_series(study, bars, bars.say)
     _show(study, as_json=as_json, whole=not failures)
     if failures:
-        said = "; ".join(f"{one.case}: {one.error.message}" for one in failures[:5])
+        said = "; ".join(told(failures)[:5])
         raise StudyError(
-            f"{len(failures)} of {len(study.cases)} cases cannot be: {said}",
+            f"{len(failures):,} of {len(study.cases):,} cases cannot be: {said}",
             "Take them out of the study, or mend what they say; the others are finished.",
         )
 
@@ -181,11 +181,15 @@ def plan(
     """
     from tinymia.cli.audit import Bars
     from tinymia.errors import StudyError
-    from tinymia.study.series import run_series
+    from tinymia.study.series import impossible, run_series, told
     from tinymia.study.wanted import cost, needed, to_measure
 
     study = _series(file, out, flags, yes=yes)
-    todo = to_measure(study, measure)
+    failures = impossible([case for case in study.cases if not study.done(case)])
+    for line in told(failures):
+        note(f"cannot be: {line}")
+    names = {failure.case for failure in failures}
+    todo = to_measure(study, measure, names)
     if todo:
         with Bars() as bars:
             run_series(study, bars, bars.say, todo)
@@ -195,12 +199,13 @@ def plan(
             "None of the cases that were to be measured can be.",
             "Mend what is said above, or measure more: --measure.",
         )
-    takes = cost(study, finished)
+    takes = cost(study, finished, len(failures))
     rows = needed(finished, effect)
     if as_json:
         print_json({**vars(takes), "needed": [vars(row) for row in rows]})
         return
-    show(f"{takes.cases:,} cases, {takes.done:,} finished")
+    cannot = f", {takes.impossible:,} cannot be" if takes.impossible else ""
+    show(f"{takes.cases:,} cases, {takes.done:,} finished{cannot}")
     low, high = takes.range
     between = "" if takes.done < 2 else f" ({low / 60:,.1f} to {high / 60:,.1f})"
     show(

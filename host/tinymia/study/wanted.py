@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -35,6 +35,7 @@ class Cost:
 
     Attributes:
         cases, done: all, and those that are finished, on which the estimate rests.
+        impossible: of all, those that cannot be; they take nothing.
         seconds: estimated for the rest, by the mean.
         range: the same by the quickest and by the slowest of those that are finished.
         disk: bytes of the whole study's folder, estimated: cases that share devices take less.
@@ -42,6 +43,7 @@ class Cost:
 
     cases: int
     done: int
+    impossible: int
     seconds: float
     range: tuple[float, float]
     disk: int
@@ -71,31 +73,37 @@ class Needed:
     repetitions: int | None
 
 
-def to_measure(series: Series, count: int = 0) -> list[Case]:
+def to_measure(
+    series: Series, count: int = 0, impossible: Collection[str] = frozenset()
+) -> list[Case]:
     """Cases to run so that so many are finished, spread over those that are not.
 
     Args:
         series: the study.
         count: finished ones that are wanted; 0: a tenth, at least 1 and at most ``MOST_MEASURED``.
+        impossible: names of cases that cannot be.
     """
-    todo = [case for case in series.cases if not series.done(case)]
-    finished = len(series.cases) - len(todo)
-    wanted = count or min(MOST_MEASURED, max(1, len(series.cases) // 10))
+    possible = [case for case in series.cases if case.name not in impossible]
+    todo = [case for case in possible if not series.done(case)]
+    finished = len(possible) - len(todo)
+    wanted = count or min(MOST_MEASURED, max(1, len(possible) // 10))
     missing = min(len(todo), max(0, wanted - finished))
     return [todo[(2 * i + 1) * len(todo) // (2 * missing)] for i in range(missing)]
 
 
-def cost(series: Series, finished: Finished) -> Cost:
-    """Time and disk by what is finished, at least one case."""
+def cost(series: Series, finished: Finished, impossible: int = 0) -> Cost:
+    """Time and disk by what is finished, at least one case; so many others cannot be."""
     seconds = [results.timings.get("total_seconds", 0.0) for _, results in finished]
-    left = len(series.cases) - len(seconds)
+    possible = len(series.cases) - impossible
+    left = possible - len(seconds)
     used = _bytes(series.out / "store") + _bytes(series.out / CASES)
     return Cost(
         len(series.cases),
         len(seconds),
+        impossible,
         float(np.mean(seconds)) * left,
         (min(seconds) * left, max(seconds) * left),
-        round(used / len(seconds) * len(series.cases)),
+        round(used / len(seconds) * possible),
     )
 
 

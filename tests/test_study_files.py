@@ -524,6 +524,45 @@ def test_a_plan_measures_cases_spread_over_the_study(study, audits) -> None:
     assert (takes.cases, takes.done, takes.seconds) == (31, 1, 30 * 60.0)
 
 
+def test_a_plan_counts_once_what_cases_share(study, audits) -> None:
+    """Plain fine-tuning and each strength of each defence; and another attack as a whole."""
+    text = GRID.replace("defences = []", 'defences = ["clip", "dropout"]').replace(
+        "members = [8, 20, 80]", "clip.norm = [0.5, 1, 2]\ndropout.rate = [0.25, 0.5]"
+    )
+    made = study(text)
+    run_series(made, Quiet(), only=[made.cases[0]])
+    takes = wanted.cost(made, list(made.finished()))
+    assert (takes.cases, takes.done, takes.seconds) == (6, 1, 30.0)  # of 9 ways 6 took 60 s
+    assert takes.range == (30.0, 30.0)
+    kept = sum(f.stat().st_size for f in (made.out / series.CASES).rglob("*") if f.is_file())
+    assert takes.disk == 6 * kept  # nothing is stored here
+    (made.out / "store").mkdir()
+    (made.out / "store" / "devices").write_bytes(bytes(3000))
+    assert wanted.cost(made, list(made.finished())).disk == 6 * kept + 4500
+    run_series(made, Quiet())
+    assert wanted.cost(made, list(made.finished())).seconds == 0
+    # Plain fine-tuning is the same in all of these cases: nothing is compared.
+    assert not [row for row in wanted.needed(list(made.finished()), 0.05) if "norm" in row.of]
+
+    made = study(GRID.replace("[8, 20, 80]", '[8]\nattacks = [["no-shadows"], ["joint"]]'))
+    run_series(made, Quiet(), only=[made.cases[0]])
+    assert wanted.cost(made, list(made.finished())).seconds == 60.0
+
+
+def test_a_plan_says_how_sure_its_errors_are() -> None:
+    """The factors hold in so many simulated studies; more repetitions than draws explain are told
+    as the least there could be."""
+    rng = np.random.default_rng(1)
+    low, high = wanted.sureness(4)
+    errors = rng.normal(size=(20000, 4)).std(axis=1, ddof=1)
+    assert np.mean((errors * low <= 1) & (errors * high >= 1)) == pytest.approx(0.95, abs=0.01)
+    assert wanted.sureness(1) == (0.0, math.inf)
+    results = synthetic_results.results(membership())
+    for row in wanted.needed([(Case("", {}, None), results)], 0.02):  # type: ignore[arg-type]
+        if row.at_least is not None and row.repetitions is not None:
+            assert row.at_least <= row.repetitions
+
+
 @pytest.mark.parametrize("name", study_file.shipped())
 def test_shipped_studies_are_whole(name: str, tmp_path: Path, monkeypatch) -> None:
     # Base models that would be trained: the shipped one under their names.

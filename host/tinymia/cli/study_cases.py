@@ -49,7 +49,9 @@ def series(file: StudyFile, out: Path | None = None) -> Series:
     from tinymia.study.series import Series
 
     folder = folder_of(file, out)
-    return Series(folder, tuple(_cases(file, folder)), _question(file))
+    made = Series(folder, tuple(_cases(file, folder)), _question(file))
+    _check_axis(file, made)
+    return made
 
 
 def folder_of(file: StudyFile, out: Path | None) -> Path:
@@ -78,6 +80,21 @@ def _check_question(file: StudyFile, choice: Choice) -> None:
             f"{file.where('study', key)}: {key}: the study asks about {whose}, and"
             f" attacks = [{', '.join(choice.asked)}] runs none of theirs.",
             f'Have "{whose}" among the attacks, or another adversary in [study].',
+        )
+
+
+def _check_axis(file: StudyFile, made: Series) -> None:
+    """Raise StudyError for a fit along what has too few values here, however many cases finish."""
+    from tinymia.study.fits import LEAST_POINTS, values_along
+
+    if not {"power", "trend"} & set(made.question.fit.split("+")):
+        return
+    count = len(values_along(made.question.axis, made.cases))
+    if count < LEAST_POINTS:
+        raise StudyError(
+            f"{file.where('study', 'axis')}: axis: a fit along {made.question.axis} takes"
+            f" {LEAST_POINTS} values of it, and this study has {count}.",
+            "Vary it in [grid] or [[case]], or name another axis.",
         )
 
 

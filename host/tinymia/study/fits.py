@@ -175,6 +175,19 @@ def _x(question: Question, case: Case, epochs: int) -> Any:
     return case.axes.get(question.axis)
 
 
+def values_along(axis: str, cases: Sequence[Case]) -> set[Any]:
+    """The numbers that an axis takes in a study, however many of its cases are finished.
+
+    Of base models each counts as a number of parameters of its own; they need not be there yet.
+    """
+    if axis == "epochs":
+        return {epochs for case in cases for epochs in case.audit.settings.epochs}
+    if axis == PARAMETERS:
+        return {case.audit.bundle_path for case in cases}
+    values = {case.axes.get(axis) for case in cases}
+    return {value for value in values if isinstance(value, (int, float))}
+
+
 def _finding(case: Case, results: Results, adversary: str) -> MembershipFinding:
     finding = results.findings.membership
     if finding is None:

@@ -108,6 +108,20 @@ def test_a_grid_is_every_combination_and_a_list_stands_beside_it(study) -> None:
     assert {case.audit.targets for case in made.cases} == {("twin:",)}
 
 
+def test_a_case_has_what_its_file_says_and_no_more(study) -> None:
+    """An audit's own defences and depths would be minutes of each case that nobody asked for."""
+    made = study("[grid]\nmembers = [10, 20]\nepochs = [[5], [9]]\n").cases
+    assert len(made) == 4
+    for case in made:
+        settings = case.audit.settings
+        assert case.audit.targets == ("twin:",)
+        assert (settings.defences, settings.depths, settings.policies) == ((), (), ())
+    (case,) = study('[audit]\ndefences = ["clip"]\ndepths = ["all"]\npolicies = ["label"]\n').cases
+    settings = case.audit.settings
+    assert (settings.defences, settings.depths) == (("clip",), ("all",))
+    assert settings.policies == ("label",)
+
+
 def test_ranges_and_parameters_of_defences(study) -> None:
     text = GRID.replace("defences = []", 'defences = ["clip"]').replace(
         "members = [8, 20, 80]", "members = { from = 10, to = 30, step = 10 }\nclip.norm = [1, 2]"
@@ -472,6 +486,16 @@ def test_a_trend_counts_doublings(study, audits) -> None:
     assert found is not None
     assert found.figure is not None
     assert found.figure.value == pytest.approx(-0.05)
+    # A curve of one adversary says nothing of who is strongest, so that is said beside it.
+    strongest = [
+        row.strongest.value for case, results in done for row in rows.summaries(case, results)
+    ]
+    ends = f"between {min(strongest):.3f} and {max(strongest):.3f}"
+    assert found.sentences[-1] == (
+        f"The strongest adversary (candidate windows, jointly) has AUC {ends} in these cases."
+    )
+    asked = Question("Examples", "trend", "members", adversary="joint")
+    assert "strongest" not in fits.answer(asked, done).sentences[-1]
 
 
 @pytest.mark.parametrize("fit", ["contrast", "answers"])

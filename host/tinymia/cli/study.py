@@ -43,12 +43,13 @@ def command() -> None:
     """Run a family of audits from one file, and show what they say together.
 
     A study file is an audit's file (see `tinymia audit --help`) with what is varied. Each
-    combination of values is a case: an audit on the twin, unless a target is given. All cases share
-    one folder: what two of them share is run once, another value runs only what is new, and after
-    an interruption the same command goes on. What cannot be, by itself, together or with this
-    bundle, is said with its line before anything runs. FILE is a path, or a study that comes along:
-    factors/examples, factors/epochs, factors/capacity, factors/uniqueness, factors/regularisation,
-    factors/answers, factors/write-back, factors/learning-rate, factors/batch.
+    combination of values is a case: an audit on the twin, of plain fine-tuning and whole answers
+    alone; target, defences, depths and policies add to that. All cases share one folder: what two
+    of them share is run once, another value runs only what is new, and after an interruption the
+    same command goes on. What cannot be, by itself, together or with this bundle, is said with its
+    line before anything runs. FILE is a path, or a study that comes along: factors/examples,
+    factors/epochs, factors/capacity, factors/uniqueness, factors/regularisation, factors/answers,
+    factors/write-back, factors/learning-rate, factors/batch.
 
     \b
       [study]

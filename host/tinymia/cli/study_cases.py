@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 Given = Mapping[Key, Any]
 """Options by (section, key)."""
 _DEFENCES = "defences."
+_UNSAID: Given = {
+    # A study asks families of questions, each of plain fine-tuning on the twin: an audit's own
+    # defences, depths and further answers would take minutes a case that nobody asked for.
+    ("audit", "target"): ("twin:",),
+    ("audit", "defences"): (),
+    ("audit", "depths"): (),
+    ("audit", "policies"): (),
+}
+"""What a case has where the file says nothing, unlike an audit."""
 
 
 def series(file: StudyFile, out: Path | None = None) -> Series:
@@ -127,7 +136,7 @@ class _Making:
     def __init__(self, file: StudyFile, folder: Path) -> None:
         self._file, self._folder = file, folder
         self._options = options_now("audit")
-        self._defaults = {(o.section, o.key): o.default for o in self._options}
+        self._defaults = {(o.section, o.key): o.default for o in self._options} | dict(_UNSAID)
         self._used: set[tuple[str | int, ...]] = set()
         self._there: set[tuple[str, str]] = set()  # data and targets
 
@@ -244,13 +253,7 @@ class _Making:
     def _audit(self, options: Given) -> Audit:
         from tinymia.cli.audit import check_against, job_of
 
-        given = {
-            # A study asks families of questions of the twin; boards confirm where that is asked
-            # for.
-            ("audit", "target"): ("twin:",),
-            **options,
-            ("audit", "out"): str(self._folder),
-        }
+        given = {**options, ("audit", "out"): str(self._folder)}
         given["audit", "bundle"] = _base(given.get(("audit", "bundle")), self._folder)
         values: dict[str, dict[str, Any]] = {}
         for (section, key), default in self._defaults.items():

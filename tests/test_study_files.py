@@ -18,6 +18,7 @@ from extras import needs_polars
 from quiet import Quiet
 from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN
 from synthetic_membership import membership as whole_finding
+from tinymia.api.results import frame_of
 from tinymia.cli import study_cases, study_file
 from tinymia.cli.options import default_bundle
 from tinymia.errors import DataError, ReportError, StudyError, TinymiaError, TwinError
@@ -426,6 +427,18 @@ def test_parquet_loads_as_it_is(study, audits, tmp_path: Path) -> None:
     assert table.columns == rows.columns(found)
     assert table["axis.members"][0] == 8
     assert table["value"].to_list() == [row["value"] for row in found]
+
+
+def test_columns_without_a_value_are_of_numbers(tmp_path: Path) -> None:
+    """One person has no intervals; who reads the file must not get a column of no type."""
+    needs_polars()
+    import polars
+
+    row = dict.fromkeys(rows.COLUMNS, "x") | {"value": 0.5, "low": None, "high": None}
+    path = rows.export([row, row], tmp_path / "one.parquet")
+    frame = frame_of({"low": [None, None], "high": [None, 1], "reason": ["", ""]}, "polars")
+    assert polars.read_parquet(path).schema["low"] == polars.Float64
+    assert list(frame.schema.values()) == [polars.Float64, polars.Int64, polars.String]
 
 
 def along(made: Series, audits, law, measure: Measure) -> list:

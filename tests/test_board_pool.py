@@ -18,7 +18,7 @@ from tinymia.cli.options import default_bundle
 from tinymia.device.responses import BoardRefusedError
 from tinymia.errors import DeviceError, StudyError
 from tinymia.study import board_runs, fleet, recipe
-from tinymia.study.board_locks import BoardLock, check_once, is_shared, port_of
+from tinymia.study.board_locks import BoardLock, NoLongerWanted, check_once, is_shared, port_of
 from tinymia.study.board_runs import Runner
 from tinymia.study.board_work import BoardWork
 from tinymia.study.fleet import Fleet, Held
@@ -36,6 +36,7 @@ class Bench:
         done: by job: the boards that did it.
         at_once: by board: the most jobs that it had at one time.
         absent: boards that do not open.
+        had: boards that another command has, for as long as they are wanted.
         tried: set when that was tried.
     """
 
@@ -44,10 +45,18 @@ class Bench:
     at_once: dict[int, int] = field(default_factory=dict)
     closed: list[int] = field(default_factory=list)
     absent: tuple[int, ...] = ()
+    had: tuple[int, ...] = ()
     tried: threading.Event = field(default_factory=threading.Event)
     _now: dict[int, int] = field(default_factory=dict)
 
-    def open(self, number: int) -> Any:
+    def open(self, number: int, wanted: Callable[[], bool]) -> Any:
+        if number in self.had:
+            self.tried.set()
+            until = time.monotonic() + 20
+            while wanted():
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            raise NoLongerWanted
         if number in self.absent:
             self.tried.set()
             raise DeviceError(f"Nobody answers at {number}.")
@@ -120,6 +129,14 @@ def test_a_board_that_was_there_is_lost_and_another_is_named_wrongly(running: An
         running(bench, 2, said, met=(0,)).run(list("efgh"))
 
 
+def test_a_board_that_another_command_has_keeps_no_job_from_free_ones(running: Any) -> None:
+    bench = Bench(had=(1,))
+    bench.breaks = lambda _board, _job: bench.tried.wait(20) and None
+    running(bench, 2, None).run(list("ab"))
+    assert bench.done == {"a": [0], "b": [0]}
+    assert bench.closed == [0]
+
+
 def test_where_all_are_lost_it_ends_and_what_is_finished_is_kept(running: Any) -> None:
     def breaks(_board: int, job: str) -> None:
         if job != "a":
@@ -189,6 +206,10 @@ def test_two_commands_take_turns(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     order.append("first")
     first.release()
     thread.join(20)
+    first.acquire()
+    with pytest.raises(NoLongerWanted):
+        BoardLock(A).acquire(lambda: False)
+    first.release()
     assert order == ["first", "second"]
     assert said == [f"Waiting for the board at {port_of(A)}: another command has it."]
 

@@ -324,3 +324,20 @@ def test_help_is_quick() -> None:
         subprocess.run([sys.executable, "-m", "tinymia", "--help"], capture_output=True, check=True)
         times.append(time.perf_counter() - start)
     assert min(times) < 0.3
+
+
+def test_progress_in_a_log_is_not_cut_off(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tinymia.cli.audit import Bars
+
+    monkeypatch.setenv("COLUMNS", "80")  # as rich takes it where there is no terminal
+    long = "a step whose words are more than eighty columns long, as many are: " + "word " * 20
+    with Bars() as bars:
+        bars.say(long)
+        bars.begin(4, "Fine-tuning")
+        bars.stage("p07", "repetition 3, no defence, 50 epochs, with [brackets] in its name")
+        bars.advance(4)
+    said = capsys.readouterr().err
+    assert long.strip() in said
+    assert "with [brackets] in its name" in said

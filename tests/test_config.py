@@ -302,7 +302,7 @@ def test_a_number_lies_where_help_says() -> None:
         if option.within is None or option.type not in (Type.WHOLE, Type.NUMBER):
             continue
         assert option.within.holds(option.default), option
-        wrong = [option.within.least - 1]
+        wrong: list[float] = [-1]
         wrong += [option.within.most * 2] if option.within.most < math.inf else []
         wrong += [math.nan, math.inf] if option.type is Type.NUMBER else []
         for value in wrong:

@@ -90,7 +90,7 @@ def everything() -> list[Job]:
 
 def runner(store: Store, kind: str, board: fakeboard.FakeBoard, partial: bool) -> Runner[Job]:
     work = BoardWork(bundle(), store, kind, "here", 1, partial=partial)
-    return Runner(work, lambda _: board, 1, Quiet(), "")
+    return Runner(work, lambda *_: board, 1, Quiet(), "")
 
 
 def work_of(runner: Runner[Job]) -> BoardWork:

@@ -100,6 +100,28 @@ def test_two_audits_compare_figure_by_figure(tmp_path: Path) -> None:
     assert "One of these is a folder" in str(mixed.exception)
 
 
+def test_the_same_devices_differ_by_nothing() -> None:
+    """Equal by chance is no proof: only of the same devices is an equal rate exactly equal."""
+    one = made.results()
+    finding = one.findings.membership
+    assert finding is not None
+    rows = tuple(replace(r, grain=0.001) for r in finding.left_out)
+    both = {"membership": replace(finding, left_out=rows), "chapters": (made.stealing(),)}
+    results = replace(one, findings=replace(one.findings, **both))
+    widths = {
+        (c.difference.low, c.difference.high)
+        for c in compared(results, results).changes
+        if not c.figure.startswith("cost.")
+    }
+    assert widths == {(0.0, 0.0)}
+    others = replace(results, hashes={"plain@50/p01/0": "00ff00fe"})
+    changes = compared(others, results).changes
+    for name in ("membership.tpr", "stealing.fidelity"):
+        ways = [c.difference for c in changes if c.figure == name]
+        assert {way.value for way in ways} == {0}
+        assert min(way.low for way in ways if way.low is not None) < 0
+
+
 def test_chapters_are_compared_row_by_row() -> None:
     results = made.results()
     both = replace(results, findings=replace(results.findings, chapters=(made.stealing(),)))

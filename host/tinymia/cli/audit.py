@@ -12,7 +12,13 @@ import click
 
 from tinymia.cli.catalogue import AUDIT, chosen, interruption
 from tinymia.cli.config import Grouped, options_of
-from tinymia.cli.options import bundle_once, default_bundle, is_quiet, json_option, print_json
+from tinymia.cli.options import (
+    bundle_once,
+    default_bundle,
+    json_option,
+    print_json,
+    progress_console,
+)
 from tinymia.errors import StudyError
 from tinymia.evidence import Reveals
 
@@ -317,7 +323,6 @@ class Bars:
     """Progress of the whole audit, and what each board is doing."""
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -334,7 +339,7 @@ class Bars:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[doing]}", markup=False),
-            console=Console(stderr=True, quiet=is_quiet()),
+            console=progress_console(),
         )
         self._doing: dict[str, str] = {}
         self._lock = threading.Lock()  # every board has a thread
@@ -348,7 +353,9 @@ class Bars:
 
     def say(self, text: str) -> None:
         """A step of the whole job."""
-        self._progress.console.print(f"[dim]{text}[/dim]")
+        from rich.text import Text
+
+        self._progress.console.print(Text(text, "dim"), soft_wrap=True)
 
     def begin(self, total: int, what: str) -> None:
         """The number of runs is known, and where they run."""

@@ -295,12 +295,15 @@ def _sections(
     return found
 
 
+_WORDS = {"person": ("people", "persons"), "learning_rate": ("lr",), "seed": ("seeds",)}
+
+
 def said_otherwise(options: Iterable[Option]) -> dict[str, str]:
     """Keys by what they are called on the command line, and by words that people use for them."""
     found = {}
     for option in options:
         called = [option.flag.lstrip("-").replace("-", "_")]
-        called += ["people", "persons"] if option.key == "person" else []
+        called += _WORDS.get(option.key, ())
         found.update(dict.fromkeys(called, option.key))
     return found
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from tinymia.device.connect import Connection, Interruption
@@ -282,17 +283,29 @@ def connection(
         yield opened
 
 
+_LOG = 110, 240  # columns where there is no terminal: of text, and of the widest table
+
+
 @contextmanager
 def progress(title: str, total: int | None, unit: str = "") -> Iterator[Callable[[int], None]]:
     """A progress bar on standard error; yields what advances it."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    console = Console(stderr=True, quiet=_quiet)
+    console = progress_console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TextColumn(unit), TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task(title, total=total)
         yield lambda n: bar.advance(task, n)
+
+
+def progress_console() -> Console:
+    """Where progress goes: standard error, unless that is hushed; in a log nothing is cut off."""
+    from rich.console import Console
+
+    console = Console(stderr=True, quiet=_quiet)
+    if console.is_terminal:
+        return console
+    return Console(stderr=True, quiet=_quiet, width=_LOG[1])
 
 
 def table(title: str, columns: Sequence[str]) -> Table:
@@ -330,9 +343,6 @@ def show(item: object) -> None:
         needs = wide.measure(item).maximum if isinstance(item, Table) else least
         console = Console(width=max(least, needs), markup=False)
     console.print(item)
-
-
-_LOG = 110, 240  # columns where there is no terminal: of text, and of the widest table
 
 
 def thousands(value: float) -> str:

@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 Given = Mapping[Key, Any]
 """Options by (section, key)."""
 _DEFENCES = "defences."
+_UNSAID: Given = {
+    # A study asks families of questions, each of plain fine-tuning on the twin: an audit's own
+    # defences, depths and further answers would take minutes a case that nobody asked for.
+    ("audit", "target"): ("twin:",),
+    ("audit", "defences"): (),
+    ("audit", "depths"): (),
+    ("audit", "policies"): (),
+}
+"""What a case has where the file says nothing, unlike an audit."""
 
 
 def series(file: StudyFile, out: Path | None = None) -> Series:
@@ -41,7 +50,9 @@ def series(file: StudyFile, out: Path | None = None) -> Series:
     from tinymia.study.series import Series
 
     folder = folder_of(file, out)
-    return Series(folder, tuple(_cases(file, folder)), _question(file))
+    made = Series(folder, tuple(_cases(file, folder)), _question(file))
+    _check_axis(file, made)
+    return made
 
 
 def folder_of(file: StudyFile, out: Path | None) -> Path:
@@ -70,6 +81,21 @@ def _check_question(file: StudyFile, choice: Choice) -> None:
             f"{file.where('study', key)}: {key}: the study asks about {whose}, and"
             f" attacks = [{', '.join(choice.asked)}] runs none of theirs.",
             f'Have "{whose}" among the attacks, or another adversary in [study].',
+        )
+
+
+def _check_axis(file: StudyFile, made: Series) -> None:
+    """Raise StudyError for a fit along what has too few values here, however many cases finish."""
+    from tinymia.study.fits import LEAST_POINTS, values_along
+
+    if not {"power", "trend"} & set(made.question.fit.split("+")):
+        return
+    count = len(values_along(made.question.axis, made.cases))
+    if count < LEAST_POINTS:
+        raise StudyError(
+            f"{file.where('study', 'axis')}: axis: a fit along {made.question.axis} takes"
+            f" {LEAST_POINTS} values of it, and this study has {count}.",
+            "Vary it in [grid] or [[case]], or name another axis.",
         )
 
 
@@ -111,7 +137,7 @@ class _Making:
     def __init__(self, file: StudyFile, folder: Path) -> None:
         self._file, self._folder = file, folder
         self._options = options_now("audit")
-        self._defaults = {(o.section, o.key): o.default for o in self._options}
+        self._defaults = {(o.section, o.key): o.default for o in self._options} | dict(_UNSAID)
         self._used: set[tuple[str | int, ...]] = set()
         self._there: set[tuple[str, str]] = set()  # data and targets
 
@@ -228,13 +254,7 @@ class _Making:
     def _audit(self, options: Given) -> Audit:
         from tinymia.cli.audit import check_against, job_of
 
-        given = {
-            # A study asks families of questions of the twin; boards confirm where that is asked
-            # for.
-            ("audit", "target"): ("twin:",),
-            **options,
-            ("audit", "out"): str(self._folder),
-        }
+        given = {**options, ("audit", "out"): str(self._folder)}
         given["audit", "bundle"] = _base(given.get(("audit", "bundle")), self._folder)
         values: dict[str, dict[str, Any]] = {}
         for (section, key), default in self._defaults.items():

@@ -196,7 +196,7 @@ def _study(file: StudyFile, table: Mapping[str, Any]) -> tuple[Path | None, dict
         "fit": FITS,
         "axis": (*option_names(), PARAMETERS),
         "scale": _SCALES,
-        "adversary": tuple(Adversary),
+        "adversary": tuple(one.value for one in Adversary),
     }
     for key, known in choices.items():
         for one in table.get(key, "").split("+") if key in table else ():

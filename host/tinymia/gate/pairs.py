@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,11 +50,26 @@ def same_draws(new: Results, old: Results) -> bool:
     return same_people(new, old) and of(new) == of(old)
 
 
+def same_devices(new: Results, old: Results) -> bool:
+    """Whether both attacked the same devices in the same way: equal in settings and every bit."""
+    return (
+        same_draws(new, old)
+        and new.context.settings == old.context.settings
+        and new.context.device.bundle_id == old.context.device.bundle_id
+        and new.hashes == old.hashes
+    )
+
+
 def paired(new: Results, old: Results, a: LeftOut, b: LeftOut) -> Replicates | None:
-    """The paired difference; None where other people were audited."""
+    """The paired difference; None where other people were audited.
+
+    Equal figures of the same devices differ by nothing, so that no least error is believed of them.
+    """
     if not same_people(new, old) or len(a.without) != len(b.without):
         return None
-    return replicates(a) - replicates(b)
+    change = replicates(a) - replicates(b)
+    equal = (a.value, a.without) == (b.value, b.without)
+    return replace(change, grain=0.0) if equal and same_devices(new, old) else change
 
 
 def difference(new: Results, old: Results, here: Reading, there: Reading) -> Difference:
@@ -75,6 +90,13 @@ def difference(new: Results, old: Results, here: Reading, there: Reading) -> Dif
             how = "draw" if same_draws(new, old) else "not by draw: other members"
             word = f"paired by person and {how}" if how == "draw" else f"paired by person, {how}"
             return Difference(figure(found), found.people, word)
+    if a == b and same_devices(new, old):
+        return Difference(Figure(0.0, 0.0, 0.0), here.people, "the same devices")
+    return _apart(here, there, change)
+
+
+def _apart(here: Reading, there: Reading, change: float) -> Difference:
+    """By the errors of both, where nothing pairs them."""
     errors = error_of(here), error_of(there)
     if errors[0] is None or errors[1] is None:
         return Difference(Figure(change), min(here.people, there.people), "not paired")

@@ -15,7 +15,13 @@ from tinymia.files import cache_dir
 if TYPE_CHECKING:
     from filelock import FileLock
 
+Wanted = Callable[[], bool]
+"""Whether there is still something for a board to do."""
 _EVERY = 0.2  # seconds after which a board that somebody has is asked for again
+
+
+class NoLongerWanted(Exception):  # noqa: N818  nothing went wrong
+    """Nothing is left to do for a board that somebody else has had all the time."""
 
 
 def is_shared(spec: str) -> bool:
@@ -51,21 +57,28 @@ class BoardLock:
         self._port, self._say = port_of(spec), say
         self._lock: FileLock | None = None
 
-    def acquire(self) -> None:
-        """Wait until nobody else has it. Where no lock can be kept, the line itself refuses two."""
-        from filelock import FileLock, Timeout
+    def acquire(self, wanted: Wanted = lambda: True) -> None:
+        """Wait until nobody else has it. Where no lock can be kept, the line itself refuses two.
+
+        Args:
+            wanted: asked while it waits.
+
+        Raises:
+            NoLongerWanted: it was not free before.
+        """
+        from filelock import FileLock
 
         name = hashlib.sha256(self._port.encode()).hexdigest()[:16]
         path = cache_dir() / "boards" / f"{name}.lock"
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path)
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                if self._say is not None:
-                    self._say(f"Waiting for the board at {self._port}: another command has it.")
-                lock.acquire(poll_interval=_EVERY)
+            if not _tried(lock, 0) and self._say is not None:
+                self._say(f"Waiting for the board at {self._port}: another command has it.")
+            while not lock.is_locked:
+                if not wanted():
+                    raise NoLongerWanted
+                _tried(lock, _EVERY)
         except (OSError, NotImplementedError):  # a folder that is read-only, or has no locks
             return
         self._lock = lock
@@ -74,3 +87,14 @@ class BoardLock:
         """Let others have it."""
         if self._lock is not None:
             self._lock.release()
+
+
+def _tried(lock: FileLock, seconds: float) -> bool:
+    """Whether it could be had within so many seconds."""
+    from filelock import Timeout
+
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        return False
+    return True

@@ -18,6 +18,7 @@ from tinymia.device.responses import BoardRefusedError, WrongResponseError
 from tinymia.errors import DeviceError
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
+from tinymia.study.board_locks import NoLongerWanted, Wanted
 from tinymia.study.board_work import BoardWork, Job, Reporter, answer_on_board, ordered
 from tinymia.twin import interrupt
 
@@ -58,8 +59,9 @@ class Work(Protocol[Given_contra]):
         ...
 
 
-OpenBoard = Callable[[int], "BoardHandle"]
-"""Opens the board of a worker, by the worker's number."""
+OpenBoard = Callable[[int, Wanted], "BoardHandle"]
+"""Opens the board of a worker, by its number; raises NoLongerWanted where it was not free before
+nothing was left to do."""
 
 
 class BoardHandle(Protocol):
@@ -175,9 +177,10 @@ class Runner(Generic[T]):
 
         def work(number: int) -> None:
             try:
-                if (gone := self._work(number, todo, place, stop)) is not None:
-                    job, lost[number] = gone
-                    left.append(job)
+                had, error = self._work(number, todo, place, stop)
+                left.extend(had)
+                if error is not None:
+                    lost[number] = error
             except BaseException as error:  # handed to the caller's thread below
                 failures.append(error)
                 stop.set()
@@ -206,33 +209,49 @@ class Runner(Generic[T]):
 
     def _work(
         self, number: int, todo: queue.SimpleQueue[T], place: OpenDesk, stop: threading.Event
-    ) -> tuple[T, DeviceError] | None:
-        """Jobs until there are no more; the one that is left when the board is lost, and why."""
-        desk: Desk | None = None
+    ) -> tuple[list[T], DeviceError | None]:
+        """Jobs until there are no more; the one that is left where the board is lost, and why."""
+        had: list[T] = []
         try:
-            while not stop.is_set():
-                try:
-                    job = todo.get_nowait()
-                except queue.Empty:
-                    break
-                try:
-                    if desk is None:
-                        desk = place(self.work, number) or self._own(number)
-                        self.met.add(number)
-                    desk.do(job, stop)
-                except (BoardRefusedError, WrongResponseError):
-                    raise  # any board would
-                except DeviceError as error:
-                    if self.lost is None or number not in self.met:
-                        raise
-                    return job, error
-            return None
-        finally:
-            if desk is not None:
-                desk.close()
+            with self._at(number, todo, place, stop) as desk:
+                while desk is not None and not stop.is_set():
+                    try:
+                        had = [todo.get_nowait()]
+                    except queue.Empty:
+                        break
+                    desk.do(had[0], stop)
+                    had = []
+        except (BoardRefusedError, WrongResponseError):
+            raise  # any board would
+        except DeviceError as error:
+            if self.lost is None or number not in self.met:
+                raise
+            return had, error
+        return [], None
 
-    def _own(self, number: int) -> Desk:
-        handle = self.open_board(number)
+    @contextmanager
+    def _at(
+        self, number: int, todo: queue.SimpleQueue[T], place: OpenDesk, stop: threading.Event
+    ) -> Iterator[Desk | None]:
+        """An open board; None where others did everything before it was free.
+
+        It is opened before it has a job: what waits for a board is not taken from free ones.
+        """
+        try:
+            desk = place(self.work, number) or self._own(
+                number, lambda: not stop.is_set() and not todo.empty()
+            )
+        except NoLongerWanted:
+            yield None
+            return
+        try:
+            self.met.add(number)
+            yield desk
+        finally:
+            desk.close()
+
+    def _own(self, number: int, wanted: Wanted) -> Desk:
+        handle = self.open_board(number, wanted)
         try:
             recipe.check_bundle(handle.board, self.work.bundle)
         except BaseException:

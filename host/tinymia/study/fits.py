@@ -24,7 +24,7 @@ from tinymia.experiments.membership.types import LeftOut, MembershipFinding
 from tinymia.statistics.intervals import Replicates
 from tinymia.study.bases import parameters_of
 from tinymia.study.results import Results
-from tinymia.study.rows import attack_of
+from tinymia.study.rows import attack_of, summaries
 from tinymia.study.series import Case, Question
 
 PUBLISHED_SLOPE = -0.5
@@ -97,11 +97,30 @@ def answer(question: Question, done: Done) -> Answer | None:
     if not question.fit:
         return None
     first, *more = (ways[fit](question, done) for fit in question.fit.split("+"))
+    said = [s for one in (first, *more) for s in one.sentences]
+    if question.fit != "chapter":  # which names its adversaries itself
+        said += _strongest(question, done)
     return replace(
         first,
-        sentences=tuple(s for one in (first, *more) for s in one.sentences),
+        sentences=tuple(said),
         curves=tuple(c for one in (first, *more) for c in one.curves),
     )
+
+
+def _strongest(question: Question, done: Done) -> Iterator[str]:
+    """What who is strongest has in the same cases: a curve of another says nothing of that."""
+    found: dict[Adversary, list[float]] = {}
+    for case, results in done:
+        finding = results.findings.membership
+        for row in summaries(case, results) if finding is not None else ():
+            value = None if row.strongest is None else row.strongest.value
+            if finding is not None and value is not None and not row.whose:
+                found.setdefault(finding.strongest, []).append(value)
+    for who, values in found.items():
+        if who != question.adversary:
+            least, most = (f"{end(values):.3f}" for end in (min, max))
+            between = least if least == most else f"between {least} and {most}"
+            yield f"The strongest adversary ({who.words}) has AUC {between} in these cases."
 
 
 @dataclass(frozen=True)
@@ -154,6 +173,19 @@ def _x(question: Question, case: Case, epochs: int) -> Any:
     if question.axis == PARAMETERS:
         return parameters_of(case.audit.bundle_path)
     return case.axes.get(question.axis)
+
+
+def values_along(axis: str, cases: Sequence[Case]) -> set[Any]:
+    """The numbers that an axis takes in a study, however many of its cases are finished.
+
+    Of base models each counts as a number of parameters of its own; they need not be there yet.
+    """
+    if axis == "epochs":
+        return {epochs for case in cases for epochs in case.audit.settings.epochs}
+    if axis == PARAMETERS:
+        return {case.audit.bundle_path for case in cases}
+    values = {case.axes.get(axis) for case in cases}
+    return {value for value in values if isinstance(value, (int, float))}
 
 
 def _finding(case: Case, results: Results, adversary: str) -> MembershipFinding:

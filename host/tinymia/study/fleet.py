@@ -18,7 +18,7 @@ from tinymia.device.connect import (
 )
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
-from tinymia.study.board_locks import BoardLock, is_shared
+from tinymia.study.board_locks import BoardLock, Wanted, is_shared
 from tinymia.study.recipe import check_bundle
 
 
@@ -76,13 +76,17 @@ class Fleet:
         return connection
 
     def _open(
-        self, spec: str, nonce: int = 0, interruption: Interruption | None = None
+        self,
+        spec: str,
+        nonce: int = 0,
+        interruption: Interruption | None = None,
+        wanted: Wanted = lambda: True,
     ) -> Connection:
         if not is_shared(spec):
             return self._connected(spec, nonce, interruption)
         said = self.interruption.say if self.interruption is not None else None
         lock = BoardLock(spec, said)
-        lock.acquire()
+        lock.acquire(wanted)
         try:
             opened = self._connected(spec, nonce, interruption)
         except BaseException:
@@ -98,10 +102,19 @@ class Fleet:
         elf = self.image.elf if self.image else None
         return connect(spec, elf, nonce=nonce, interruption=interruption)
 
-    def __call__(self, number: int) -> Connection:
-        """Open the board of a worker; raises StudyError if it is not like the first one."""
+    def __call__(self, number: int, wanted: Wanted = lambda: True) -> Connection:
+        """Open the board of a worker.
+
+        Args:
+            number: of the worker.
+            wanted: whether it has something to do, asked while another command has the board.
+
+        Raises:
+            NoLongerWanted: that ended the wait.
+            StudyError: it is not like the first one.
+        """
         spec = self.targets[number % len(self.targets)]
-        connection = self._open(spec, interruption=self.interruption)
+        connection = self._open(spec, interruption=self.interruption, wanted=wanted)
         found = connection.board.identity.build_id, connection.unit
         if found != (self.build_id, self.unit):
             connection.close()

@@ -15,6 +15,8 @@ from tinymia.wire.span import Span
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+WRONG_COMMAND_LINE = 2
+"""With which click ends, too."""
 _LONGEST = 80  # characters of a wrong value that are shown
 
 
@@ -127,6 +129,13 @@ class Option:
         """
         if value is None or value == ():
             return None
+        try:
+            return self._flagged(value)
+        except StudyError as error:
+            error.exit_status = WRONG_COMMAND_LINE
+            raise
+
+    def _flagged(self, value: Any) -> Any:
         kind = _LISTS.get(self.type)
         if kind is None or self.type is Type.NAMES:
             return value if kind is not None else self._single(self.type, value, self._flag)

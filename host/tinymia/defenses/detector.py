@@ -95,7 +95,8 @@ KIND = Detector.kind = Kind(
             Span(0, 1, whole=True),
         ),
     ),
-    limits="Who asks about windows as people have them is not told from them. Where it rings in an"
+    limits="Who asks about windows as people have them is not told from them, and every training"
+    " begins its count anew, for whoever may let the device train. Where it rings in an"
     " audit, attacks on single answers take a label behind the alarm for the mean of the device's"
     " whole answers that name it.",
     sweep=(6, 8, 12),

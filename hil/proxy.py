@@ -25,6 +25,7 @@ import pytest
 from faults import KINDS, Faults
 
 _BUFFER = 4096  # bytes that the adapter takes in advance, each way
+_ANSWERS = 30.0  # seconds in which the adapter does as it is told, on a machine at work
 _BITS = 10  # of a byte on the line: start, eight, stop
 
 
@@ -76,12 +77,21 @@ class Proxy:
         return dict(json.loads(self._say("count")))
 
     def _say(self, command: str) -> str:
+        """Its answer; raises RuntimeError where it has ended or gives none in time."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         if command:
-            self._process.stdin.write(command + "\n")
-            self._process.stdin.flush()
-        return self._process.stdout.readline()
+            with contextlib.suppress(BrokenPipeError):  # told below
+                self._process.stdin.write(command + "\n")
+                self._process.stdin.flush()
+        # It answers with one line, written at once: what is there to be read is all of it.
+        ready, _, _ = select.select([self._process.stdout], [], [], _ANSWERS)
+        said = self._process.stdout.readline() if ready else ""
+        if said:
+            return said
+        ended = self._process.wait(_ANSWERS) if ready else None
+        how = f"gave no answer for {_ANSWERS:.0f} s" if ended is None else f"ended with {ended}"
+        raise RuntimeError(f"The adapter {how} when it was told {command or 'to begin'!r}.")
 
     def close(self) -> None:
         """End it."""

@@ -19,9 +19,11 @@ from tinymia.experiments.membership.types import (
     Control,
     Counts,
     Curve,
+    Idle,
     Leak,
     LeftOut,
     MembershipFinding,
+    NotRun,
     PersonRow,
     Rate,
     Rules,
@@ -415,6 +417,9 @@ def membership(conditions=CONDITIONS, answers=ANSWERS, people=("p01", "p02", "p0
         answer=own,
         answers=tuple(answers),
         attacks=ATTACKS,
+        not_run=tuple(
+            NotRun(a.name, a.title, Idle.ANSWERS) for a in ATTACKS if not runs_under(a, own)
+        ),
         adversaries=rows,
         strongest=Adversary.JOINT,
         leaks=tuple(found.values()),

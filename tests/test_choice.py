@@ -22,7 +22,10 @@ from tinymia.attacks.registry import all_attacks, get_attack, headline_of
 from tinymia.errors import StudyError
 from tinymia.evidence import OutputPolicy
 from tinymia.experiments.membership.controls import controls
+from tinymia.experiments.membership.idle import not_run
+from tinymia.experiments.membership.types import Idle, NotRun
 from tinymia.report.render import render
+from tinymia.report.sections import limits
 from tinymia.report.terminal import sentences
 from tinymia.statistics.intervals import Resampler
 from tinymia.study import fits, rows, scoring, series
@@ -220,6 +223,37 @@ def test_an_attack_in_place_of_the_usual_one_is_named(results: Results, tmp_path
     assert "in place of lira-online, which was not chosen" in lead
     assert "only 1 attack was run: RMIA online, and none of" in lead
     assert "in place of lira-online" in text_of(render(made, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "why"),
+    [
+        ("joint-closer", {}, Idle.ABOUT),
+        ("loss", {"policy": LABEL}, Idle.ANSWERS),
+        ("joint-closer", {"depths": {"all"}}, Idle.ABOUT),
+        ("joint-averaged", {"depths": {"all"}}, Idle.HEAD),
+        ("lira-online-views", {"views": 1}, Idle.VIEWS),
+        ("rmia-online", {}, Idle.WINDOWS),
+    ],
+)
+def test_an_attack_that_did_not_run_says_why(
+    name: str, given: dict[str, Any], why: Idle, results: Results
+) -> None:
+    asked: dict[str, Any] = {"policy": FULL, "depths": {"head", "all"}, "views": 5} | given
+    tried = [a for a in all_attacks() if a in Choice()]
+    ran = {a.info.name for a in all_attacks()} - {name}
+    (found,) = not_run(Choice(), tried, ran, **asked)
+    assert found == NotRun(name, get_attack(name).info.title, why)
+    said = list(limits.sentences(of_membership(results, not_run=(found,))))
+    (told,) = [sentence for sentence in said if found.title in sentence]
+    assert ("reveals too little" in told) == (why is Idle.ANSWERS)
+    assert ("--about 0" in told) == (why is Idle.ABOUT)
+
+
+def test_what_was_not_asked_for_is_not_missed() -> None:
+    assert [a.info.name for a in Choice(("joint",)).waiting()] == ["joint-closer"]
+    assert not Choice(("joint",), about=True).waiting()
+    assert not Choice(("loss",)).waiting()
 
 
 AUC = '[[rule]]\nfigure = "membership.auc"\nat_most = 0.999\n'

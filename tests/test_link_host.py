@@ -141,6 +141,48 @@ def test_a_board_that_says_it_computes_is_waited_for() -> None:
     assert board.stats.resent <= 1  # before the first sign
 
 
+def test_a_board_that_computes_without_end_is_given_up() -> None:
+    board = Board(PlayedBoard(work=60.0), patience=0.5)
+    board.link.longest = 1.0
+    start = time.monotonic()
+    with pytest.raises(DeviceError, match="that it computes, and gives no answer") as caught:
+        list(board.echo([b"a"]))
+    assert not isinstance(caught.value, LinkLostError)  # which would be tried again
+    assert 1.0 < time.monotonic() - start < 30
+
+
+def test_each_request_has_its_time() -> None:
+    board = Board(PlayedBoard(work=1.0), patience=0.5)
+    board.link.longest = 1.5
+    assert list(board.echo([b"a", b"b", b"c"])) == [b"a", b"b", b"c"]
+
+
+class AtWork:
+    """A port whose board computes for another session, and says so ten times a second."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+    def read(self, size: int) -> bytes:
+        if time.monotonic() < self._next:
+            return b""
+        self._next = time.monotonic() + 0.1
+        return encode_frame(protocol.Type.BUSY | RESPONSE, 77, 0, b"\3\0")
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_board_that_computes_without_end_for_somebody_else_is_given_up(waits: bool) -> None:
+    port = AtWork()
+    link = Link(port, patience=0.5, wait_for_work=waits, longest=1.0)
+    start = time.monotonic()
+    with pytest.raises(DeviceError, match="computes"):
+        link.hello()
+    assert time.monotonic() - start < 30
+
+
 def test_a_board_that_computed_and_fell_silent_is_noticed_as_soon_as_any() -> None:
     board = Board(PlayedBoard(work=1.0, faints=True), patience=0.5)
     start = time.monotonic()

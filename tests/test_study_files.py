@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from extras import needs_polars
 from quiet import Quiet
 from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN
 from synthetic_membership import membership as whole_finding
+from tinymia.api.results import frame_of
 from tinymia.cli import study_cases, study_file
 from tinymia.cli.options import default_bundle
 from tinymia.errors import DataError, ReportError, StudyError, TinymiaError, TwinError
@@ -42,7 +44,7 @@ depths = []
 policies = []
 epsilon_devices = 0
 [grid]
-members = [10, 20, 80]
+members = [8, 20, 80]
 """
 
 
@@ -95,7 +97,7 @@ def test_a_grid_is_every_combination_and_a_list_stands_beside_it(study) -> None:
     )
     assert len(made.cases) == 3 * 2 * 3 * 2
     first, last = made.cases[0], made.cases[-1]
-    assert first.name == "as shipped, members=10, epochs=5, learning_rate=0.1"
+    assert first.name == "as shipped, members=8, epochs=5, learning_rate=0.1"
     assert last.name == "batch=4, levels=10, members=80, epochs=5,20, learning_rate=0.4"
     assert last.axes["members"] == 80
     assert last.audit.settings.epochs == (5, 20)
@@ -122,7 +124,7 @@ def test_a_case_has_what_its_file_says_and_no_more(study) -> None:
 
 def test_ranges_and_parameters_of_defences(study) -> None:
     text = GRID.replace("defences = []", 'defences = ["clip"]').replace(
-        "members = [10, 20, 80]", "members = { from = 10, to = 30, step = 10 }\nclip.norm = [1, 2]"
+        "members = [8, 20, 80]", "members = { from = 10, to = 30, step = 10 }\nclip.norm = [1, 2]"
     )
     made = study(text)
     assert [case.axes for case in made.cases][:2] == [
@@ -147,26 +149,30 @@ def test_ranges_and_parameters_of_defences(study) -> None:
             "s.toml:10: there is no table 'gird' in a study. Did you mean 'grid'?",
         ),
         ("shadows =", "shadow =", "s.toml:5: there is no key 'shadow' in [audit]. Did you mean"),
-        ("[10, 20, 80]", '[10, "x"]', "s.toml:11: members must be a whole number, not 'x'."),
-        ("[10, 20, 80]", "[]", "s.toml:11: members needs a list of values."),
-        ("[10, 20, 80]", "[10, 10]", "s.toml:11: members has a value twice."),
-        ("[10, 20, 80]", "[10, 0]", "s.toml:11: members: 0 members are not possible."),
-        ("members = [10, 20, 80]", 'policy = ["full", "labl"]', "s.toml:11: policy: There is no"),
-        ("defences = []", 'defences = ["clipp"]', "s.toml:6: There is no defence 'clipp'."),
-        ("members = [10, 20, 80]", "shadows = [16, 32]", "shadows is in [audit] as well."),
+        ("[8, 20, 80]", '[10, "x"]', "s.toml:11: members must be a whole number, not 'x'."),
+        ("[8, 20, 80]", "[]", "s.toml:11: members needs a list of values."),
+        ("[8, 20, 80]", "[10, 10]", "s.toml:11: members has a value twice."),
         (
-            "members = [10, 20, 80]",
+            "[8, 20, 80]",
+            "[10, 0]",
+            "s.toml:11: members is 0, which is not in the range 1 to 65535.",
+        ),
+        ("members = [8, 20, 80]", 'policy = ["full", "labl"]', "s.toml:11: policy: There is no"),
+        ("defences = []", 'defences = ["clipp"]', "s.toml:6: There is no defence 'clipp'."),
+        ("members = [8, 20, 80]", "shadows = [16, 32]", "shadows is in [audit] as well."),
+        (
+            "members = [8, 20, 80]",
             "clip.norm = [1, 2]",
             "s.toml:11: clip.norm is of clipping, which no case has.",
         ),
         (
             "[grid]",
             "[[case]]\n[[case]]\n[grid]",
-            "s.toml:11: cases members=10 and members=10 are the same audit.",
+            "s.toml:11: cases members=8 and members=8 are the same audit.",
         ),
         ("members =", "boards =", "s.toml:11: no figure depends on boards, so cases cannot differ"),
         (
-            "members = [10, 20, 80]",
+            "members = [8, 20, 80]",
             'against = [["clip"]]',
             "s.toml:11: against: --against is for experiments beyond membership",
         ),
@@ -177,19 +183,19 @@ def test_ranges_and_parameters_of_defences(study) -> None:
             "s.toml:6: DP in the public shape does not go together with 'dp'.",
         ),
         (
-            "members = [10, 20, 80]",
+            "members = [8, 20, 80]",
             "defences_ = 1",
             "there is no option 'defences_'. Did you mean 'defences'?",
         ),
-        ("[10, 20, 80]", "{ from = 1, to = 9, steps = 2 }", "Did you mean 'step'?"),
-        ("[10, 20, 80]", "{ from = 1, to = 1e9, step = 1 }", "values are too many."),
-        ("[10, 20, 80]", "{ from = 9, to = 1, step = 1 }", "this range is not possible."),
+        ("[8, 20, 80]", "{ from = 1, to = 9, steps = 2 }", "Did you mean 'step'?"),
+        ("[8, 20, 80]", "{ from = 1, to = 1e9, step = 1 }", "values are too many."),
+        ("[8, 20, 80]", "{ from = 9, to = 1, step = 1 }", "this range is not possible."),
         ("[audit]", '[study]\nfit = "powr"\n[audit]', "s.toml:3: there is no fit 'powr'."),
         ("[audit]", '[study]\nfit = "power"\n[audit]', "a power goes along an axis."),
         ("[audit]", '[audit]\nout = "x"', "s.toml:3: cases share one folder."),
         ("[grid]", "[[case]]\nname = 3\n[grid]", "s.toml:11: name must be a text."),
         ("[audit]", "[audit", "s.toml:2 is not TOML"),
-        ("[10, 20, 80]", "[10, 20", "s.toml:11 is not TOML"),
+        ("[8, 20, 80]", "[10, 20", "s.toml:11 is not TOML"),
         ("[audit]", '[audit]\npeople = ["p07"]', "'people' in [audit]. Did you mean 'person'?"),
         ("[audit]", '[audit]\nalso_policy = ["top1"]', "Did you mean 'policies'?"),
         (
@@ -197,6 +203,40 @@ def test_ranges_and_parameters_of_defences(study) -> None:
             '[[case]]\nnam = "x"\n[grid]',
             "s.toml:11: there is no option 'nam'. Did you mean 'name'?",
         ),
+        (
+            "[audit]",
+            '[study]\nfit = "power"\naxis = "members"\nadversary = "canditates"\n[audit]',
+            "s.toml:5: there is no adversary 'canditates'. Did you mean 'candidates'?",
+        ),
+        (
+            "[audit]",
+            '[study]\nfit = "power"\naxis = "batch"\n[audit]',
+            "s.toml:4: axis: a fit along batch takes 3 values of it, and this study has 0.",
+        ),
+        (
+            "[audit]",
+            '[study]\nfit = "trend"\naxis = "epochs"\n[audit]\nepochs = [1, 5]',
+            "s.toml:4: axis: a fit along epochs takes 3 values of it, and this study has 2.",
+        ),
+        (
+            "[grid]\nmembers = [8, 20, 80]",
+            '[study]\nfit = "trend"\naxis = "members"\n'
+            + "".join(f"[[case]]\nmembers = {n}\nbatch = {n // 4}\n" for n in (8, 20, 80)),
+            "s.toml:12: axis: no two cases differ in members alone",
+        ),
+        (
+            "members = [8, 20, 80]",
+            'data = ["watch", "gone.npz"]',
+            "s.toml:11: data: Cannot read gone.npz: No such file or directory.",
+        ),
+        (
+            "members = [8, 20, 80]",
+            'bundle = ["models/spoken-digits/spoken-digits.bundle"]',
+            "s.toml:11: bundle: ",
+        ),
+        ('["p07", "p08"]', '["p07", "p99"]', "s.toml:3: There is nobody called 'p99' in"),
+        ('["p07", "p08"]', '["p01"]', "s.toml:3: The base model was trained on p01"),
+        ("members =", "lr =", "s.toml:11: there is no option 'lr'. Did you mean 'learning_rate'?"),
         ("[audit]", '[audit]\ndata = "wach"', "s.toml:3: There is no data set called 'wach'"),
         (
             "[audit]",
@@ -226,9 +266,9 @@ def test_a_huge_grid_asks_first(tmp_path: Path) -> None:
 def test_what_is_done_is_not_run_again_and_a_study_grows(study, audits) -> None:
     made = study(GRID)
     assert run_series(made, Quiet()) == []
-    assert [audit.settings.members for audit in audits] == [10, 20, 80]
+    assert [audit.settings.members for audit in audits] == [8, 20, 80]
     run_series(study(GRID.replace("80]", "80, 40]")), Quiet())
-    assert [audit.settings.members for audit in audits] == [10, 20, 80, 40]
+    assert [audit.settings.members for audit in audits] == [8, 20, 80, 40]
     assert {audit.out for audit in audits} == {made.out}  # one store for all
 
 
@@ -248,7 +288,7 @@ def test_after_an_interruption_the_end_is_the_same(study, audits, monkeypatch, t
     assert [made.done(case) for case in made.cases] == [True, False, False]
     monkeypatch.setattr(series, "run", working)
     run_series(made, Quiet())
-    assert [audit.settings.members for audit in audits] == [10, 20, 20, 80]
+    assert [audit.settings.members for audit in audits] == [8, 20, 20, 80]
     other = replace(made, out=tmp_path / "undisturbed")
     run_series(other, Quiet())
     for case in made.cases:
@@ -282,6 +322,39 @@ def test_a_case_that_cannot_be_is_left_out_and_a_full_disk_ends_it(
     monkeypatch.setattr(series, "run", lambda *_: (_ for _ in ()).throw(TwinError("Stale.")))
     with pytest.raises(TwinError):
         run_series(made, Quiet())
+
+
+def test_cases_that_cannot_be_drawn_are_told_before_any_runs(study, audits, tmp_path) -> None:
+    """Together, with what to do; and a plan measures others and counts without them."""
+    made = study(GRID.replace("[8, 20, 80]", "[8, 10, 30, 800]\nbatch = [4, 8]"))
+    said: list[str] = []
+    failures = run_series(made, Quiet(), said.append)
+    assert [failure.case for failure in failures] == [
+        f"members={members}, batch={batch}" for members in (10, 30, 800) for batch in (4, 8)
+    ]
+    assert said[:3] == [
+        "note: left out: members=10, batch=4 and 1 more: The number of members must be a positive"
+        " multiple of the block length 4, but is 10. Give 8 or 12.",
+        "note: left out: members=30, batch=4 and 1 more: The number of members must be a positive"
+        " multiple of the block length 4, but is 30. Give 28 or 32.",
+        said[2],
+    ]
+    assert "members=800, batch=4 and 1 more: 800 members of p07 leave no non-members" in said[2]
+    assert [audit.settings.members for audit in audits] == [8, 8]
+
+    done = tinymia("study", "plan", "s.toml", "--out", "again", "--json", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert done.err.count("note: cannot be: ") == 3
+    takes = json.loads(done.out)
+    assert (takes["cases"], takes["done"], takes["impossible"]) == (8, 1, 6)
+    assert takes["seconds"] == 60.0
+    done = tinymia("study", "plan", "s.toml", "--out", "again", cwd=tmp_path)
+    assert "8 cases, 1 finished, 6 cannot be" in done.out
+    (tmp_path / "s.toml").write_text(GRID.replace("[8, 20, 80]", "[10, 30]"))
+    done = tinymia("study", "plan", "s.toml", "--out", "again", cwd=tmp_path)
+    assert done.code == 1
+    assert "Give 8 or 12." in done.err
+    assert "None of the cases" in done.err
 
 
 def test_a_second_process_is_refused(study) -> None:
@@ -343,7 +416,7 @@ def test_table_plan_and_export(study, audits, tmp_path: Path) -> None:
     finding = membership()
     each = sum(2 + len(leak.tpr) for leak in finding.leaks) + 3 * len(finding.accuracy)
     assert len(found) == 3 * each
-    assert {row["axis.members"] for row in found} == {"10", "20", "80"}
+    assert {row["axis.members"] for row in found} == {"8", "20", "80"}
     leak = finding.leaks[-1]
     wanted_row = ("80", leak.condition, leak.attack, leak.answer.value, "auc")
     keys = ("axis.members", "condition", "attack", "answer", "figure")
@@ -362,8 +435,20 @@ def test_parquet_loads_as_it_is(study, audits, tmp_path: Path) -> None:
     table = polars.read_parquet(rows.export(found, tmp_path / "all.parquet"))
     assert len(table) == len(found)
     assert table.columns == rows.columns(found)
-    assert table["axis.members"][0] == 10
+    assert table["axis.members"][0] == 8
     assert table["value"].to_list() == [row["value"] for row in found]
+
+
+def test_columns_without_a_value_are_of_numbers(tmp_path: Path) -> None:
+    """One person has no intervals; who reads the file must not get a column of no type."""
+    needs_polars()
+    import polars
+
+    row = dict.fromkeys(rows.COLUMNS, "x") | {"value": 0.5, "low": None, "high": None}
+    path = rows.export([row, row], tmp_path / "one.parquet")
+    frame = frame_of({"low": [None, None], "high": [None, 1], "reason": ["", ""]}, "polars")
+    assert polars.read_parquet(path).schema["low"] == polars.Float64
+    assert list(frame.schema.values()) == [polars.Float64, polars.Int64, polars.String]
 
 
 def along(made: Series, audits, law, measure: Measure) -> list:
@@ -405,7 +490,7 @@ def test_the_power_law_is_found(study, audits) -> None:
 
 
 def test_a_trend_counts_doublings(study, audits) -> None:
-    law = lambda n, e: 0.9 - (0.05 + e) * math.log2(n / 10)  # noqa: E731
+    law = lambda n, e: 0.9 - (0.05 + e) * math.log2(n / 8)  # noqa: E731
     done = along(study(GRID), audits, law, Measure.AUC)
     found = fits.answer(Question("Examples", "trend", "members"), done)
     assert found is not None
@@ -421,6 +506,37 @@ def test_a_trend_counts_doublings(study, audits) -> None:
     )
     asked = Question("Examples", "trend", "members", adversary="joint")
     assert "strongest" not in fits.answer(asked, done).sentences[-1]
+
+
+def test_what_else_was_varied_has_a_line_of_its_own(study, audits) -> None:
+    """A fit along the members is one with the batch as it is: it does not take its effect."""
+    text = GRID.replace("members = [8, 20, 80]", "") + "".join(
+        f"[[case]]\nmembers = {members}\nbatch = {batch}\n"
+        for members, batch in ((8, 4), (20, 4), (20, 8), (80, 8))
+    )
+    made = study(text)
+    law = lambda n, e: 0.9 - (0.05 + e) * math.log2(n / 8)  # noqa: E731
+    done = []
+    for case, results in along(made, audits, law, Measure.AUC):
+        less = 0.2 if case.axes["batch"] == 8 else 0.0
+        finding = results.findings.membership
+        moved = tuple(
+            replace(row, value=row.value - less, without=tuple(v - less for v in row.without))
+            for row in finding.left_out
+        )
+        finding = replace(finding, left_out=moved)
+        done.append(
+            (case, replace(results, findings=replace(results.findings, membership=finding)))
+        )
+    found = fits.answer(Question("It", "trend", "members"), done)
+    assert found is not None
+    assert found.figure is not None
+    assert found.figure.value == pytest.approx(-0.05)
+    assert "the mean over 2 settings" in found.sentences[0]
+    assert [(c.line, [x for x, _ in c.points]) for c in found.curves] == [
+        ("batch = 4", ["8", "20"]),
+        ("batch = 8", ["20", "80"]),
+    ]
 
 
 @pytest.mark.parametrize("fit", ["contrast", "answers"])
@@ -447,7 +563,7 @@ def test_a_plan_has_the_smallest_effect_of_the_page(study, audits) -> None:
     """Of two cases, paired; and what is seen by so many people needs so many."""
     made = study(GRID.replace(", 80]", "]"))
     rng = np.random.default_rng(1)
-    done = along(made, audits, lambda n, e: 0.6 + e * (n / 10) + rng.normal(0, 0.004), Measure.AUC)
+    done = along(made, audits, lambda n, e: 0.6 + e * (n / 8) + rng.normal(0, 0.004), Measure.AUC)
     (one,) = [
         r
         for r in wanted.needed(done, 0.05)
@@ -463,7 +579,7 @@ def test_a_plan_has_the_smallest_effect_of_the_page(study, audits) -> None:
         == (PLAIN, attack, finding.answer, Measure.AUC)
     )
     seen = smallest_effect(second - first)
-    assert one.of == "members=20 less members=10"
+    assert one.of == "members=20 less members=8"
     assert one.sees == pytest.approx(seen, rel=1e-4)
     at = [
         r
@@ -475,7 +591,7 @@ def test_a_plan_has_the_smallest_effect_of_the_page(study, audits) -> None:
 
 
 def test_a_plan_measures_cases_spread_over_the_study(study, audits) -> None:
-    made = study(GRID.replace("[10, 20, 80]", "{ from = 10, to = 40, step = 1 }"))
+    made = study(GRID.replace("[8, 20, 80]", "{ from = 10, to = 40, step = 1 }"))
     members = [case.axes["members"] for case in wanted.to_measure(made)]
     assert members == [15, 25, 35]
     run_series(made, Quiet(), only=[made.cases[0]])
@@ -484,6 +600,45 @@ def test_a_plan_measures_cases_spread_over_the_study(study, audits) -> None:
     assert len(wanted.to_measure(made, 1000)) == 30
     takes = wanted.cost(made, list(made.finished()))
     assert (takes.cases, takes.done, takes.seconds) == (31, 1, 30 * 60.0)
+
+
+def test_a_plan_counts_once_what_cases_share(study, audits) -> None:
+    """Plain fine-tuning and each strength of each defence; and another attack as a whole."""
+    text = GRID.replace("defences = []", 'defences = ["clip", "dropout"]').replace(
+        "members = [8, 20, 80]", "clip.norm = [0.5, 1, 2]\ndropout.rate = [0.25, 0.5]"
+    )
+    made = study(text)
+    run_series(made, Quiet(), only=[made.cases[0]])
+    takes = wanted.cost(made, list(made.finished()))
+    assert (takes.cases, takes.done, takes.seconds) == (6, 1, 30.0)  # of 9 ways 6 took 60 s
+    assert takes.range == (30.0, 30.0)
+    kept = sum(f.stat().st_size for f in (made.out / series.CASES).rglob("*") if f.is_file())
+    assert takes.disk == 6 * kept  # nothing is stored here
+    (made.out / "store").mkdir()
+    (made.out / "store" / "devices").write_bytes(bytes(3000))
+    assert wanted.cost(made, list(made.finished())).disk == 6 * kept + 4500
+    run_series(made, Quiet())
+    assert wanted.cost(made, list(made.finished())).seconds == 0
+    # Plain fine-tuning is the same in all of these cases: nothing is compared.
+    assert not [row for row in wanted.needed(list(made.finished()), 0.05) if "norm" in row.of]
+
+    made = study(GRID.replace("[8, 20, 80]", '[8]\nattacks = [["no-shadows"], ["joint"]]'))
+    run_series(made, Quiet(), only=[made.cases[0]])
+    assert wanted.cost(made, list(made.finished())).seconds == 60.0
+
+
+def test_a_plan_says_how_sure_its_errors_are() -> None:
+    """The factors hold in so many simulated studies; more repetitions than draws explain are told
+    as the least there could be."""
+    rng = np.random.default_rng(1)
+    low, high = wanted.sureness(4)
+    errors = rng.normal(size=(20000, 4)).std(axis=1, ddof=1)
+    assert np.mean((errors * low <= 1) & (errors * high >= 1)) == pytest.approx(0.95, abs=0.01)
+    assert wanted.sureness(1) == (0.0, math.inf)
+    results = synthetic_results.results(membership())
+    for row in wanted.needed([(Case("", {}, None), results)], 0.02):  # type: ignore[arg-type]
+        if row.at_least is not None and row.repetitions is not None:
+            assert row.at_least <= row.repetitions
 
 
 @pytest.mark.parametrize("name", study_file.shipped())

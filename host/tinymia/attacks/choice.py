@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from tinymia.attacks.base import Adversary, Attack, AttackInfo
 from tinymia.attacks.registry import all_attacks, get_attack, headline_of, plugins
 from tinymia.errors import StudyError
-from tinymia.evidence import OutputPolicy
+from tinymia.evidence import HEAD, OutputPolicy
 
 ALL = "all"
 EVERY_ATTACK = (ALL,)
 LISTED = "`tinymia audit --list-attacks` shows every one."
-_HEAD = "head"
 
 
 def canonical(asked: Sequence[str]) -> tuple[str, ...]:
@@ -91,6 +90,15 @@ class Choice:
             return None
         return frozenset(a.info.name for a in self._named() if self.about or not a.info.chooses)
 
+    def waiting(self) -> list[Attack]:
+        """Attacks that were asked for and want devices about each attacked one, if there are none.
+
+        Raises:
+            StudyError, PluginError: see :func:`attacks_named`.
+        """
+        asked = all_attacks() if self.asked == EVERY_ATTACK else self._named()
+        return [a for a in asked if a.info.chooses and not self.about]
+
     def _named(self) -> Iterator[Attack]:
         for name in self.asked:
             yield from attacks_named(name)
@@ -151,7 +159,7 @@ class Choice:
                 f"needs more than {policy.value} answers reveal",
                 "Give another --policy, or leave it out of --attacks.",
             )
-        if (info.head_only or info.views > 1) and _HEAD not in depths:
+        if (info.head_only or info.views > 1) and HEAD not in depths:
             return (
                 f"works where only the last layer is trained, not {' or '.join(depths)}",
                 "Give --train head, or leave it out of --attacks.",

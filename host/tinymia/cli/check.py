@@ -109,16 +109,12 @@ def command(
 
 def _others(against: Path | None, folder: Path) -> Results | None:
     """What a rule on changes is held against."""
-    from tinymia.errors import PolicyError
+    from tinymia.gate.judge import check_others
     from tinymia.study.results import as_written, load
 
     if against is None:
         return None
-    if against.resolve() == folder.resolve():
-        raise PolicyError(
-            f"--against names {against}, which is what is checked: nothing is worse than itself.",
-            "Give the folder of other results, of the last release, say.",
-        )
+    check_others(folder, against)
     return as_written(load(against), against)
 
 

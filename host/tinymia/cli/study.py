@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tinymia.cli.study_file import StudyFile
     from tinymia.experiments.base import Figure
     from tinymia.study.series import Series
+    from tinymia.study.wanted import Needed
 
 ASK_ABOVE = 1000
 """Cases of a study that is begun without a question."""
@@ -131,16 +132,16 @@ def run(file: str, out: Path | None, yes: bool, as_json: bool, **flags: Any) -> 
     """
     from tinymia.cli.audit import Bars
     from tinymia.errors import StudyError
-    from tinymia.study.series import run_series
+    from tinymia.study.series import run_series, told
 
     study = _series(file, out, flags, yes=yes)
     with Bars() as bars:
         failures = run_series(study, bars, bars.say)
     _show(study, as_json=as_json, whole=not failures)
     if failures:
-        said = "; ".join(f"{one.case}: {one.error.message}" for one in failures[:5])
+        said = "; ".join(told(failures)[:5])
         raise StudyError(
-            f"{len(failures)} of {len(study.cases)} cases cannot be: {said}",
+            f"{len(failures):,} of {len(study.cases):,} cases cannot be: {said}",
             "Take them out of the study, or mend what they say; the others are finished.",
         )
 
@@ -182,11 +183,15 @@ def plan(
     """
     from tinymia.cli.audit import Bars
     from tinymia.errors import StudyError
-    from tinymia.study.series import run_series
-    from tinymia.study.wanted import cost, needed, to_measure
+    from tinymia.study.series import impossible, run_series, told
+    from tinymia.study.wanted import cost, needed, sureness, to_measure
 
     study = _series(file, out, flags, yes=yes)
-    todo = to_measure(study, measure)
+    failures = impossible([case for case in study.cases if not study.done(case)])
+    for line in told(failures):
+        note(f"cannot be: {line}")
+    names = {failure.case for failure in failures}
+    todo = to_measure(study, measure, names)
     if todo:
         with Bars() as bars:
             run_series(study, bars, bars.say, todo)
@@ -196,24 +201,24 @@ def plan(
             "None of the cases that were to be measured can be.",
             "Mend what is said above, or measure more: --measure.",
         )
-    takes = cost(study, finished)
+    takes = cost(study, finished, names)
     rows = needed(finished, effect)
     if as_json:
         print_json({**vars(takes), "needed": [vars(row) for row in rows]})
         return
-    show(f"{takes.cases:,} cases, {takes.done:,} finished")
+    cannot = f", {takes.impossible:,} cannot be" if takes.impossible else ""
+    show(f"{takes.cases:,} cases, {takes.done:,} finished{cannot}")
     low, high = takes.range
     between = "" if takes.done < 2 else f" ({low / 60:,.1f} to {high / 60:,.1f})"
     show(
         f"{takes.seconds / 60:,.1f} minutes{between} for the rest, {takes.disk / 1e6:,.1f} MB in"
-        f" all, by {takes.done:,} finished; cases that share devices take less"
+        f" all, by {takes.done:,} finished; what cases share is counted once"
     )
     show(f"\nTo find a difference of {effect:g} in AUC in 80 % of studies:")
     listed = table("", ("adversary", "of", "error", "sees now", "people", "or repetitions"))
     measured = finished[0][1].findings.membership
     # What draws add to an error is seen by several of them only.
     several = measured is not None and measured.counts.repetitions > 1
-    few = "no number of them" if several else "?"
     for row in rows:
         if row.error is None:
             listed.add_row(row.adversary, row.of, "none: one person", "?", "?", "?")
@@ -224,12 +229,17 @@ def plan(
             _number(row.error),
             _number(row.sees),
             "over 10,000" if row.people is None else f"{row.people:,}",
-            few if row.repetitions is None else f"{row.repetitions:,}",
+            _repetitions(row, several=several),
         )
     show(listed)
     if measured is not None:
         people, repetitions = len(measured.counts.people), measured.counts.repetitions
-        show(f"Measured: {people} people, {repetitions} repetitions of each.")
+        low, high = sureness(people)
+        sure = f" Errors of {people} people are sure to a factor of {low:.2g} to {high:.2g}."
+        show(
+            f"Measured: {people} people, {repetitions} repetitions of each."
+            + (sure if people > 1 else "")
+        )
 
 
 @command.command("show")
@@ -394,6 +404,15 @@ def _show(study: Series, *, as_json: bool, whole: bool) -> None:
     show(f"{len(done):,} of {len(study.cases):,} cases are finished, in {study.out}")
     for line in fits.lines(answer) if answer is not None else ():
         show(line)
+
+
+def _repetitions(row: Needed, *, several: bool) -> str:
+    """How many repetitions would do; that people themselves differ too much is an estimate, too."""
+    if row.repetitions is not None:
+        return f"{row.repetitions:,}"
+    if not several:
+        return "?"
+    return "over 1,000" if row.at_least is None else f"{row.at_least:,} or more, if any"
 
 
 def _number(value: float | None) -> str:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from tinymia.attacks.choice import Choice
 from tinymia.attacks.registry import all_attacks
 from tinymia.cli.catalogue import options_now
-from tinymia.cli.config import Chosen, Option
+from tinymia.cli.config import Chosen
 from tinymia.cli.options import note
 from tinymia.cli.study_file import FACTORS, Axis, Key, StudyFile, factors, label, option_names
+from tinymia.cli.values import Option
 from tinymia.defenses.registry import known, spelt_out
 from tinymia.errors import StudyError, TinymiaError
 
@@ -49,7 +50,9 @@ def series(file: StudyFile, out: Path | None = None) -> Series:
     from tinymia.study.series import Series
 
     folder = folder_of(file, out)
-    return Series(folder, tuple(_cases(file, folder)), _question(file))
+    made = Series(folder, tuple(_cases(file, folder)), _question(file))
+    _check_axis(file, made)
+    return made
 
 
 def folder_of(file: StudyFile, out: Path | None) -> Path:
@@ -78,6 +81,27 @@ def _check_question(file: StudyFile, choice: Choice) -> None:
             f"{file.where('study', key)}: {key}: the study asks about {whose}, and"
             f" attacks = [{', '.join(choice.asked)}] runs none of theirs.",
             f'Have "{whose}" among the attacks, or another adversary in [study].',
+        )
+
+
+def _check_axis(file: StudyFile, made: Series) -> None:
+    """Raise StudyError for a fit along what has too few values here, however many cases finish."""
+    from tinymia.study.fits import LEAST_POINTS, differ_alone, values_along
+
+    if not {"power", "trend"} & set(made.question.fit.split("+")):
+        return
+    count = len(values_along(made.question.axis, made.cases))
+    if count < LEAST_POINTS:
+        raise StudyError(
+            f"{file.where('study', 'axis')}: axis: a fit along {made.question.axis} takes"
+            f" {LEAST_POINTS} values of it, and this study has {count}.",
+            "Vary it in [grid] or [[case]], or name another axis.",
+        )
+    if not differ_alone(made.question, made.cases):
+        raise StudyError(
+            f"{file.where('study', 'axis')}: axis: no two cases differ in {made.question.axis}"
+            " alone, so nothing would be due to it.",
+            "Vary it with all else as it is: in [grid].",
         )
 
 

@@ -162,11 +162,18 @@ def _systematic(
     return cast("NDArray[np.int64]", line[picks])
 
 
+def _nearest(members: int, block: int) -> str:
+    """The numbers of members that are possible beside one that is not."""
+    below = members // block * block
+    return f"{below} or {below + block}" if below > 0 else str(block)
+
+
 def _blocks_for(members: int, pool: Pool, available: int) -> int:
     if members <= 0 or members % pool.block_length:
         raise DataError(
             f"The number of members must be a positive multiple of the block length "
-            f"{pool.block_length}, but is {members}."
+            f"{pool.block_length}, but is {members}.",
+            f"Give {_nearest(members, pool.block_length)}.",
         )
     count = members // pool.block_length
     if count >= available:

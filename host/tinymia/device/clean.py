@@ -157,6 +157,36 @@ def greeting(given: int = 0) -> tuple[int, int, bytes]:
             return nonce, session, frame
 
 
+def checked_greeting(payload: bytes, nonce: int) -> bytes | None:
+    """A board's greeting behind its status; None when it answers an earlier session's HELLO.
+
+    Raises:
+        DeviceError: it is malformed, or the board refuses or speaks another version.
+    """
+    head = struct.Struct("<BIIH")
+    if len(payload) < head.size:
+        raise DeviceError("The board's greeting is too short.", "Flash this version's firmware.")
+    _, magic, echoed, version = head.unpack(payload[: head.size])
+    if magic != protocol.MAGIC:
+        raise DeviceError("What answers on this port is not tinymia firmware.")
+    if echoed != nonce:
+        return None
+    if payload[0] != protocol.Status.OK:
+        raise DeviceError(
+            f"The board refuses to be greeted (status {payload[0]}).", "Flash it again."
+        )
+    if version != protocol.VERSION:
+        older = "an older" if version < protocol.VERSION else "a newer"
+        raise DeviceError(
+            f"The board speaks {older} protocol: version {version}, this package speaks"
+            f" {protocol.VERSION}.",
+            "Build and flash the firmware of this package: `tinymia build`, `tinymia flash`."
+            if version < protocol.VERSION
+            else "Update the tinymia package.",
+        )
+    return payload[1:]
+
+
 def _probe(line: Line, kind: int, data: bytes, seconds: float) -> float | None:
     """One request in a session of its own; no byte but those of ``data`` is unusual on the line."""
     allowed = {*data, *(b"\r" if kind == _ECHO else b"")}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import select
-import struct
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from typing import Protocol as TypingProtocol
 
-from tinymia.device.clean import carries_all, greeting, unclean
+from tinymia.device.clean import carries_all, checked_greeting, greeting, unclean
 from tinymia.device.frames import decode_frame, encode_frame
 from tinymia.errors import DeviceError
 from tinymia.wire import protocol
@@ -25,6 +24,7 @@ _READ = 65536
 _LATENCY = 0.05  # seconds, of line drivers and schedulers
 _GATHER = 0.001  # seconds, in the middle of a frame: a wake-up for each byte would cost a core
 _SIGN = 3.0  # seconds between two signs of a board that computes; a simulator's are long
+LONGEST = 3600.0  # seconds that a board may compute on one request, ten epochs at most
 _SLOW_LINE = 10_000  # bytes/s, about 115200 baud
 _DOUBTS = 3  # greetings with nothing but damage in return, until the line itself is looked at
 _TEXT = bytes(range(32, 127)) + b"\r\n"
@@ -83,6 +83,7 @@ class _Pending:
     sent_at: float = 0.0
     allowed: float = 0.0  # seconds from then on until it counts as lost
     tries: int = 0
+    works_since: float | None = None  # when the board first said that it computes on it
     response: bytes | None = None
 
 
@@ -93,12 +94,13 @@ class Link:
     Args:
         port: a pyserial object (or one like it) opened with ``timeout=0``.
         patience: seconds without progress after which the board counts as silent. A board that
-            says that it computes is not silent, however long it takes.
+            says that it computes is not silent.
         watch: called while waiting; raises DeviceError when the board's process is gone.
         nonce: of the first session, not 0; default: random. Give one only to a board that was just
             started, to get the same bytes on the line in every run.
         wait_for_work: greet a board that computes for an earlier session once it is done; else
             that it does so is the error.
+        longest: seconds for which a board may say that it computes on one request.
     """
 
     port: Port
@@ -106,6 +108,7 @@ class Link:
     watch: Callable[[], None] | None = None
     nonce: int = 0
     wait_for_work: bool = True
+    longest: float = LONGEST
     stats: LinkStats = field(default_factory=LinkStats)
 
     def __post_init__(self) -> None:
@@ -125,8 +128,8 @@ class Link:
 
         Raises:
             LinkLostError: nothing that speaks this protocol answers.
-            DeviceError: the board speaks another version of the protocol, or the line carries
-                certain bytes only.
+            DeviceError: the board speaks another version of the protocol or computes without end,
+                or the line carries certain bytes only.
         """
         nonce, self._session, frame = greeting(self.nonce)
         self.nonce = 0
@@ -135,7 +138,7 @@ class Link:
         self._buffer.clear()
         deadline = time.monotonic() + self.patience
         retry_at = 0.0
-        busy = False
+        works_since: float | None = None
         tries, damaged = 0, self.stats.damaged
         late = False
         while not (late and time.monotonic() >= deadline):
@@ -149,15 +152,15 @@ class Link:
                 retry_at = time.monotonic() + 0.3
             for kind, session, _, payload in self.frames(retry_at - time.monotonic()):
                 if kind == protocol.Type.HELLO | protocol.RESPONSE and session == self._session:
-                    body = self._checked_hello(payload, nonce)
+                    body = checked_greeting(payload, nonce)
                     if body is not None:
                         return body
                 elif kind == protocol.Type.BUSY | protocol.RESPONSE:
-                    busy = True
+                    works_since = self._still_works(works_since)
                     if self.wait_for_work:
                         deadline = time.monotonic() + self.patience
                         retry_at = time.monotonic() + _SIGN  # its ring is not endless
-        if busy and not self.wait_for_work:
+        if works_since is not None and not self.wait_for_work:
             raise LinkLostError(
                 "A tinymia board computes there for an earlier request and greets nobody yet.",
                 "Wait until it is done, or reset it.",
@@ -168,33 +171,6 @@ class Link:
             "Check that the board is powered and flashed (`tinymia flash`), and that the port and"
             " baud rate are right (`tinymia devices` lists ports).",
         )
-
-    def _checked_hello(self, payload: bytes, nonce: int) -> bytes | None:
-        """The greeting behind its status; None when it answers an earlier session's HELLO."""
-        head = struct.Struct("<BIIH")
-        if len(payload) < head.size:
-            raise DeviceError(
-                "The board's greeting is too short.", "Flash this version's firmware."
-            )
-        _, magic, echoed, version = head.unpack(payload[: head.size])
-        if magic != protocol.MAGIC:
-            raise DeviceError("What answers on this port is not tinymia firmware.")
-        if echoed != nonce:
-            return None
-        if payload[0] != protocol.Status.OK:
-            raise DeviceError(
-                f"The board refuses to be greeted (status {payload[0]}).", "Flash it again."
-            )
-        if version != protocol.VERSION:
-            older = "an older" if version < protocol.VERSION else "a newer"
-            raise DeviceError(
-                f"The board speaks {older} protocol: version {version}, this package speaks"
-                f" {protocol.VERSION}.",
-                "Build and flash the firmware of this package: `tinymia build`, `tinymia flash`."
-                if version < protocol.VERSION
-                else "Update the tinymia package.",
-            )
-        return payload[1:]
 
     def carries_all(self) -> bool:
         """Whether every byte crosses the line both ways, seen in a session that has just begun.
@@ -235,6 +211,7 @@ class Link:
         Raises:
             LinkLostError: the line is gone or the board is silent.
             BoardRestartedError: the board lost the session.
+            DeviceError: it computes without end.
         """
         source = iter(messages)
         exhausted = False
@@ -337,8 +314,25 @@ class Link:
             return
         self._progress = time.monotonic()
         for pending in self._pending:
+            if pending.seq == running:
+                pending.works_since = self._still_works(pending.works_since)
             pending.sent_at = self._progress
             pending.allowed = max(pending.allowed, _SIGN)
+
+    def _still_works(self, since: float | None) -> float:
+        """Since when it computes; raises DeviceError where that is longer than any request takes.
+
+        Not a lost line: doing the same again would take as long.
+        """
+        now = time.monotonic()
+        since = now if since is None else since
+        if now - since <= self.longest:
+            return since
+        raise DeviceError(
+            f"The board has said for {now - since:.0f} s that it computes, and gives no answer.",
+            "Reset it and run the same command again; if that does not help, flash it again"
+            " (`tinymia flash`).",
+        )
 
     def _on_response(self, kind: int, seq: int, payload: bytes) -> None:
         for index, pending in enumerate(self._pending):

@@ -13,6 +13,7 @@ from tinymia.evidence.answers import (
     untempered,
 )
 from tinymia.evidence.types import (
+    HEAD,
     Candidates,
     ChoosingLab,
     Knowledge,
@@ -39,6 +40,7 @@ from tinymia.evidence.workbench import (
 from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
 __all__ = [
+    "HEAD",
     "AnswerSettings",
     "Candidates",
     "ChoosingLab",

@@ -22,6 +22,8 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Scores = NDArray[np.float64]
 """(n,) float64, finite, one a candidate window; higher means more likely a member."""
+HEAD = "head"
+"""The depth of a run that trains the last layer alone."""
 
 
 @dataclass(frozen=True)

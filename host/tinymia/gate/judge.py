@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tinymia.compat import StrEnum
 from tinymia.errors import PolicyError
@@ -93,6 +94,19 @@ def judge(policy: Policy, results: Results, before: Results | None = None) -> li
             there = others.get(reading.of)
             found.append(_change(rule, kind, reading, there, results, before))
     return found
+
+
+def check_others(results: Results | Path, against: Results | Path) -> None:
+    """Raise PolicyError where both are one: the same results, or one folder."""
+    if isinstance(results, Path) and isinstance(against, Path):
+        one, of = against.resolve() == results.resolve(), f" {against},"
+    else:
+        one, of = against is results, ""
+    if one:
+        raise PolicyError(
+            f"--against names{of} what is checked: nothing is worse than itself.",
+            "Give other results, of the last release, say.",
+        )
 
 
 def overall(judged: Sequence[Judged]) -> Outcome:

@@ -72,6 +72,7 @@ def analyse(
         levels=settings.levels,
         attacks=[attack for attack in all_attacks() if attack in settings.choice],
         chosen=settings.choice,
+        views=scoring.views,
         controls=[controlling.load(person) for person in people] if controlling else [],
         seed=settings.seed,
     ).finding()

@@ -17,7 +17,7 @@ from tinymia.experiments.tuning import TuningFinding
 from tinymia.experiments.user_level import UserLevelFinding
 from tinymia.files import plain_json, write_whole
 
-FORMAT = 6
+FORMAT = 7
 RESULTS = "results.json"
 
 

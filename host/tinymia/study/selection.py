@@ -25,9 +25,6 @@ _ALLOWED: set[str] = set()
 def check(settings: StudySettings, bundle: Bundle, *, leave_out: bool = False) -> None:
     """Whether this bundle allows what is asked; nothing is trained for that.
 
-    Data are read only where a defence learns from other people's, for want of a section in the
-    bundle.
-
     Args:
         settings: of a study.
         bundle: what is fine-tuned.
@@ -54,6 +51,7 @@ def check(settings: StudySettings, bundle: Bundle, *, leave_out: bool = False) -
             "This bundle is a complete model without a trainable tail.",
             "Audit a personalizable bundle, such as models/har-watch/har-watch.bundle.",
         )
+    _check_data(asked, bundle)
     if leave_out:
         asked = replace(asked, defences=())
     runs = [*asked.runs(bundle), *(asked.run_under(bundle, one) for one in asked.against)]
@@ -66,10 +64,20 @@ def check(settings: StudySettings, bundle: Bundle, *, leave_out: bool = False) -
         or any(kind.auxiliary for kind in kinds)
     ):
         dataset = dataset_of(asked.dataset)
-        dataset.check_model(bundle.meta)
         names = people_to_audit(dataset, bundle, asked.people)
         check_public(asked, bundle, public_of(dataset, bundle, names))
     _ALLOWED.add(key)
+
+
+def _check_data(settings: StudySettings, bundle: Bundle) -> None:
+    """Raise TinymiaError for data that cannot be read or are no model's, and for unknown people."""
+    of_whom = {"bundle": bundle.bundle_id, "data": (settings.dataset, settings.people)}
+    key = digest(of_whom)
+    if key not in _ALLOWED:
+        dataset = dataset_of(settings.dataset)
+        dataset.check_model(bundle.meta)
+        people_to_audit(dataset, bundle, settings.people)
+        _ALLOWED.add(key)
 
 
 def check_public(settings: StudySettings, bundle: Bundle, public: Public) -> None:

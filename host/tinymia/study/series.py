@@ -14,14 +14,16 @@ from tinymia.attacks.choice import ALL
 from tinymia.errors import DeviceError, StudyError, TinymiaError, TwinError
 from tinymia.evidence import digest
 from tinymia.export.bundle import Bundle
+from tinymia.export.provenance import people_to_audit
 from tinymia.study import describe
 from tinymia.study.audit import run
 from tinymia.study.bases import keep
 from tinymia.study.board_runs import Reporter
-from tinymia.study.datasets import digest_of
+from tinymia.study.datasets import dataset_of, digest_of
+from tinymia.study.people import plan
 from tinymia.study.ray_executor import kept
 from tinymia.study.results import RESULTS, Results, load, write_json
-from tinymia.study.settings import listed
+from tinymia.study.settings import StudySettings, listed
 from tinymia.study.store import Lock, sweep
 from tinymia.study.underway import Audit
 
@@ -158,6 +160,60 @@ def key_of(audit: Audit) -> str:
     )
 
 
+def impossible(cases: Sequence[Case]) -> list[Failure]:
+    """Cases whose members cannot be drawn from their people's windows: told before any runs.
+
+    Args:
+        cases: of a study. Those that draw alike are looked at once.
+
+    Raises:
+        TinymiaError: the machine refuses something, such as to read the data.
+    """
+    found, seen = [], dict[tuple[Any, ...], TinymiaError | None]()
+    for case in cases:
+        audit, asked = case.audit, case.audit.settings
+        # Arms take turns from draw to draw; nothing else that can be wrong does.
+        few = replace(asked, repetitions=min(2, asked.repetitions))
+        key = (
+            str(audit.bundle_path),
+            few.dataset,
+            few.people,
+            few.members,
+            few.split,
+            few.repetitions,
+            audit.force,
+        )
+        if key not in seen:
+            seen[key] = _why_not(audit, few)
+        error = seen[key]
+        if error is not None:
+            found.append(Failure(case.name, error))
+    return found
+
+
+def _why_not(audit: Audit, settings: StudySettings) -> TinymiaError | None:
+    try:
+        bundle, dataset = Bundle.load(audit.bundle_path), dataset_of(settings.dataset)
+        names = people_to_audit(dataset, bundle, settings.people)
+        plan(settings, dataset, names, bundle, force=audit.force)
+    except TinymiaError as error:
+        if _of_the_machine(error):
+            raise
+        return error
+    return None
+
+
+def told(failures: Sequence[Failure]) -> list[str]:
+    """A line for each reason why cases cannot be, with what to do and the first of its cases."""
+    found: dict[str, list[str]] = {}
+    for one in failures:
+        found.setdefault(str(one.error), []).append(one.case or "the only one")
+    return [
+        f"{cases[0]}{f' and {len(cases) - 1:,} more' if cases[1:] else ''}: {why}"
+        for why, cases in found.items()
+    ]
+
+
 def run_series(
     series: Series,
     reporter: Reporter,
@@ -185,9 +241,16 @@ def run_series(
     cases = series.cases if only is None else only
     with Lock(series.out / CASES), kept():
         sweep(series.out / CASES, series.out / CASES)
+        if len(cases) > 1:  # of one alone, its own run tells
+            failures += impossible([case for case in cases if not series.done(case)])
+            for line in told(failures):
+                say(f"note: left out: {line}")
+        left_out = {failure.case for failure in failures}
         for number, case in enumerate(cases, 1):
             if series.done(case):
                 series.results(case)  # of another version: said before hours of work
+                continue
+            if case.name in left_out:
                 continue
             say(f"Case {number} of {len(cases)}: {case.name or 'the only one'}")
             try:
@@ -195,7 +258,7 @@ def run_series(
             except TinymiaError as error:
                 if _of_the_machine(error) or len(cases) == 1:
                     raise
-                say(f"note: left out: {error}")
+                say(f"note: left out: {case.name}: {error}")
                 failures.append(Failure(case.name, error))
     return failures
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from tinymia.evidence import digest
 from tinymia.experiments.base import Figure, Measure
+from tinymia.experiments.experiment import MEMBERSHIP
 from tinymia.experiments.membership.figures import error_behind, figure
 from tinymia.experiments.membership.left_out import replicates
 from tinymia.experiments.membership.types import MembershipFinding
+from tinymia.export.bundle import Bundle
 from tinymia.statistics.intervals import LEVEL
 from tinymia.statistics.power import noncentrality, people_needed
 from tinymia.study.results import Results
@@ -35,13 +38,16 @@ class Cost:
 
     Attributes:
         cases, done: all, and those that are finished, on which the estimate rests.
-        seconds: estimated for the rest, by the mean.
+        impossible: of all, those that cannot be; they take nothing.
+        seconds: estimated for the rest, by the mean of each way of training, answering and
+            attacking that some finished case has: what cases share is run once.
         range: the same by the quickest and by the slowest of those that are finished.
-        disk: bytes of the whole study's folder, estimated: cases that share devices take less.
+        disk: bytes of the whole study's folder, estimated alike.
     """
 
     cases: int
     done: int
+    impossible: int
     seconds: float
     range: tuple[float, float]
     disk: int
@@ -58,7 +64,9 @@ class Needed:
         effect: as asked.
         sees: the smallest effect with the people and repetitions that there are.
         people: with its repetitions; None: 10,000 are not enough, or nothing is known.
-        repetitions: with its people; None: 1,000 are not enough, or nothing is known.
+        repetitions: with its people; None: 1,000 are not enough by what draws seem to add to the
+            error, or nothing is known.
+        at_least: repetitions that would do if all of the error came from draws: no fewer will.
     """
 
     adversary: str
@@ -69,34 +77,68 @@ class Needed:
     sees: float | None
     people: int | None
     repetitions: int | None
+    at_least: int | None = None
 
 
-def to_measure(series: Series, count: int = 0) -> list[Case]:
+def to_measure(
+    series: Series, count: int = 0, impossible: Collection[str] = frozenset()
+) -> list[Case]:
     """Cases to run so that so many are finished, spread over those that are not.
 
     Args:
         series: the study.
         count: finished ones that are wanted; 0: a tenth, at least 1 and at most ``MOST_MEASURED``.
+        impossible: names of cases that cannot be.
     """
-    todo = [case for case in series.cases if not series.done(case)]
-    finished = len(series.cases) - len(todo)
-    wanted = count or min(MOST_MEASURED, max(1, len(series.cases) // 10))
+    possible = [case for case in series.cases if case.name not in impossible]
+    todo = [case for case in possible if not series.done(case)]
+    finished = len(possible) - len(todo)
+    wanted = count or min(MOST_MEASURED, max(1, len(possible) // 10))
     missing = min(len(todo), max(0, wanted - finished))
     return [todo[(2 * i + 1) * len(todo) // (2 * missing)] for i in range(missing)]
 
 
-def cost(series: Series, finished: Finished) -> Cost:
-    """Time and disk by what is finished, at least one case."""
+def cost(series: Series, finished: Finished, impossible: Collection[str] = frozenset()) -> Cost:
+    """Time and disk by what is finished, at least one case; these others cannot be."""
+    units = {c.name: _units(c) for c in series.cases if c.name not in impossible}
+    all_units = frozenset[str]().union(*units.values())
+    done = frozenset[str]().union(*(units[case.name] for case, _ in finished))
+    left = len(all_units - done)
     seconds = [results.timings.get("total_seconds", 0.0) for _, results in finished]
-    left = len(series.cases) - len(seconds)
-    used = _bytes(series.out / "store") + _bytes(series.out / CASES)
+    each = [s / len(units[case.name]) for s, (case, _) in zip(seconds, finished, strict=True)]
+    mean = sum(seconds) / len(done)
+    stored, kept = _bytes(series.out / "store"), _bytes(series.out / CASES)
+    possible = len(series.cases) - len(impossible)
     return Cost(
         len(series.cases),
-        len(seconds),
-        float(np.mean(seconds)) * left,
-        (min(seconds) * left, max(seconds) * left),
-        round(used / len(seconds) * len(series.cases)),
+        len(finished),
+        len(impossible),
+        mean * left,
+        (min(*each, mean) * left, max(*each, mean) * left),
+        round(stored / len(done) * len(all_units) + kept / len(finished) * possible),
     )
+
+
+def _units(case: Case) -> frozenset[str]:
+    """What a case runs, and shares with every other case that has the same: its runs, each with
+    all that devices, shadows and attacks of it depend on.
+    """
+    settings, path = case.audit.settings, case.audit.bundle_path
+    if MEMBERSHIP not in settings.experiments:
+        settings = settings.without_membership()
+    names = {field.name for field in fields(settings)} - _OF_RUNS
+    shared = digest([str(path), *((name, str(getattr(settings, name))) for name in sorted(names))])
+    runs = settings.runs(_bundle(path, path.stat().st_mtime_ns))
+    return frozenset(f"{shared} {run.key} {run.own}" for run in runs if not run.is_base)
+
+
+_OF_RUNS = {"training", "values", "defences", "depths", "epochs"}
+"""Settings that say which runs there are; each run has what it needs of them in its key."""
+
+
+@lru_cache(maxsize=16)
+def _bundle(path: Path, _changed: int) -> Bundle:
+    return Bundle.load(path)
 
 
 def _bytes(folder: Path) -> int:
@@ -146,7 +188,9 @@ def _between_conditions(finding: MembershipFinding, attack: str) -> Iterator[Ask
 
 
 def _between(finished: Finished, attack: str) -> Iterator[Asked]:
-    """Each finished case less the first, plain fine-tuning, where they pair."""
+    """Each finished case less the first, plain fine-tuning, where they pair and are not the same
+    devices and answers.
+    """
     rows = []
     for case, results in finished:
         finding = results.findings.membership
@@ -157,11 +201,13 @@ def _between(finished: Finished, attack: str) -> Iterator[Asked]:
                 for row in finding.left_out
                 if (row.condition, row.attack, row.answer, row.measure) == key
             ]
-    for name, people, row in rows[1:]:
-        before, others, first = rows[0]
-        if people == others:
-            difference = figure(replicates(row) - replicates(first))
-            yield f"{name} less {before}", difference, len(rows) - 1
+    if not rows:
+        return
+    before, others, first = rows[0]
+    pairs = [(n, row) for n, people, row in rows[1:] if people == others and row != first]
+    for name, row in pairs:
+        difference = figure(replicates(row) - replicates(first))
+        yield f"{name} less {before}", difference, len(pairs)
 
 
 def _widest(rows: Iterable[Asked]) -> Asked | None:
@@ -194,7 +240,24 @@ def _needed(
         reach * error,
         people_needed(error, people, effect, level),
         _repetitions_needed(error, share, repetitions, effect / reach),
+        _repetitions_needed(error, 1.0, repetitions, effect / reach),
     )
+
+
+def sureness(people: int) -> tuple[float, float]:
+    """By which factors a standard error of so many people may be off, in 95 % of studies.
+
+    Returns:
+        (low, high): the true one lies between these times the measured one, if people's figures
+        are normal; of one person nothing is known.
+    """
+    from scipy.stats import chi2
+
+    if people < 2:
+        return 0.0, math.inf
+    ends = chi2.ppf([(1 + LEVEL) / 2, (1 - LEVEL) / 2], people - 1)
+    low, high = np.sqrt((people - 1) / ends)
+    return float(low), float(high)
 
 
 def _repetitions_needed(

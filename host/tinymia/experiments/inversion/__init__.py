@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.softmax import head_of
 from tinymia.errors import StudyError
-from tinymia.evidence import Owner, Run, Training, Workbench
+from tinymia.evidence import HEAD, Owner, Run, Training, Workbench
 from tinymia.experiments.chapter import VERSION, Chapter
 from tinymia.experiments.experiment import Info, Measured
 from tinymia.experiments.inversion import words
@@ -66,7 +66,7 @@ class Inversion:
                 f" {len(bench.public)} are left.",
                 "Name the audited ones by --person, or take data with more people.",
             )
-        if bench.runs()[0].depth != "head":
+        if bench.runs()[0].depth != HEAD:
             raise StudyError("Inversion takes a head apart.", "Train the head alone: --train head.")
         return [run.name for run in bench.runs(self.info.defences)]
 

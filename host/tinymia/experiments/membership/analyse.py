@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from tinymia.experiments.membership.compare import compare, verdict_of
 from tinymia.experiments.membership.controls import PersonControls, cells_of, controls
 from tinymia.experiments.membership.devices import Cells
 from tinymia.experiments.membership.figures import absent, figure, masked
+from tinymia.experiments.membership.idle import not_run
 from tinymia.experiments.membership.left_out import left_out
 from tinymia.experiments.membership.rates import threshold_rows
 from tinymia.experiments.membership.types import (
@@ -28,6 +29,7 @@ from tinymia.experiments.membership.types import (
     Leak,
     LeftOut,
     MembershipFinding,
+    NotRun,
     PersonRow,
     Rate,
     Rules,
@@ -62,6 +64,7 @@ class Analysis:
         levels: steps of a rounded probability.
         attacks: all that were tried, in the order of the page.
         chosen: which of all those are, if not all.
+        views: answers to each window where the last layer alone was trained.
         controls: of each person.
         seed: of resampling.
         done: told of each condition and policy.
@@ -74,6 +77,7 @@ class Analysis:
     levels: int
     attacks: Sequence[Attack]
     chosen: Choice = field(default_factory=Choice)
+    views: int = 1
     controls: Sequence[PersonControls] = ()
     seed: int = 0
     resamples: int = RESAMPLES
@@ -140,6 +144,7 @@ class Analysis:
             counts=self._counts(leaks),
             levels=self.levels,
             left_out=self._left_out(),
+            not_run=tuple(self._not_run(leaks)),
             chosen=() if self.chosen.names is None else tuple(a.info.name for a in self.attacks),
             rules=Rules(
                 LEVEL,
@@ -319,6 +324,12 @@ class Analysis:
             for c in compared
         ]
         return rows + compare(family, Measure.HELD_OUT, "", self.answers[0])
+
+    def _not_run(self, leaks: Sequence[Leak]) -> Iterator[NotRun]:
+        own = self.answers[0]
+        ran = {leak.attack for leak in leaks if leak.answer is own}
+        depths = {condition.depth for condition in self.conditions}
+        return not_run(self.chosen, self.attacks, ran, own, depths, self.views)
 
     def _left_out(self) -> tuple[LeftOut, ...]:
         """What another study of the same people is paired with."""

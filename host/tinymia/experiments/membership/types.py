@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinymia.attacks.base import Adversary
+from tinymia.compat import StrEnum
 from tinymia.evidence import OutputPolicy, Reveals
 from tinymia.experiments.base import Comparison, Condition, Figure, Measure, Verdict
 
@@ -24,6 +25,25 @@ class AttackRow:
     headline: bool
     calibrated: bool
     limits: str
+
+
+class Idle(StrEnum):
+    """Why an attack that was asked for has no figure under the study's own answers."""
+
+    ANSWERS = "answers"  # reveal too little
+    ABOUT = "about"  # no devices were trained about each attacked one
+    HEAD = "head"  # nowhere is the last layer trained alone
+    VIEWS = "views"  # windows were not asked about in several views
+    WINDOWS = "windows"  # somebody has too few for what it knows
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """An attack without a figure under the study's own answers, and why."""
+
+    attack: str
+    title: str
+    why: Idle
 
 
 @dataclass(frozen=True)
@@ -246,6 +266,7 @@ class MembershipFinding:
         levels: steps of a probability where answers are rounded: 100 is 1/100.
         left_out: see :class:`LeftOut`, of accuracies and headline attacks; empty with one person.
         chosen: names of the attacks that were run, where not all were; empty: all.
+        not_run: attacks that were asked for and have no figure under ``answer``.
     """
 
     version: int
@@ -271,6 +292,7 @@ class MembershipFinding:
     levels: int = 100
     left_out: tuple[LeftOut, ...] = ()
     chosen: tuple[str, ...] = ()
+    not_run: tuple[NotRun, ...] = ()
 
     def condition(self, name: str) -> Condition:
         """The condition of that name."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tinymia.attacks.softmax import head_of, with_one
 from tinymia.errors import StudyError
-from tinymia.evidence import Codes, Owner, Run, Training, Workbench, untempered
+from tinymia.evidence import HEAD, Codes, Owner, Run, Training, Workbench, untempered
 from tinymia.experiments.asking import public_questions
 from tinymia.experiments.base import Figure
 from tinymia.experiments.chapter import (
@@ -246,7 +246,7 @@ _SAME, _NEAR, _AUC, _DIRECT, _BASE = range(5)
 
 
 def _head_only(run: Run) -> None:
-    if run.depth != "head":
+    if run.depth != HEAD:
         raise StudyError("Stealing copies a head.", "Train the head alone: --train head.")
 
 

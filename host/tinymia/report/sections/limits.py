@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tinymia.experiments.membership.types import MembershipFinding
+from tinymia.experiments.membership.types import Idle, MembershipFinding
 from tinymia.report.choice import sentence
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, View
@@ -83,17 +83,24 @@ def _attacks(facts: Facts) -> Iterator[str]:
             f"Attacks on {listing([facts.condition(r.condition).title for r in fewer])} had fewer "
             "shadow devices than the whole run (--whole) gives them, and would find more with it."
         )
-    policies = len(finding.answers)
-    silent = [
-        attack.title
-        for attack in finding.attacks
-        if not any(k.attack == attack.name and k.answer is finding.answer for k in finding.leaks)
-    ]
-    if silent:
-        own = facts.answer_title(finding.answer)
-        yield f"With {own}, the device reveals too little for {listing(silent)}."
-    if policies == 1:
+    for why in Idle:
+        titles = [idle.title for idle in finding.not_run if idle.why is why]
+        if titles:
+            yield _idle(why, facts.answer_title(finding.answer), listing(titles))
+    if len(finding.answers) == 1:
         yield "One answer policy was audited; what others reveal was not measured."
+
+
+def _idle(why: Idle, answer: str, attacks: str) -> str:
+    """Why some attacks have no figure under the study's own answers."""
+    return {
+        Idle.ANSWERS: f"With {answer}, the device reveals too little for {attacks}.",
+        Idle.ABOUT: f"No devices were trained about each attacked one (--about 0), so {attacks}"
+        " did not run.",
+        Idle.HEAD: f"Nothing trained the last layer alone, and nowhere else runs {attacks}.",
+        Idle.VIEWS: f"Each window was asked about once, and several times is what {attacks} wants.",
+        Idle.WINDOWS: f"Somebody has too few windows for what is known to {attacks}.",
+    }[why]
 
 
 def _defences(facts: Facts) -> Iterator[str]:

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from tinymia.attacks.base import Adversary
 from tinymia.errors import StudyError
 from tinymia.evidence import OutputPolicy
-from tinymia.experiments.base import Figure, Measure, Verdict
+from tinymia.experiments.base import Comparison, Figure, Measure, Verdict
+from tinymia.experiments.membership.compare import decide
 from tinymia.experiments.membership.figures import figure
 from tinymia.experiments.membership.left_out import replicates
 from tinymia.experiments.membership.types import LeftOut, MembershipFinding
-from tinymia.statistics.intervals import Replicates
+from tinymia.statistics.intervals import LEVEL, Replicates
+from tinymia.statistics.multiplicity import holm
 from tinymia.study.bases import parameters_of
 from tinymia.study.results import Results
 from tinymia.study.rows import attack_of, summaries
@@ -253,8 +255,8 @@ def _left_out(
 def _power(question: Question, done: Done) -> Answer:
     """The slope of log TPR, and of log(TPR - FPR), against the logarithm of the axis."""
     points = _points(question, done, Measure.TPR_1)
-    whole, kept = _log_slope(points, 0.0)
-    above, kept_above = _log_slope(points, FPR)
+    whole, kept = _log_slope(points, 0.0, "0")
+    above, kept_above = _log_slope(points, FPR, "the false alarms")
     who = Adversary(question.adversary).words
     goes = "goes with {} to the power" if whole.value is not None else "by {}: its power is"
     sentence = (
@@ -291,11 +293,11 @@ def _curves(title: str, question: Question, points: Sequence[_Point]) -> tuple[C
     )
 
 
-def _log_slope(points: Sequence[_Point], less: float) -> tuple[Figure, int]:
+def _log_slope(points: Sequence[_Point], less: float, what: str) -> tuple[Figure, int]:
     """The slope on logarithms with its interval, and how many points it rests on."""
     usable = [p for p in points if min(p.left.value, *p.left.without) > less]
     if len({p.x for p in usable}) < LEAST_POINTS or not _alone(usable):
-        return Figure(None, reason="too few figures are above it"), len(usable)
+        return Figure(None, reason=f"too few figures are above {what}"), len(usable)
     x = np.log([p.x for p in usable])
     return _slope(x, usable, lambda y: np.log(y - less)), len(usable)
 
@@ -336,8 +338,8 @@ def _trend(question: Question, done: Done) -> Answer:
 
 
 def _contrast(question: Question, done: Done) -> Answer:
-    """Each condition against plain fine-tuning, paired."""
-    parts, points = [], []
+    """Each condition against plain fine-tuning, paired, and all of them corrected together."""
+    compared: list[tuple[str, Comparison]] = []
     for case, results in done:
         finding = _finding(case, results, question.adversary)
         attack = attack_of(finding, question.adversary)
@@ -347,15 +349,28 @@ def _contrast(question: Question, done: Done) -> Answer:
             if not same or row.measure is not Measure.AUC or row.difference.value is None:
                 continue
             name = ", ".join(filter(None, (case.name, titles[row.condition])))
-            verdict = row.verdict if row.family == 1 else row.verdict_adjusted
-            parts.append(f"{name} {_WORDS[verdict]} ({_with(row.difference, signed=True)})")
-            points.append((name, row.difference))
-    if not parts:
+            compared.append((name, row))
+    if not compared:
         raise StudyError("No condition of this study is compared with another.", "Name defences.")
+    rows = [row for _, row in compared]
+    parts = [
+        f"{name} {_WORDS[verdict]} ({_with(row.difference, signed=True)})"
+        for (name, row), verdict in zip(compared, _together(rows), strict=True)
+    ]
     who = Adversary(question.adversary).words
-    sentence = f"Against no defence, AUC ({who}): {'; '.join(parts)}."
-    curve = Curve(f"AUC less that of no defence, {who}", "", tuple(points))
+    how = f", corrected for {len(rows)} compared" if len(rows) > 1 else ""
+    sentence = f"Against no defence, AUC ({who}{how}): {'; '.join(parts)}."
+    points = tuple((name, row.difference) for name, row in compared)
+    curve = Curve(f"AUC less that of no defence, {who}", "", points)
     return Answer(question.title, (sentence,), None, (curve,))
+
+
+def _together(rows: Sequence[Comparison]) -> list[Verdict]:
+    """Verdicts on comparisons of several cases as one family: each case has corrected its own."""
+    p = [row.p_value for row in rows]
+    known = np.array([1.0 if one is None else one for one in p])
+    adjusted = holm(known) <= 1 - LEVEL
+    return [decide(row.difference, bool(clear)) for row, clear in zip(rows, adjusted, strict=True)]
 
 
 _WORDS = {

@@ -270,18 +270,22 @@ worse_by_at_most = 0.02
 
 def test_a_policy_is_held_against_results_as_the_verb_does(made: Any, tmp_path: Path) -> None:
     made.save(tmp_path / "audit")
+    made.save(tmp_path / "before")
     policy = tmp_path / "leakage.toml"
     policy.write_text(POLICY)
-    checked = tinymia.check(made, policy, against=made)
-    asked = "check", "audit", "--policy", "leakage.toml", "--against", "audit", "--json"
+    checked = tinymia.check(made, policy, against=tmp_path / "before")
+    asked = "check", "audit", "--policy", "leakage.toml", "--against", "before", "--json"
     done = command(*asked, cwd=tmp_path)
     said = json.loads(done.out)
     assert (checked.outcome.value, checked.outcome.status) == (said["outcome"], done.code)
     assert checked.columns()["outcome"] == [row["outcome"] for row in said["rules"]]
     assert len(set(checked.columns()["of"])) > 3
     assert checked.outcome.value in repr(checked)
-    again = tinymia.check(tmp_path / "audit", policy, against=tmp_path / "audit")
+    again = tinymia.check(tmp_path / "audit", policy, against=tmp_path / "before")
     assert again.columns() == checked.columns()
+    for one in (made, tmp_path / "audit"):
+        with pytest.raises(TinymiaError, match="nothing is worse than itself"):
+            tinymia.check(one, policy, against=one)
     policy.write_text(POLICY.replace("heldout", "heldut"))
     with pytest.raises(TinymiaError, match=r"leakage.toml:8: .*Did you mean 'accuracy.heldout'"):
         tinymia.check(made, policy)

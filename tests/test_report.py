@@ -269,7 +269,7 @@ def test_results_of_another_format_are_refused(results, tmp_path):
         render(replace(results, format=99), tmp_path)
     content = to_json(results)
     write_json(tmp_path / RESULTS, content | {"format": 1})
-    with pytest.raises(ReportError, match=r"has the format 1, this tinymia reads 6"):
+    with pytest.raises(ReportError, match=r"has the format 1, this tinymia reads 7"):
         load(tmp_path)
     (tmp_path / RESULTS).write_text("{")
     with pytest.raises(ReportError, match="is not JSON"):

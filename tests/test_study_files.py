@@ -152,7 +152,11 @@ def test_ranges_and_parameters_of_defences(study) -> None:
         ("[8, 20, 80]", '[10, "x"]', "s.toml:11: members must be a whole number, not 'x'."),
         ("[8, 20, 80]", "[]", "s.toml:11: members needs a list of values."),
         ("[8, 20, 80]", "[10, 10]", "s.toml:11: members has a value twice."),
-        ("[8, 20, 80]", "[10, 0]", "s.toml:11: members: 0 members are not possible."),
+        (
+            "[8, 20, 80]",
+            "[10, 0]",
+            "s.toml:11: members is 0, which is not in the range 1 to 65535.",
+        ),
         ("members = [8, 20, 80]", 'policy = ["full", "labl"]', "s.toml:11: policy: There is no"),
         ("defences = []", 'defences = ["clipp"]', "s.toml:6: There is no defence 'clipp'."),
         ("members = [8, 20, 80]", "shadows = [16, 32]", "shadows is in [audit] as well."),

@@ -19,9 +19,9 @@ from tinymia.gate import outputs
 from tinymia.gate.audits import Bundles, audited
 from tinymia.gate.chapters import kinds_of
 from tinymia.gate.compare import Change, Compared, compared
-from tinymia.gate.judge import Judged, Outcome, judge, overall
+from tinymia.gate.judge import Judged, Outcome, check_others, judge, overall
 from tinymia.gate.policy import Policy, read
-from tinymia.study.results import RESULTS
+from tinymia.study.results import RESULTS, as_written
 from tinymia.study.rows import column
 
 
@@ -144,9 +144,11 @@ def check(
     >>> checked = tinymia.check("audit", "leakage.toml")  # doctest: +SKIP
     >>> checked.outcome, checked.frame()  # doctest: +SKIP
     """
-    now = _loaded(results)
+    if against is not None:
+        check_others(_place(results), _place(against))
+    now = _written(results)
     said = read(Path(policy), kinds_of(now))
-    before = None if against is None else _loaded(against)
+    before = None if against is None else _written(against)
     return Checked(said, tuple(judge(said, now, before)))
 
 
@@ -222,6 +224,21 @@ def _check_kinds(*both: Results | StrPath) -> None:
                 f"{one} is a bundle and the other is an audit.",
                 "Give two bundles, or two audits: results or their folders.",
             )
+
+
+def _place(given: Results | StrPath) -> Results | Path:
+    if isinstance(given, Results):
+        return given
+    path = Path(given)
+    return path.parent if path.name == RESULTS else path
+
+
+def _written(given: Results | StrPath) -> Results:
+    """Results of this session, or those of a folder, where nobody changed them since."""
+    found = _loaded(given)
+    if not isinstance(given, Results):
+        as_written(found, Path(given))
+    return found
 
 
 def _loaded(given: Results | StrPath) -> Results:

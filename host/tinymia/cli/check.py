@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tinymia.cli.options import FilePath, Judging, json_option, print_json
+
+if TYPE_CHECKING:
+    from tinymia.study.results import Results
 
 
 @click.command(cls=Judging)
@@ -62,10 +66,10 @@ def command(
     from tinymia.errors import PolicyError
     from tinymia.gate import outputs
     from tinymia.gate.chapters import kinds_of
-    from tinymia.gate.figures import KINDS
     from tinymia.gate.judge import judge, overall
+    from tinymia.gate.kinds import KINDS
     from tinymia.gate.policy import TEMPLATE, read
-    from tinymia.study.results import load
+    from tinymia.study.results import as_written, load
 
     if template:
         if as_json:
@@ -89,7 +93,7 @@ def command(
         return
     policy = read(policy_path, kinds)
     assert results is not None
-    judged = judge(policy, results, None if against is None else load(against))
+    judged = judge(policy, as_written(results, folder), _others(against, folder))
     if junit is not None:
         outputs.write(junit, outputs.junit(policy, judged))
     if sarif is not None:
@@ -101,6 +105,17 @@ def command(
     else:
         click.echo(outputs.text(policy, judged))
     raise click.exceptions.Exit(overall(judged).status)
+
+
+def _others(against: Path | None, folder: Path) -> Results | None:
+    """What a rule on changes is held against."""
+    from tinymia.gate.judge import check_others
+    from tinymia.study.results import as_written, load
+
+    if against is None:
+        return None
+    check_others(folder, against)
+    return as_written(load(against), against)
 
 
 def _takes(keys: tuple[str, ...]) -> str:

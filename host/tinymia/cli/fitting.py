@@ -214,7 +214,7 @@ def defences_of(options: Chosen) -> tuple[Defense, ...]:
     from tinymia.defenses.registry import KINDS, build
 
     asked = options["personalize"]
-    names = [name for name in asked["defence"].split("+") if name]
+    names = asked["defence"].split("+") if asked["defence"] else []
     for kind in KINDS:
         section = f"defences.{kind.name}"
         given = [options[section][key] for at, key in sorted(options.flags) if at == section]

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from tinymia.attacks.choice import Choice
 from tinymia.attacks.registry import all_attacks
 from tinymia.cli.catalogue import options_now
-from tinymia.cli.config import Chosen, Option
+from tinymia.cli.config import Chosen
 from tinymia.cli.options import note
 from tinymia.cli.study_file import FACTORS, Axis, Key, StudyFile, factors, label, option_names
+from tinymia.cli.values import Option
 from tinymia.defenses.registry import known, spelt_out
 from tinymia.errors import StudyError, TinymiaError
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tinymia.cli.catalogue import WORKING, known_now, options_now
-from tinymia.cli.config import Option, Type, checked, meant, said_otherwise
+from tinymia.cli.config import checked, meant, said_otherwise
 from tinymia.cli.options import not_a_path
+from tinymia.cli.values import Option, Type
 from tinymia.defenses.registry import PLUGINS
 from tinymia.errors import StudyError
 from tinymia.gate.toml_lines import document, where

@@ -21,7 +21,7 @@ VERSION = 1
 """Of what ``--json`` prints."""
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _MARKS = {Outcome.HOLDS: "holds", Outcome.BROKEN: "BROKEN", Outcome.CANNOT_TELL: "cannot tell"}
-_KINDS = {Outcome.HOLDS: "pass", Outcome.BROKEN: "fail", Outcome.CANNOT_TELL: "review"}
+_KINDS = {Outcome.BROKEN: "fail", Outcome.CANNOT_TELL: "review"}
 
 
 def sentence(judged: Sequence[Judged]) -> str:
@@ -153,7 +153,12 @@ def _clean(value: str) -> str:
 
 
 def sarif(policy: Policy, judged: Sequence[Judged]) -> dict[str, Any]:
-    """SARIF 2.1.0 (OASIS): each result stands at its rule's line in the policy."""
+    """SARIF 2.1.0 (OASIS): what is broken or cannot be told, at its rule's line in the policy.
+
+    What holds is left out: who reviews code by it (GitHub, say) takes each result for a problem,
+    whatever its kind.
+    """
+    judged = [one for one in judged if one.outcome is not Outcome.HOLDS]
     figures = list(dict.fromkeys(one.rule.figure for one in judged))
     return {
         "$schema": SARIF_SCHEMA,
@@ -234,7 +239,8 @@ def markdown(policy: Policy, judged: Sequence[Judged]) -> str:
     if reasons:
         lines.append("")
         lines += [
-            f"- {_cell(one.rule.name)}{_cell(f' ({one.of})' if one.of else '')}: {_cell(one.why)}"
+            f"- {_cell(f'{one.rule.name} ({one.of})' if one.of else one.rule.name)}:"
+            f" {_cell(one.why)}"
             for one in reasons
         ]
     return "\n".join([*lines, "", sentence(judged)]) + "\n"

@@ -16,7 +16,7 @@ from tinymia.errors import ModelError, StudyError
 from tinymia.experiments.base import Figure, Measure, Verdict
 from tinymia.experiments.chapter import Line, Plot
 from tinymia.report.studies import render_studies
-from tinymia.study import bases, fits
+from tinymia.study import axes, bases, fits
 from tinymia.study.fits import Answer, Curve
 from tinymia.study.rows import attack_of
 from tinymia.study.series import Case, Question
@@ -38,7 +38,7 @@ def case(parameters: int, auc: float) -> tuple[Case, object]:
 
 
 def test_a_trend_goes_along_parameters_and_a_contrast_stands_beside(monkeypatch) -> None:
-    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    monkeypatch.setattr(axes, "parameters_of", lambda path: int(str(path)))
     done = [case(4000, 0.70), case(1000, 0.60), case(2000, 0.65)]
     question = Question("Capacity", "trend+contrast", "parameters", "parameters of the base model")
     found = fits.answer(question, done)
@@ -54,7 +54,7 @@ def test_a_trend_goes_along_parameters_and_a_contrast_stands_beside(monkeypatch)
 
 def test_contrasts_of_several_cases_are_corrected_together(monkeypatch) -> None:
     """Three with p = 0.02 each: one alone is clear, three together are not."""
-    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    monkeypatch.setattr(axes, "parameters_of", lambda path: int(str(path)))
     row = next(
         r
         for r in FINDING.paired
@@ -83,7 +83,7 @@ def test_contrasts_of_several_cases_are_corrected_together(monkeypatch) -> None:
 
 
 def test_how_an_axis_is_drawn_is_told_and_not_guessed_from_its_name(monkeypatch) -> None:
-    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    monkeypatch.setattr(axes, "parameters_of", lambda path: int(str(path)))
     done = [case(n, 0.6) for n in (1000, 2000, 4000)]
     for scale in ("linear", "log"):
         question = Question("It", "trend", "parameters", "how_large it is", scale)
@@ -104,7 +104,7 @@ def test_how_an_axis_is_drawn_is_told_and_not_guessed_from_its_name(monkeypatch)
 
 
 def test_where_nobody_could_attack_is_said(monkeypatch) -> None:
-    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    monkeypatch.setattr(axes, "parameters_of", lambda path: int(str(path)))
     done = [case(n, 0.6) for n in (1000, 2000, 4000, 8000)]
     finding = done[3][1].findings.membership  # type: ignore[attr-defined]
     kept = tuple(row for row in finding.left_out if row.measure is not Measure.AUC)

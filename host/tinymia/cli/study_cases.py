@@ -86,7 +86,7 @@ def _check_question(file: StudyFile, choice: Choice) -> None:
 
 def _check_axis(file: StudyFile, made: Series) -> None:
     """Raise StudyError for a fit along what has too few values here, however many cases finish."""
-    from tinymia.study.fits import LEAST_POINTS, differ_alone, values_along
+    from tinymia.study.axes import LEAST_POINTS, differ_alone, values_along
 
     if not {"power", "trend"} & set(made.question.fit.split("+")):
         return

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from tinymia.experiments.membership.left_out import replicates
 from tinymia.experiments.membership.types import LeftOut, MembershipFinding
 from tinymia.statistics.intervals import LEVEL, Replicates
 from tinymia.statistics.multiplicity import holm
-from tinymia.study.bases import parameters_of
+from tinymia.study.axes import LEAST_POINTS, line_of, value_of
 from tinymia.study.results import Results
 from tinymia.study.rows import attack_of, summaries
 from tinymia.study.series import Case, Question
@@ -34,9 +33,6 @@ PUBLISHED_SLOPE = -0.5
 "Impact of Dataset Properties on Membership Inference Vulnerability of Deep Transfer Learning",
 NeurIPS (arXiv 2402.06674)."""
 FPR = 0.01
-PARAMETERS = "parameters"
-"""Of the base model, as an axis."""
-LEAST_POINTS = 3
 Floats = NDArray[np.float64]
 Done = Sequence[tuple[Case, Results]]
 
@@ -150,10 +146,10 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
                 question.axis != "epochs" and condition.name != finding.main
             ):
                 continue
-            x = _x(question, case, condition.epochs)
+            x = value_of(question, case, condition.epochs)
             left = _left_out(finding, condition.name, attack, measure)
             if left is not None and isinstance(x, (int, float)):
-                found.append(_Point(float(x), left, finding.counts.people, _line(question, case)))
+                found.append(_Point(float(x), left, finding.counts.people, line_of(question, case)))
     found.sort(key=lambda point: point.x)
     if len({point.x for point in found}) < LEAST_POINTS:
         raise StudyError(
@@ -177,56 +173,6 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
 def _alone(points: Sequence[_Point]) -> bool:
     """Whether some line has two values of the axis."""
     return any(p.x != q.x and p.line == q.line for p in points for q in points)
-
-
-def _line(question: Question, case: Case) -> str:
-    """What a case varies beside the axis: a fit goes along it with all else as it is."""
-    own = "bundle" if question.axis == PARAMETERS else question.axis
-    return ", ".join(f"{name} = {_said(v)}" for name, v in case.axes.items() if name != own)
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _x(question: Question, case: Case, epochs: int) -> Any:
-    """Where a case stands on the axis."""
-    if question.axis == "epochs":
-        return epochs
-    if question.axis == PARAMETERS:
-        return parameters_of(case.audit.bundle_path)
-    return case.axes.get(question.axis)
-
-
-def values_along(axis: str, cases: Sequence[Case]) -> set[Any]:
-    """The numbers that an axis takes in a study, however many of its cases are finished.
-
-    Of base models each counts as a number of parameters of its own; they need not be there yet.
-    """
-    if axis == "epochs":
-        return {epochs for case in cases for epochs in case.audit.settings.epochs}
-    if axis == PARAMETERS:
-        return {case.audit.bundle_path for case in cases}
-    values = {case.axes.get(axis) for case in cases}
-    return {value for value in values if isinstance(value, (int, float))}
-
-
-def differ_alone(question: Question, cases: Sequence[Case]) -> bool:
-    """Whether some cases differ in nothing but the axis; epochs are asked of each case's devices.
-
-    Where none do, a fit would take for the axis' what something else has done.
-    """
-    if question.axis == "epochs":
-        return any(len(case.audit.settings.epochs) > 1 for case in cases) or _pairs(question, cases)
-    return _pairs(question, cases)
-
-
-def _pairs(question: Question, cases: Sequence[Case]) -> bool:
-    own = "bundle" if question.axis == PARAMETERS else question.axis
-    there = {(_line(question, case), case.axes.get(own)) for case in cases if own in case.axes}
-    return len(there) > len({line for line, _ in there})
 
 
 def _finding(case: Case, results: Results, adversary: str) -> MembershipFinding:
@@ -332,7 +278,7 @@ def _trend(question: Question, done: Done) -> Answer:
     )
     curves = _curves(f"AUC, {who}", question, points)
     there = {p.x for p in points}
-    lacking = [x for case, _ in done if (x := _x(question, case, 0)) and x not in there]
+    lacking = [x for case, _ in done if (x := value_of(question, case, 0)) and x not in there]
     note = f"At {', '.join(f'{x:g}' for x in lacking)} this adversary could not attack."
     return Answer(question.title, (sentence, *([note] if lacking else [])), slope, curves)
 

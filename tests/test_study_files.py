@@ -93,12 +93,12 @@ def test_a_grid_is_every_combination_and_a_list_stands_beside_it(study) -> None:
         GRID
         + "epochs = [5, [5, 20]]\n"
         + 'learning_rate = { from = 0.1, to = 0.4, points = 3, scale = "log" }\n'
-        + '[[case]]\nname = "as shipped"\n[[case]]\nbatch = 4\nlevels = 10\n'
+        + '[[case]]\nname = "as shipped"\n[[case]]\nbatch = 4\nconfirm = 2\n'
     )
     assert len(made.cases) == 3 * 2 * 3 * 2
     first, last = made.cases[0], made.cases[-1]
     assert first.name == "as shipped, members=8, epochs=5, learning_rate=0.1"
-    assert last.name == "batch=4, levels=10, members=80, epochs=5,20, learning_rate=0.4"
+    assert last.name == "batch=4, confirm=2, members=80, epochs=5,20, learning_rate=0.4"
     assert last.axes["members"] == 80
     assert last.audit.settings.epochs == (5, 20)
     assert last.audit.settings.training.batch == 4

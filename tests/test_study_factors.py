@@ -77,7 +77,9 @@ def test_contrasts_of_several_cases_are_corrected_together(monkeypatch) -> None:
     alone, together = fits.answer(question, done[:1]), fits.answer(question, done)
     assert alone is not None
     assert together is not None
-    assert "lowers it" in alone.sentences[0]
+    assert "lowers it (-0.050 [-0.080, -0.020])" in alone.sentences[0]
+    assert fits._with(Figure(-0.0002, -0.0004, 0.0001), signed=True) == "+0.000 [+0.000, +0.000]"
+    assert fits._with(Figure(0.5)) == "0.500"
     assert "corrected for 3 compared" in together.sentences[0]
     assert together.sentences[0].count("is not distinguishable") == 3
 

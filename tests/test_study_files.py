@@ -235,6 +235,7 @@ def test_ranges_and_parameters_of_defences(study) -> None:
             "s.toml:11: bundle: ",
         ),
         ('["p07", "p08"]', '["p07", "p99"]', "s.toml:3: There is nobody called 'p99' in"),
+        ('["p07", "p08"]', '["p7"]', "There is nobody called 'p7' in watch. Did you mean 'p07'?"),
         ('["p07", "p08"]', '["p01"]', "s.toml:3: The base model was trained on p01"),
         ("members =", "lr =", "s.toml:11: there is no option 'lr'. Did you mean 'learning_rate'?"),
         ("[audit]", '[audit]\ndata = "wach"', "s.toml:3: There is no data set called 'wach'"),

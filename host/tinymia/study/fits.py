@@ -390,10 +390,13 @@ def _with(figure: Figure, *, signed: bool = False) -> str:
     if figure.value is None:
         return f"not measured ({figure.reason})"
     sign = "+" if signed else ""
-    text = f"{figure.value:{sign}.3f}"
-    if figure.low is None or figure.high is None:
-        return text
-    return f"{text} [{figure.low:{sign}.3f}, {figure.high:{sign}.3f}]"
+    # Adding 0 takes the sign from a zero: "-0.000" would say that it is below.
+    value, *ends = (
+        f"{round(one, 3) + 0.0:{sign}.3f}"
+        for one in (figure.value, figure.low, figure.high)
+        if one is not None
+    )
+    return f"{value} [{', '.join(ends)}]" if len(ends) == 2 else value
 
 
 def lines(found: Answer) -> Iterator[str]:

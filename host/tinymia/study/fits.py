@@ -172,7 +172,7 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
 
 def _alone(points: Sequence[_Point]) -> bool:
     """Whether some line has two values of the axis."""
-    return any(p.x != q.x and p.line == q.line for p in points for q in points)
+    return len({(p.line, p.x) for p in points}) > len({p.line for p in points})
 
 
 def _finding(case: Case, results: Results, adversary: str) -> MembershipFinding:

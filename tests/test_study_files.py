@@ -219,6 +219,12 @@ def test_ranges_and_parameters_of_defences(study) -> None:
             "s.toml:4: axis: a fit along epochs takes 3 values of it, and this study has 2.",
         ),
         (
+            "[grid]\nmembers = [8, 20, 80]",
+            '[study]\nfit = "trend"\naxis = "members"\n'
+            + "".join(f"[[case]]\nmembers = {n}\nbatch = {n // 4}\n" for n in (8, 20, 80)),
+            "s.toml:12: axis: no two cases differ in members alone",
+        ),
+        (
             "members = [8, 20, 80]",
             'data = ["watch", "gone.npz"]',
             "s.toml:11: data: Cannot read gone.npz: No such file or directory.",
@@ -500,6 +506,37 @@ def test_a_trend_counts_doublings(study, audits) -> None:
     )
     asked = Question("Examples", "trend", "members", adversary="joint")
     assert "strongest" not in fits.answer(asked, done).sentences[-1]
+
+
+def test_what_else_was_varied_has_a_line_of_its_own(study, audits) -> None:
+    """A fit along the members is one with the batch as it is: it does not take its effect."""
+    text = GRID.replace("members = [8, 20, 80]", "") + "".join(
+        f"[[case]]\nmembers = {members}\nbatch = {batch}\n"
+        for members, batch in ((8, 4), (20, 4), (20, 8), (80, 8))
+    )
+    made = study(text)
+    law = lambda n, e: 0.9 - (0.05 + e) * math.log2(n / 8)  # noqa: E731
+    done = []
+    for case, results in along(made, audits, law, Measure.AUC):
+        less = 0.2 if case.axes["batch"] == 8 else 0.0
+        finding = results.findings.membership
+        moved = tuple(
+            replace(row, value=row.value - less, without=tuple(v - less for v in row.without))
+            for row in finding.left_out
+        )
+        finding = replace(finding, left_out=moved)
+        done.append(
+            (case, replace(results, findings=replace(results.findings, membership=finding)))
+        )
+    found = fits.answer(Question("It", "trend", "members"), done)
+    assert found is not None
+    assert found.figure is not None
+    assert found.figure.value == pytest.approx(-0.05)
+    assert "the mean over 2 settings" in found.sentences[0]
+    assert [(c.line, [x for x, _ in c.points]) for c in found.curves] == [
+        ("batch = 4", ["8", "20"]),
+        ("batch = 8", ["20", "80"]),
+    ]
 
 
 @pytest.mark.parametrize("fit", ["contrast", "answers"])

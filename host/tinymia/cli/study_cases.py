@@ -86,7 +86,7 @@ def _check_question(file: StudyFile, choice: Choice) -> None:
 
 def _check_axis(file: StudyFile, made: Series) -> None:
     """Raise StudyError for a fit along what has too few values here, however many cases finish."""
-    from tinymia.study.fits import LEAST_POINTS, values_along
+    from tinymia.study.fits import LEAST_POINTS, differ_alone, values_along
 
     if not {"power", "trend"} & set(made.question.fit.split("+")):
         return
@@ -96,6 +96,12 @@ def _check_axis(file: StudyFile, made: Series) -> None:
             f"{file.where('study', 'axis')}: axis: a fit along {made.question.axis} takes"
             f" {LEAST_POINTS} values of it, and this study has {count}.",
             "Vary it in [grid] or [[case]], or name another axis.",
+        )
+    if not differ_alone(made.question, made.cases):
+        raise StudyError(
+            f"{file.where('study', 'axis')}: axis: no two cases differ in {made.question.axis}"
+            " alone, so nothing would be due to it.",
+            "Vary it with all else as it is: in [grid].",
         )
 
 

@@ -125,11 +125,12 @@ def _strongest(question: Question, done: Done) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Point:
-    """One figure along an axis, with and without each person."""
+    """One figure along an axis, with and without each person; ``line``: what else was varied."""
 
     x: float
     left: LeftOut
     people: tuple[str, ...]
+    line: str = ""
 
 
 def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
@@ -150,7 +151,7 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
             x = _x(question, case, condition.epochs)
             left = _left_out(finding, condition.name, attack, measure)
             if left is not None and isinstance(x, (int, float)):
-                found.append(_Point(float(x), left, finding.counts.people))
+                found.append(_Point(float(x), left, finding.counts.people, _line(question, case)))
     found.sort(key=lambda point: point.x)
     if len({point.x for point in found}) < LEAST_POINTS:
         raise StudyError(
@@ -158,12 +159,34 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
             f" people or more each, there are {len({point.x for point in found})}.",
             "Run the study to its end.",
         )
+    if not _alone(found):
+        raise StudyError(
+            f"No two cases differ in {question.axis} alone, so nothing is due to it.",
+            "Vary it with all else as it is: in [grid].",
+        )
     if len({point.people for point in found}) > 1:
         raise StudyError(
             f"The cases along {question.axis} audited other people each.",
             "Name them by person = [...] in [audit].",
         )
     return found
+
+
+def _alone(points: Sequence[_Point]) -> bool:
+    """Whether some line has two values of the axis."""
+    return len({(p.line, p.x) for p in points}) > len({p.line for p in points})
+
+
+def _line(question: Question, case: Case) -> str:
+    """What a case varies beside the axis: a fit goes along it with all else as it is."""
+    own = "bundle" if question.axis == PARAMETERS else question.axis
+    return ", ".join(f"{name} = {_said(v)}" for name, v in case.axes.items() if name != own)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _x(question: Question, case: Case, epochs: int) -> Any:
@@ -186,6 +209,22 @@ def values_along(axis: str, cases: Sequence[Case]) -> set[Any]:
         return {case.audit.bundle_path for case in cases}
     values = {case.axes.get(axis) for case in cases}
     return {value for value in values if isinstance(value, (int, float))}
+
+
+def differ_alone(question: Question, cases: Sequence[Case]) -> bool:
+    """Whether some cases differ in nothing but the axis; epochs are asked of each case's devices.
+
+    Where none do, a fit would take for the axis' what something else has done.
+    """
+    if question.axis == "epochs":
+        return any(len(case.audit.settings.epochs) > 1 for case in cases) or _pairs(question, cases)
+    return _pairs(question, cases)
+
+
+def _pairs(question: Question, cases: Sequence[Case]) -> bool:
+    own = "bundle" if question.axis == PARAMETERS else question.axis
+    there = {(_line(question, case), case.axes.get(own)) for case in cases if own in case.axes}
+    return len(there) > len({line for line, _ in there})
 
 
 def _finding(case: Case, results: Results, adversary: str) -> MembershipFinding:
@@ -229,31 +268,42 @@ def _power(question: Question, done: Done) -> Answer:
         for count, what in ((kept, "0"), (kept_above, "the false alarms"))
         if count < len(points)
     ]
-    curve = _curve(f"TPR at 1 % FPR, {who}", question, points)
+    curves = _curves(f"TPR at 1 % FPR, {who}", question, points)
     # A TPR at 1 % of few people is wide; what their AUC says beside it is not.
     beside = _trend(question, done)
     said = (sentence, *notes, *beside.sentences)
-    return Answer(question.title, said, above, (curve, *beside.curves))
+    return Answer(question.title, said, above, (*curves, *beside.curves))
 
 
-def _curve(title: str, question: Question, points: Sequence[_Point]) -> Curve:
-    shown = tuple((f"{p.x:g}", figure(replicates(p.left))) for p in points)
+def _curves(title: str, question: Question, points: Sequence[_Point]) -> tuple[Curve, ...]:
+    """One a line, in the order of cases."""
     log_x = question.scale == "log"
-    return Curve(title, question.axis, shown, x_title=question.along, log_x=log_x)
+    return tuple(
+        Curve(
+            title,
+            question.axis,
+            tuple((f"{p.x:g}", figure(replicates(p.left))) for p in points if p.line == line),
+            line,
+            x_title=question.along,
+            log_x=log_x,
+        )
+        for line in dict.fromkeys(p.line for p in points)
+    )
 
 
 def _log_slope(points: Sequence[_Point], less: float) -> tuple[Figure, int]:
     """The slope on logarithms with its interval, and how many points it rests on."""
     usable = [p for p in points if min(p.left.value, *p.left.without) > less]
-    if len({p.x for p in usable}) < LEAST_POINTS:
+    if len({p.x for p in usable}) < LEAST_POINTS or not _alone(usable):
         return Figure(None, reason="too few figures are above it"), len(usable)
     x = np.log([p.x for p in usable])
     return _slope(x, usable, lambda y: np.log(y - less)), len(usable)
 
 
 def _slope(x: Floats, points: Sequence[_Point], of: Callable[[Floats], Floats]) -> Figure:
-    """Least squares, with everybody and without each person."""
-    centred = x - x.mean()
+    """Least squares, with everybody and without each person; each line has a height of its own."""
+    of_line = np.array([p.line for p in points])
+    centred = x - np.array([x[of_line == line].mean() for line in of_line])
     weights = centred / (centred**2).sum()
     value = float(weights @ of(np.array([p.left.value for p in points])))
     without = of(np.array([p.left.without for p in points])).T @ weights
@@ -271,16 +321,18 @@ def _trend(question: Question, done: Done) -> Answer:
     way = "does not change measurably" if not clear else "rises" if _value(slope) > 0 else "falls"
     who = Adversary(question.adversary).words
     first, last = points[0], points[-1]
+    several = len({p.line for p in points})
+    ends = f"from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f} at {last.x:g}"
     sentence = (
-        f"AUC ({who}) {way} with {question.along}: {_with(slope, signed=True)} for"
-        f" each doubling, from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f}"
-        f" at {last.x:g}."
+        f"AUC ({who}) {way} with {question.along}: {_with(slope, signed=True)} for each doubling, "
+        + (ends if several == 1 else f"the mean over {several} settings of what else was varied")
+        + "."
     )
-    curve = _curve(f"AUC, {who}", question, points)
+    curves = _curves(f"AUC, {who}", question, points)
     there = {p.x for p in points}
     lacking = [x for case, _ in done if (x := _x(question, case, 0)) and x not in there]
     note = f"At {', '.join(f'{x:g}' for x in lacking)} this adversary could not attack."
-    return Answer(question.title, (sentence, *([note] if lacking else [])), slope, (curve,))
+    return Answer(question.title, (sentence, *([note] if lacking else [])), slope, curves)
 
 
 def _contrast(question: Question, done: Done) -> Answer:

@@ -17,7 +17,7 @@ from tinymia.errors import StudyError
 from tinymia.experiments.tuning import Attacked, Tried, TuningFinding, choose
 from tinymia.export.bundle import Bundle
 from tinymia.study.executors import Here
-from tinymia.study.lab import public_of
+from tinymia.study.public import public_of
 from tinymia.study.selection import possible
 from tinymia.study.settings import StudySettings, names
 from tinymia.study.showing import Public

@@ -210,6 +210,8 @@ def test_few_devices_cannot_keep_epsilon_below_a_limit(tmp_path: Path) -> None:
     done = check(few, rule("7"))
     assert "2,000 devices show an epsilon of 5." in done.output
     assert "--epsilon-devices" in done.output
+    # Whose claim it is: of so long a training.
+    assert "DP-SGD, noise 1.3, 50 epochs, add, from below" in done.output
     # A claim's whole curve is contradicted by few devices, too; a bare claim is not.
     assert status(check(few, rule('"claimed"'))) == 0
     assert status(check(audit(2000, curve=False), rule('"claimed"'))) == 2

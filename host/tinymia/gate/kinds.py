@@ -21,6 +21,7 @@ from tinymia.gate.figures import (
     of_leaks,
     tpr_at,
 )
+from tinymia.report.words import several
 from tinymia.study.results import Results
 
 
@@ -118,7 +119,9 @@ def _measured(results: Results, want: Selection) -> list[Reading]:
         return missing("", "the controls of the epsilon audit do not hold", "epsilon")
     return [
         Reading(
-            f"{found.title}, {row.relation}, from below, delta {row.delta:g}".removeprefix(", "),
+            # The claim of a training so long, which need not be the condition's whole one.
+            f"{found.title}, {several(found.design.epochs, 'epoch')}, {row.relation}, from below,"
+            f" delta {row.delta:g}".removeprefix(", "),
             Figure(row.best.epsilon),
             where="epsilon",
             claim=row.epsilon,

@@ -295,7 +295,9 @@ name = "leakage"
 # bundle = "model.bundle"
 # dataset = "watch"
 # epochs = [1, 5, 20, 50]
+# policy = "full"                     # what answers reveal
 # attacks = "all"
+# about = 64
 
 # A rule holds where the whole 95 % interval of a figure is within the limit, is broken where the
 # whole interval is beyond it, and cannot be told in between. by = "value" looks at the value alone.

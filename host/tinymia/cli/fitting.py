@@ -163,7 +163,7 @@ def _with_others(
     from dataclasses import replace
 
     from tinymia.study.budget import adversary_of
-    from tinymia.study.lab import public_of
+    from tinymia.study.public import public_of
     from tinymia.study.references import references_for
     from tinymia.study.shaping import with_shape
 

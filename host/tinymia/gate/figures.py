@@ -156,24 +156,49 @@ def _leaks(results: Results, want: Selection) -> list[tuple[str, Leak | None, st
     found = []
     for condition in names:
         for answer in map(OutputPolicy, answers):
-            for attack, whose, lacking in _attackers(finding, want, answer):
-                of = f"{condition}, {whose or attack}, {answer.value} answers"
-                leak = finding.leak(condition, attack, answer) if attack else None
-                if leak is None and want.adversary == EVERY and not lacking:
+            for who in _attackers(finding, want, answer):
+                of = f"{condition}, {who.whose or who.attack}, {answer.value} answers"
+                known = who.attack and not who.lacking
+                leak = finding.leak(condition, who.attack, answer) if known else None
+                if leak is None and want.adversary == EVERY and not who.lacking:
                     continue  # not everybody attacks everything
-                found.append((of, leak, lacking or "that attack did not run there"))
+                found.append((of, leak, who.lacking or "that attack did not run there"))
     return found or [("", None, "no attack ran there")]
+
+
+@dataclass(frozen=True)
+class _Attacker:
+    """Who is judged: an attack, or the reason why there is none.
+
+    Attributes:
+        attack: its name; "" where there is none.
+        whose: the adversary for whom it stands, where one was asked for.
+        lacking: why there is none.
+        by_choice: whether it is because attacks were chosen.
+    """
+
+    attack: str
+    whose: str = ""
+    lacking: str = ""
+    by_choice: bool = False
+
+
+def _named(finding: MembershipFinding, attack: str) -> list[_Attacker]:
+    """An attack that a rule names; "every" names all that there are."""
+    names, why = chosen(attack, [a.name for a in finding.attacks], "", "attack")
+    idle = next((one for one in finding.not_run if one.attack == attack), None)
+    if idle is not None:
+        names, why = [], f"{attack} did not run: {idle.why.because}"
+    elif why and finding.chosen:
+        why = f"{attack} was not run, only {_run(finding)}"
+    return [_Attacker(name) for name in names] or [_Attacker(attack, lacking=why)]
 
 
 def _attackers(
     finding: MembershipFinding, want: Selection, answer: OutputPolicy
-) -> list[tuple[str, str, str]]:
-    """(attack, adversary, why there is none)."""
+) -> list[_Attacker]:
     if want.attack:
-        names, why = chosen(want.attack, [a.name for a in finding.attacks], "", "attack")
-        if why and finding.chosen:
-            why = f"{want.attack} was not run, only {_run(finding)}"
-        return [(name, "", "") for name in names] or [(want.attack, "", why)]
+        return _named(finding, want.attack)
     wanted = want.adversary or finding.strongest.value
     found = [
         _attacker(finding, adversary, answer)
@@ -181,33 +206,26 @@ def _attackers(
         if wanted in (EVERY, adversary.value)
     ]
     # Who attacks nothing of such answers is nobody to judge; who was not asked to is.
-    return [one for one in found if wanted != EVERY or one[0] or one[2].startswith(_NOT_CHOSEN)]
+    return [one for one in found if wanted != EVERY or one.attack or one.by_choice]
 
 
-_NOT_CHOSEN = "by --attacks"
-
-
-def _attacker(
-    finding: MembershipFinding, adversary: Adversary, answer: OutputPolicy
-) -> tuple[str, str, str]:
+def _attacker(finding: MembershipFinding, adversary: Adversary, answer: OutputPolicy) -> _Attacker:
     """What stands for an adversary, or why nothing does that a rule may be held against."""
     whose, at = adversary.value, finding.answers.index(answer)
     row = next((r for r in finding.adversaries if r.adversary is adversary), None)
     if row is None and finding.chosen:
-        return "", whose, f"{_NOT_CHOSEN} no attack of {whose} was run, only {_run(finding)}"
+        why = f"by --attacks no attack of {whose} was run, only {_run(finding)}"
+        return _Attacker("", whose, why, by_choice=True)
     if row is None or not row.attack[at]:
-        return "", whose, f"no attack of {whose} runs on {answer.value} answers"
+        return _Attacker("", whose, f"no attack of {whose} runs on {answer.value} answers")
     if row.usual and row.usual[at] != row.attack[at]:
         # Another attack than the one that was fixed beforehand may find less.
-        return (
-            "",
-            whose,
-            (
-                f"{_NOT_CHOSEN} {row.usual[at]}, which stands for {whose}, was not run; a rule may"
-                f' name another: attack = "{row.attack[at]}"'
-            ),
+        why = (
+            f"by --attacks {row.usual[at]}, which stands for {whose}, was not run; a rule may"
+            f' name another: attack = "{row.attack[at]}"'
         )
-    return row.attack[at], whose, ""
+        return _Attacker("", whose, why, by_choice=True)
+    return _Attacker(row.attack[at], whose)
 
 
 def _run(finding: MembershipFinding) -> str:

@@ -146,6 +146,13 @@ def tone(verdict: Verdict, measure: Measure) -> str:
     return "good" if verdict is better else "bad"
 
 
+def not_told(leak: Leak) -> bool:
+    """Whether an attack that judges anything is not told from guessing, either way."""
+    low, high = leak.auc.low, leak.auc.high
+    ruled_out = leak.guessing_ruled_out or (high is not None and high < 0.5)
+    return not leak.guessing and (low is None or high is None or not ruled_out)
+
+
 def above_guessing(leak: Leak) -> str:
     """What an AUC says against guessing.
 

@@ -233,6 +233,7 @@ def lab_digest() -> str:
     import tinymia.attacks.signals
     import tinymia.study.lab
     import tinymia.study.lanes
+    import tinymia.study.oracle
     import tinymia.study.showing
     import tinymia.study.views
 
@@ -240,6 +241,7 @@ def lab_digest() -> str:
         tinymia.attacks.signals,
         tinymia.study.lab,
         tinymia.study.lanes,
+        tinymia.study.oracle,
         tinymia.study.showing,
         tinymia.study.views,
     )

@@ -277,10 +277,22 @@ def _trend(question: Question, done: Done) -> Answer:
         + "."
     )
     curves = _curves(f"AUC, {who}", question, points)
-    there = {p.x for p in points}
-    lacking = [x for case, _ in done if (x := value_of(question, case, 0)) and x not in there]
-    note = f"At {', '.join(f'{x:g}' for x in lacking)} this adversary could not attack."
-    return Answer(question.title, (sentence, *([note] if lacking else [])), slope, curves)
+    return Answer(question.title, (sentence, *_lacking(question, done, points)), slope, curves)
+
+
+def _lacking(question: Question, done: Done, points: Sequence[_Point]) -> Iterator[str]:
+    """Where on the axis there is no figure, and why."""
+    there, attacks = {p.x for p in points}, {p.left.attack for p in points}
+    found: dict[str, list[float]] = {}
+    for case, results in done:
+        x = value_of(question, case, 0)
+        if x and x not in there:
+            finding = results.findings.membership
+            idle = () if finding is None else finding.not_run
+            why = next((one.why.because for one in idle if one.attack in attacks), "")
+            found.setdefault(f": {why}" if why else "", []).append(x)
+    for why, values in found.items():
+        yield f"At {', '.join(f'{x:g}' for x in values)} this adversary could not attack{why}."
 
 
 def _contrast(question: Question, done: Done) -> Answer:

@@ -93,12 +93,12 @@ def test_a_grid_is_every_combination_and_a_list_stands_beside_it(study) -> None:
         GRID
         + "epochs = [5, [5, 20]]\n"
         + 'learning_rate = { from = 0.1, to = 0.4, points = 3, scale = "log" }\n'
-        + '[[case]]\nname = "as shipped"\n[[case]]\nbatch = 4\nlevels = 10\n'
+        + '[[case]]\nname = "as shipped"\n[[case]]\nbatch = 4\nconfirm = 2\n'
     )
     assert len(made.cases) == 3 * 2 * 3 * 2
     first, last = made.cases[0], made.cases[-1]
     assert first.name == "as shipped, members=8, epochs=5, learning_rate=0.1"
-    assert last.name == "batch=4, levels=10, members=80, epochs=5,20, learning_rate=0.4"
+    assert last.name == "batch=4, confirm=2, members=80, epochs=5,20, learning_rate=0.4"
     assert last.axes["members"] == 80
     assert last.audit.settings.epochs == (5, 20)
     assert last.audit.settings.training.batch == 4
@@ -235,6 +235,7 @@ def test_ranges_and_parameters_of_defences(study) -> None:
             "s.toml:11: bundle: ",
         ),
         ('["p07", "p08"]', '["p07", "p99"]', "s.toml:3: There is nobody called 'p99' in"),
+        ('["p07", "p08"]', '["p7"]', "There is nobody called 'p7' in watch. Did you mean 'p07'?"),
         ('["p07", "p08"]', '["p01"]', "s.toml:3: The base model was trained on p01"),
         ("members =", "lr =", "s.toml:11: there is no option 'lr'. Did you mean 'learning_rate'?"),
         ("[audit]", '[audit]\ndata = "wach"', "s.toml:3: There is no data set called 'wach'"),
@@ -391,7 +392,8 @@ def test_results_of_another_version_are_told_before_anything_runs(study, audits)
     run_series(made, Quiet())
     path = made.folder(made.cases[0]) / RESULTS
     path.write_text(path.read_text().replace('"format": ', '"format": 1'))
-    with pytest.raises(ReportError, match=r"has the format .* Delete the folder"):
+    # Of a thousand cases nobody deletes one after the other.
+    with pytest.raises(ReportError, match=r"has the format .* Delete the folder .* all of .*cases"):
         run_series(made, Quiet())
     with pytest.raises(ReportError, match="has the format"):
         list(made.finished())

@@ -182,7 +182,7 @@ def read(path: Path) -> StudyFile:
 
 def _study(file: StudyFile, table: Mapping[str, Any]) -> tuple[Path | None, dict[str, str]]:
     from tinymia.attacks.base import Adversary
-    from tinymia.study.fits import PARAMETERS
+    from tinymia.study.axes import PARAMETERS
 
     for key, value in table.items():
         at = file.where("study", key)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +16,14 @@ from numpy.typing import NDArray
 from tinymia.attacks.base import Adversary
 from tinymia.errors import StudyError
 from tinymia.evidence import OutputPolicy
-from tinymia.experiments.base import Figure, Measure, Verdict
+from tinymia.experiments.base import Comparison, Figure, Measure, Verdict
+from tinymia.experiments.membership.compare import decide
 from tinymia.experiments.membership.figures import figure
 from tinymia.experiments.membership.left_out import replicates
 from tinymia.experiments.membership.types import LeftOut, MembershipFinding
-from tinymia.statistics.intervals import Replicates
-from tinymia.study.bases import parameters_of
+from tinymia.statistics.intervals import LEVEL, Replicates
+from tinymia.statistics.multiplicity import holm
+from tinymia.study.axes import LEAST_POINTS, line_of, value_of
 from tinymia.study.results import Results
 from tinymia.study.rows import attack_of, summaries
 from tinymia.study.series import Case, Question
@@ -32,9 +33,6 @@ PUBLISHED_SLOPE = -0.5
 "Impact of Dataset Properties on Membership Inference Vulnerability of Deep Transfer Learning",
 NeurIPS (arXiv 2402.06674)."""
 FPR = 0.01
-PARAMETERS = "parameters"
-"""Of the base model, as an axis."""
-LEAST_POINTS = 3
 Floats = NDArray[np.float64]
 Done = Sequence[tuple[Case, Results]]
 
@@ -148,10 +146,10 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
                 question.axis != "epochs" and condition.name != finding.main
             ):
                 continue
-            x = _x(question, case, condition.epochs)
+            x = value_of(question, case, condition.epochs)
             left = _left_out(finding, condition.name, attack, measure)
             if left is not None and isinstance(x, (int, float)):
-                found.append(_Point(float(x), left, finding.counts.people, _line(question, case)))
+                found.append(_Point(float(x), left, finding.counts.people, line_of(question, case)))
     found.sort(key=lambda point: point.x)
     if len({point.x for point in found}) < LEAST_POINTS:
         raise StudyError(
@@ -175,56 +173,6 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
 def _alone(points: Sequence[_Point]) -> bool:
     """Whether some line has two values of the axis."""
     return len({(p.line, p.x) for p in points}) > len({p.line for p in points})
-
-
-def _line(question: Question, case: Case) -> str:
-    """What a case varies beside the axis: a fit goes along it with all else as it is."""
-    own = "bundle" if question.axis == PARAMETERS else question.axis
-    return ", ".join(f"{name} = {_said(v)}" for name, v in case.axes.items() if name != own)
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return ", ".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _x(question: Question, case: Case, epochs: int) -> Any:
-    """Where a case stands on the axis."""
-    if question.axis == "epochs":
-        return epochs
-    if question.axis == PARAMETERS:
-        return parameters_of(case.audit.bundle_path)
-    return case.axes.get(question.axis)
-
-
-def values_along(axis: str, cases: Sequence[Case]) -> set[Any]:
-    """The numbers that an axis takes in a study, however many of its cases are finished.
-
-    Of base models each counts as a number of parameters of its own; they need not be there yet.
-    """
-    if axis == "epochs":
-        return {epochs for case in cases for epochs in case.audit.settings.epochs}
-    if axis == PARAMETERS:
-        return {case.audit.bundle_path for case in cases}
-    values = {case.axes.get(axis) for case in cases}
-    return {value for value in values if isinstance(value, (int, float))}
-
-
-def differ_alone(question: Question, cases: Sequence[Case]) -> bool:
-    """Whether some cases differ in nothing but the axis; epochs are asked of each case's devices.
-
-    Where none do, a fit would take for the axis' what something else has done.
-    """
-    if question.axis == "epochs":
-        return any(len(case.audit.settings.epochs) > 1 for case in cases) or _pairs(question, cases)
-    return _pairs(question, cases)
-
-
-def _pairs(question: Question, cases: Sequence[Case]) -> bool:
-    own = "bundle" if question.axis == PARAMETERS else question.axis
-    there = {(_line(question, case), case.axes.get(own)) for case in cases if own in case.axes}
-    return len(there) > len({line for line, _ in there})
 
 
 def _finding(case: Case, results: Results, adversary: str) -> MembershipFinding:
@@ -253,8 +201,8 @@ def _left_out(
 def _power(question: Question, done: Done) -> Answer:
     """The slope of log TPR, and of log(TPR - FPR), against the logarithm of the axis."""
     points = _points(question, done, Measure.TPR_1)
-    whole, kept = _log_slope(points, 0.0)
-    above, kept_above = _log_slope(points, FPR)
+    whole, kept = _log_slope(points, 0.0, "0")
+    above, kept_above = _log_slope(points, FPR, "the false alarms")
     who = Adversary(question.adversary).words
     goes = "goes with {} to the power" if whole.value is not None else "by {}: its power is"
     sentence = (
@@ -291,11 +239,11 @@ def _curves(title: str, question: Question, points: Sequence[_Point]) -> tuple[C
     )
 
 
-def _log_slope(points: Sequence[_Point], less: float) -> tuple[Figure, int]:
+def _log_slope(points: Sequence[_Point], less: float, what: str) -> tuple[Figure, int]:
     """The slope on logarithms with its interval, and how many points it rests on."""
     usable = [p for p in points if min(p.left.value, *p.left.without) > less]
     if len({p.x for p in usable}) < LEAST_POINTS or not _alone(usable):
-        return Figure(None, reason="too few figures are above it"), len(usable)
+        return Figure(None, reason=f"too few figures are above {what}"), len(usable)
     x = np.log([p.x for p in usable])
     return _slope(x, usable, lambda y: np.log(y - less)), len(usable)
 
@@ -330,14 +278,14 @@ def _trend(question: Question, done: Done) -> Answer:
     )
     curves = _curves(f"AUC, {who}", question, points)
     there = {p.x for p in points}
-    lacking = [x for case, _ in done if (x := _x(question, case, 0)) and x not in there]
+    lacking = [x for case, _ in done if (x := value_of(question, case, 0)) and x not in there]
     note = f"At {', '.join(f'{x:g}' for x in lacking)} this adversary could not attack."
     return Answer(question.title, (sentence, *([note] if lacking else [])), slope, curves)
 
 
 def _contrast(question: Question, done: Done) -> Answer:
-    """Each condition against plain fine-tuning, paired."""
-    parts, points = [], []
+    """Each condition against plain fine-tuning, paired, and all of them corrected together."""
+    compared: list[tuple[str, Comparison]] = []
     for case, results in done:
         finding = _finding(case, results, question.adversary)
         attack = attack_of(finding, question.adversary)
@@ -347,15 +295,28 @@ def _contrast(question: Question, done: Done) -> Answer:
             if not same or row.measure is not Measure.AUC or row.difference.value is None:
                 continue
             name = ", ".join(filter(None, (case.name, titles[row.condition])))
-            verdict = row.verdict if row.family == 1 else row.verdict_adjusted
-            parts.append(f"{name} {_WORDS[verdict]} ({_with(row.difference, signed=True)})")
-            points.append((name, row.difference))
-    if not parts:
+            compared.append((name, row))
+    if not compared:
         raise StudyError("No condition of this study is compared with another.", "Name defences.")
+    rows = [row for _, row in compared]
+    parts = [
+        f"{name} {_WORDS[verdict]} ({_with(row.difference, signed=True)})"
+        for (name, row), verdict in zip(compared, _together(rows), strict=True)
+    ]
     who = Adversary(question.adversary).words
-    sentence = f"Against no defence, AUC ({who}): {'; '.join(parts)}."
-    curve = Curve(f"AUC less that of no defence, {who}", "", tuple(points))
+    how = f", corrected for {len(rows)} compared" if len(rows) > 1 else ""
+    sentence = f"Against no defence, AUC ({who}{how}): {'; '.join(parts)}."
+    points = tuple((name, row.difference) for name, row in compared)
+    curve = Curve(f"AUC less that of no defence, {who}", "", points)
     return Answer(question.title, (sentence,), None, (curve,))
+
+
+def _together(rows: Sequence[Comparison]) -> list[Verdict]:
+    """Verdicts on comparisons of several cases as one family: each case has corrected its own."""
+    p = [row.p_value for row in rows]
+    known = np.array([1.0 if one is None else one for one in p])
+    adjusted = holm(known) <= 1 - LEVEL
+    return [decide(row.difference, bool(clear)) for row, clear in zip(rows, adjusted, strict=True)]
 
 
 _WORDS = {
@@ -429,10 +390,13 @@ def _with(figure: Figure, *, signed: bool = False) -> str:
     if figure.value is None:
         return f"not measured ({figure.reason})"
     sign = "+" if signed else ""
-    text = f"{figure.value:{sign}.3f}"
-    if figure.low is None or figure.high is None:
-        return text
-    return f"{text} [{figure.low:{sign}.3f}, {figure.high:{sign}.3f}]"
+    # Adding 0 takes the sign from a zero: "-0.000" would say that it is below.
+    value, *ends = (
+        f"{round(one, 3) + 0.0:{sign}.3f}"
+        for one in (figure.value, figure.low, figure.high)
+        if one is not None
+    )
+    return f"{value} [{', '.join(ends)}]" if len(ends) == 2 else value
 
 
 def lines(found: Answer) -> Iterator[str]:

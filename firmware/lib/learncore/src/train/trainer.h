@@ -134,7 +134,9 @@ class Trainer {
   void Learn(M mask, bool first);
   // What LoadExamples and Learn do for n examples from the i-th on, which every lane has. With a
   // `step` they are the whole batch, and the parameters take it.
-  void LearnTogether(uint32_t i, uint32_t n, const F* step);
+  void LearnTogether(uint32_t i, uint32_t n, bool all, const F* step);
+  template <typename Sums>
+  void SumTogether(uint32_t n, const MaskOf<F>* masks, const Sums& sums);
   void LoadTogether(uint32_t i, uint32_t n);
   // From the logits to their gradient.
   template <typename M>

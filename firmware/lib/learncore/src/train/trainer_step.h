@@ -52,9 +52,9 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
     updated =
         most <= together && fewest == most && all_update && !needs_.privacy && update_.plain_only();
     const F rate = rate_ / count;
-    while (together != 0 && i < fewest) {
-      const uint32_t n = fewest - i < together ? fewest - i : together;
-      LearnTogether(i, n, updated ? &rate : nullptr);
+    while (together != 0 && i < most) {
+      const uint32_t n = most - i < together ? most - i : together;
+      LearnTogether(i, n, i + n <= fewest, updated ? &rate : nullptr);
       i += n;
     }
   }

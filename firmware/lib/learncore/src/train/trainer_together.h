@@ -48,11 +48,12 @@ void Trainer<F>::LoadTogether(uint32_t i, uint32_t n) {
 
 template <typename F>
 template <typename Sums>
-void Trainer<F>::SumTogether(uint32_t n, const MaskOf<F>* masks, const Sums& sums) {
+void Trainer<F>::SumTogether(uint32_t n, const MaskOf<F>* masks, const F* scales,
+                             const Sums& sums) {
   if (masks == nullptr) {
-    net_.AccumulateTogether(n, sums);
+    net_.AccumulateTogether(n, sums, scales);
   } else {
-    net_.AccumulateTogether(n, MaskedSums<F, Sums>{sums, masks});
+    net_.AccumulateTogether(n, MaskedSums<F, Sums>{sums, masks}, scales);
   }
 }
 
@@ -92,27 +93,29 @@ void Trainer<F>::LearnTogether(uint32_t i, uint32_t n, bool all, const F* step) 
       net_.Turn(b);
       net_.Shape(is_shaped_, false);
     }
-    F norms[kMostTogether];
+    F norms[kMostTogether], factors[kMostTogether];
     net_.BackwardTogether(n, needs_.clipping ? norms : nullptr);
     if (needs_.clipping) {
       for (uint32_t b = 0; b < n; ++b) {
         net_.Turn(b);
         if (all) {
-          Bound(Always(), norms[b]);
+          Bound(Always(), norms[b], &factors[b]);
         } else {
-          Bound(masks[b], norms[b]);
+          Bound(masks[b], norms[b], &factors[b]);
         }
       }
     }
     const MaskOf<F>* const some = all ? nullptr : masks;
+    const F* const scales = needs_.clipping ? factors : nullptr;
     if (step != nullptr) {
-      net_.AccumulateTogether(n, DescendSums<F>{*step, net_.parameters()});
+      net_.AccumulateTogether(n, DescendSums<F>{*step, net_.parameters()}, scales);
     } else if (needs_.privacy) {
-      SumTogether(n, some, AddPrivateSums<F>{net_.gradient(), is_private_, to_units_, i == 0});
+      SumTogether(n, some, scales,
+                  AddPrivateSums<F>{net_.gradient(), is_private_, to_units_, i == 0});
     } else if (i == 0) {
-      SumTogether(n, some, SetSums<F>{net_.gradient()});
+      SumTogether(n, some, scales, SetSums<F>{net_.gradient()});
     } else {
-      SumTogether(n, some, AddSums<F>{net_.gradient()});
+      SumTogether(n, some, scales, AddSums<F>{net_.gradient()});
     }
   }
 }

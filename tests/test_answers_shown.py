@@ -19,9 +19,10 @@ from tinymia.evidence import AnswerSettings, NoiseLaw, OutputPolicy, Run, Target
 from tinymia.export.bundle import Bundle
 from tinymia.study import recipe
 from tinymia.study.board_runs import answer_on_board
-from tinymia.study.lab import TwinLab, public_of
+from tinymia.study.lab import TwinLab
 from tinymia.study.lanes import Lanes, train_devices
 from tinymia.study.people import Person, plan
+from tinymia.study.public import public_of
 from tinymia.study.settings import StudySettings, device_settings, training_seed
 from tinymia.study.store import Store
 from tinymia.wire.guard import GuardSettings

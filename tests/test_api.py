@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import json
 import os
 import subprocess
 import sys
@@ -17,14 +18,16 @@ import pytest
 
 import synthetic_results
 import tinymia
+from commandline import tinymia as command
 from extras import needs_polars
-from tinymia.api import auditing, models
+from tinymia.api import auditing, judging, models
 from tinymia.api.options import called, options_for
 from tinymia.cli.audit import job_of
 from tinymia.cli.catalogue import AUDIT, PERSONALIZE, chosen
+from tinymia.cli.compare import command as compare_command
 from tinymia.cli.import_ import command as import_command
 from tinymia.device.connect import RESUME
-from tinymia.errors import ReportError, StudyError
+from tinymia.errors import ReportError, StudyError, TinymiaError
 from tinymia.study.results import RESULTS, to_json, write_json
 
 MODULES = ("tinymia.api.registering", "tinymia.api.models", "tinymia.api.auditing")
@@ -251,3 +254,76 @@ def test_a_study_gives_its_cases_and_their_figures(
     assert set(study.columns()["axis.members"]) == {8, 20}
     with pytest.raises(StudyError, match="no study file"):
         tinymia.run_study(tmp_path / "other.toml")
+
+
+POLICY = """
+[[rule]]
+figure = "membership.auc"
+adversary = "every"
+at_most = 0.99
+[[rule]]
+name = "no worse"
+figure = "accuracy.heldout"
+worse_by_at_most = 0.02
+"""
+
+
+def test_a_policy_is_held_against_results_as_the_verb_does(made: Any, tmp_path: Path) -> None:
+    made.save(tmp_path / "audit")
+    made.save(tmp_path / "before")
+    policy = tmp_path / "leakage.toml"
+    policy.write_text(POLICY)
+    checked = tinymia.check(made, policy, against=tmp_path / "before")
+    asked = "check", "audit", "--policy", "leakage.toml", "--against", "before", "--json"
+    done = command(*asked, cwd=tmp_path)
+    said = json.loads(done.out)
+    assert (checked.outcome.value, checked.outcome.status) == (said["outcome"], done.code)
+    assert checked.columns()["outcome"] == [row["outcome"] for row in said["rules"]]
+    assert len(set(checked.columns()["of"])) > 3
+    assert checked.outcome.value in repr(checked)
+    again = tinymia.check(tmp_path / "audit", policy, against=tmp_path / "before")
+    assert again.columns() == checked.columns()
+    for one in (made, tmp_path / "audit"):
+        with pytest.raises(TinymiaError, match="nothing is worse than itself"):
+            tinymia.check(one, policy, against=one)
+    policy.write_text(POLICY.replace("heldout", "heldut"))
+    with pytest.raises(TinymiaError, match=r"leakage.toml:8: .*Did you mean 'accuracy.heldout'"):
+        tinymia.check(made, policy)
+
+
+def test_audits_are_compared_as_the_verb_does(made: Any, tmp_path: Path) -> None:
+    made.save(tmp_path / "audit")
+    comparison = tinymia.compare(made, tmp_path / "audit")
+    done = command("compare", "audit", "audit", "--json", cwd=tmp_path)
+    said = json.loads(done.out)["changes"]
+    assert [change.figure for change in comparison.changes] == [row["figure"] for row in said]
+    columns = comparison.columns()
+    assert columns["difference"] == [row["difference"]["value"] for row in said]
+    assert columns["verdict"] == [row["verdict"] for row in said]
+    assert "paired" in repr(comparison)
+    with pytest.raises(TinymiaError, match="is a bundle and the other"):
+        tinymia.compare(made, tinymia.default_bundle())
+
+
+def test_bundles_are_compared_as_the_verb_does(monkeypatch: pytest.MonkeyPatch, made: Any) -> None:
+    """Its defaults, and what is asked of both, are the command line's."""
+    parameters = inspect.signature(tinymia.compare).parameters
+    flags = {
+        {"dataset": "data", "people": "person"}.get(p.name or "", p.name): p
+        for p in compare_command.params
+    }
+    for name, parameter in parameters.items():
+        if name not in ("old", "new", "out", "progress", "person", "defences"):
+            assert parameter.default == flags[name].default, name
+    asked: list[Any] = []
+
+    def audited(bundles: Any, *_: object) -> tuple[Any, Any]:
+        asked.append(bundles)
+        return made, made
+
+    monkeypatch.setattr(judging, "audited", audited)
+    bundle = tinymia.default_bundle()
+    tinymia.compare(bundle, bundle, person="p07", repetitions=2, defences=["clip"], out="both")
+    (one,) = asked
+    assert (one.settings.people, one.settings.repetitions) == (("p07",), 2)
+    assert (one.settings.defences, one.out, one.targets) == (("clip",), Path("both"), ("twin:",))

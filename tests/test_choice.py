@@ -115,7 +115,7 @@ def scored(folder: Path, **given: Any) -> Scoring:
     run = make_run()
     counts = {(run.recipe, run.epochs): 16}
     public: Any = type("Public", (), {"digest": ""})
-    made = Scoring(settings, b"", {}, public, counts, folder, settings.answers, 3)
+    made = Scoring(settings, b"", {}, public, counts, folder, 3, answers=settings.answers)
     made.__dict__["lab"] = type("Lab", (), {"forget": lambda self: None})()
     return made
 
@@ -257,6 +257,15 @@ def test_what_was_not_asked_for_is_not_missed() -> None:
 
 
 AUC = '[[rule]]\nfigure = "membership.auc"\nat_most = 0.999\n'
+
+
+def test_a_rule_about_what_did_not_run_says_why(results: Results, tmp_path: Path) -> None:
+    idle = NotRun("joint-closer", "it", Idle.ABOUT)
+    write_json(tmp_path / RESULTS, to_json(of_membership(results, not_run=(idle,))))
+    (tmp_path / "p.toml").write_text(AUC + 'attack = "joint-closer"\n')
+    done = tinymia("check", str(tmp_path), "--policy", str(tmp_path / "p.toml"))
+    assert done.code == 2
+    assert "joint-closer did not run: no devices were trained about" in " ".join(done.out.split())
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,6 @@ def test_data_shows_people_and_splits(tmp_path: Path) -> None:
         (("personalize", "--person", "p99"), "p99"),
         (("flash", "--board", "stm32f405", "--image", "README.md"), "README.md"),
         (("flash", "--board", "stm32f405", "--port", "rfc2217:1"), "no address of a bridge"),
-        (("audit", "--boards", "-1"), "-1 boards"),
         (("audit", "--also-policy", "x"), "no output policy"),
         (("audit", "--person", "p07", "--person", "p07"), "named twice"),
         (("query", "--windows", "scalar.npy"), "one array (n, ...)"),
@@ -121,7 +120,13 @@ def test_a_typo_in_an_option_is_exit_status_2() -> None:
         ("personalize", "--person", "p07", "--batch", "70000"),
         ("personalize", "--person", "p07", "--seed", "-1"),
         ("audit", "--seed", str(2**64)),
+        ("audit", "--boards", "-1"),
+        ("audit", "--shadows", "15"),
+        ("audit", "--dear-shadows", "15"),
+        ("audit", "--epochs", "0,5"),
         ("data", "--person", "p07", "--seed", "-1"),
+        ("epsilon", "--devices", "10"),
+        ("epsilon", "--noise", "-1"),
     ],
 )
 def test_a_number_out_of_range_is_exit_status_2(arguments: tuple[str, ...]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -10,10 +13,13 @@ import pytest
 
 from tinymia.cli.catalogue import AUDIT, KNOWN, PERSONALIZE, chosen
 from tinymia.cli.config import Chosen, read
+from tinymia.cli.options import RATE
+from tinymia.cli.values import Type
 from tinymia.compat import tomllib
 from tinymia.errors import StudyError
 from tinymia.study.settings import StudySettings, names
-from tinymia.wire.settings import TrainSettings
+from tinymia.wire.settings import TrainSettings, setting_called
+from tinymia.wire.span import Span
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -95,8 +101,6 @@ def test_lists_by_flag_and_in_a_file_are_the_same(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_in_a_file_names_file_and_key(text: str, says: str, tmp_path: Path) -> None:
-    import re
-
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(StudyError) as caught:
@@ -139,7 +143,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         (["--defence", "relax", "--relax", "11"], "alpha of RelaxLoss of 11"),
         (["--defence", "hamp", "--hamp-entropy", "1"], "with 1.0 of the greatest entropy"),
         (["--defence", "l2-sp", "--l2-sp", "2"], "pull to the base network of 2"),
-        (["--defence", "round-weights", "--round-bits", "8,1"], "Weights of 1 bits"),
+        (["--defence", "round-weights", "--round-bits", "8,1"], "weights to 1 bits"),
         (["--defence", "round-weights", "--round-bits", "8,8"], "one or more different values"),
         (["--defence", "prune", "--prune", "1"], "Pruning of 1"),
         (["--defence", "hamp+smooth"], "HAMP.* does not go together with 'smooth'"),
@@ -152,8 +156,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_in_a_flag_is_one_message(flags: list[str], says: str) -> None:
-    import re
-
     with pytest.raises(StudyError) as caught:
         settings_of(of_audit(*flags))
     assert re.search(says, str(caught.value)), str(caught.value)
@@ -260,3 +262,72 @@ def test_one_device_has_one_strength() -> None:
         assert made.kind.name == name
     with pytest.raises(StudyError, match="One run has one value of --noise"):
         defences_of(of_personalize("--defence", "dp", "--noise", "1,2"))
+
+
+def verbs(group: click.Group, words: str = "tinymia") -> Iterator[tuple[str, click.Command]]:
+    """Every verb with its name, those of groups as well."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from verbs(command, f"{words} {name}")
+        elif command is not None:
+            yield f"{words} {name}", command
+
+
+def test_help_says_where_every_number_may_lie() -> None:
+    from tinymia.cli.main import cli
+
+    numbers = {Type.NUMBER, Type.NUMBERS, Type.WHOLE, Type.WHOLES}
+    of_files = {o.name for o in KNOWN if o.type in numbers}
+    silent, seen = [], set()
+    for name, command in verbs(cli):
+        for option in command.params:
+            kind = type(option.type)
+            plain = issubclass(kind, click.types.IntParamType | click.types.FloatParamType)
+            if not plain and option.name not in of_files:
+                continue
+            seen.add(option.name)
+            record = option.get_help_record(click.Context(command))
+            assert record is not None
+            if not re.search(r"\bx[<>]|[<>]=?x\b", record[1]):
+                silent.append(f"{name} {option.opts[0]}")
+    assert not silent
+    assert of_files <= seen  # by flag, too
+
+
+def test_a_number_lies_where_help_says() -> None:
+    """Of a defence in its own words, of all else by the option; a file's as a flag's."""
+    for option in KNOWN:
+        if option.within is None or option.type not in (Type.WHOLE, Type.NUMBER):
+            continue
+        assert option.within.holds(option.default), option
+        wrong: list[float] = [-1]
+        wrong += [option.within.most * 2] if option.within.most < math.inf else []
+        wrong += [math.nan, math.inf] if option.type is Type.NUMBER else []
+        for value in wrong:
+            with pytest.raises(StudyError, match="not in the range"):
+                option.from_flag(value)
+            with pytest.raises(StudyError, match="not in the range"):
+                option.from_file(value, "here")
+    rate = setting_called("learning_rate")
+    assert (RATE.min, RATE.max) == (rate.least, rate.most)
+
+
+@pytest.mark.parametrize(
+    ("span", "words", "brief", "inside", "outside"),
+    [
+        (Span(1, 5, whole=True), "1 to 5", "1<=x<=5", [1, 5.0], [0, 6, 2.5, math.nan]),
+        (Span(16, 64, off=True), "0 or 16 to 64", "0 or 16<=x<=64", [0, 16], [1, 65, math.inf]),
+        (Span(0, 1, True, True), "above 0 to below 1", "0<x<1", [0.5], [0, 1, -1]),
+        (Span(0, whole=True), "0 or more", "x>=0", [0, 10**400 // 10**399], [-1, 10**400]),
+        (Span(0, 2**64 - 1), "0 to 2^64 - 1", "0<=x<=2^64 - 1", [0], [-1]),
+        (Span(0, 1, single=True), "0 to 1", "0<=x<=1", [0, 1 + 1e-9], [1e-60, 1.1]),
+    ],
+)
+def test_spans(
+    span: Span, words: str, brief: str, inside: list[float], outside: list[float]
+) -> None:
+    assert (str(span), span.brief) == (words, brief)
+    assert all(map(span.holds, inside))
+    assert not any(map(span.holds, outside))

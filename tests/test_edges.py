@@ -23,6 +23,9 @@ MODEL = BUNDLE.replace(".bundle", ".tflite")
 HALF = "\udcff"  # half of a character: what Python makes of a byte that is no UTF-8
 DIGITS = "9" * 5000
 HUGE = "99999999999"
+LISTS = ("--attacks", "--defence", "--depth", "--experiments", "--against", "--also-policy")
+LISTS += ("--with", "--epochs", "--clip")
+EMPTY = "has nothing beside one of its commas"
 
 
 def npy(shape: tuple[int, ...]) -> bytes:
@@ -145,7 +148,7 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     ((*PERSONALIZE, "--config", "tables.toml"), "nested too deeply"),
     ((*PERSONALIZE, "--config", "dotted.toml"), "there is no table [a]"),
     ((*PERSONALIZE, "--config", "digits.toml"), "6000 digits"),
-    ((*PERSONALIZE, "--config", "long.toml"), "too many digits"),
+    ((*PERSONALIZE, "--config", "long.toml"), "not in the range 1e-30 to 100"),
     ((*PERSONALIZE, "--config", "latin.toml"), "is not TOML"),
     ((*PERSONALIZE, "--config", "zeros.toml"), "is not TOML"),
     ((*PERSONALIZE, "--config", "empty.toml"), "personalize.out: A path cannot be empty"),
@@ -157,24 +160,27 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     ((*PERSONALIZE, "--out", "empty/x"), "Cannot write the bundle empty/x"),
     ((*PERSONALIZE, "--out", "/proc/x"), "Cannot write the bundle"),
     ((*PERSONALIZE, "--bundle", ""), "--bundle: A path cannot be empty"),
-    ((*PERSONALIZE, "--epochs", HUGE), "is not in the range 1<=x<=65535"),
-    ((*PERSONALIZE, "--members", HUGE), "multiple of the block length"),
+    ((*PERSONALIZE, "--epochs", HUGE), "is not in the range 1 to 65535"),
+    ((*PERSONALIZE, "--defence", "clip++l2"), "no defence ''"),
+    ((*PERSONALIZE, "--members", HUGE), "is not in the range 1 to 65535"),
+    ((*PERSONALIZE, "--members", "65535"), "multiple of the block length"),
     ((*PERSONALIZE, "--seed", HUGE), "is not in the range"),
     ((*PERSONALIZE, "--train", f"last:{DIGITS}"), "does not say what to train"),
     ((*PERSONALIZE, "--train", "last:²"), "does not say what to train"),
-    ((*PERSONALIZE, "--learning-rate", "inf"), "cannot be inf"),
+    ((*PERSONALIZE, "--learning-rate", "inf"), "is inf, which is not in the range"),
     ((*PERSONALIZE, "--noise", "inf"), "noise multiplier of inf"),
     ((*PERSONALIZE, "--clip", "1e300"), "clip norm of 1e+300"),
     ((*PERSONALIZE, "--defence", HALF), "There is no defence"),
     ((*PERSONALIZE, "--train", "all", "--target", "twin:?arena=2000"), "the board has 2000"),
     # audit
     ((*AUDIT, "--config", "deep.toml"), "nested too deeply"),
-    ((*AUDIT, "--epochs", HUGE), "must ascend and lie in 1 to 65535"),
+    ((*AUDIT, "--epochs", HUGE), "is not in the range 1 to 65535"),
     ((*AUDIT, "--epochs", DIGITS), "is not a list of whole numbers"),
-    ((*AUDIT, "--repetitions", HUGE), "repetitions are not possible"),
-    ((*AUDIT, "--shadows", HUGE), "shadow devices are not possible"),
-    ((*AUDIT, "--boards", "-1"), "-1 boards are not possible"),
-    ((*AUDIT, "--epsilon-devices", HUGE), "cannot check an epsilon"),
+    *(((*AUDIT, flag, "a,,b"), EMPTY) for flag in LISTS),
+    ((*AUDIT, "--repetitions", HUGE), "is not in the range 1 to 65535"),
+    ((*AUDIT, "--shadows", HUGE), "is not in the range 16 to 65536"),
+    ((*AUDIT, "--boards", "-1"), "is not in the range 0 or more"),
+    ((*AUDIT, "--epsilon-devices", HUGE), "is not in the range 0 or 400 to 10000000"),
     ((*AUDIT, "--out", ""), "--out: A path cannot be empty"),
     ((*AUDIT, "--out", "/proc/x"), "Cannot write to /proc/x"),
     ((*AUDIT, "--target", "qemu:bogus"), "no simulated board 'bogus'"),
@@ -182,9 +188,9 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     ((*AUDIT, "--data", HALF), "no data set called"),
     ((*AUDIT, "--against", "clip"), "--against is for experiments beyond membership"),
     # export
-    ((*BUDGET, "inf"), "an epsilon of inf"),
-    ((*BUDGET, "nan"), "an epsilon of nan"),
-    ((*BUDGET, "4", "--delta", "nan"), "a delta of nan"),
+    ((*BUDGET, "inf"), "inf is no number to reckon with"),
+    ((*BUDGET, "nan"), "nan is no number to reckon with"),
+    ((*BUDGET, "4", "--delta", "nan"), "nan is no number to reckon with"),
     ((*BUDGET, "4", "--epochs", HUGE), "is not in the range"),
     ((*BUDGET, "4", "--members", HUGE), "is not in the range"),
     ((*BUDGET, "4", "--members", "65535", "--batch", "1", "--epochs", "99"), "6,487,965 steps"),
@@ -192,13 +198,15 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     (("export", "--answers", "rounded", "--levels", HUGE, "--out", "x"), "1 to 65535 levels"),
     (("export", "--personalized", "empty"), "truncated"),
     # epsilon
+    (("build", "--only", "head", "--defence", "clip,,dp"), EMPTY),
+    *((("import", "x.tflite", flag, "1,"), EMPTY) for flag in ("--labels", "--channels", "--mean")),
     (("epsilon", "--epochs", HUGE), "is not in the range"),
     (("epsilon", "--devices", HUGE), "is not in the range"),
-    (("epsilon", "--devices", "-1"), "too few"),
+    (("epsilon", "--devices", "-1"), "is not in the range"),
     (("epsilon", "--seed", "-1"), "is not in the range"),
     (("epsilon", "--threads", "0"), "is not in the range"),
-    (("epsilon", "--level", "nan"), "do not make an audit"),
-    (("epsilon", "--noise", "inf"), "noise_multiplier is out of range"),
+    (("epsilon", "--level", "nan"), "nan is no number to reckon with"),
+    (("epsilon", "--noise", "inf"), "is not in the range"),
     (("epsilon", "--out", ""), "A path cannot be empty"),
     (("epsilon", "--out", "/nonexistent/x"), "no folder /nonexistent"),
     # boards
@@ -249,7 +257,7 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     (("study", "show", "one-more.toml"), "100,001 values are too many. At most 100,000"),
     (("study", "plan", "no-case.toml", "--effect", "nan"), "nan is no number to reckon with"),
     # forget
-    ((*FORGET, "--members", "0"), "Of 0 windows none can be forgotten"),
+    ((*FORGET, "--members", "1"), "Of 1 windows none can be forgotten"),
     ((*FORGET, "--forget", "1,80"), "'1,80' says not which of 80 windows"),
     ((*FORGET, "--out", "empty/x"), "Cannot write the bundle empty/x"),
     (
@@ -258,7 +266,7 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     ),
     # federate
     ((*FEDERATE, "--board", "bogus"), "'bogus' is no target"),
-    ((*FEDERATE, "--delta", "nan"), "Delta must be above 0 and below 1"),
+    ((*FEDERATE, "--delta", "nan"), "nan is no number to reckon with"),
     ((*FEDERATE, "--device", "0"), "Give --join, too"),
     ((*FEDERATE, "--strategy", "fedadam", "--option", "eta=nan"), "'eta=nan' sets nothing"),
     (("report", HALF), "Cannot read"),

@@ -43,8 +43,8 @@ def test_examples_are_drawn_one_by_one_in_equal_shares() -> None:
 
 def test_a_study_of_examples_is_planned_and_told() -> None:
     from tinymia.study import describe
-    from tinymia.study.lab import public_of
     from tinymia.study.people import plan
+    from tinymia.study.public import public_of
     from tinymia.study.settings import StudySettings
 
     bundle = picture_bundle([8, 8, 1])

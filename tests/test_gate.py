@@ -21,8 +21,9 @@ from tinymia.experiments.epsilon import Verdict
 from tinymia.experiments.membership.types import LeftOut
 from tinymia.gate import outputs
 from tinymia.gate.chapters import kinds_of
-from tinymia.gate.figures import KINDS, Kind, Reading, Selection
+from tinymia.gate.figures import Kind, Reading, Selection
 from tinymia.gate.judge import Judged, Outcome, judge, overall
+from tinymia.gate.kinds import KINDS
 from tinymia.gate.policy import TEMPLATE, Policy, read
 from tinymia.gate.toml_lines import line_of
 from tinymia.statistics.power import noncentrality, people_needed
@@ -342,12 +343,12 @@ def test_the_template_is_a_policy_and_so_are_its_comments(tmp_path: Path) -> Non
         line.removeprefix("# ")
         if line.startswith(("# [[", "# name =", *(f"# {key} =" for key in
             ("figure", "adversary", "answer", "at_most", "condition", "unit",
-             "worse_by_at_most", "at"))))
+             "worse_by_at_most", "at", "at_least"))))
         else line
         for line in TEMPLATE.splitlines()
     )  # fmt: skip
     whole = policy(opened, tmp_path / "whole.toml")
-    assert len(whole.rules) == 10
+    assert len(whole.rules) == 11
     assert {rule.figure for rule in whole.rules} <= {*KINDS, "stealing.fidelity"}
 
 

@@ -20,7 +20,7 @@ from tinymia.errors import ReportError
 from tinymia.experiments.base import Figure
 from tinymia.export.bundle import Bundle
 from tinymia.gate.evidence import Status, rows, write
-from tinymia.gate.figures import KINDS
+from tinymia.gate.kinds import KINDS
 from tinymia.gate.questions import QUESTIONS, SOURCES
 from tinymia.report.section import all_sections
 from tinymia.study.results import RESULTS, Results, to_json, write_json

@@ -12,9 +12,10 @@ from tinymia import data
 from tinymia.errors import StudyError
 from tinymia.evidence import AnswerSettings, Knowledge, OutputPolicy, Run, Target, reveal
 from tinymia.export.bundle import Bundle
-from tinymia.study.lab import TwinLab, mismatched, public_of
+from tinymia.study.lab import TwinLab, mismatched
 from tinymia.study.lanes import Lanes, train_devices
 from tinymia.study.people import Person, plan
+from tinymia.study.public import public_of
 from tinymia.study.settings import StudySettings
 from tinymia.study.store import Store
 

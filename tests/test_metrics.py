@@ -5,8 +5,14 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from tinymia.statistics.intervals import Resampler
-from tinymia.statistics.metrics import auc, best_threshold, crossfit_advantage, resolves, roc
+from tinymia.statistics.metrics import auc, crossfit_advantage, resolves, roc
 from tinymia.statistics.pooled import PooledScores
+
+
+def best_threshold(members: np.ndarray, nonmembers: np.ndarray) -> float:
+    """The highest threshold with the largest TPR - FPR, looked for among all scores."""
+    fpr, tpr, thresholds = roc(members, nonmembers)
+    return float(thresholds[int(np.argmax(tpr - fpr))])
 
 
 def tpr_at_fpr(members, nonmembers, fpr):

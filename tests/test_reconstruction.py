@@ -23,7 +23,7 @@ from tinymia.experiments.reconstruction.measure import devices
 from tinymia.experiments.reconstruction.page import chapter
 from tinymia.export.bundle import Bundle
 from tinymia.study.forgetting import numbers
-from tinymia.study.lab import public_of
+from tinymia.study.public import public_of
 from tinymia.study.settings import StudySettings
 from tinymia.study.store import Store
 from tinymia.study.workbench import TwinWorkbench, public_pools

@@ -150,6 +150,8 @@ def test_a_card_shows_what_an_audit_of_its_model_found(tmp_path: Path) -> None:
     assert found is not None
     for row in found.adversaries:
         assert row.auc is None or f" {row.auc.value:.3f} [" in page
+        assert not row.attack[0] or f"(`{row.attack[0]}`) |" in page
+    assert "The same command stands on " in page  # these made-up results are older
     for condition in found.conditions:
         assert f"\n| {condition.title} | " in page
     other = replace(context, device=replace(device, bundle_id="0" * 16))

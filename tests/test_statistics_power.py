@@ -5,7 +5,6 @@ from scipy import stats
 from tinymia.statistics.intervals import Resampler
 from tinymia.statistics.power import (
     GUESSING_MARGIN,
-    equivalent,
     no_more_than_guessing,
     noncentrality,
     smallest_effect,
@@ -71,12 +70,3 @@ def test_false_claims_of_no_leak_are_rare():
     x = rng.normal(0.5 + GUESSING_MARGIN, 0.02, (2000, 5))
     claims = np.mean([no_more_than_guessing(replicates(row)).within for row in x])
     assert claims == pytest.approx(0.05, abs=0.017)
-
-
-def test_equivalence_is_two_one_sided_tests():
-    values = np.random.default_rng(0).normal(0.01, 0.02, 6)
-    low, high = stats.t.interval(0.90, 5, values.mean(), stats.sem(values))
-    edge = max(abs(low), abs(high))
-    assert equivalent(replicates(values), edge * 1.001)
-    assert not equivalent(replicates(values), edge * 0.999)
-    assert not equivalent(Resampler(["p"] * 6).replicates(mean_of(values)), 1.0)

@@ -56,6 +56,7 @@ def results(out: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((out / "results.json").read_text())
     content.pop("timings")
     content["context"].pop("command")  # it names the folder
+    content.pop("digest")  # of that, too
     return content
 
 

@@ -202,3 +202,17 @@ def test_flags_say_who_works(tmp_path: Path) -> None:
     path.write_text(AUDIT + 'executor = "rya"\n')
     done = command("study", "run", str(path), cwd=tmp_path)
     assert "s.toml:6: There is no executor 'rya'." in done.err
+
+
+def test_levels_are_of_rounded_answers_alone(tmp_path: Path) -> None:
+    """Full answers with 10 levels and with 100 are one case and not two."""
+    text = 'defences = []\n[grid]\npolicy = ["full", "rounded"]\nlevels = [10, 100]\n'
+    assert told(made(tmp_path, text)) == [
+        {"policy": "full"},
+        {"policy": "rounded", "levels": 10},
+        {"policy": "rounded", "levels": 100},
+    ]
+    with pytest.raises(
+        StudyError, match=r"s.toml:\d+: levels is of rounded answers, which no case"
+    ):
+        made(tmp_path, text.replace(', "rounded"', ""))

@@ -13,11 +13,13 @@ from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN, membership
 from tinymia.cli import study_cases, study_file
 from tinymia.cli.options import default_bundle
 from tinymia.errors import ModelError, StudyError
-from tinymia.experiments.base import Figure, Measure
+from tinymia.experiments.base import Figure, Measure, Verdict
 from tinymia.experiments.chapter import Line, Plot
+from tinymia.experiments.membership.types import Idle, NotRun
 from tinymia.report.studies import render_studies
-from tinymia.study import bases, fits
+from tinymia.study import axes, bases, fits
 from tinymia.study.fits import Answer, Curve
+from tinymia.study.rows import attack_of
 from tinymia.study.series import Case, Question
 
 FINDING = membership([c for c in CONDITIONS if c.name in {BASE, PLAIN, "clip@50"}], ANSWERS[:1])
@@ -37,7 +39,7 @@ def case(parameters: int, auc: float) -> tuple[Case, object]:
 
 
 def test_a_trend_goes_along_parameters_and_a_contrast_stands_beside(monkeypatch) -> None:
-    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    monkeypatch.setattr(axes, "parameters_of", lambda path: int(str(path)))
     done = [case(4000, 0.70), case(1000, 0.60), case(2000, 0.65)]
     question = Question("Capacity", "trend+contrast", "parameters", "parameters of the base model")
     found = fits.answer(question, done)
@@ -51,8 +53,40 @@ def test_a_trend_goes_along_parameters_and_a_contrast_stands_beside(monkeypatch)
     assert [curve.x for curve in found.curves] == ["parameters", ""]
 
 
+def test_contrasts_of_several_cases_are_corrected_together(monkeypatch) -> None:
+    """Three with p = 0.02 each: one alone is clear, three together are not."""
+    monkeypatch.setattr(axes, "parameters_of", lambda path: int(str(path)))
+    row = next(
+        r
+        for r in FINDING.paired
+        if r.measure is Measure.AUC
+        and r.difference.low is not None
+        and r.attack == attack_of(FINDING, "candidates")
+        and r.answer == FINDING.answer
+    )
+    lowers = replace(
+        row, difference=Figure(-0.05, -0.08, -0.02), p_value=0.02, family=1,
+        verdict=Verdict.LOWERS, p_adjusted=0.02, verdict_adjusted=Verdict.LOWERS,
+    )  # fmt: skip
+    done = []
+    for named, results in (case(1000, 0.6), case(2000, 0.6), case(4000, 0.6)):
+        finding = replace(results.findings.membership, paired=(lowers,))
+        done.append(
+            (named, replace(results, findings=replace(results.findings, membership=finding)))
+        )
+    question = Question("Depth", "contrast")
+    alone, together = fits.answer(question, done[:1]), fits.answer(question, done)
+    assert alone is not None
+    assert together is not None
+    assert "lowers it (-0.050 [-0.080, -0.020])" in alone.sentences[0]
+    assert fits._with(Figure(-0.0002, -0.0004, 0.0001), signed=True) == "+0.000 [+0.000, +0.000]"
+    assert fits._with(Figure(0.5)) == "0.500"
+    assert "corrected for 3 compared" in together.sentences[0]
+    assert together.sentences[0].count("is not distinguishable") == 3
+
+
 def test_how_an_axis_is_drawn_is_told_and_not_guessed_from_its_name(monkeypatch) -> None:
-    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    monkeypatch.setattr(axes, "parameters_of", lambda path: int(str(path)))
     done = [case(n, 0.6) for n in (1000, 2000, 4000)]
     for scale in ("linear", "log"):
         question = Question("It", "trend", "parameters", "how_large it is", scale)
@@ -73,7 +107,7 @@ def test_how_an_axis_is_drawn_is_told_and_not_guessed_from_its_name(monkeypatch)
 
 
 def test_where_nobody_could_attack_is_said(monkeypatch) -> None:
-    monkeypatch.setattr(fits, "parameters_of", lambda path: int(str(path)))
+    monkeypatch.setattr(axes, "parameters_of", lambda path: int(str(path)))
     done = [case(n, 0.6) for n in (1000, 2000, 4000, 8000)]
     finding = done[3][1].findings.membership  # type: ignore[attr-defined]
     kept = tuple(row for row in finding.left_out if row.measure is not Measure.AUC)
@@ -81,6 +115,15 @@ def test_where_nobody_could_attack_is_said(monkeypatch) -> None:
     found = fits.answer(Question("Capacity", "trend", "parameters"), done)
     assert found is not None
     assert found.sentences[1] == "At 8000 this adversary could not attack."
+    attack = attack_of(finding, "candidates")
+    idle = (NotRun(attack, "An attack", Idle.WINDOWS),)
+    lacks = replace(finding, left_out=kept, not_run=idle)
+    done[3] = (done[3][0], synthetic_results.results(lacks))
+    found = fits.answer(Question("Capacity", "trend", "parameters"), done)
+    assert found is not None
+    assert found.sentences[1].endswith(
+        "could not attack: somebody has too few windows for what it knows."
+    )
 
 
 def test_a_chapter_answers_for_its_study() -> None:
@@ -114,7 +157,10 @@ def test_the_page_has_a_chapter_with_curve_and_band_for_each(tmp_path: Path) -> 
     assert page.count("<svg viewBox") >= 3
     assert page.count('class="band') == 1
     assert "Windows of a member" in page
-    assert ">1000<" in page  # a decade's end, so the axis is logarithmic
+    # The axis is logarithmic, and no wider than what was measured.
+    assert all(f">{tick}<" in page for tick in (10, 20, 50, 100))
+    assert ">1000<" not in page
+    assert 'class="legend' not in page  # one line, which has the chart's title
     assert "No &lt;difference&gt;." in page
     assert "0.610 [0.560,\u00a00.660]" in page
 

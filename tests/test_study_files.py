@@ -18,6 +18,7 @@ from extras import needs_polars
 from quiet import Quiet
 from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN
 from synthetic_membership import membership as whole_finding
+from tinymia.api.results import frame_of
 from tinymia.cli import study_cases, study_file
 from tinymia.cli.options import default_bundle
 from tinymia.errors import DataError, ReportError, StudyError, TinymiaError, TwinError
@@ -92,12 +93,12 @@ def test_a_grid_is_every_combination_and_a_list_stands_beside_it(study) -> None:
         GRID
         + "epochs = [5, [5, 20]]\n"
         + 'learning_rate = { from = 0.1, to = 0.4, points = 3, scale = "log" }\n'
-        + '[[case]]\nname = "as shipped"\n[[case]]\nbatch = 4\nlevels = 10\n'
+        + '[[case]]\nname = "as shipped"\n[[case]]\nbatch = 4\nconfirm = 2\n'
     )
     assert len(made.cases) == 3 * 2 * 3 * 2
     first, last = made.cases[0], made.cases[-1]
     assert first.name == "as shipped, members=8, epochs=5, learning_rate=0.1"
-    assert last.name == "batch=4, levels=10, members=80, epochs=5,20, learning_rate=0.4"
+    assert last.name == "batch=4, confirm=2, members=80, epochs=5,20, learning_rate=0.4"
     assert last.axes["members"] == 80
     assert last.audit.settings.epochs == (5, 20)
     assert last.audit.settings.training.batch == 4
@@ -151,7 +152,11 @@ def test_ranges_and_parameters_of_defences(study) -> None:
         ("[8, 20, 80]", '[10, "x"]', "s.toml:11: members must be a whole number, not 'x'."),
         ("[8, 20, 80]", "[]", "s.toml:11: members needs a list of values."),
         ("[8, 20, 80]", "[10, 10]", "s.toml:11: members has a value twice."),
-        ("[8, 20, 80]", "[10, 0]", "s.toml:11: members: 0 members are not possible."),
+        (
+            "[8, 20, 80]",
+            "[10, 0]",
+            "s.toml:11: members is 0, which is not in the range 1 to 65535.",
+        ),
         ("members = [8, 20, 80]", 'policy = ["full", "labl"]', "s.toml:11: policy: There is no"),
         ("defences = []", 'defences = ["clipp"]', "s.toml:6: There is no defence 'clipp'."),
         ("members = [8, 20, 80]", "shadows = [16, 32]", "shadows is in [audit] as well."),
@@ -214,6 +219,12 @@ def test_ranges_and_parameters_of_defences(study) -> None:
             "s.toml:4: axis: a fit along epochs takes 3 values of it, and this study has 2.",
         ),
         (
+            "[grid]\nmembers = [8, 20, 80]",
+            '[study]\nfit = "trend"\naxis = "members"\n'
+            + "".join(f"[[case]]\nmembers = {n}\nbatch = {n // 4}\n" for n in (8, 20, 80)),
+            "s.toml:12: axis: no two cases differ in members alone",
+        ),
+        (
             "members = [8, 20, 80]",
             'data = ["watch", "gone.npz"]',
             "s.toml:11: data: Cannot read gone.npz: No such file or directory.",
@@ -224,6 +235,7 @@ def test_ranges_and_parameters_of_defences(study) -> None:
             "s.toml:11: bundle: ",
         ),
         ('["p07", "p08"]', '["p07", "p99"]', "s.toml:3: There is nobody called 'p99' in"),
+        ('["p07", "p08"]', '["p7"]', "There is nobody called 'p7' in watch. Did you mean 'p07'?"),
         ('["p07", "p08"]', '["p01"]', "s.toml:3: The base model was trained on p01"),
         ("members =", "lr =", "s.toml:11: there is no option 'lr'. Did you mean 'learning_rate'?"),
         ("[audit]", '[audit]\ndata = "wach"', "s.toml:3: There is no data set called 'wach'"),
@@ -380,7 +392,8 @@ def test_results_of_another_version_are_told_before_anything_runs(study, audits)
     run_series(made, Quiet())
     path = made.folder(made.cases[0]) / RESULTS
     path.write_text(path.read_text().replace('"format": ', '"format": 1'))
-    with pytest.raises(ReportError, match=r"has the format .* Delete the folder"):
+    # Of a thousand cases nobody deletes one after the other.
+    with pytest.raises(ReportError, match=r"has the format .* Delete the folder .* all of .*cases"):
         run_series(made, Quiet())
     with pytest.raises(ReportError, match="has the format"):
         list(made.finished())
@@ -426,6 +439,18 @@ def test_parquet_loads_as_it_is(study, audits, tmp_path: Path) -> None:
     assert table.columns == rows.columns(found)
     assert table["axis.members"][0] == 8
     assert table["value"].to_list() == [row["value"] for row in found]
+
+
+def test_columns_without_a_value_are_of_numbers(tmp_path: Path) -> None:
+    """One person has no intervals; who reads the file must not get a column of no type."""
+    needs_polars()
+    import polars
+
+    row = dict.fromkeys(rows.COLUMNS, "x") | {"value": 0.5, "low": None, "high": None}
+    path = rows.export([row, row], tmp_path / "one.parquet")
+    frame = frame_of({"low": [None, None], "high": [None, 1], "reason": ["", ""]}, "polars")
+    assert polars.read_parquet(path).schema["low"] == polars.Float64
+    assert list(frame.schema.values()) == [polars.Float64, polars.Int64, polars.String]
 
 
 def along(made: Series, audits, law, measure: Measure) -> list:
@@ -485,6 +510,37 @@ def test_a_trend_counts_doublings(study, audits) -> None:
     assert "strongest" not in fits.answer(asked, done).sentences[-1]
 
 
+def test_what_else_was_varied_has_a_line_of_its_own(study, audits) -> None:
+    """A fit along the members is one with the batch as it is: it does not take its effect."""
+    text = GRID.replace("members = [8, 20, 80]", "") + "".join(
+        f"[[case]]\nmembers = {members}\nbatch = {batch}\n"
+        for members, batch in ((8, 4), (20, 4), (20, 8), (80, 8))
+    )
+    made = study(text)
+    law = lambda n, e: 0.9 - (0.05 + e) * math.log2(n / 8)  # noqa: E731
+    done = []
+    for case, results in along(made, audits, law, Measure.AUC):
+        less = 0.2 if case.axes["batch"] == 8 else 0.0
+        finding = results.findings.membership
+        moved = tuple(
+            replace(row, value=row.value - less, without=tuple(v - less for v in row.without))
+            for row in finding.left_out
+        )
+        finding = replace(finding, left_out=moved)
+        done.append(
+            (case, replace(results, findings=replace(results.findings, membership=finding)))
+        )
+    found = fits.answer(Question("It", "trend", "members"), done)
+    assert found is not None
+    assert found.figure is not None
+    assert found.figure.value == pytest.approx(-0.05)
+    assert "the mean over 2 settings" in found.sentences[0]
+    assert [(c.line, [x for x, _ in c.points]) for c in found.curves] == [
+        ("batch = 4", ["8", "20"]),
+        ("batch = 8", ["20", "80"]),
+    ]
+
+
 @pytest.mark.parametrize("fit", ["contrast", "answers"])
 def test_conditions_and_answers_have_a_sentence(study, audits, fit: str) -> None:
     made = study(GRID)
@@ -492,6 +548,15 @@ def test_conditions_and_answers_have_a_sentence(study, audits, fit: str) -> None
     found = fits.answer(Question("It", fit), list(made.finished()))
     assert found is not None
     assert len(found.curves[0].points) > 2
+    if fit == "answers":  # who is strongest has each answer, and not the fullest alone
+        (strongest,) = found.sentences[1:]
+        finding = membership()
+        assert strongest.startswith(f"AUC (the strongest adversary, {finding.strongest.words}) by")
+        for number, policy in enumerate(finding.answers):
+            attack = rows.attack_of(finding, finding.strongest, number)
+            value = finding.leak(finding.main, attack, policy).auc.value
+            assert f"{policy.value}" in strongest
+            assert f" {value:.3f} [" in strongest
     assert "AUC" in found.sentences[0]
 
 

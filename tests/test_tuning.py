@@ -17,11 +17,12 @@ from tinymia.errors import StudyError
 from tinymia.experiments.tuning import Attacked, Tried, TuningFinding, choose
 from tinymia.export.bundle import Bundle
 from tinymia.study.executors import Here
-from tinymia.study.lab import public_of
+from tinymia.study.public import public_of
 from tinymia.study.selection import possible
 from tinymia.study.settings import StudySettings, names
 from tinymia.study.showing import Public
-from tinymia.study.tuning import KIND, Trying, Tuning, attackers, tuned
+from tinymia.study.trying import KIND, Trying, attackers
+from tinymia.study.tuning import Tuning, tuned
 
 BUNDLE = Path(__file__).resolve().parents[1] / "models" / "har-watch" / "har-watch.bundle"
 AUDITED = ("p01", "p02", "p03", "p04", "p05", "p07", "p08", "p09", "p10")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinymia.api.auditing import audit
+    from tinymia.api.judging import Checked, Comparison, check, compare
     from tinymia.api.models import Personalized, import_model, personalize
     from tinymia.api.registering import register
     from tinymia.api.results import Results, load
@@ -29,11 +30,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Bundle",
+    "Checked",
+    "Comparison",
     "Personalized",
     "Results",
     "Study",
     "TinymiaError",
     "audit",
+    "check",
+    "compare",
     "default_bundle",
     "import_model",
     "load",
@@ -44,11 +49,15 @@ __all__ = [
 
 _HOMES = {
     "Bundle": "export.bundle",
+    "Checked": "api.judging",
+    "Comparison": "api.judging",
     "Personalized": "api.models",
     "Results": "api.results",
     "Study": "api.studies",
     "TinymiaError": "errors",
     "audit": "api.auditing",
+    "check": "api.judging",
+    "compare": "api.judging",
     "default_bundle": "cli.options",
     "import_model": "api.models",
     "load": "api.results",

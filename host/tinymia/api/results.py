@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from tinymia.api.options import StrPath
 from tinymia.errors import ReportError
 from tinymia.experiments.base import Figure
 from tinymia.study import results as stored
-from tinymia.study.rows import COLUMNS, column, figures_of
+from tinymia.study.rows import COLUMNS, column, figures_of, without_values
 from tinymia.study.training import guess
 
 FIGURES = "figures"
@@ -25,7 +26,7 @@ def frame_of(columns_: dict[str, list[Any]], library: str = "") -> Any:
     """Columns as a data frame.
 
     Args:
-        columns_: by name, each of one type; None: no value.
+        columns_: by name, each of one type; None: no value. One without any value is of numbers.
         library: "polars" or "pandas"; "": the first of them that is installed.
 
     Raises:
@@ -33,15 +34,19 @@ def frame_of(columns_: dict[str, list[Any]], library: str = "") -> Any:
     """
     if library and library not in _LIBRARIES:
         raise ReportError(f"There are no frames of {library!r}.", guess(library, _LIBRARIES))
+    empty = without_values(columns_)
     for name in [library] if library else _LIBRARIES:
         with suppress(ImportError):
             if name == "polars":
                 import polars
 
-                return polars.DataFrame(columns_)
+                return polars.DataFrame(
+                    columns_, schema_overrides=dict.fromkeys(empty, polars.Float64)
+                )
             import pandas
 
-            return pandas.DataFrame(columns_)
+            numbers = {name: [math.nan] * len(columns_[name]) for name in empty}
+            return pandas.DataFrame(columns_ | numbers)
     raise ReportError(
         f"A frame needs {library or ' or '.join(_LIBRARIES)}, which is not installed.",
         f"{_EXTRA[library or 'polars']}; without it, columns() gives lists.",

@@ -89,13 +89,14 @@ def command(
     from tinymia.cli.bench_board import of_board, of_cycles, of_models
     from tinymia.cli.bench_speed import of_attacks, of_executors, of_store, of_twin
     from tinymia.data.splits import draw, model_pool
+    from tinymia.device.cycles.watch import WAIT_STATES
     from tinymia.errors import TinymiaError
     from tinymia.export.provenance import people_to_audit
     from tinymia.study.cycles import check as check_cycles
 
     if wait_states is not None and not cycles:
         raise click.UsageError("--flash-wait-states is for an estimate of cycles: give --cycles.")
-    waits = (5 if wait_states is None else wait_states) if cycles else None
+    waits = (WAIT_STATES if wait_states is None else wait_states) if cycles else None
     bundle = load_bundle(bundle_path)
     loaded = data.load(dataset)
     loaded.check_model(bundle.meta)

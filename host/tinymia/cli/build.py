@@ -15,6 +15,7 @@ from tinymia.cli.options import (
     print_json,
     thousands,
 )
+from tinymia.cli.values import listed
 
 
 @click.command()
@@ -27,6 +28,7 @@ from tinymia.cli.options import (
     "--defence",
     "defences",
     metavar="NAME,...",
+    callback=listed,
     help="With --only: the defences that it trains with, none for none; what others need is left"
     " out.  [default: all]",
 )
@@ -49,7 +51,7 @@ def command(
     bundle_path: Path | None,
     board: str,
     only: str | None,
-    defences: str | None,
+    defences: tuple[str, ...] | None,
     release: bool,
     secure: bool,
     out: Path | None,
@@ -82,7 +84,7 @@ def command(
     only = only or (least(bundle) if release else EVERYTHING)
     if defences is not None and only == EVERYTHING:
         raise click.UsageError("--defence leaves out others only with --only, as head.")
-    names = None if defences is None else [n for n in defences.split(",") if n and n != NOTHING]
+    names = None if defences is None else [n for n in defences if n != NOTHING]
     chosen = wanted(bundle, only, names)
     raw = bundle.to_bytes()
     image = image_for(raw, bundle.bundle_id, out, env=env, chosen=chosen, verbose=verbose)

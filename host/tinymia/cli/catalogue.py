@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinymia.attacks.base import Adversary
-from tinymia.cli.config import DEFENCES, GUARDS, TRAINING, Chosen, Option, Type, choose, defences
+from tinymia.cli.config import DEFENCES, GUARDS, TRAINING, Chosen, choose, defences
 from tinymia.cli.options import DEFAULT_BUNDLE
+from tinymia.cli.values import Option, Type
 from tinymia.defenses import Site
 from tinymia.defenses.registry import KINDS
 from tinymia.errors import StudyError
 from tinymia.experiments.experiment import experiments
-from tinymia.study.settings import StudySettings
+from tinymia.study.settings import SPANS, StudySettings
+from tinymia.wire.span import Span
 
 if TYPE_CHECKING:
     from tinymia.device.connect import Interruption
@@ -35,7 +37,14 @@ def _interruption(section: str) -> tuple[Option, Option]:
             "when a board is unplugged or resets: resume (wait for it, rebuild its state, go on to"
             " the same bits) or stop",
         ),
-        Option(section, "wait", Type.WHOLE, 60, "seconds to wait for its port", low=1, high=86400),
+        Option(
+            section,
+            "wait",
+            Type.WHOLE,
+            60,
+            "seconds to wait for its port",
+            within=Span(1, 86400, whole=True),
+        ),
     )
 
 
@@ -55,7 +64,7 @@ _AUDIT = (
         Type.WHOLE,
         _STUDY.confirm,
         "repetitions of each person and condition that the board runs as well",
-        low=0,
+        within=SPANS["confirm"],
     ),
     Option(
         "audit",
@@ -63,18 +72,37 @@ _AUDIT = (
         Type.WHOLE,
         _STUDY.deep_people,
         "people for whom the board confirms runs that train more than the last layer",
-        low=0,
+        within=SPANS["deep_people"],
     ),
     Option(
-        "audit", "deep_epochs", Type.WHOLE, _STUDY.deep_epochs, "epochs of those runs on it", low=1
+        "audit",
+        "deep_epochs",
+        Type.WHOLE,
+        _STUDY.deep_epochs,
+        "epochs of those runs on it",
+        within=SPANS["deep_epochs"],
     ),
     Option("audit", "bundle", Type.PATH, None, _BUNDLE),
     Option("audit", "data", Type.TEXT, _STUDY.dataset, _DATA),
     Option(
         "audit", "person", Type.NAMES, (), "person to audit; else all whom the base has not seen"
     ),
-    Option("audit", "repetitions", Type.WHOLE, _STUDY.repetitions, "draws of members a person"),
-    Option("audit", "members", Type.WHOLE, _STUDY.members, "windows to fine-tune on"),
+    Option(
+        "audit",
+        "repetitions",
+        Type.WHOLE,
+        _STUDY.repetitions,
+        "draws of members a person",
+        within=SPANS["repetitions"],
+    ),
+    Option(
+        "audit",
+        "members",
+        Type.WHOLE,
+        _STUDY.members,
+        "windows to fine-tune on",
+        within=SPANS["members"],
+    ),
     Option(
         "audit",
         "split",
@@ -82,7 +110,7 @@ _AUDIT = (
         _STUDY.split,
         "same-distribution, or cross-arm (members from one arm, non-members from the other)",
     ),
-    Option("audit", "epochs", Type.WHOLES, _STUDY.epochs, "where to query"),
+    Option("audit", "epochs", Type.WHOLES, _STUDY.epochs, "where to query", within=SPANS["epochs"]),
     Option("audit", "defences", Type.TEXTS, _STUDY.defences, _COMBINATIONS, "--defence"),
     Option(
         "audit",
@@ -97,6 +125,7 @@ _AUDIT = (
         Type.NUMBER,
         2.0,
         "points of accuracy that a strength may lose there against no defence",
+        within=Span(0, 100),
     ),
     Option(
         "audit",
@@ -128,14 +157,29 @@ _AUDIT = (
         "further policies under which the same devices are attacked, beside full",
         "--also-policy",
     ),
-    Option("audit", "levels", Type.WHOLE, _STUDY.levels, "steps of a rounded probability"),
-    Option("audit", "shadows", Type.WHOLE, _STUDY.shadows, "shadow devices a person and condition"),
+    Option(
+        "audit",
+        "levels",
+        Type.WHOLE,
+        _STUDY.levels,
+        "steps of a rounded probability",
+        within=SPANS["levels"],
+    ),
+    Option(
+        "audit",
+        "shadows",
+        Type.WHOLE,
+        _STUDY.shadows,
+        "shadow devices a person and condition",
+        within=SPANS["shadows"],
+    ),
     Option(
         "audit",
         "dear_shadows",
         Type.WHOLE,
         _STUDY.dear_shadows,
         "the same where each takes long: DP-SGD, augmentation, deep training",
+        within=SPANS["dear_shadows"],
     ),
     Option(
         "audit",
@@ -144,6 +188,7 @@ _AUDIT = (
         _STUDY.about,
         "shadow devices about each attacked one, for the joint decoder that closes"
         " in where training bends (about a second a device); 0: none",
+        within=SPANS["about"],
     ),
     Option(
         "audit",
@@ -175,6 +220,7 @@ _AUDIT = (
         Type.WHOLE,
         _STUDY.epsilon_devices,
         "devices in each group that check the claim of DP-SGD; 0: leave it out",
+        within=SPANS["epsilon_devices"],
     ),
     Option(
         "audit",
@@ -184,7 +230,14 @@ _AUDIT = (
         "leave out what each way of training takes of the flash, for which images are built, once",
     ),
     Option("audit", "force", Type.SWITCH, False, _FORCE),
-    Option("audit", "boards", Type.WHOLE, 0, "twins or simulators side by side; 0: one a core"),
+    Option(
+        "audit",
+        "boards",
+        Type.WHOLE,
+        0,
+        "twins or simulators side by side; 0: one a core",
+        within=Span(0, whole=True),
+    ),
     Option("audit", "executor", Type.TEXT, "processes", "who attacks: processes, threads, or ray"),
     Option(
         "audit", "address", Type.TEXT, "", "a Ray cluster's, host:port; without: of this machine"
@@ -203,8 +256,12 @@ _PERSONALIZE = (
     Option("personalize", "bundle", Type.PATH, None, _BUNDLE),
     Option("personalize", "data", Type.TEXT, "watch", _DATA),
     Option("personalize", "person", Type.TEXT, None, "whose windows"),
-    Option("personalize", "members", Type.WHOLE, 80, "windows to fine-tune on"),
-    Option("personalize", "epochs", Type.WHOLE, 20, "passes over the members", low=1, high=65535),
+    Option(
+        "personalize", "members", Type.WHOLE, 80, "windows to fine-tune on", within=SPANS["members"]
+    ),
+    Option(
+        "personalize", "epochs", Type.WHOLE, 20, "passes over the members", within=SPANS["epochs"]
+    ),
     Option(
         "personalize",
         "defence",

@@ -13,6 +13,7 @@ from tinymia.cli.options import FilePath, data_option, json_option, print_json, 
 
 if TYPE_CHECKING:
     from tinymia.gate.compare import Change, Compared
+    from tinymia.study.settings import StudySettings
 
 
 @click.command()
@@ -98,20 +99,15 @@ def command(
     else:
         from tinymia.cli.audit import Bars
         from tinymia.gate.audits import Bundles, audited
-        from tinymia.study.settings import StudySettings
 
-        settings = StudySettings(
+        settings = asked_of_both(
             dataset=dataset,
             people=people,
             repetitions=repetitions,
             members=members,
-            epochs=(epochs,),
+            epochs=epochs,
             defences=defences,
-            depths=(),
-            policies=("label",),
             shadows=shadows,
-            dear_shadows=min(shadows, 64),
-            epsilon_devices=0,
             seed=seed,
         )
         with Bars() as bars:
@@ -121,6 +117,36 @@ def command(
         print_json({"old": str(old), "new": str(new), **vars(found)})
     else:
         _show(found)
+
+
+def asked_of_both(
+    *,
+    dataset: str,
+    people: tuple[str, ...],
+    repetitions: int,
+    members: int,
+    epochs: int,
+    defences: tuple[str, ...],
+    shadows: int,
+    seed: int,
+) -> StudySettings:
+    """What two bundles are audited with; raises StudyError where that is not possible."""
+    from tinymia.study.settings import StudySettings
+
+    return StudySettings(
+        dataset=dataset,
+        people=people,
+        repetitions=repetitions,
+        members=members,
+        epochs=(epochs,),
+        defences=defences,
+        depths=(),
+        policies=("label",),
+        shadows=shadows,
+        dear_shadows=min(shadows, 64),
+        epsilon_devices=0,
+        seed=seed,
+    )
 
 
 def _show(found: Compared) -> None:

@@ -5,186 +5,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 import click
 
-from tinymia.cli.options import FilePath, not_a_path
+from tinymia.cli.options import FilePath
+from tinymia.cli.values import Option, Type, short
 from tinymia.defenses import Site
 from tinymia.defenses.registry import KINDS, PLUGINS, spelt_out
 from tinymia.errors import StudyError
+from tinymia.study.settings import SPANS
 from tinymia.study.training import TrainingOptions, of_model
-from tinymia.wire.settings import SETTINGS
+from tinymia.wire.settings import SETTINGS, span_of
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_LONGEST = 80  # characters of a wrong value that are shown
-
-
-class Type(Enum):
-    """What an option holds; the value says it in an error message."""
-
-    NUMBER = "a number"
-    WHOLE = "a whole number"
-    TEXT = "a text"
-    PATH = "a path"
-    SWITCH = "true or false"
-    TEXTS = "a list of texts"  # as a flag: given again, or separated by commas
-    NAMES = "a list of names"  # as a flag: given again; a name may hold a comma
-    NUMBERS = "a list of numbers"
-    WHOLES = "a list of whole numbers"
-
-
-_LISTS = {
-    Type.TEXTS: Type.TEXT,
-    Type.NAMES: Type.TEXT,
-    Type.NUMBERS: Type.NUMBER,
-    Type.WHOLES: Type.WHOLE,
-}
-
-
-@dataclass(frozen=True)
-class Option:
-    """One option.
-
-    Attributes:
-        section: its table in a file, e.g. "training" or "defences.clip".
-        key: in that table.
-        type: what it holds.
-        default: what holds when nobody gives it; None is said in the help.
-        help: one phrase.
-        flag: on the command line; by default made from the key.
-        low, high: bounds of a whole number, inclusive.
-        one: of a list: a single value is no list.
-    """
-
-    section: str
-    key: str
-    type: Type
-    default: Any
-    help: str
-    flag: str = ""
-    low: int | None = None
-    high: int | None = None
-    one: bool = False
-
-    @property
-    def name(self) -> str:
-        """Of the flag's value among a command's arguments."""
-        return f"{self.section}.{self.key}".replace(".", "__").replace("-", "_")
-
-    def click(self) -> Callable[[F], F]:
-        """The flag."""
-        flag = self.flag or f"--{self.key.replace('_', '-')}"
-        shown = _shown(self.default)
-        text = f"{self.help}  [default: {shown}]" if shown else self.help
-        if self.type is Type.SWITCH:
-            return click.option(flag, self.name, is_flag=True, default=None, help=self.help)
-        several = self.type in (Type.NAMES, Type.TEXTS)
-        bounded = self.low is not None or self.high is not None
-        whole = click.IntRange(self.low, self.high) if bounded else int
-        kinds: dict[Type, Any] = {Type.NUMBER: float, Type.WHOLE: whole}
-        kind = kinds.get(self.type, str)
-        metavar = {Type.NUMBERS: "X,...", Type.WHOLES: "N,...", Type.NUMBER: "X", Type.WHOLE: "N"}
-        return click.option(
-            flag,
-            self.name,
-            type=kind,
-            default=None,
-            multiple=several,
-            metavar=metavar.get(self.type, _one_of(self.key) if several else None),
-            help=text,
-        )
-
-    def from_flag(self, value: Any) -> Any:
-        """What the flag said, as a file would hold it; None if it was not given."""
-        if value is None or value == ():
-            return None
-        if self.type is Type.PATH and (wrong := not_a_path(value)):
-            raise StudyError(f"{self.flag or '--' + self.key}: {wrong}")
-        if self.type in (Type.NUMBERS, Type.WHOLES):
-            number = float if self.type is Type.NUMBERS else int
-            try:
-                return self._made(tuple(number(part) for part in str(value).split(",")))
-            except ValueError:
-                what = f"{self.flag or '--' + self.key}: {_short(value)} is not {self.type.value}."
-                raise StudyError(what, "Separate them by commas, as in 1,5,20,50.") from None
-        if self.type is Type.TEXTS:
-            return tuple(part.strip() for text in value for part in text.split(",") if part.strip())
-        return value
-
-    def from_file(self, value: Any, where: str) -> Any:
-        """A file's value, checked.
-
-        Args:
-            value: as ``tomllib`` gave it.
-            where: file and key, for the message.
-
-        Raises:
-            StudyError: it is of the wrong type or out of range.
-        """
-        kind = _LISTS.get(self.type)
-        if kind is None:
-            return self._single(self.type, value, where)
-        items = value if isinstance(value, list) else [value]
-        if not all(_is(kind, item) for item in items):
-            raise StudyError(f"{where} must be {self.type.value}, not {_short(value)}.")
-        return self._made(tuple(self._single(kind, item, where) for item in items))
-
-    def _made(self, items: tuple[Any, ...]) -> Any:
-        return items[0] if self.one and len(items) == 1 else items
-
-    def _single(self, kind: Type, value: Any, where: str) -> Any:
-        if not _is(kind, value):
-            raise StudyError(f"{where} must be {kind.value}, not {_short(value)}.")
-        if kind is Type.PATH and (wrong := not_a_path(value)):
-            raise StudyError(f"{where}: {wrong}")
-        low, high = self.low, self.high
-        if (low is not None and value < low) or (high is not None and value > high):
-            span = f"{low} or more" if high is None else f"{low} to {high}"
-            raise StudyError(f"{where} is {_short(value)}, which is not in the range {span}.")
-        if kind is not Type.NUMBER:
-            return value
-        try:
-            return float(value)
-        except OverflowError:
-            raise StudyError(f"{where} is a number with too many digits.") from None
-
-
-def _one_of(key: str) -> str:
-    """A key's singular, as the help shows it."""
-    stem = f"{key[:-3]}y" if key.endswith("ies") else key.removesuffix("s")
-    return stem.upper()
-
-
-def _is(kind: Type, value: Any) -> bool:
-    """Whether a file's value has a type; true and false are no numbers."""
-    if kind is Type.SWITCH or isinstance(value, bool):
-        return kind is Type.SWITCH and isinstance(value, bool)
-    allowed = {Type.NUMBER: (int, float), Type.WHOLE: (int,)}.get(kind, (str,))
-    return isinstance(value, allowed)
-
-
-def _short(value: Any) -> str:
-    """A value for a message, however long it is."""
-    text = repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
-
-
-def _shown(value: Any) -> str:
-    """A default for the help."""
-    if isinstance(value, (tuple, list)):
-        return ",".join(_shown(v) for v in value)
-    return (
-        ""
-        if value is None or value is False
-        else f"{value:g}"
-        if isinstance(value, float)
-        else str(value)
-    )
 
 
 def _training() -> tuple[Option, ...]:
@@ -200,12 +36,11 @@ def _training() -> tuple[Option, ...]:
     for field in fields(TrainingOptions):
         setting = declared.get(field.name)
         kind = types[type(field.default)]
-        low, high = None, None
-        if setting is not None and kind is Type.WHOLE:
-            low, high = 0 if setting.off else int(setting.least), int(setting.most)
+        numeric = setting is not None and kind is not Type.TEXT
+        within = span_of(setting) if setting is not None and numeric else None
         text = own[field.name] if setting is None else own.get(field.name, setting.help)
-        made.append(Option("training", field.name, kind, field.default, text, "", low, high))
-    seed = Option("training", "seed", Type.WHOLE, 1, "of draws and orders", "", 0, 2**32 - 1)
+        made.append(Option("training", field.name, kind, field.default, text, "", within))
+    seed = Option("training", "seed", Type.WHOLE, 1, "of draws and orders", "", SPANS["seed"])
     return (*made, seed)
 
 
@@ -219,7 +54,8 @@ def defences() -> tuple[Option, ...]:
             type_ = Type.WHOLES if isinstance(default, int) else Type.NUMBERS
             text = f"{kind.short}: {p.help}"
             section = f"defences.{kind.name}"
-            made.append(Option(section, p.key, type_, default, text, p.flag, one=not p.several))
+            one = not p.several
+            made.append(Option(section, p.key, type_, default, text, p.flag, p.within, False, one))
     return tuple(made)
 
 
@@ -439,7 +275,7 @@ def _sections(
             )
         if not isinstance(table, dict):
             raise StudyError(
-                f"{where(name)}: {name} must be a table, not {_short(table)}.", f"Write [{name}]."
+                f"{where(name)}: {name} must be a table, not {short(table)}.", f"Write [{name}]."
             )
         if whole:
             found.append((name, table))
@@ -452,7 +288,7 @@ def _sections(
                 )
             if not isinstance(values, dict):
                 raise StudyError(
-                    f"{where(name, part)}: {name}.{part} must be a table, not {_short(values)}.",
+                    f"{where(name, part)}: {name}.{part} must be a table, not {short(values)}.",
                     f"Write [{name}.{part}].",
                 )
             found.append((f"{name}.{part}", values))

@@ -27,7 +27,13 @@ _SHOWN = 40
 @click.command()
 @click.argument("dataset", default="watch")
 @click.option("--person", help="Show how an audit splits this person's windows.")
-@click.option("--members", default=80, show_default=True, help="Windows to fine-tune on.")
+@click.option(
+    "--members",
+    default=80,
+    type=click.IntRange(1, 65535),
+    show_default=True,
+    help="Windows to fine-tune on.",
+)
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the draw.")
 @bundle_option
 @click.option("--sources", is_flag=True, help="List everything that can be given for DATASET.")

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from tinymia.cli.options import (
+    BETWEEN,
+    RATE,
     FilePath,
+    Finite,
     bundle_option,
     data_option,
     json_option,
@@ -40,34 +43,54 @@ if TYPE_CHECKING:
     " of the people in --data whom it does not name for audits.",
 )
 @click.option(
-    "--noise", type=float, help="Noise multiplier.  [default: 1.3; of dp-public its own, 2.018]"
+    "--noise",
+    type=Finite(0, 64),
+    help="Noise multiplier.  [default: 1.3; of dp-public its own, 2.018]",
 )
-@click.option("--clip", type=float, help="Clip norm.  [default: 1; of dp-public its own, 3.37]")
 @click.option(
-    "--batch", type=int, help="Examples that a step expects; dp-public takes all.  [default: 8]"
+    "--clip", type=Finite(1e-6, 1e6), help="Clip norm.  [default: 1; of dp-public its own, 3.37]"
 )
-@click.option("--members", default=80, show_default=True, help="Windows that are learned from.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 65535),
+    help="Examples that a step expects; dp-public takes all.  [default: 8]",
+)
+@click.option(
+    "--members",
+    default=80,
+    type=click.IntRange(2, 65535),
+    show_default=True,
+    help="Windows that are learned from.",
+)
 @click.option(
     "--epochs",
     type=click.IntRange(1, 65535),
     help="Of training; an audit's are 50.  [default: 10; of dp-public its steps, 6]",
 )
-@click.option("--delta", default=1e-3, show_default=True, help="At which epsilon is said.")
+@click.option(
+    "--delta", default=1e-3, type=BETWEEN, show_default=True, help="At which epsilon is said."
+)
 @click.option(
     "--devices",
     default=20_000,
     show_default=True,
-    type=click.IntRange(max=10_000_000),
-    help="In each of the five groups; at least 400.",
+    type=click.IntRange(400, 10_000_000),
+    help="In each of the five groups.",
 )
-@click.option("--learning-rate", default=0.05, show_default=True, help="Of the device.")
+@click.option("--learning-rate", default=0.05, type=RATE, show_default=True, help="Of the device.")
 @click.option(
     "--train",
     type=click.Choice(["biases", "head"]),
     help="What is trained. The claim is the same; the head takes 65 times as much noise and time."
     "  [default: biases; dp-public trains the head]",
 )
-@click.option("--level", default=0.95, show_default=True, help="Confidence of the bounds.")
+@click.option(
+    "--level",
+    default=0.95,
+    type=Finite(0.5, 1, max_open=True),
+    show_default=True,
+    help="Confidence of the bounds.",
+)
 @click.option(
     "--seed",
     default=1,

@@ -11,7 +11,9 @@ import click
 
 from tinymia.cli.config import GUARDS, flags_of, values_of
 from tinymia.cli.options import (
+    BETWEEN,
     FilePath,
+    Finite,
     data_option,
     default_bundle,
     json_option,
@@ -51,12 +53,12 @@ if TYPE_CHECKING:
 @click.option("--image", type=FilePath(), help="Also bake it into a firmware image (.elf).")
 @click.option(
     "--budget-epsilon",
-    type=float,
+    type=Finite(0, min_open=True),
     help="Write a privacy budget into --bundle instead: a device then trains with DP-SGD only, and"
     " stops when this epsilon is spent.",
 )
 @click.option("--bundle", "bundle_path", type=FilePath(), help="It gets the budget.")
-@click.option("--delta", type=float, default=1e-3, show_default=True, help="Of the budget.")
+@click.option("--delta", type=BETWEEN, default=1e-3, show_default=True, help="Of the budget.")
 @click.option(
     "--members",
     default=80,
@@ -84,7 +86,13 @@ if TYPE_CHECKING:
     help="Write into --bundle what a release build answers: nothing else can be asked of it then."
     "  [default there: label]",
 )
-@click.option("--levels", default=100, show_default=True, help="Steps of a rounded probability.")
+@click.option(
+    "--levels",
+    default=100,
+    type=click.IntRange(1, 65535),
+    show_default=True,
+    help="Steps of a rounded probability.",
+)
 @click.option(
     "--guard",
     help="Write into --bundle how a release build guards its answers: a defence of answers, or"
@@ -97,9 +105,19 @@ if TYPE_CHECKING:
     help="Write into --bundle how many updates a release build gives in collaborative training."
     "  [default there: none]",
 )
-@click.option("--update-clip", default=1.0, show_default=True, help="Of these: the largest norm.")
 @click.option(
-    "--update-noise", default=0.0, show_default=True, help="The least noise, in clip norms."
+    "--update-clip",
+    default=1.0,
+    type=Finite(1e-6, 1e6),
+    show_default=True,
+    help="Of these: the largest norm.",
+)
+@click.option(
+    "--update-noise",
+    default=0.0,
+    type=Finite(0, 64),
+    show_default=True,
+    help="The least noise, in clip norms.",
 )
 @click.option("--update-masked", is_flag=True, help="Behind masks alone (secure aggregation).")
 @flags_of(GUARDS)

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from tinymia.cli.options import (
+    BETWEEN,
+    RATE,
     FilePath,
+    Finite,
     bundle_option,
     data_option,
     is_quiet,
@@ -51,25 +54,44 @@ if TYPE_CHECKING:
     " server_momentum of fedavgm; beta of trimmed-mean; malicious (a share) of krum.",
 )
 @click.option(
-    "--mu", type=float, help="Of fedprox: how hard devices are pulled to the shared tail, up to 1."
+    "--mu", type=Finite(0, 1), help="Of fedprox: how hard devices are pulled to the shared tail."
 )
-@click.option("--share", default=1.0, show_default=True, help="Of the devices, in each round.")
+@click.option(
+    "--share",
+    default=1.0,
+    type=Finite(0, 1, min_open=True),
+    show_default=True,
+    help="Of the devices, in each round.",
+)
 @click.option(
     "--windows", default=16, show_default=True, type=click.IntRange(1), help="Of each device."
 )
 @click.option(
     "--epochs", default=1, show_default=True, type=click.IntRange(1, 1000), help="In a round."
 )
-@click.option("--learning-rate", default=0.2, show_default=True, help="Of a device.")
+@click.option("--learning-rate", default=0.2, type=RATE, show_default=True, help="Of a device.")
 @click.option("--batch", default=8, show_default=True, type=click.IntRange(1, 65535))
-@click.option("--clip", default=1.0, show_default=True, help="Bound of an update's norm.")
-@click.option("--units", default=16384, show_default=True, help="Whole numbers to the clip norm.")
+@click.option(
+    "--clip",
+    default=1.0,
+    type=Finite(1e-6, 1e6),
+    show_default=True,
+    help="Bound of an update's norm.",
+)
+@click.option(
+    "--units",
+    default=16384,
+    type=click.IntRange(16, 2**21),
+    show_default=True,
+    help="Whole numbers to the clip norm.",
+)
 @click.option(
     "--width", default=4, show_default=True, type=click.IntRange(1, 4), help="Bytes a number."
 )
 @click.option(
     "--noise",
     default=0.0,
+    type=Finite(0, 1000, max_open=True),
     show_default=True,
     help="DP-FedAvg: noise on the sum of updates, in clip norms.",
 )
@@ -83,10 +105,22 @@ if TYPE_CHECKING:
 @click.option(
     "--secure", is_flag=True, help="Secure aggregation: the server learns the sum of updates alone."
 )
-@click.option("--peers", default=8, show_default=True, help="Of each device, for its masks; even.")
-@click.option("--delta", default=1e-3, show_default=True, help="At which epsilon is said.")
 @click.option(
-    "--drop", default=0.0, show_default=True, help="Chance of a device to go away in a round."
+    "--peers",
+    default=8,
+    type=click.IntRange(2, 16),
+    show_default=True,
+    help="Of each device, for its masks; even.",
+)
+@click.option(
+    "--delta", default=1e-3, type=BETWEEN, show_default=True, help="At which epsilon is said."
+)
+@click.option(
+    "--drop",
+    default=0.0,
+    type=Finite(0, 1, max_open=True),
+    show_default=True,
+    help="Chance of a device to go away in a round.",
 )
 @click.option(
     "--board",

@@ -163,7 +163,7 @@ def _with_others(
     from dataclasses import replace
 
     from tinymia.study.budget import adversary_of
-    from tinymia.study.lab import public_of
+    from tinymia.study.public import public_of
     from tinymia.study.references import references_for
     from tinymia.study.shaping import with_shape
 
@@ -214,7 +214,7 @@ def defences_of(options: Chosen) -> tuple[Defense, ...]:
     from tinymia.defenses.registry import KINDS, build
 
     asked = options["personalize"]
-    names = [name for name in asked["defence"].split("+") if name]
+    names = asked["defence"].split("+") if asked["defence"] else []
     for kind in KINDS:
         section = f"defences.{kind.name}"
         given = [options[section][key] for at, key in sorted(options.flags) if at == section]

@@ -148,7 +148,7 @@ def _server(fit: Fitting, run: Run) -> Server:
     import tempfile
 
     from tinymia.experiments.gradients.attack import Server
-    from tinymia.study.lab import public_of
+    from tinymia.study.public import public_of
     from tinymia.study.settings import StudySettings
     from tinymia.study.store import Store
     from tinymia.study.workbench import TwinWorkbench, public_pools

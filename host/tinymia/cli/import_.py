@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinymia.cli.options import FilePath, json_option, print_json, show, thousands
+from tinymia.cli.options import FilePath, Finite, json_option, print_json, show, thousands
+from tinymia.cli.values import listed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
     from tinymia.study.imported import Checked
 
 
-def _words(_: click.Context, __: click.Parameter, text: str | None) -> tuple[str, ...]:
-    """Names with commas between them."""
-    return tuple(part.strip() for part in text.split(",")) if text else ()
+def _words(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[str, ...]:
+    """Names with commas between them; none where the flag was not given."""
+    return listed(ctx, param, text) or ()
 
 
-def _numbers(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...]:
+def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[float, ...]:
     try:
-        found = tuple(float(part) for part in text.split(",")) if text else ()
+        found = tuple(map(float, _words(ctx, param, text)))
     except ValueError:
         raise click.BadParameter(f"{text!r} is no list of numbers, as in 0.5,1.25.") from None
     if not all(map(math.isfinite, found)):
@@ -53,7 +54,7 @@ def _sides(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int
     help="What a device can train: head, last:K, biases, biases:K or all. Fewer layers make the"
     " bundle smaller.",
 )
-@click.option("--rate", type=float, default=0.0, help="Of sensor windows, in Hz.")
+@click.option("--rate", type=Finite(0), default=0.0, help="Of sensor windows, in Hz.")
 @click.option(
     "--channels", callback=_words, help="Names of the channels of sensor windows, as in ax,ay,az."
 )

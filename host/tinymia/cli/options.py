@@ -45,6 +45,12 @@ class Finite(click.FloatRange):
         return number
 
 
+BETWEEN = Finite(0, 1, min_open=True, max_open=True)
+"""Above 0 and below 1, as a delta is."""
+RATE = Finite(1e-30, 100)
+"""A learning rate that a device takes."""
+
+
 def not_a_path(text: str) -> str:
     """Why a text names no file; empty: it may."""
     if not text:

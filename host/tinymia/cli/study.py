@@ -183,6 +183,7 @@ def plan(
     """
     from tinymia.cli.audit import Bars
     from tinymia.errors import StudyError
+    from tinymia.report.words import several
     from tinymia.study.series import impossible, run_series, told
     from tinymia.study.wanted import cost, needed, sureness, to_measure
 
@@ -207,7 +208,7 @@ def plan(
         print_json({**vars(takes), "needed": [vars(row) for row in rows]})
         return
     cannot = f", {takes.impossible:,} cannot be" if takes.impossible else ""
-    show(f"{takes.cases:,} cases, {takes.done:,} finished{cannot}")
+    show(f"{several(takes.cases, 'case')}, {takes.done:,} finished{cannot}")
     low, high = takes.range
     between = "" if takes.done < 2 else f" ({low / 60:,.1f} to {high / 60:,.1f})"
     show(
@@ -218,7 +219,7 @@ def plan(
     listed = table("", ("adversary", "of", "error", "sees now", "people", "or repetitions"))
     measured = finished[0][1].findings.membership
     # What draws add to an error is seen by several of them only.
-    several = measured is not None and measured.counts.repetitions > 1
+    repeated = measured is not None and measured.counts.repetitions > 1
     for row in rows:
         if row.error is None:
             listed.add_row(row.adversary, row.of, "none: one person", "?", "?", "?")
@@ -229,7 +230,7 @@ def plan(
             _number(row.error),
             _number(row.sees),
             "over 10,000" if row.people is None else f"{row.people:,}",
-            _repetitions(row, several=several),
+            _repetitions(row, several=repeated),
         )
     show(listed)
     if measured is not None:

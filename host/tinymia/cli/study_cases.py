@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from tinymia.attacks.choice import Choice
 from tinymia.attacks.registry import all_attacks
 from tinymia.cli.catalogue import options_now
-from tinymia.cli.config import Chosen, Option
+from tinymia.cli.config import Chosen
 from tinymia.cli.options import note
 from tinymia.cli.study_file import FACTORS, Axis, Key, StudyFile, factors, label, option_names
+from tinymia.cli.values import Option
 from tinymia.defenses.registry import known, spelt_out
 from tinymia.errors import StudyError, TinymiaError
+from tinymia.evidence import OutputPolicy
 
 if TYPE_CHECKING:
     from tinymia.study.series import Case, Question, Series
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 Given = Mapping[Key, Any]
 """Options by (section, key)."""
 _DEFENCES = "defences."
+_LEVELS = "audit", "levels"
 _UNSAID: Given = {
     # A study asks families of questions, each of plain fine-tuning on the twin: an audit's own
     # defences, depths and further answers would take minutes a case that nobody asked for.
@@ -85,7 +88,7 @@ def _check_question(file: StudyFile, choice: Choice) -> None:
 
 def _check_axis(file: StudyFile, made: Series) -> None:
     """Raise StudyError for a fit along what has too few values here, however many cases finish."""
-    from tinymia.study.fits import LEAST_POINTS, values_along
+    from tinymia.study.axes import LEAST_POINTS, differ_alone, values_along
 
     if not {"power", "trend"} & set(made.question.fit.split("+")):
         return
@@ -95,6 +98,12 @@ def _check_axis(file: StudyFile, made: Series) -> None:
             f"{file.where('study', 'axis')}: axis: a fit along {made.question.axis} takes"
             f" {LEAST_POINTS} values of it, and this study has {count}.",
             "Vary it in [grid] or [[case]], or name another axis.",
+        )
+    if not differ_alone(made.question, made.cases):
+        raise StudyError(
+            f"{file.where('study', 'axis')}: axis: no two cases differ in {made.question.axis}"
+            " alone, so nothing would be due to it.",
+            "Vary it with all else as it is: in [grid].",
         )
 
 
@@ -146,33 +155,42 @@ class _Making:
         return self._file.where(*(("case", number) if listed else ("grid",)))
 
     def of_its_defences(self, asked: Sequence[tuple[Axis, Any]]) -> list[tuple[Axis, Any]]:
-        """What was chosen without parameters of defences that this case does not have."""
-        if not any(axis.option.section.startswith(_DEFENCES) for axis, _ in asked):
+        """What was chosen without parameters of defences, and of rounded answers, that this case
+        does not have.
+        """
+        if not any(_is_of_another(axis.option) for axis, _ in asked):
             return list(asked)
         given = self._given(asked)
-        named = [
-            given.get(k, self._defaults[k]) for k in (("audit", "defences"), ("audit", "against"))
-        ]
-        has = {part.strip() for one in spelt_out([*named[0], *named[1]]) for part in one.split("+")}
+        defences, against, policy, policies = (
+            given.get(("audit", key), self._defaults["audit", key])
+            for key in ("defences", "against", "policy", "policies")
+        )
+        has = {part.strip() for one in spelt_out([*defences, *against]) for part in one.split("+")}
         kept = []
         for axis, value in asked:
             section = axis.option.section
-            if not section.startswith(_DEFENCES) or section.removeprefix(_DEFENCES) in has:
+            if section.startswith(_DEFENCES):
+                own = section.removeprefix(_DEFENCES) in has
+            else:
+                own = _key(axis.option) != _LEVELS or OutputPolicy.ROUNDED in (policy, *policies)
+            if own:
                 kept.append((axis, value))
                 self._used.add(axis.way)
         return kept
 
     def check_used(self) -> None:
-        """Raise StudyError for a parameter of a defence that no case has."""
+        """Raise StudyError for a parameter of a defence, or of a policy, that no case has."""
         for axis in (*self._file.grid, *itertools.chain(*self._file.listed)):
-            section = axis.option.section
-            if section.startswith(_DEFENCES) and axis.way not in self._used:
-                name = section.removeprefix(_DEFENCES)
-                raise StudyError(
-                    f"{self._file.where(*axis.way)}: {axis.label} is of {known(name).short}, which"
-                    " no case has.",
-                    f'Name it among the defences: "{name}".',
-                )
+            if not _is_of_another(axis.option) or axis.way in self._used:
+                continue
+            what, hint = "rounded answers", 'Name the policy: policies = ["rounded"].'
+            if _key(axis.option) != _LEVELS:
+                name = axis.option.section.removeprefix(_DEFENCES)
+                what, hint = known(name).short, f'Name it among the defences: "{name}".'
+            raise StudyError(
+                f"{self._file.where(*axis.way)}: {axis.label} is of {what}, which no case has.",
+                hint,
+            )
 
     def audit(self, chosen: Sequence[tuple[Axis, Any]], number: int) -> Audit:
         """The audit of a case.
@@ -262,6 +280,11 @@ class _Making:
         check_against(made)
         self._check_places(made["audit"])
         return job_of(made, command=f"tinymia study run {_called(self._file.path)}")
+
+
+def _is_of_another(option: Option) -> bool:
+    """Whether it says something of a defence or a policy, and nothing where that is not."""
+    return option.section.startswith(_DEFENCES) or _key(option) == _LEVELS
 
 
 def _key(option: Option) -> Key:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tinymia.cli.catalogue import WORKING, known_now, options_now
-from tinymia.cli.config import Option, Type, checked, meant, said_otherwise
+from tinymia.cli.config import checked, meant, said_otherwise
 from tinymia.cli.options import not_a_path
+from tinymia.cli.values import Option, Type
 from tinymia.defenses.registry import PLUGINS
 from tinymia.errors import StudyError
 from tinymia.gate.toml_lines import document, where
@@ -181,7 +182,7 @@ def read(path: Path) -> StudyFile:
 
 def _study(file: StudyFile, table: Mapping[str, Any]) -> tuple[Path | None, dict[str, str]]:
     from tinymia.attacks.base import Adversary
-    from tinymia.study.fits import PARAMETERS
+    from tinymia.study.axes import PARAMETERS
 
     for key, value in table.items():
         at = file.where("study", key)

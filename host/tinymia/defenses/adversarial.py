@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Seen, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Seen, Site, Unproven, check, of_setting
 from tinymia.defenses.memguard import Classifier
 
 
@@ -39,10 +39,9 @@ class Adversarial(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("adversary", self.strength, "Adversarial regularisation")
-        check_strength("references", self.references, "A number of references")
-        if self.rate:
-            check_strength("adversary_rate", self.rate, "An adversary's learning rate")
+        check(self, "strength", "Adversarial regularisation")
+        check(self, "references", "A number of references")
+        check(self, "rate", "An adversary's learning rate")
 
     @property
     def title(self) -> str:
@@ -78,9 +77,24 @@ KIND = Adversarial.kind = Kind(
     site=Site.LOSS,
     make=Adversarial,
     parameters=(
-        Parameter("strength", "--adversary", "lambda, times the gain of a classifier of members"),
-        Parameter("rate", "--adversary-rate", "at which it learns on the device; 0: not"),
-        Parameter("references", "--adversary-references", "public windows that it learns from"),
+        Parameter(
+            "strength",
+            "--adversary",
+            "lambda, times the gain of a classifier of members",
+            of_setting("adversary"),
+        ),
+        Parameter(
+            "rate",
+            "--adversary-rate",
+            "at which it learns on the device; 0: not",
+            of_setting("adversary_rate", off=True),
+        ),
+        Parameter(
+            "references",
+            "--adversary-references",
+            "public windows that it learns from",
+            of_setting("references"),
+        ),
     ),
     sweep=(3.0, 10.0, 30.0, 100.0),
     excludes=frozenset({"dp", "dp-public", "dmp", "selena", "ensemble", "stacking"}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 from tinymia.errors import StudyError
 
 _KEYS = ("jitter", "scaling", "rotation", "shift")
@@ -37,9 +37,7 @@ class Augmentation(Unproven):
 
     def __post_init__(self) -> None:
         for key in _KEYS:
-            value = getattr(self, key)
-            if value != 0:
-                check_strength(key, value, f"In augmentation a {key}")
+            check(self, key, f"In augmentation a {key}")
         if not any(getattr(self, key) for key in _KEYS):
             raise StudyError(
                 "Augmentation that changes nothing is no defence.",
@@ -69,9 +67,26 @@ KIND = Augmentation.kind = Kind(
     site=Site.DATA,
     make=Augmentation,
     parameters=(
-        Parameter("jitter", "--jitter", "noise on each value, in deviations of the signal"),
-        Parameter("scaling", "--scaling", "deviation of each channel's factor"),
-        Parameter("rotation", "--rotation", "deviation of the axes' rotation, radians"),
-        Parameter("shift", "--shift", "most samples of shift in time"),
+        Parameter(
+            "jitter",
+            "--jitter",
+            "noise on each value, in deviations of the signal",
+            of_setting("jitter", off=True),
+        ),
+        Parameter(
+            "scaling",
+            "--scaling",
+            "deviation of each channel's factor",
+            of_setting("scaling", off=True),
+        ),
+        Parameter(
+            "rotation",
+            "--rotation",
+            "deviation of the axes' rotation, radians",
+            of_setting("rotation", off=True),
+        ),
+        Parameter(
+            "shift", "--shift", "most samples of shift in time", of_setting("shift", off=True)
+        ),
     ),
 )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check
 from tinymia.errors import StudyError
 from tinymia.wire.settings import Schedule
+from tinymia.wire.span import Span
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,7 @@ class Averaging(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if not 0 < self.share <= 1:
-            raise StudyError(
-                f"A mean over {self.share:g} of the epochs is not possible.",
-                "Give above 0, and 1 at most.",
-            )
+        check(self, "share", "A mean over {:g} of the epochs")
 
     @property
     def title(self) -> str:
@@ -61,7 +58,12 @@ KIND = Averaging.kind = Kind(
     site=Site.WEIGHTS,
     make=Averaging,
     parameters=(
-        Parameter("share", "--swa", "share of the epochs over which weights are averaged"),
+        Parameter(
+            "share",
+            "--swa",
+            "share of the epochs over which weights are averaged",
+            Span(0, 1, above=True),
+        ),
     ),
     excludes=frozenset({"early-stop", "dmp", "selena", "dp-public"}),
     why="It is the mean of one training, of as many epochs as were asked for, at an even rate.",

@@ -18,10 +18,10 @@ from tinymia.wire.settings import (
     Parameters,
     Setting,
     TrainSettings,
-    in_range,
     setting_called,
-    span,
+    span_of,
 )
+from tinymia.wire.span import Span
 
 
 class Site(StrEnum):
@@ -218,12 +218,14 @@ class Parameter:
         key: the field's name, also in a file's table ``[defences.NAME]``.
         flag: on the command line.
         help: one phrase.
+        within: where it may lie, for --help and for :func:`check`; None: only its class knows.
         several: an audit takes a list and makes a condition of each.
     """
 
     key: str
     flag: str
     help: str
+    within: Span | None = None
     several: bool = False
 
 
@@ -305,19 +307,32 @@ class Kind:
         return value
 
 
-def check_strength(setting: str, value: float, what: str, why: str = "") -> None:
-    """Raise StudyError unless a defence that is named is on with that value, on a device, too.
+def check(defence: Defense, key: str, what: str, why: str = "") -> None:
+    """Raise StudyError unless a number of a defence lies where its parameter says.
 
     Args:
-        setting: of ``TrainSettings`` or ``GuardSettings``; its declared range holds, but for 0.
-        value: what was given; what float32 makes of it counts.
-        what: for people ("A clip norm").
+        defence: any, of a kind that declares the parameter and where it lies.
+        key: of the parameter.
+        what: is not possible with such a number, for people: "A clip norm", to which "of" and the
+            number are added, or words around "{}" or "{:g}".
         why: goes before the range in the hint.
     """
-    declared = _GUARDS[setting] if setting in _GUARDS else setting_called(setting)
-    if not (value > 0 and in_range(declared, value)):
-        hint = f"{why} Give {span(declared)}.".strip()
-        raise StudyError(f"{what} of {value} is not possible.", hint)
+    value = getattr(defence, key)
+    (within,) = (p.within for p in defence.kind.parameters if p.key == key)
+    assert within is not None, f"{defence.kind.name} does not say where {key} lies"
+    if not within.holds(value):
+        said = what.format(value) if "{" in what else f"{what} of {value}"
+        raise StudyError(f"{said} is not possible.", f"{why} Give {within}.".strip())
+
+
+def of_setting(name: str, *, off: bool = False) -> Span:
+    """Where a setting of ``TrainSettings`` or ``GuardSettings`` lies where it is on.
+
+    Args:
+        name: of the setting.
+        off: 0, which switches it off, is a number for the parameter, too.
+    """
+    return span_of(_GUARDS[name] if name in _GUARDS else setting_called(name), off=off)
 
 
 _GUARDS: dict[str, Setting] = {setting.name: setting for setting in GUARDS}

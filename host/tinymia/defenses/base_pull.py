@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class BasePull(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("base_pull", self.strength, "A pull to the base network")
+        check(self, "strength", "A pull to the base network")
 
     @property
     def title(self) -> str:
@@ -43,7 +43,14 @@ KIND = BasePull.kind = Kind(
     short="pull to the base network",
     site=Site.WEIGHTS,
     make=BasePull,
-    parameters=(Parameter("strength", "--l2-sp", "pull of each parameter towards the base's"),),
+    parameters=(
+        Parameter(
+            "strength",
+            "--l2-sp",
+            "pull of each parameter towards the base's",
+            of_setting("base_pull"),
+        ),
+    ),
     excludes=frozenset({"l2"}),
     why="One pulls weights to 0, the other to the base network.",
     sweep=(0.03, 0.1, 0.3, 1.0),

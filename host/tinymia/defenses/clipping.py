@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Clipping(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("clip_norm", self.norm, "A clip norm")
+        check(self, "norm", "A clip norm")
 
     @property
     def title(self) -> str:
@@ -43,6 +43,6 @@ KIND = Clipping.kind = Kind(
     short="clipping",
     site=Site.GRADIENT,
     make=Clipping,
-    parameters=(Parameter("norm", "--clip", "clip norm"),),
+    parameters=(Parameter("norm", "--clip", "clip norm", of_setting("clip_norm")),),
     sweep=(4.0, 2.0, 1.0, 0.5, 0.25, 0.1),
 )

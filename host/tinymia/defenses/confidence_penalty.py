@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ConfidencePenalty(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("confidence_penalty", self.strength, "A confidence penalty")
+        check(self, "strength", "A confidence penalty")
 
     @property
     def title(self) -> str:
@@ -45,7 +45,12 @@ KIND = ConfidencePenalty.kind = Kind(
     site=Site.LOSS,
     make=ConfidencePenalty,
     parameters=(
-        Parameter("strength", "--confidence-penalty", "what the answers' entropy is multiplied by"),
+        Parameter(
+            "strength",
+            "--confidence-penalty",
+            "what the answers' entropy is multiplied by",
+            of_setting("confidence_penalty"),
+        ),
     ),
     sweep=(0.1, 0.3, 1.0, 3.0),
 )

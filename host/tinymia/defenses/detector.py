@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
-from tinymia.errors import StudyError
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
+from tinymia.wire.span import Span
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,10 @@ class Detector(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("watch", self.level, "An alarm level")
-        check_strength("watch_near", self.near, "A distance of copies")
-        check_strength("watch_spread", self.spread, "A spread of questions")
-        if self.refuse not in (0, 1):
-            raise StudyError(
-                f"Refusing is switched by 0 or 1, not {self.refuse}.",
-                "1: nothing is answered behind an alarm; 0: labels are.",
-            )
+        check(self, "level", "An alarm level")
+        check(self, "near", "A distance of copies")
+        check(self, "spread", "A spread of questions")
+        check(self, "refuse", "Refusing by a switch")
 
     @property
     def title(self) -> str:
@@ -74,12 +70,33 @@ KIND = Detector.kind = Kind(
     site=Site.OUTPUT,
     make=Detector,
     parameters=(
-        Parameter("level", "--detector", "odd questions' worth of evidence that raises an alarm"),
-        Parameter("near", "--detector-near", "distance, in codes, of a changed copy of a question"),
-        Parameter("spread", "--detector-spread", "nearest by mean squared distance, ordinarily"),
-        Parameter("refuse", "--detector-refuse", "1: an alarm ends answers; 0: labels are left"),
+        Parameter(
+            "level",
+            "--detector",
+            "odd questions' worth of evidence that raises an alarm",
+            of_setting("watch"),
+        ),
+        Parameter(
+            "near",
+            "--detector-near",
+            "distance, in codes, of a changed copy of a question",
+            of_setting("watch_near"),
+        ),
+        Parameter(
+            "spread",
+            "--detector-spread",
+            "nearest by mean squared distance, ordinarily",
+            of_setting("watch_spread"),
+        ),
+        Parameter(
+            "refuse",
+            "--detector-refuse",
+            "1: an alarm ends answers; 0: labels are left",
+            Span(0, 1, whole=True),
+        ),
     ),
-    limits="Who asks about windows as people have them is not told from them. Where it rings in an"
+    limits="Who asks about windows as people have them is not told from them, and every training"
+    " begins its count anew, for whoever may let the device train. Where it rings in an"
     " audit, attacks on single answers take a label behind the alarm for the mean of the device's"
     " whole answers that name it.",
     sweep=(6, 8, 12),

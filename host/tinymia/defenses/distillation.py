@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 from tinymia.errors import StudyError
+from tinymia.wire.span import Span
 
 UNTAUGHT = frozenset(
     {"mixup", "augment", "early-stop", "dp", "dp-public", "penalty", "focal", "relax", "hamp"}
@@ -40,13 +41,9 @@ class Distillation(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("references", self.references, "A number of references")
-        check_strength("teacher_temperature", self.temperature, "A teacher's temperature")
-        if not 0 < self.share < 1:
-            raise StudyError(
-                f"A teacher's share of {self.share:g} is not possible.",
-                "Give above 0 and below 1: the student takes the rest.",
-            )
+        check(self, "references", "A number of references")
+        check(self, "temperature", "A teacher's temperature")
+        check(self, "share", "A teacher's share", "The student takes the rest.")
 
     @property
     def title(self) -> str:
@@ -86,9 +83,24 @@ KIND = Distillation.kind = Kind(
     site=Site.DATA,
     make=Distillation,
     parameters=(
-        Parameter("references", "--references", "public windows that a student learns from"),
-        Parameter("temperature", "--teacher-temperature", "of a teacher's answers"),
-        Parameter("share", "--teacher-share", "of the epochs, the teacher's"),
+        Parameter(
+            "references",
+            "--references",
+            "public windows that a student learns from",
+            of_setting("references"),
+        ),
+        Parameter(
+            "temperature",
+            "--teacher-temperature",
+            "of a teacher's answers",
+            of_setting("teacher_temperature"),
+        ),
+        Parameter(
+            "share",
+            "--teacher-share",
+            "of the epochs, the teacher's",
+            Span(0, 1, above=True, below=True),
+        ),
     ),
     strength="temperature",
     sweep=(1.0, 2.0, 4.0),

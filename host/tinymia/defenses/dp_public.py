@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinymia.defenses.accounting import Account, Neighbours
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, TrainingSize, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, TrainingSize, check, of_setting
 from tinymia.defenses.dp_sgd import account_of
-from tinymia.errors import StudyError
 from tinymia.wire.settings import Schedule
+from tinymia.wire.span import Span
 
 _CAUTION = 1.25
 """More noise wants smaller steps, a little more so than in proportion."""
@@ -48,15 +48,12 @@ class DpPublic:
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("noise_multiplier", self.noise, "A noise multiplier")
+        check(self, "noise", "A noise multiplier")
         why = "Without a bound on a gradient no noise hides it."
-        check_strength("clip_norm", self.clip, "A clip norm", why)
-        if int(self.steps) != self.steps or not 1 <= self.steps <= 65535:
-            raise StudyError(f"{self.steps} steps are not possible.", "Give 1 to 65535.")
-        if not 0 < self.delta < 1:
-            raise StudyError(f"A delta of {self.delta} is not possible.", "Give 0 < delta < 1.")
-        if not 0 < self.pace <= 1000:
-            raise StudyError(f"A pace of {self.pace} is not possible.", "Give 0 < x <= 1000.")
+        check(self, "clip", "A clip norm", why)
+        check(self, "steps", "A training of {} steps")
+        check(self, "delta", "A delta")
+        check(self, "pace", "A pace")
 
     @property
     def title(self) -> str:
@@ -92,11 +89,27 @@ KIND = DpPublic.kind = Kind(
     site=Site.GRADIENT,
     make=DpPublic,
     parameters=(
-        Parameter("noise", "--public-noise", "noise multipliers", several=True),
-        Parameter("clip", "--public-clip", "clip norm"),
-        Parameter("steps", "--public-steps", "steps, one an epoch"),
-        Parameter("delta", "--public-delta", "at which epsilon is stated"),
-        Parameter("pace", "--public-pace", "learning rate over the model's, times noise^1.25"),
+        Parameter(
+            "noise",
+            "--public-noise",
+            "noise multipliers",
+            of_setting("noise_multiplier"),
+            several=True,
+        ),
+        Parameter("clip", "--public-clip", "clip norm", of_setting("clip_norm")),
+        Parameter("steps", "--public-steps", "steps, one an epoch", Span(1, 65535, whole=True)),
+        Parameter(
+            "delta",
+            "--public-delta",
+            "at which epsilon is stated",
+            Span(0, 1, above=True, below=True),
+        ),
+        Parameter(
+            "pace",
+            "--public-pace",
+            "learning rate over the model's, times noise^1.25",
+            Span(0, 1000, above=True),
+        ),
     ),
     spread=(1.178, 2.018, 3.542),
     excludes=frozenset({"clip", "dp", "mixup", "early-stop", "dropout"}),

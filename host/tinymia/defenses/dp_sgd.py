@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tinymia.defenses.accounting import Account, Epsilon, Neighbours, epsilon
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, TrainingSize, check_strength
-from tinymia.errors import StudyError
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, TrainingSize, check, of_setting
+from tinymia.wire.span import Span
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,11 @@ class DpSgd:
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("noise_multiplier", self.noise, "A noise multiplier")
+        check(self, "noise", "A noise multiplier")
         why = "Without a bound on a gradient no noise of DP-SGD hides it."
-        check_strength("clip_norm", self.clip, "A clip norm", why)
-        if not 0 < self.delta < 1:
-            raise StudyError(f"A delta of {self.delta} is not possible.", "Give 0 < delta < 1.")
-        if not 0 < self.slowdown <= 1:
-            raise StudyError(
-                f"A slowdown of {self.slowdown} is not possible with DP-SGD.", "Give 0 < x <= 1."
-            )
+        check(self, "clip", "A clip norm", why)
+        check(self, "delta", "A delta")
+        check(self, "slowdown", "With DP-SGD a slowdown")
 
     @property
     def title(self) -> str:
@@ -98,10 +94,16 @@ KIND = DpSgd.kind = Kind(
     site=Site.GRADIENT,
     make=DpSgd,
     parameters=(
-        Parameter("noise", "--noise", "noise multipliers", several=True),
-        Parameter("clip", "--dp-clip", "clip norm"),
-        Parameter("delta", "--delta", "at which epsilon is stated"),
-        Parameter("slowdown", "--dp-slowdown", "factor of the learning rate"),
+        Parameter(
+            "noise", "--noise", "noise multipliers", of_setting("noise_multiplier"), several=True
+        ),
+        Parameter("clip", "--dp-clip", "clip norm", of_setting("clip_norm")),
+        Parameter(
+            "delta", "--delta", "at which epsilon is stated", Span(0, 1, above=True, below=True)
+        ),
+        Parameter(
+            "slowdown", "--dp-slowdown", "factor of the learning rate", Span(0, 1, above=True)
+        ),
     ),
     spread=(1.3, 3.0),
     excludes=frozenset({"clip", "mixup", "early-stop"}),

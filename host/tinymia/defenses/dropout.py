@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Dropout(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("dropout", self.rate, "A dropout")
+        check(self, "rate", "A dropout")
 
     @property
     def title(self) -> str:
@@ -44,7 +44,12 @@ KIND = Dropout.kind = Kind(
     site=Site.WEIGHTS,
     make=Dropout,
     parameters=(
-        Parameter("rate", "--dropout", "share of the last layer's inputs that is dropped"),
+        Parameter(
+            "rate",
+            "--dropout",
+            "share of the last layer's inputs that is dropped",
+            of_setting("dropout"),
+        ),
     ),
     sweep=(0.25, 0.5, 0.75, 0.9),
 )

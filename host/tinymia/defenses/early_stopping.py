@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven
-from tinymia.errors import StudyError
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -30,14 +29,8 @@ class EarlyStopping(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if not 1 <= self.holdout <= 50:
-            raise StudyError(
-                f"Holding out {self.holdout} % of the members is not possible.", "Give 1 to 50."
-            )
-        if not 1 <= self.patience <= 65535:
-            raise StudyError(
-                f"A patience of {self.patience} epochs is not possible.", "Give 1 to 65535."
-            )
+        check(self, "holdout", "Holding out {} % of the members")
+        check(self, "patience", "A patience of {} epochs")
 
     @property
     def title(self) -> str:
@@ -55,8 +48,18 @@ KIND = EarlyStopping.kind = Kind(
     site=Site.WEIGHTS,
     make=EarlyStopping,
     parameters=(
-        Parameter("holdout", "--holdout", "per cent of the members that are held out"),
-        Parameter("patience", "--patience", "epochs without a better held-out loss"),
+        Parameter(
+            "holdout",
+            "--holdout",
+            "per cent of the members that are held out",
+            of_setting("holdout"),
+        ),
+        Parameter(
+            "patience",
+            "--patience",
+            "epochs without a better held-out loss",
+            of_setting("patience"),
+        ),
     ),
     strength="patience",
     sweep=(1, 3, 10, 20),

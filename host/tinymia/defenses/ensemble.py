@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Ensemble(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("heads", self.heads, "A number of heads")
+        check(self, "heads", "A number of heads")
 
     @property
     def title(self) -> str:
@@ -45,7 +45,11 @@ KIND = Ensemble.kind = Kind(
     short="ensemble",
     site=Site.DATA,
     make=Ensemble,
-    parameters=(Parameter("heads", "--heads", "heads on disjoint parts of the members"),),
+    parameters=(
+        Parameter(
+            "heads", "--heads", "heads on disjoint parts of the members", of_setting("heads")
+        ),
+    ),
     strength="heads",
     sweep=(2, 4, 8, 16),
     excludes=frozenset({"early-stop", "dp", "dp-public", "prune", "round-weights", "selena"}),

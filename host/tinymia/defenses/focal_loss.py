@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class FocalLoss(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("focal_loss", self.gamma, "A gamma of focal loss")
+        check(self, "gamma", "A gamma of focal loss")
 
     @property
     def title(self) -> str:
@@ -43,7 +43,11 @@ KIND = FocalLoss.kind = Kind(
     short="focal loss",
     site=Site.LOSS,
     make=FocalLoss,
-    parameters=(Parameter("gamma", "--focal", "exponent of an example's weight, 1 to 8"),),
+    parameters=(
+        Parameter(
+            "gamma", "--focal", "exponent of an example's weight, 1 to 8", of_setting("focal_loss")
+        ),
+    ),
     excludes=frozenset({"smooth", "penalty", "hamp", "mixup"}),
     why="It weighs an example by the probability of its one class; they give it other targets.",
     sweep=(1.0, 2.0, 4.0, 8.0),

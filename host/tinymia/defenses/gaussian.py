@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Site
+from tinymia.defenses.base import Kind, Parameter, Site, of_setting
 from tinymia.defenses.output_noise import OutputNoise
 from tinymia.wire.guard import NoiseLaw
 
@@ -23,9 +23,24 @@ KIND = Gaussian.kind = Kind(
     site=Site.OUTPUT,
     make=Gaussian,
     parameters=(
-        Parameter("scale", "--gaussian", "deviation of the Gaussian noise on answers' logits"),
-        Parameter("bound", "--gaussian-bound", "most by which a logit falls behind the largest"),
-        Parameter("answers", "--gaussian-answers", "most answers of one training; 0: no limit"),
+        Parameter(
+            "scale",
+            "--gaussian",
+            "deviation of the Gaussian noise on answers' logits",
+            of_setting("noise"),
+        ),
+        Parameter(
+            "bound",
+            "--gaussian-bound",
+            "most by which a logit falls behind the largest",
+            of_setting("noise_bound"),
+        ),
+        Parameter(
+            "answers",
+            "--gaussian-answers",
+            "most answers of one training; 0: no limit",
+            of_setting("answers", off=True),
+        ),
     ),
     excludes=frozenset({"laplace", "memguard"}),
     why="An answer has noise of one kind.",

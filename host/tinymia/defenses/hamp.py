@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 from tinymia.errors import StudyError
+from tinymia.wire.span import Span
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,8 @@ class Hamp(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if not 0.01 <= self.entropy <= 0.99:
-            raise StudyError(
-                f"Soft labels with {self.entropy} of the greatest entropy are not possible.",
-                "Give 0.01 to 0.99.",
-            )
-        check_strength("confidence_penalty", self.penalty, "HAMP with a penalty")
+        check(self, "entropy", "A soft label with {} of the greatest entropy")
+        check(self, "penalty", "HAMP with a penalty")
 
     @property
     def title(self) -> str:
@@ -86,8 +83,18 @@ KIND = Hamp.kind = Kind(
     site=Site.LOSS,
     make=Hamp,
     parameters=(
-        Parameter("entropy", "--hamp-entropy", "entropy of soft labels, of the greatest possible"),
-        Parameter("penalty", "--hamp-penalty", "what the answers' entropy is multiplied by"),
+        Parameter(
+            "entropy",
+            "--hamp-entropy",
+            "entropy of soft labels, of the greatest possible",
+            Span(0.01, 0.99),
+        ),
+        Parameter(
+            "penalty",
+            "--hamp-penalty",
+            "what the answers' entropy is multiplied by",
+            of_setting("confidence_penalty"),
+        ),
     ),
     excludes=frozenset({"smooth", "penalty"}),
     why="It sets both itself.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class L2(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("l2", self.strength, "An L2 strength")
+        check(self, "strength", "An L2 strength")
 
     @property
     def title(self) -> str:
@@ -43,6 +43,6 @@ KIND = L2.kind = Kind(
     short="L2",
     site=Site.WEIGHTS,
     make=L2,
-    parameters=(Parameter("strength", "--l2", "pull of each weight towards 0"),),
+    parameters=(Parameter("strength", "--l2", "pull of each weight towards 0", of_setting("l2")),),
     sweep=(0.003, 0.01, 0.03, 0.1, 0.3),
 )

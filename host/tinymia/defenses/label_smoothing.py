@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class LabelSmoothing(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("label_smoothing", self.mass, "A label smoothing")
+        check(self, "mass", "A label smoothing")
 
     @property
     def title(self) -> str:
@@ -43,6 +43,13 @@ KIND = LabelSmoothing.kind = Kind(
     short="label smoothing",
     site=Site.LOSS,
     make=LabelSmoothing,
-    parameters=(Parameter("mass", "--smooth", "mass that is spread over all classes"),),
+    parameters=(
+        Parameter(
+            "mass",
+            "--smooth",
+            "mass that is spread over all classes",
+            of_setting("label_smoothing"),
+        ),
+    ),
     sweep=(0.05, 0.1, 0.2, 0.4, 0.6),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Site
+from tinymia.defenses.base import Kind, Parameter, Site, of_setting
 from tinymia.defenses.output_noise import OutputNoise
 from tinymia.wire.guard import NoiseLaw
 
@@ -23,9 +23,24 @@ KIND = Laplace.kind = Kind(
     site=Site.OUTPUT,
     make=Laplace,
     parameters=(
-        Parameter("scale", "--laplace", "scale of the Laplace noise on answers' logits"),
-        Parameter("bound", "--laplace-bound", "most by which a logit falls behind the largest"),
-        Parameter("answers", "--laplace-answers", "most answers of one training; 0: no limit"),
+        Parameter(
+            "scale",
+            "--laplace",
+            "scale of the Laplace noise on answers' logits",
+            of_setting("noise"),
+        ),
+        Parameter(
+            "bound",
+            "--laplace-bound",
+            "most by which a logit falls behind the largest",
+            of_setting("noise_bound"),
+        ),
+        Parameter(
+            "answers",
+            "--laplace-answers",
+            "most answers of one training; 0: no limit",
+            of_setting("answers", off=True),
+        ),
     ),
     excludes=frozenset({"gaussian", "memguard"}),
     why="An answer has noise of one kind.",

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 from tinymia.errors import StudyError
 
 HIDDEN = 16
@@ -41,7 +41,7 @@ class MemGuard(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("distortion", self.distortion, "A distortion")
+        check(self, "distortion", "A distortion")
 
     @property
     def title(self) -> str:
@@ -137,7 +137,12 @@ KIND = MemGuard.kind = Kind(
     site=Site.OUTPUT,
     make=MemGuard,
     parameters=(
-        Parameter("distortion", "--memguard", "expected distance of an answer from the true one"),
+        Parameter(
+            "distortion",
+            "--memguard",
+            "expected distance of an answer from the true one",
+            of_setting("distortion"),
+        ),
     ),
     excludes=frozenset({"laplace", "gaussian", "hamp-answers"}),
     why="Each of them makes up an answer's probabilities.",

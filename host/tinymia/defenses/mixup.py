@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Mixup(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("mixup", self.alpha, "A mixup alpha")
+        check(self, "alpha", "A mixup alpha")
 
     @property
     def title(self) -> str:
@@ -44,6 +44,6 @@ KIND = Mixup.kind = Kind(
     short="mixup",
     site=Site.DATA,
     make=Mixup,
-    parameters=(Parameter("alpha", "--mixup", "alpha of Beta(alpha, alpha)"),),
+    parameters=(Parameter("alpha", "--mixup", "alpha of Beta(alpha, alpha)", of_setting("mixup")),),
     sweep=(0.1, 0.4, 1.0, 4.0),
 )

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Seen, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Seen, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Mmd(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("mmd", self.strength, "A weight of MMD")
-        check_strength("references", self.references, "A number of references")
+        check(self, "strength", "A weight of MMD")
+        check(self, "references", "A number of references")
 
     @property
     def title(self) -> str:
@@ -66,8 +66,18 @@ KIND = Mmd.kind = Kind(
     site=Site.LOSS,
     make=Mmd,
     parameters=(
-        Parameter("strength", "--mmd", "what the distance to references is multiplied by"),
-        Parameter("references", "--mmd-references", "public windows that members are held beside"),
+        Parameter(
+            "strength",
+            "--mmd",
+            "what the distance to references is multiplied by",
+            of_setting("mmd"),
+        ),
+        Parameter(
+            "references",
+            "--mmd-references",
+            "public windows that members are held beside",
+            of_setting("references"),
+        ),
     ),
     sweep=(1.0, 3.0, 10.0, 30.0),
     excludes=frozenset({"dp", "dp-public", "dmp", "selena", "ensemble", "stacking"}),

@@ -9,9 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from tinymia.defenses.accounting import of_device
-from tinymia.defenses.base import Kind, Plan, Unproven, check_strength
+from tinymia.defenses.base import Kind, Plan, Unproven, check
 from tinymia.defenses.noise_law import SIGMA
-from tinymia.errors import StudyError
 from tinymia.wire.guard import NoiseLaw
 
 UNITS = {NoiseLaw.LAPLACE: 32, NoiseLaw.GAUSSIAN: int(SIGMA)}
@@ -58,14 +57,10 @@ class OutputNoise(Unproven):
     law: ClassVar[NoiseLaw]
 
     def __post_init__(self) -> None:
-        check_strength("noise", self.scale, "Noise on answers")
+        check(self, "scale", "Noise on answers")
         why = "Without a bound on logits no noise hides what moves them."
-        check_strength("noise_bound", self.bound, "A bound on logits", why)
-        if self.answers != int(self.answers) or not 0 <= self.answers < 2**32:
-            raise StudyError(
-                f"A limit of {self.answers} answers is not possible.",
-                "Give a whole number below 2^32, or 0 for none.",
-            )
+        check(self, "bound", "A bound on logits", why)
+        check(self, "answers", "A limit of {} answers", "0 sets none.")
 
     @property
     def title(self) -> str:

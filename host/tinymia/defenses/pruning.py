@@ -11,9 +11,11 @@ from tinymia.defenses.base import (
     Plan,
     Site,
     Unproven,
-    check_strength,
+    check,
     compressing,
+    of_setting,
 )
+from tinymia.wire.span import Span
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Pruning(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("prune", self.share, "Pruning")
+        check(self, "share", "Pruning")
 
     @property
     def title(self) -> str:
@@ -56,8 +58,15 @@ KIND = Pruning.kind = Kind(
     site=Site.WEIGHTS,
     make=Pruning,
     parameters=(
-        Parameter("share", "--prune", "share of each layer's weights that is set to 0"),
-        Parameter("retrain", "--prune-retrain", "epochs trained behind that"),
+        Parameter(
+            "share",
+            "--prune",
+            "share of each layer's weights that is set to 0",
+            of_setting("prune"),
+        ),
+        Parameter(
+            "retrain", "--prune-retrain", "epochs trained behind that", Span(0, 65534, whole=True)
+        ),
     ),
     excludes=frozenset({"early-stop"}),
     why="Weights are pruned at a fixed epoch, which early stopping does not know beforehand.",

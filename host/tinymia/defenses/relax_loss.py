@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RelaxLoss(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("relax_loss", self.alpha, "An alpha of RelaxLoss")
+        check(self, "alpha", "An alpha of RelaxLoss")
 
     @property
     def title(self) -> str:
@@ -52,7 +52,9 @@ KIND = RelaxLoss.kind = Kind(
     short="RelaxLoss",
     site=Site.LOSS,
     make=RelaxLoss,
-    parameters=(Parameter("alpha", "--relax", "level of the loss, in nats"),),
+    parameters=(
+        Parameter("alpha", "--relax", "level of the loss, in nats", of_setting("relax_loss")),
+    ),
     excludes=frozenset({"smooth", "penalty", "hamp", "focal", "mixup", "dp", "dp-public"}),
     why="It has targets of its own, made of an example's one class; and whether a mini-batch is"
     " ascended depends on all of its examples, which no account of DP allows.",

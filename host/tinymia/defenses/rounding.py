@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven
-from tinymia.errors import StudyError
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check
 from tinymia.wire.protocol import Policy
+from tinymia.wire.span import Span
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,7 @@ class Rounding(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if self.steps != int(self.steps) or not 1 <= self.steps <= 65535:
-            raise StudyError(
-                f"Rounding to {self.steps} steps is not possible.",
-                "Give a whole number, 1 to 65535.",
-            )
+        check(self, "steps", "Rounding to {} steps")
 
     @property
     def title(self) -> str:
@@ -47,7 +43,11 @@ KIND = Rounding.kind = Kind(
     short="rounding",
     site=Site.OUTPUT,
     make=Rounding,
-    parameters=(Parameter("steps", "--round", "steps of an answer's probability"),),
+    parameters=(
+        Parameter(
+            "steps", "--round", "steps of an answer's probability", Span(1, 65535, whole=True)
+        ),
+    ),
     excludes=frozenset({"top-k", "top-1", "label"}),
     why="An answer has one form.",
     sweep=(100, 20, 10, 5, 2),

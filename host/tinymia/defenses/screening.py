@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Screening(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("screen", self.share, "Leaving out a share of the members, in per cent,")
+        check(self, "share", "Leaving out a share of the members, in per cent,")
 
     @property
     def title(self) -> str:
@@ -52,7 +52,11 @@ KIND = Screening.kind = Kind(
     short="screening",
     site=Site.DATA,
     make=Screening,
-    parameters=(Parameter("share", "--screen", "per cent of the members that are left out"),),
+    parameters=(
+        Parameter(
+            "share", "--screen", "per cent of the members that are left out", of_setting("screen")
+        ),
+    ),
     strength="share",
     sweep=(5, 10, 20, 30),
     excludes=frozenset({"dp", "dp-public"}),

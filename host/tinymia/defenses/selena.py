@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 from tinymia.defenses.distillation import UNTAUGHT, teacher_epochs
 from tinymia.errors import StudyError
+from tinymia.wire.span import Span
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,13 @@ class Selena(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("heads", self.submodels, "A number of sub-models")
+        check(self, "submodels", "A number of sub-models")
         if not 1 <= self.unseen < self.submodels:
             raise StudyError(
                 f"Members cannot be left out of {self.unseen} of {self.submodels} sub-models.",
                 f"Give 1 to {self.submodels - 1}.",
             )
-        if not 0 < self.share < 1:
-            raise StudyError(
-                f"A share of {self.share:g} for sub-models is not possible.",
-                "Give above 0 and below 1: the student takes the rest.",
-            )
+        check(self, "share", "A share for sub-models", "The student takes the rest.")
 
     @property
     def title(self) -> str:
@@ -69,9 +66,19 @@ KIND = Selena.kind = Kind(
     site=Site.DATA,
     make=Selena,
     parameters=(
-        Parameter("submodels", "--submodels", "heads that teach a student"),
-        Parameter("unseen", "--unseen", "of these, how many have not seen a member"),
-        Parameter("share", "--submodel-share", "of the epochs, the sub-models'"),
+        Parameter("submodels", "--submodels", "heads that teach a student", of_setting("heads")),
+        Parameter(
+            "unseen",
+            "--unseen",
+            "of these, how many have not seen a member",
+            of_setting("left_out"),
+        ),
+        Parameter(
+            "share",
+            "--submodel-share",
+            "of the epochs, the sub-models'",
+            Span(0, 1, above=True, below=True),
+        ),
     ),
     strength="unseen",
     sweep=(1, 2, 3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Stacking(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("heads", self.heads, "A number of heads")
-        check_strength("stacking", self.rate, "A learning rate of stacking")
+        check(self, "heads", "A number of heads")
+        check(self, "rate", "A learning rate of stacking")
 
     @property
     def title(self) -> str:
@@ -49,8 +49,15 @@ KIND = Stacking.kind = Kind(
     site=Site.DATA,
     make=Stacking,
     parameters=(
-        Parameter("heads", "--stacked-heads", "heads on disjoint parts of the members"),
-        Parameter("rate", "--stacking-rate", "at which what combines them learns"),
+        Parameter(
+            "heads",
+            "--stacked-heads",
+            "heads on disjoint parts of the members",
+            of_setting("heads"),
+        ),
+        Parameter(
+            "rate", "--stacking-rate", "at which what combines them learns", of_setting("stacking")
+        ),
     ),
     strength="heads",
     sweep=(2, 4, 8, 16),

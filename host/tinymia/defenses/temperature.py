@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check_strength
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, of_setting
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Temperature(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        check_strength("temperature", self.degree, "A temperature")
+        check(self, "degree", "A temperature")
 
     @property
     def title(self) -> str:
@@ -45,7 +45,14 @@ KIND = Temperature.kind = Kind(
     short="temperature",
     site=Site.OUTPUT,
     make=Temperature,
-    parameters=(Parameter("degree", "--temperature", "what answers' logits are divided by"),),
+    parameters=(
+        Parameter(
+            "degree",
+            "--temperature",
+            "what answers' logits are divided by",
+            of_setting("temperature"),
+        ),
+    ),
     limits="Whoever knows the temperature undoes it.",
     sweep=(2.0, 4.0, 8.0, 16.0),
 )

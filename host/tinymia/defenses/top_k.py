@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check
 from tinymia.errors import StudyError
 from tinymia.wire.protocol import Policy
+from tinymia.wire.span import Span
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,7 @@ class TopK(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if self.count != int(self.count) or not 1 <= self.count <= 256:
-            raise StudyError(
-                f"The {self.count} top classes cannot be shown.", "Give a whole number, 1 to 256."
-            )
+        check(self, "count", "Showing the {} top classes")
 
     @property
     def title(self) -> str:
@@ -51,7 +49,9 @@ KIND = TopK.kind = Kind(
     short="top classes",
     site=Site.OUTPUT,
     make=TopK,
-    parameters=(Parameter("count", "--top-k", "how many classes an answer shows"),),
+    parameters=(
+        Parameter("count", "--top-k", "how many classes an answer shows", Span(1, 256, whole=True)),
+    ),
     excludes=frozenset({"round", "top-1", "label"}),
     why="An answer has one form.",
     sweep=(5, 3, 2),

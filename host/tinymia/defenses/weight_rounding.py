@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, compressing
-from tinymia.errors import StudyError
+from tinymia.defenses.base import Kind, Parameter, Plan, Site, Unproven, check, compressing
+from tinymia.wire.span import Span
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,7 @@ class WeightRounding(Unproven):
     kind: ClassVar[Kind]
 
     def __post_init__(self) -> None:
-        if self.bits not in range(2, 9):
-            raise StudyError(f"Weights of {self.bits:g} bits are not possible.", "Give 2 to 8.")
+        check(self, "bits", "Rounding weights to {:g} bits")
         object.__setattr__(self, "bits", int(self.bits))
 
     @property
@@ -51,8 +50,15 @@ KIND = WeightRounding.kind = Kind(
     site=Site.WEIGHTS,
     make=WeightRounding,
     parameters=(
-        Parameter("bits", "--round-bits", "bits of a weight, 2 to 8", several=True),
-        Parameter("retrain", "--round-retrain", "epochs trained behind the first rounding"),
+        Parameter(
+            "bits", "--round-bits", "bits of a weight, 2 to 8", Span(2, 8, whole=True), several=True
+        ),
+        Parameter(
+            "retrain",
+            "--round-retrain",
+            "epochs trained behind the first rounding",
+            Span(0, 65534, whole=True),
+        ),
     ),
     spread=(8, 4),
     excludes=frozenset({"early-stop"}),

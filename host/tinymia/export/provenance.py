@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -125,7 +126,11 @@ def people_to_audit(dataset: Dataset, bundle: Bundle, wanted: Sequence[str]) -> 
         if person not in dataset.people:
             raise StudyError(
                 f"There is nobody called {person!r} in {dataset.name}.",
-                f"People: {', '.join(dataset.people)}.",
+                "".join(
+                    f"Did you mean {near!r}? "
+                    for near in difflib.get_close_matches(person, dataset.people, 1)
+                )
+                + f"People: {', '.join(dataset.people)}.",
             )
         if person in seen:
             left = [p for p in dataset.people if p not in seen]

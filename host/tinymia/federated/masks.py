@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from tinymia.errors import DeviceError, StudyError
 
-SEALED = 80
 MOST_PEERS = 16
 _ZEROS = bytes(32)
 

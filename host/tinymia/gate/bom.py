@@ -19,7 +19,8 @@ from tinymia.errors import ReportError
 from tinymia.experiments.base import Figure
 from tinymia.export.bundle import Bundle
 from tinymia.files import write_whole
-from tinymia.gate.figures import KINDS, Selection, finding_of
+from tinymia.gate.figures import Selection, finding_of
+from tinymia.gate.kinds import KINDS
 from tinymia.study.results import RESULTS, Results
 
 NAME = "bom.cdx.json"

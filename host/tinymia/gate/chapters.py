@@ -10,7 +10,6 @@ from tinymia.experiments.chapter import Chapter, Measure, Row
 from tinymia.experiments.experiment import experiments
 from tinymia.gate.figures import (
     EVERY,
-    KINDS,
     Kind,
     Reader,
     Reading,
@@ -19,6 +18,7 @@ from tinymia.gate.figures import (
     finding_of,
     missing,
 )
+from tinymia.gate.kinds import KINDS
 from tinymia.study.results import Results
 
 
@@ -50,6 +50,7 @@ def kinds_of(results: Results) -> dict[str, Kind]:
                 -float("inf"),
                 adversaries=(*(a.name for a in chapter.adversaries), EVERY),
                 conditions=tuple(filter(None, conditions)),
+                attacked=measure.leaks,
             )
     return found
 

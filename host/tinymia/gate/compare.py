@@ -10,7 +10,8 @@ from tinymia.experiments.base import Comparison, Figure, Measure, Verdict
 from tinymia.experiments.membership.compare import compare, verdict_of
 from tinymia.experiments.membership.types import MembershipFinding
 from tinymia.gate.chapters import kinds_of
-from tinymia.gate.figures import EVERY, KINDS, Reading, Selection
+from tinymia.gate.figures import EVERY, Reading, Selection
+from tinymia.gate.kinds import KINDS
 from tinymia.gate.pairs import by_key, difference, paired, same_draws, same_people
 from tinymia.report.words import verdict_words
 from tinymia.study.results import Results

@@ -1,4 +1,4 @@
-"""Figures of results by name: ``membership.auc``, ``accuracy.heldout``, ``cost.step``."""
+"""What a figure of results is, how rules choose one, and what attacks found."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 from tinymia.attacks.base import Adversary
 from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Figure, Measure
-from tinymia.experiments.epsilon import Relation, Verdict
 from tinymia.experiments.membership.types import Leak, LeftOut, MembershipFinding
 from tinymia.gate.names import meant
 from tinymia.report.facts import rate
@@ -63,6 +62,8 @@ class Reading:
         claim: what it is held against where a rule says "claimed".
         contradicts: whether it contradicts that, which may be seen below the claim, too; None: it
             cannot be told.
+        limited: why a figure within this limit says nothing, "" where it does: a bound from below
+            stays under what it could not exceed.
     """
 
     of: str
@@ -73,6 +74,7 @@ class Reading:
     pair: LeftOut | None = None
     claim: float | None = None
     contradicts: bool | None = None
+    limited: Callable[[float], str] | None = None
 
 
 Reader = Callable[[Results, Selection], Sequence[Reading]]
@@ -91,6 +93,7 @@ class Kind:
         adversaries: whose names it takes; empty: any.
         conditions, attacks: that results or this program have, which are all that can be meant;
             empty: any.
+        attacked: whether it is what somebody finds out, so that who tries less finds less.
     """
 
     title: str
@@ -102,6 +105,7 @@ class Kind:
     adversaries: tuple[str, ...] = (*(a.value for a in Adversary), EVERY)
     conditions: tuple[str, ...] = ()
     attacks: tuple[str, ...] = ()
+    attacked: bool = False
 
 
 def missing(of: str, why: str, where: str = "") -> list[Reading]:
@@ -114,7 +118,8 @@ def finding_of(results: Results) -> MembershipFinding | None:
     return results.findings.membership
 
 
-_NO_MEMBERSHIP = "this study asked nothing about membership"
+NO_MEMBERSHIP = "this study asked nothing about membership"
+"""Why there is no figure of it."""
 
 
 def chosen(wanted: str, known: Sequence[str], own: str, what: str) -> tuple[list[str], str]:
@@ -133,7 +138,7 @@ def _leaks(results: Results, want: Selection) -> list[tuple[str, Leak | None, st
     """(what of, leak, why there is none)."""
     finding = finding_of(results)
     if finding is None:
-        return [("", None, _NO_MEMBERSHIP)]
+        return [("", None, NO_MEMBERSHIP)]
     conditions = [c.name for c in finding.conditions]
     # Who wants every condition means those that learnt something.
     tuned = [c.name for c in finding.conditions if not c.is_base]
@@ -145,27 +150,55 @@ def _leaks(results: Results, want: Selection) -> list[tuple[str, Leak | None, st
     )
     if why or other:
         return [("", None, why or other)]
+    if want.condition != EVERY and names[0] not in tuned:
+        # Exactly guessing, whatever is shipped: a rule about it would hold for nothing.
+        return [(names[0], None, f"{names[0]} learnt nothing of anybody who is audited")]
     found = []
     for condition in names:
         for answer in map(OutputPolicy, answers):
-            for attack, whose, lacking in _attackers(finding, want, answer):
-                of = f"{condition}, {whose or attack}, {answer.value} answers"
-                leak = finding.leak(condition, attack, answer) if attack else None
-                if leak is None and want.adversary == EVERY and not lacking:
+            for who in _attackers(finding, want, answer):
+                of = f"{condition}, {who.whose or who.attack}, {answer.value} answers"
+                known = who.attack and not who.lacking
+                leak = finding.leak(condition, who.attack, answer) if known else None
+                if leak is None and want.adversary == EVERY and not who.lacking:
                     continue  # not everybody attacks everything
-                found.append((of, leak, lacking or "that attack did not run there"))
+                found.append((of, leak, who.lacking or "that attack did not run there"))
     return found or [("", None, "no attack ran there")]
+
+
+@dataclass(frozen=True)
+class _Attacker:
+    """Who is judged: an attack, or the reason why there is none.
+
+    Attributes:
+        attack: its name; "" where there is none.
+        whose: the adversary for whom it stands, where one was asked for.
+        lacking: why there is none.
+        by_choice: whether it is because attacks were chosen.
+    """
+
+    attack: str
+    whose: str = ""
+    lacking: str = ""
+    by_choice: bool = False
+
+
+def _named(finding: MembershipFinding, attack: str) -> list[_Attacker]:
+    """An attack that a rule names; "every" names all that there are."""
+    names, why = chosen(attack, [a.name for a in finding.attacks], "", "attack")
+    idle = next((one for one in finding.not_run if one.attack == attack), None)
+    if idle is not None:
+        names, why = [], f"{attack} did not run: {idle.why.because}"
+    elif why and finding.chosen:
+        why = f"{attack} was not run, only {_run(finding)}"
+    return [_Attacker(name) for name in names] or [_Attacker(attack, lacking=why)]
 
 
 def _attackers(
     finding: MembershipFinding, want: Selection, answer: OutputPolicy
-) -> list[tuple[str, str, str]]:
-    """(attack, adversary, why there is none)."""
+) -> list[_Attacker]:
     if want.attack:
-        names, why = chosen(want.attack, [a.name for a in finding.attacks], "", "attack")
-        if why and finding.chosen:
-            why = f"{want.attack} was not run, only {_run(finding)}"
-        return [(name, "", "") for name in names] or [(want.attack, "", why)]
+        return _named(finding, want.attack)
     wanted = want.adversary or finding.strongest.value
     found = [
         _attacker(finding, adversary, answer)
@@ -173,33 +206,26 @@ def _attackers(
         if wanted in (EVERY, adversary.value)
     ]
     # Who attacks nothing of such answers is nobody to judge; who was not asked to is.
-    return [one for one in found if wanted != EVERY or one[0] or one[2].startswith(_NOT_CHOSEN)]
+    return [one for one in found if wanted != EVERY or one.attack or one.by_choice]
 
 
-_NOT_CHOSEN = "by --attacks"
-
-
-def _attacker(
-    finding: MembershipFinding, adversary: Adversary, answer: OutputPolicy
-) -> tuple[str, str, str]:
+def _attacker(finding: MembershipFinding, adversary: Adversary, answer: OutputPolicy) -> _Attacker:
     """What stands for an adversary, or why nothing does that a rule may be held against."""
     whose, at = adversary.value, finding.answers.index(answer)
     row = next((r for r in finding.adversaries if r.adversary is adversary), None)
     if row is None and finding.chosen:
-        return "", whose, f"{_NOT_CHOSEN} no attack of {whose} was run, only {_run(finding)}"
+        why = f"by --attacks no attack of {whose} was run, only {_run(finding)}"
+        return _Attacker("", whose, why, by_choice=True)
     if row is None or not row.attack[at]:
-        return "", whose, f"no attack of {whose} runs on {answer.value} answers"
+        return _Attacker("", whose, f"no attack of {whose} runs on {answer.value} answers")
     if row.usual and row.usual[at] != row.attack[at]:
         # Another attack than the one that was fixed beforehand may find less.
-        return (
-            "",
-            whose,
-            (
-                f"{_NOT_CHOSEN} {row.usual[at]}, which stands for {whose}, was not run; a rule may"
-                f' name another: attack = "{row.attack[at]}"'
-            ),
+        why = (
+            f"by --attacks {row.usual[at]}, which stands for {whose}, was not run; a rule may"
+            f' name another: attack = "{row.attack[at]}"'
         )
-    return row.attack[at], whose, ""
+        return _Attacker("", whose, why, by_choice=True)
+    return _Attacker(row.attack[at], whose)
 
 
 def _run(finding: MembershipFinding) -> str:
@@ -207,7 +233,9 @@ def _run(finding: MembershipFinding) -> str:
     return some(finding.chosen, 6)
 
 
-def _of_leaks(measure: Measure | None, pick: Callable[[Leak, Selection], Figure | None]) -> Reader:
+def of_leaks(measure: Measure | None, pick: Callable[[Leak, Selection], Figure | None]) -> Reader:
+    """A reader of one measure of attacks."""
+
     def read(results: Results, want: Selection) -> list[Reading]:
         finding = finding_of(results)
         readings = []
@@ -224,7 +252,7 @@ def _of_leaks(measure: Measure | None, pick: Callable[[Leak, Selection], Figure 
                     figure,
                     len(finding.counts.people),
                     where="adversaries" if leak.condition == finding.main else "defences",
-                    pair=_left_out(finding, key) if paired else None,
+                    pair=left_out_of(finding, key) if paired else None,
                 )
             )
         return readings
@@ -232,195 +260,16 @@ def _of_leaks(measure: Measure | None, pick: Callable[[Leak, Selection], Figure 
     return read
 
 
-def _left_out(finding: MembershipFinding, key: tuple[Any, ...]) -> LeftOut | None:
+def left_out_of(finding: MembershipFinding, key: tuple[Any, ...]) -> LeftOut | None:
+    """What pairs a figure: of that condition, attack, answer and measure."""
     rows = finding.left_out
     return next((r for r in rows if (r.condition, r.attack, r.answer, r.measure) == key), None)
 
 
-def _tpr(leak: Leak, want: Selection) -> Figure:
+def tpr_at(leak: Leak, want: Selection) -> Figure:
+    """At the false-positive rate that is wanted, or the reason why there is none."""
     found = rate(leak.tpr, want.fpr)
     if found is None:
         known = ", ".join(f"{r.fpr:g}" for r in leak.tpr)
         return Figure(None, reason=f"no TPR at {share(want.fpr)}: the study has {known}")
     return found.figure
-
-
-def _accuracy(field_: str) -> Reader:
-    def read(results: Results, want: Selection) -> list[Reading]:
-        finding = finding_of(results)
-        if finding is None:
-            return missing("", _NO_MEMBERSHIP)
-        known = [row.condition for row in finding.accuracy]
-        names, why = chosen(want.condition, known, finding.main, "condition")
-        if why:
-            return missing("", why)
-        of = {row.condition: row for row in finding.accuracy}
-        people = len(finding.counts.people)
-        return [
-            Reading(
-                name,
-                getattr(of[name], field_),
-                people,
-                where="defences",
-                pair=_left_out(finding, (name, "", finding.answer, Measure.HELD_OUT))
-                if field_ == "heldout"
-                else None,
-            )
-            for name in names
-        ]
-
-    return read
-
-
-def _exact(value: float | None, of: str, unit: str, where: str) -> Reading:
-    reason = "" if value is not None else "not measured: no board took part"
-    return Reading(of, Figure(value, reason=reason), 0, unit, where)
-
-
-def _cost(field_: str, fixed: str = "") -> Reader:
-    """Of a condition; ``fixed`` is its unit where that is not the device's."""
-
-    def read(results: Results, want: Selection) -> list[Reading]:
-        context, finding = results.context, finding_of(results)
-        own = "" if finding is None else finding.main
-        names, why = chosen(
-            want.condition, [c.condition for c in context.costs], own, "condition with costs"
-        )
-        if why:
-            return missing("", why)
-        of = {c.condition: c for c in context.costs}
-        unit = fixed or context.device.unit
-        return [_in_unit(_exact(getattr(of[n], field_), n, unit, "defences"), want) for n in names]
-
-    return read
-
-
-def _device(field_: str, fixed: str = "") -> Reader:
-    def read(results: Results, want: Selection) -> list[Reading]:
-        device = results.context.device
-        value = getattr(device, field_)
-        return [_in_unit(_exact(value, "", fixed or device.unit, "device"), want)]
-
-    return read
-
-
-def _in_unit(reading: Reading, want: Selection) -> Reading:
-    if not want.unit or reading.unit == want.unit or reading.figure.value is None:
-        return reading
-    why = f"the study counts {reading.unit or 'nothing'}, the rule {want.unit}"
-    return Reading(reading.of, Figure(None, reason=why), where=reading.where)
-
-
-def _claimed(results: Results, want: Selection) -> list[Reading]:
-    rows, finding = results.context.privacy, finding_of(results)
-    if not rows:
-        return missing("", "no condition of this study claims differential privacy", "privacy")
-    known = [row.condition for row in rows]
-    own = finding.main if finding is not None and finding.main in known else known[0]
-    names, why = chosen(want.condition, known, own, "condition with an account")
-    if why:
-        return missing("", why, "privacy")
-    return [
-        Reading(f"{r.condition}, delta {r.delta:g}", Figure(r.epsilon), where="privacy")
-        for r in rows
-        if r.condition in names
-    ]
-
-
-def _measured(results: Results, want: Selection) -> list[Reading]:
-    findings = results.findings.epsilon
-    if not findings:
-        return missing("", "this study held no claim against devices", "epsilon")
-    known = list(dict.fromkeys(str(c.relation) for found in findings for c in found.checked))
-    names, why = chosen(want.relation or EVERY, known, "", "relation")
-    if why:
-        return missing("", why, "epsilon")
-    if not all(found.controls_hold for found in findings):
-        return missing("", "the controls of the epsilon audit do not hold", "epsilon")
-    return [
-        Reading(
-            f"{found.title}, {row.relation}, from below, delta {row.delta:g}".removeprefix(", "),
-            Figure(row.best.epsilon),
-            where="epsilon",
-            claim=row.epsilon,
-            contradicts=row.verdict is Verdict.CONTRADICTS,
-        )
-        for found in findings
-        for row in found.checked
-        if str(row.relation) in names
-    ]
-
-
-def _controls(results: Results, want: Selection) -> list[Reading]:
-    finding = finding_of(results)
-    chapters = results.findings.chapters
-    own = () if finding is None else finding.controls
-    if not own and not any(chapter.controls for chapter in chapters):
-        return missing("", "this study has no controls", "controls")
-    failed = [c.title for c in own if c.holds is False]
-    failed += [
-        f"{chapter.name}: {c.title}"
-        for chapter in chapters
-        for c in chapter.controls
-        if not c.holds
-    ]
-    open_ = [c.title for c in own if c.holds is None]
-    if open_ and not failed:
-        return missing("", f"it cannot be told whether these hold: {', '.join(open_)}", "controls")
-    return [Reading(", ".join(failed), Figure(float(len(failed))), where="controls")]
-
-
-def _boards(results: Results, want: Selection) -> list[Reading]:
-    done = results.context.confirmation
-    return [Reading(done.board, Figure(float(done.devices_board)), where="confirmation")]
-
-
-def _owner(results: Results, want: Selection) -> list[Reading]:
-    finding = results.findings.user_level
-    if finding is None or not finding.rows:
-        return missing("", "this study did not ask whose device it is", "user_level")
-    return [
-        Reading(f"{finding.condition}, {row.title}", row.auc, row.people, where="user_level")
-        for row in finding.rows
-    ]
-
-
-_LEAK = ("condition", "adversary", "attack", "answer")
-KINDS: Mapping[str, Kind] = {
-    "membership.auc": Kind(
-        *("AUC of membership inference", 1, _LEAK),
-        *(_of_leaks(Measure.AUC, lambda leak, _: leak.auc), 0.0, 1.0),
-    ),
-    "membership.tpr": Kind(
-        *("TPR of membership inference at a low FPR", 1, (*_LEAK, "fpr")),
-        *(_of_leaks(Measure.TPR_1, _tpr), 0.0, 1.0),
-    ),
-    "membership.advantage": Kind(
-        *("TPR - FPR of membership inference", 1, _LEAK),
-        *(_of_leaks(None, lambda leak, _: leak.advantage), -1.0, 1.0),
-    ),
-    "owner.auc": Kind("AUC of telling whose device it is", 1, (), _owner, 0.0, 1.0),
-    "accuracy.heldout": Kind(
-        "accuracy on held-out data", -1, ("condition",), _accuracy("heldout"), 0.0, 1.0
-    ),
-    "accuracy.gain": Kind(
-        *("gain in held-out accuracy over the base model", -1, ("condition",)),
-        *(_accuracy("gain"), -1.0, 1.0),
-    ),
-    "epsilon.claimed": Kind("epsilon that is claimed", 1, ("condition",), _claimed),
-    "epsilon.measured": Kind("epsilon measured from below", 1, ("relation",), _measured),
-    "cost.step": Kind("cost of a training step", 1, ("condition", "unit"), _cost("step")),
-    "cost.answer": Kind("cost of an answer", 1, ("condition", "unit"), _cost("answer")),
-    "cost.workspace": Kind("RAM beside the store", 1, ("condition",), _cost("workspace", "bytes")),
-    "cost.inference": Kind("cost of an inference", 1, ("unit",), _device("inference")),
-    "cost.flash": Kind("flash of the image", 1, (), _device("flash_bytes", "bytes")),
-    "cost.arena": Kind("arena that is used", 1, (), _device("arena_used", "bytes")),
-    "cost.stack": Kind("stack that is used", 1, (), _device("stack_used", "bytes")),
-    "controls.failed": Kind("controls that do not hold", 1, (), _controls),
-    "confirmation.devices": Kind("devices that a board confirmed", -1, (), _boards),
-}
-"""What every study may have; see :func:`tinymia.gate.chapters.kinds_of` for the rest."""
-
-
-ANSWERS = (*(p.value for p in OutputPolicy), EVERY)
-RELATIONS = (*(r.value for r in Relation), EVERY)

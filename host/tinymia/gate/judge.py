@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tinymia.compat import StrEnum
 from tinymia.errors import PolicyError
 from tinymia.experiments.base import Figure
 from tinymia.gate.chapters import kind_of, kinds_of
-from tinymia.gate.figures import Kind, Reading
-from tinymia.gate.pairs import Difference, difference, error_of
+from tinymia.gate.figures import Kind, Reading, missing
+from tinymia.gate.pairs import Difference, difference, error_of, otherwise_asked
+from tinymia.gate.pins import held
 from tinymia.gate.policy import By, Compare, Policy, Rule
 from tinymia.statistics.intervals import LEVEL
 from tinymia.statistics.power import MOST_PEOPLE, POWER, noncentrality, people_needed
@@ -70,14 +72,15 @@ def judge(policy: Policy, results: Results, before: Results | None = None) -> li
         before: what rules on changes are held against.
 
     Raises:
-        PolicyError: a rule needs ``before``.
+        PolicyError: a rule needs ``before``, or the policy is for another audit.
     """
+    held(policy.audit, results)
     kinds = kinds_of(results)
     found: list[Judged] = []
     for rule in policy.rules:
         kind = kind_of(rule.figure, kinds)
         assert kind is not None  # the policy was read against these results
-        readings = kind.read(results, rule.select)
+        readings = kind.read(results, rule.select) or missing("", "there is no such figure")
         if rule.compare is not Compare.NOT_WORSE:
             found += [_absolute(rule, kind, reading) for reading in readings]
             continue
@@ -93,9 +96,22 @@ def judge(policy: Policy, results: Results, before: Results | None = None) -> li
     return found
 
 
+def check_others(results: Results | Path, against: Results | Path) -> None:
+    """Raise PolicyError where both are one: the same results, or one folder."""
+    if isinstance(results, Path) and isinstance(against, Path):
+        one, of = against.resolve() == results.resolve(), f" {against},"
+    else:
+        one, of = against is results, ""
+    if one:
+        raise PolicyError(
+            f"--against names{of} what is checked: nothing is worse than itself.",
+            "Give other results, of the last release, say.",
+        )
+
+
 def overall(judged: Sequence[Judged]) -> Outcome:
-    """Broken if anything is, else not to be told if anything is not."""
-    outcomes = {one.outcome for one in judged}
+    """Broken if anything is, else not to be told if anything is not, or nothing was judged."""
+    outcomes = {one.outcome for one in judged} or {Outcome.CANNOT_TELL}
     for outcome in (Outcome.BROKEN, Outcome.CANNOT_TELL):
         if outcome in outcomes:
             return outcome
@@ -112,6 +128,10 @@ def _absolute(rule: Rule, kind: Kind, reading: Reading) -> Judged:
         # A claim may be contradicted by the whole curve where the bound alone stays below it.
         why = "What devices show contradicts the claim."
         return _judged(rule, reading, Outcome.BROKEN, limit, why)
+    if rule.compare is Compare.AT_MOST and reading.limited and value <= limit:
+        why = reading.limited(limit)
+        if why:
+            return _judged(rule, reading, Outcome.CANNOT_TELL, limit, f"{why}.")
     sign = 1 if rule.compare is Compare.AT_MOST else -1
     return _decided(rule, reading, limit, sign)
 
@@ -186,6 +206,10 @@ def _change(
     """A rule on the change for the worse."""
     if there is None:
         why = f"The other results have no such figure ({here.of})."
+        return _judged(rule, here, Outcome.CANNOT_TELL, rule.limit, why)
+    asked = otherwise_asked(new, old, here, kind.attacked)
+    if asked:
+        why = f"The other results asked otherwise, so this is no change of the model: {asked}."
         return _judged(rule, here, Outcome.CANNOT_TELL, rule.limit, why)
     found = difference(new, old, here, there)
     worse = _signed(found, kind.worse)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +22,7 @@ VERSION = 1
 """Of what ``--json`` prints."""
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _MARKS = {Outcome.HOLDS: "holds", Outcome.BROKEN: "BROKEN", Outcome.CANNOT_TELL: "cannot tell"}
-_KINDS = {Outcome.HOLDS: "pass", Outcome.BROKEN: "fail", Outcome.CANNOT_TELL: "review"}
+_KINDS = {Outcome.BROKEN: "fail", Outcome.CANNOT_TELL: "review"}
 
 
 def sentence(judged: Sequence[Judged]) -> str:
@@ -153,7 +154,12 @@ def _clean(value: str) -> str:
 
 
 def sarif(policy: Policy, judged: Sequence[Judged]) -> dict[str, Any]:
-    """SARIF 2.1.0 (OASIS): each result stands at its rule's line in the policy."""
+    """SARIF 2.1.0 (OASIS): what is broken or cannot be told, at its rule's line in the policy.
+
+    What holds is left out: who reviews code by it (GitHub, say) takes each result for a problem,
+    whatever its kind.
+    """
+    judged = [one for one in judged if one.outcome is not Outcome.HOLDS]
     figures = list(dict.fromkeys(one.rule.figure for one in judged))
     return {
         "$schema": SARIF_SCHEMA,
@@ -234,7 +240,8 @@ def markdown(policy: Policy, judged: Sequence[Judged]) -> str:
     if reasons:
         lines.append("")
         lines += [
-            f"- {_cell(one.rule.name)}{_cell(f' ({one.of})' if one.of else '')}: {_cell(one.why)}"
+            f"- {_cell(f'{one.rule.name} ({one.of})' if one.of else one.rule.name)}:"
+            f" {_cell(one.why)}"
             for one in reasons
         ]
     return "\n".join([*lines, "", sentence(judged)]) + "\n"
@@ -244,6 +251,19 @@ def _cell(value: str) -> str:
     """Text from files of others inside a table."""
     escaped = value.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     return " ".join(escaped.split())
+
+
+@contextmanager
+def none_left(*paths: Path | None) -> Iterator[None]:
+    """Where what is done inside fails, remove these files, which an earlier run may have left."""
+    try:
+        yield
+    except BaseException:
+        for path in filter(None, paths):
+            with suppress(OSError):
+                if path.is_file() and not path.is_symlink():  # no /dev/stdout
+                    path.unlink()
+        raise
 
 
 def write(path: Path, content: str | bytes | dict[str, Any]) -> None:

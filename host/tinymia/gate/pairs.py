@@ -60,6 +60,35 @@ def same_devices(new: Results, old: Results) -> bool:
     )
 
 
+_ASKED = ("dataset", "members", "split")
+"""Settings of which every figure over people hangs."""
+_EFFORT = ("shadows", "dear_shadows", "about", "every_attack", "epsilon_devices", "levels")
+"""And those of which hangs what an attack finds."""
+
+
+def otherwise_asked(new: Results, old: Results, of: Reading, attacked: bool) -> str:
+    """What was asked otherwise, so that a difference is none of the models; "" for nothing.
+
+    Args:
+        new, old: results.
+        of: the figure of the new ones.
+        attacked: whether it is what somebody finds out.
+    """
+    if not of.people and not attacked:
+        return ""
+    names = (*(_ASKED if of.people else ()), *(_EFFORT if attacked else ()))
+    here, there = ({s.name: s.value for s in r.context.settings} for r in (new, old))
+    same_data = new.context.dataset_sha256 == old.context.dataset_sha256
+    return ", ".join(
+        f"{name} {there[name] or 'none'} before, {here[name] or 'none'} now"
+        for name in names
+        if name in here
+        and name in there
+        and here[name] != there[name]
+        and not (name == "dataset" and same_data)  # wherever its file lies
+    )
+
+
 def paired(new: Results, old: Results, a: LeftOut, b: LeftOut) -> Replicates | None:
     """The paired difference; None where other people were audited.
 

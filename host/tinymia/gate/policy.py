@@ -11,9 +11,11 @@ from typing import Any
 from tinymia.compat import StrEnum
 from tinymia.errors import PolicyError
 from tinymia.gate.chapters import kind_of
-from tinymia.gate.figures import ANSWERS, RELATIONS, Kind, Selection
+from tinymia.gate.figures import Kind, Selection
+from tinymia.gate.kinds import ANSWERS, RELATIONS
 from tinymia.gate.names import meant
-from tinymia.gate.toml_lines import At, document, line_of
+from tinymia.gate.pins import Pin, read_pins
+from tinymia.gate.toml_lines import At, document, line_of, where
 
 CLAIMED = "claimed"
 """A limit: what the study itself claims of the figure."""
@@ -65,13 +67,16 @@ class Policy:
         name: for people.
         path: of the file.
         rules: in its order, at least one.
+        audit: what must be so of the audit that it is held against.
     """
 
     name: str
     path: Path
     rules: tuple[Rule, ...]
+    audit: tuple[Pin, ...] = ()
 
 
+_TABLES = ("policy", "audit", "rule")
 _TEXT = "a text"
 _NUMBER = "a number"
 _TABLE = "a table of texts"
@@ -108,15 +113,11 @@ def read(path: Path, kinds: Mapping[str, Kind]) -> Policy:
     )
 
     def fail(at: At, message: str, hint: str = "") -> PolicyError:
-        line = line_of(text, at)
-        where = f"{path}:{line}" if line else f"{path}"
-        return PolicyError(f"{where}: {message}", hint)
+        return PolicyError(f"{where(path, text, at)}: {message}", hint)
 
     for key in content:
-        if key not in ("policy", "rule"):
-            raise fail(
-                (key,), f"there is no table {key!r} in a policy.", meant(key, ["policy", "rule"])
-            )
+        if key not in _TABLES:
+            raise fail((key,), f"there is no table {key!r} in a policy.", meant(key, _TABLES))
     name = _head(content.get("policy", {}), fail) or path.stem
     given = content.get("rule", [])
     if not isinstance(given, list) or not all(isinstance(rule, dict) for rule in given):
@@ -130,7 +131,10 @@ def read(path: Path, kinds: Mapping[str, Kind]) -> Policy:
         _rule(rule, ("rule", i), line_of(text, ("rule", i)) or 0, kinds, fail)
         for i, rule in enumerate(given)
     ]
-    return Policy(name, path, tuple(rules))
+    pins = read_pins(
+        content.get("audit", {}), ("audit",), lambda at: where(path, text, at), path.parent
+    )
+    return Policy(name, path, tuple(rules), pins)
 
 
 Fail = Callable[..., PolicyError]
@@ -212,12 +216,16 @@ def _select(table: Mapping[str, Any], kind: Kind, at: At, fail: Fail) -> Selecti
 def _check_range(
     figure: str, kind: Kind, compare: Compare, number: float, at: At, fail: Fail
 ) -> None:
-    """A limit beyond what a figure can be is a slip: 60 for 0.60."""
+    """A limit that every figure keeps, or none can, is a slip: 60 for 0.60."""
     if compare is Compare.NOT_WORSE:
         if number < 0:
             raise fail((*at, compare.value), "a margin cannot be less than 0.")
-        return
-    if not kind.low <= number <= kind.high:
+        nothing = number >= kind.high - kind.low
+    elif compare is Compare.AT_MOST:
+        nothing = not kind.low <= number < kind.high
+    else:
+        nothing = not kind.low < number <= kind.high
+    if nothing:
         raise fail(
             (*at, compare.value),
             f"{figure} is from {kind.low:g} to {kind.high:g}, so {number:g} limits nothing.",
@@ -281,6 +289,14 @@ TEMPLATE = """\
 [policy]
 name = "leakage"
 
+# Results of anything else than this are refused. A path is relative to this file; any setting that
+# the report lists can be demanded, and what has no line here is left to whoever audits.
+# [audit]
+# bundle = "model.bundle"
+# dataset = "watch"
+# epochs = [1, 5, 20, 50]
+# attacks = "all"
+
 # A rule holds where the whole 95 % interval of a figure is within the limit, is broken where the
 # whole interval is beyond it, and cannot be told in between. by = "value" looks at the value alone.
 # The strongest adversary is meant, who is fixed beforehand; adversary = "every" means all of them:
@@ -333,6 +349,11 @@ at_least = 0.85
 # figure = "stealing.fidelity"
 # at = { questions = "64" }
 # at_most = 0.9
+
+# A small audit, or one with few shadow devices, finds less.
+# [[rule]]
+# figure = "audit.shadows"            # audit.people, audit.repetitions
+# at_least = 256
 
 # An audit whose controls fail says nothing.
 [[rule]]

@@ -13,7 +13,7 @@ from tinymia.report.recommend import rows as rows_of
 from tinymia.report.recommend import sentences as budgets
 from tinymia.report.sections.peers import verdict
 from tinymia.report.sections.tuning import is_chosen, value_of
-from tinymia.report.words import above_guessing, decided, number, plain, share
+from tinymia.report.words import decided, not_told, number, plain, share
 from tinymia.study.results import Results
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def adversaries(results: Results) -> Listing | None:
         for answer in finding.answers:
             attack = facts.headline(row, answer)
             leak = facts.leak(main.name, attack.name, answer) if attack else None
-            silent = leak is not None and above_guessing(leak).startswith("no")
+            silent = leak is not None and not_told(leak)
             cells.append("no attack" if leak is None else short(leak.auc) + "=" * silent)
         tprs = [rate(row.tpr, fpr) for fpr in rates]
         found = [

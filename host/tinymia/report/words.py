@@ -66,6 +66,11 @@ def percent(figure: Figure | None, digits: int = 1) -> str:
     return interval(figure, digits, scale=100.0, unit=" %")
 
 
+def portion(fraction: float | None, digits: int = 1) -> str:
+    """A fraction that stands alone as "93.4 %"; "n/a" for None."""
+    return "n/a" if fraction is None else f"{number(100 * fraction, digits)} %"
+
+
 def points(figure: Figure | None) -> str:
     """A difference of fractions in percentage points, "+7.4 points [+5.1, +9.7]"."""
     return interval(figure, 1, signed=True, scale=100.0, unit=" points")
@@ -144,6 +149,13 @@ def tone(verdict: Verdict, measure: Measure) -> str:
         return "neutral"
     better = Verdict.RAISES if measure is Measure.HELD_OUT else Verdict.LOWERS
     return "good" if verdict is better else "bad"
+
+
+def not_told(leak: Leak) -> bool:
+    """Whether an attack that judges anything is not told from guessing, either way."""
+    low, high = leak.auc.low, leak.auc.high
+    ruled_out = leak.guessing_ruled_out or (high is not None and high < 0.5)
+    return not leak.guessing and (low is None or high is None or not ruled_out)
 
 
 def above_guessing(leak: Leak) -> str:

@@ -103,16 +103,6 @@ def roc(members: Floats, nonmembers: Floats) -> tuple[Floats, Floats, Floats]:
     return fpr, tpr, thresholds
 
 
-def best_threshold(members: Floats, nonmembers: Floats) -> float:
-    """The threshold with the largest TPR - FPR (the highest such threshold if several).
-
-    On the data that chose it, this maximum is above zero even where nothing leaks; use it on other
-    data only.
-    """
-    fpr, tpr, thresholds = roc(members, nonmembers)
-    return float(thresholds[int(np.argmax(tpr - fpr))])
-
-
 def crossfit_advantage(
     cells: Sequence[tuple[Floats, Floats]], people: Sequence[str]
 ) -> Floats | None:
@@ -144,7 +134,7 @@ def crossfit_advantage(
 class _Levels:
     """The different scores of all cells, highest first, and who has how many above each.
 
-    ``best_threshold`` on everybody but one person looks into few blocks of scores, and there into
+    Choosing on everybody but one person looks into few blocks of scores, and there into
     few smaller ones, so that the work for all people is about linear in their number.
     """
 
@@ -168,7 +158,7 @@ class _Levels:
             self.above.append(np.concatenate([[0], np.cumsum(counts)]))
 
     def best_without(self, person: int) -> float:
-        """``best_threshold`` of all cells but one person's."""
+        """The highest threshold with the largest TPR - FPR of all cells but one person's."""
         last = len(self.values)
         size = self._BLOCK**2
         starts = np.arange(0, last, size)

@@ -104,22 +104,6 @@ def no_more_than_guessing(auc: Replicates, margin: float = GUESSING_MARGIN) -> B
     return upper_bound(auc, 0.5 + margin)
 
 
-def equivalent(difference: Replicates, margin: float) -> bool:
-    """Whether a difference is shown to be within +-margin: two one-sided 5 % tests (Schuirmann).
-
-    Args:
-        difference: scalar paired difference.
-        margin: above 0.
-    """
-    from scipy.stats import t
-
-    error = difference.standard_error()
-    if error is None:
-        return False
-    reach = float(t.ppf(LEVEL, difference.people - 1)) * float(error)
-    return abs(float(difference.point)) + reach <= margin
-
-
 MOST_PEOPLE = 10_000
 """More are not asked for: who needs them has a figure that stands at its limit."""
 

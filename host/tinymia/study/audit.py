@@ -23,11 +23,11 @@ from tinymia.study.context import context_of
 from tinymia.study.datasets import dataset_of
 from tinymia.study.devices import Device, load_device
 from tinymia.study.fleet import Fleet
-from tinymia.study.lab import public_of
 from tinymia.study.lanes import Lanes
 from tinymia.study.membership import analyse
 from tinymia.study.peers import check_choice, installed
 from tinymia.study.people import plan
+from tinymia.study.public import public_of
 from tinymia.study.ray_cluster import kept
 from tinymia.study.ray_executor import OnRay
 from tinymia.study.references import references_for
@@ -295,8 +295,8 @@ def _membership(
         public,
         counts,
         audit.out,
-        settings.answers,
         study.lanes.most_views,
+        answers=settings.answers,
         whole=not audit.board_only,
         spare=study.lanes.spare,
         references=study.lanes.references,

@@ -21,8 +21,8 @@ from tinymia.export.bundle import Bundle
 from tinymia.export.depth import HEAD
 from tinymia.export.tensorflow import quiet
 from tinymia.study.adversaries import adversary_for
-from tinymia.study.lab import public_of
 from tinymia.study.lanes import Lanes
+from tinymia.study.public import public_of
 from tinymia.study.settings import StudySettings
 from tinymia.study.showing import Classifiers, Public, auxiliary_of
 from tinymia.study.store import Store

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinymia.attacks.base import Adversary
+from tinymia.attacks.registry import headline_of
 from tinymia.errors import ModelError
 from tinymia.evidence import OutputPolicy
 from tinymia.experiments.base import Figure
@@ -65,6 +67,7 @@ def audit_figures(folder: Path, bundle_id: str) -> dict[str, Any]:
         "adversaries": [
             {
                 "who": row.adversary.value,
+                "attack": list(row.attack),
                 "auc": [
                     _auc(found, found.main, attack, answer)
                     for attack, answer in zip(row.attack, found.answers, strict=True)
@@ -96,7 +99,8 @@ def audit_page(audit: Mapping[str, Any]) -> str:
     for row in audit["adversaries"]:
         cells = [_words(figure) for figure in row["auc"]]
         cells += [_share(row["tpr"].get(f"{r:g}")) for r in rates]
-        rows.append((_WHO.get(row["who"], row["who"]), *cells))
+        name = f" (`{row['attack'][0]}`)" if row["attack"][0] else ""
+        rows.append((_WHO.get(row["who"], row["who"]) + name, *cells))
     names = [row["who"] for row in audit["adversaries"]]
     conditions = []
     for row in audit["conditions"]:
@@ -127,9 +131,27 @@ def audit_page(audit: Mapping[str, Any]) -> str:
         _table(heads, rows),
         "Full answers: each adversary's AUC, and accuracy on what no device was trained on:",
         _table(["condition", *names, "accuracy"], conditions),
-        *(textwrap.fill(f"{note}.", 100) for note in audit["left_out"]),
+        *(textwrap.fill(f"{note}.", 100) for note in (*audit["left_out"], *_superseded(audit))),
     )
     return "\n" + "\n\n".join(parts) + "\n"
+
+
+def _superseded(audit: Mapping[str, Any]) -> Iterator[str]:
+    """That the same command runs other attacks today, if it does."""
+    policy = OutputPolicy(audit["policies"][0])
+    usual = [headline_of(Adversary(row["who"]), policy) for row in audit["adversaries"]]
+    later = [
+        attack.info
+        for attack, row in zip(usual, audit["adversaries"], strict=True)
+        if attack is not None and attack.info.name != row["attack"][0]
+    ]
+    if later:
+        names = " and ".join(f"`{info.name}`" for info in later)
+        how = " (`--about 0` leaves them out)" if all(info.chooses for info in later) else ""
+        yield (
+            f"The same command stands on {names} today{how}, which were not there when these"
+            " figures were found and may find more"
+        )
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

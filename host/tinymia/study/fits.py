@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +16,14 @@ from numpy.typing import NDArray
 from tinymia.attacks.base import Adversary
 from tinymia.errors import StudyError
 from tinymia.evidence import OutputPolicy
-from tinymia.experiments.base import Figure, Measure, Verdict
+from tinymia.experiments.base import Comparison, Figure, Measure, Verdict
+from tinymia.experiments.membership.compare import decide
 from tinymia.experiments.membership.figures import figure
 from tinymia.experiments.membership.left_out import replicates
 from tinymia.experiments.membership.types import LeftOut, MembershipFinding
-from tinymia.statistics.intervals import Replicates
-from tinymia.study.bases import parameters_of
+from tinymia.statistics.intervals import LEVEL, Replicates
+from tinymia.statistics.multiplicity import holm
+from tinymia.study.axes import LEAST_POINTS, line_of, value_of
 from tinymia.study.results import Results
 from tinymia.study.rows import attack_of, summaries
 from tinymia.study.series import Case, Question
@@ -32,9 +33,6 @@ PUBLISHED_SLOPE = -0.5
 "Impact of Dataset Properties on Membership Inference Vulnerability of Deep Transfer Learning",
 NeurIPS (arXiv 2402.06674)."""
 FPR = 0.01
-PARAMETERS = "parameters"
-"""Of the base model, as an axis."""
-LEAST_POINTS = 3
 Floats = NDArray[np.float64]
 Done = Sequence[tuple[Case, Results]]
 
@@ -98,7 +96,7 @@ def answer(question: Question, done: Done) -> Answer | None:
         return None
     first, *more = (ways[fit](question, done) for fit in question.fit.split("+"))
     said = [s for one in (first, *more) for s in one.sentences]
-    if question.fit != "chapter":  # which names its adversaries itself
+    if question.fit not in ("chapter", "answers"):  # which name the strongest themselves
         said += _strongest(question, done)
     return replace(
         first,
@@ -125,11 +123,12 @@ def _strongest(question: Question, done: Done) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Point:
-    """One figure along an axis, with and without each person."""
+    """One figure along an axis, with and without each person; ``line``: what else was varied."""
 
     x: float
     left: LeftOut
     people: tuple[str, ...]
+    line: str = ""
 
 
 def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
@@ -147,16 +146,21 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
                 question.axis != "epochs" and condition.name != finding.main
             ):
                 continue
-            x = _x(question, case, condition.epochs)
+            x = value_of(question, case, condition.epochs)
             left = _left_out(finding, condition.name, attack, measure)
             if left is not None and isinstance(x, (int, float)):
-                found.append(_Point(float(x), left, finding.counts.people))
+                found.append(_Point(float(x), left, finding.counts.people, line_of(question, case)))
     found.sort(key=lambda point: point.x)
     if len({point.x for point in found}) < LEAST_POINTS:
         raise StudyError(
             f"A fit along {question.axis} takes {LEAST_POINTS} finished values of it with two"
             f" people or more each, there are {len({point.x for point in found})}.",
             "Run the study to its end.",
+        )
+    if not _alone(found):
+        raise StudyError(
+            f"No two cases differ in {question.axis} alone, so nothing is due to it.",
+            "Vary it with all else as it is: in [grid].",
         )
     if len({point.people for point in found}) > 1:
         raise StudyError(
@@ -166,26 +170,9 @@ def _points(question: Question, done: Done, measure: Measure) -> list[_Point]:
     return found
 
 
-def _x(question: Question, case: Case, epochs: int) -> Any:
-    """Where a case stands on the axis."""
-    if question.axis == "epochs":
-        return epochs
-    if question.axis == PARAMETERS:
-        return parameters_of(case.audit.bundle_path)
-    return case.axes.get(question.axis)
-
-
-def values_along(axis: str, cases: Sequence[Case]) -> set[Any]:
-    """The numbers that an axis takes in a study, however many of its cases are finished.
-
-    Of base models each counts as a number of parameters of its own; they need not be there yet.
-    """
-    if axis == "epochs":
-        return {epochs for case in cases for epochs in case.audit.settings.epochs}
-    if axis == PARAMETERS:
-        return {case.audit.bundle_path for case in cases}
-    values = {case.axes.get(axis) for case in cases}
-    return {value for value in values if isinstance(value, (int, float))}
+def _alone(points: Sequence[_Point]) -> bool:
+    """Whether some line has two values of the axis."""
+    return len({(p.line, p.x) for p in points}) > len({p.line for p in points})
 
 
 def _finding(case: Case, results: Results, adversary: str) -> MembershipFinding:
@@ -214,8 +201,8 @@ def _left_out(
 def _power(question: Question, done: Done) -> Answer:
     """The slope of log TPR, and of log(TPR - FPR), against the logarithm of the axis."""
     points = _points(question, done, Measure.TPR_1)
-    whole, kept = _log_slope(points, 0.0)
-    above, kept_above = _log_slope(points, FPR)
+    whole, kept = _log_slope(points, 0.0, "0")
+    above, kept_above = _log_slope(points, FPR, "the false alarms")
     who = Adversary(question.adversary).words
     goes = "goes with {} to the power" if whole.value is not None else "by {}: its power is"
     sentence = (
@@ -229,31 +216,42 @@ def _power(question: Question, done: Done) -> Answer:
         for count, what in ((kept, "0"), (kept_above, "the false alarms"))
         if count < len(points)
     ]
-    curve = _curve(f"TPR at 1 % FPR, {who}", question, points)
+    curves = _curves(f"TPR at 1 % FPR, {who}", question, points)
     # A TPR at 1 % of few people is wide; what their AUC says beside it is not.
     beside = _trend(question, done)
     said = (sentence, *notes, *beside.sentences)
-    return Answer(question.title, said, above, (curve, *beside.curves))
+    return Answer(question.title, said, above, (*curves, *beside.curves))
 
 
-def _curve(title: str, question: Question, points: Sequence[_Point]) -> Curve:
-    shown = tuple((f"{p.x:g}", figure(replicates(p.left))) for p in points)
+def _curves(title: str, question: Question, points: Sequence[_Point]) -> tuple[Curve, ...]:
+    """One a line, in the order of cases."""
     log_x = question.scale == "log"
-    return Curve(title, question.axis, shown, x_title=question.along, log_x=log_x)
+    return tuple(
+        Curve(
+            title,
+            question.axis,
+            tuple((f"{p.x:g}", figure(replicates(p.left))) for p in points if p.line == line),
+            line,
+            x_title=question.along,
+            log_x=log_x,
+        )
+        for line in dict.fromkeys(p.line for p in points)
+    )
 
 
-def _log_slope(points: Sequence[_Point], less: float) -> tuple[Figure, int]:
+def _log_slope(points: Sequence[_Point], less: float, what: str) -> tuple[Figure, int]:
     """The slope on logarithms with its interval, and how many points it rests on."""
     usable = [p for p in points if min(p.left.value, *p.left.without) > less]
-    if len({p.x for p in usable}) < LEAST_POINTS:
-        return Figure(None, reason="too few figures are above it"), len(usable)
+    if len({p.x for p in usable}) < LEAST_POINTS or not _alone(usable):
+        return Figure(None, reason=f"too few figures are above {what}"), len(usable)
     x = np.log([p.x for p in usable])
     return _slope(x, usable, lambda y: np.log(y - less)), len(usable)
 
 
 def _slope(x: Floats, points: Sequence[_Point], of: Callable[[Floats], Floats]) -> Figure:
-    """Least squares, with everybody and without each person."""
-    centred = x - x.mean()
+    """Least squares, with everybody and without each person; each line has a height of its own."""
+    of_line = np.array([p.line for p in points])
+    centred = x - np.array([x[of_line == line].mean() for line in of_line])
     weights = centred / (centred**2).sum()
     value = float(weights @ of(np.array([p.left.value for p in points])))
     without = of(np.array([p.left.without for p in points])).T @ weights
@@ -271,21 +269,35 @@ def _trend(question: Question, done: Done) -> Answer:
     way = "does not change measurably" if not clear else "rises" if _value(slope) > 0 else "falls"
     who = Adversary(question.adversary).words
     first, last = points[0], points[-1]
+    several = len({p.line for p in points})
+    ends = f"from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f} at {last.x:g}"
     sentence = (
-        f"AUC ({who}) {way} with {question.along}: {_with(slope, signed=True)} for"
-        f" each doubling, from {first.left.value:.3f} at {first.x:g} to {last.left.value:.3f}"
-        f" at {last.x:g}."
+        f"AUC ({who}) {way} with {question.along}: {_with(slope, signed=True)} for each doubling, "
+        + (ends if several == 1 else f"the mean over {several} settings of what else was varied")
+        + "."
     )
-    curve = _curve(f"AUC, {who}", question, points)
-    there = {p.x for p in points}
-    lacking = [x for case, _ in done if (x := _x(question, case, 0)) and x not in there]
-    note = f"At {', '.join(f'{x:g}' for x in lacking)} this adversary could not attack."
-    return Answer(question.title, (sentence, *([note] if lacking else [])), slope, (curve,))
+    curves = _curves(f"AUC, {who}", question, points)
+    return Answer(question.title, (sentence, *_lacking(question, done, points)), slope, curves)
+
+
+def _lacking(question: Question, done: Done, points: Sequence[_Point]) -> Iterator[str]:
+    """Where on the axis there is no figure, and why."""
+    there, attacks = {p.x for p in points}, {p.left.attack for p in points}
+    found: dict[str, list[float]] = {}
+    for case, results in done:
+        x = value_of(question, case, 0)
+        if x and x not in there:
+            finding = results.findings.membership
+            idle = () if finding is None else finding.not_run
+            why = next((one.why.because for one in idle if one.attack in attacks), "")
+            found.setdefault(f": {why}" if why else "", []).append(x)
+    for why, values in found.items():
+        yield f"At {', '.join(f'{x:g}' for x in values)} this adversary could not attack{why}."
 
 
 def _contrast(question: Question, done: Done) -> Answer:
-    """Each condition against plain fine-tuning, paired."""
-    parts, points = [], []
+    """Each condition against plain fine-tuning, paired, and all of them corrected together."""
+    compared: list[tuple[str, Comparison]] = []
     for case, results in done:
         finding = _finding(case, results, question.adversary)
         attack = attack_of(finding, question.adversary)
@@ -295,15 +307,28 @@ def _contrast(question: Question, done: Done) -> Answer:
             if not same or row.measure is not Measure.AUC or row.difference.value is None:
                 continue
             name = ", ".join(filter(None, (case.name, titles[row.condition])))
-            verdict = row.verdict if row.family == 1 else row.verdict_adjusted
-            parts.append(f"{name} {_WORDS[verdict]} ({_with(row.difference, signed=True)})")
-            points.append((name, row.difference))
-    if not parts:
+            compared.append((name, row))
+    if not compared:
         raise StudyError("No condition of this study is compared with another.", "Name defences.")
+    rows = [row for _, row in compared]
+    parts = [
+        f"{name} {_WORDS[verdict]} ({_with(row.difference, signed=True)})"
+        for (name, row), verdict in zip(compared, _together(rows), strict=True)
+    ]
     who = Adversary(question.adversary).words
-    sentence = f"Against no defence, AUC ({who}): {'; '.join(parts)}."
-    curve = Curve(f"AUC less that of no defence, {who}", "", tuple(points))
+    how = f", corrected for {len(rows)} compared" if len(rows) > 1 else ""
+    sentence = f"Against no defence, AUC ({who}{how}): {'; '.join(parts)}."
+    points = tuple((name, row.difference) for name, row in compared)
+    curve = Curve(f"AUC less that of no defence, {who}", "", points)
     return Answer(question.title, (sentence,), None, (curve,))
+
+
+def _together(rows: Sequence[Comparison]) -> list[Verdict]:
+    """Verdicts on comparisons of several cases as one family: each case has corrected its own."""
+    p = [row.p_value for row in rows]
+    known = np.array([1.0 if one is None else one for one in p])
+    adjusted = holm(known) <= 1 - LEVEL
+    return [decide(row.difference, bool(clear)) for row, clear in zip(rows, adjusted, strict=True)]
 
 
 _WORDS = {
@@ -319,14 +344,37 @@ _REVEALS = ("full", "rounded", "topk", "", "top1", "label")
 
 
 def _answers(question: Question, done: Done) -> Answer:
-    """What each answer policy, and each defence of answers, leaves to the adversary."""
+    """What each answer policy, and each defence of answers, leaves to the adversary, and to who is
+    strongest: another answer may hide from one what it shows the other.
+    """
+    asked: dict[Adversary, list[tuple[Case, Results]]] = {Adversary(question.adversary): [*done]}
+    for case, results in done:
+        finding = results.findings.membership
+        if finding is None or finding.strongest == question.adversary:
+            continue
+        if attack_of(finding, finding.strongest):
+            asked.setdefault(finding.strongest, []).append((case, results))
+    sentences: list[str] = []
+    curves: list[Curve] = []
+    for adversary, cases in asked.items():
+        points = _by_answer(cases, adversary)
+        if points:
+            said = "; ".join(f"{name} {_with(figure)}" for name, figure in points.items())
+            of = adversary.words if not sentences else f"the strongest adversary, {adversary.words}"
+            sentences.append(f"AUC ({of}) by what an answer reveals: {said}.")
+            curves.append(Curve(f"AUC, {adversary.words}", "", tuple(points.items())))
+        elif not sentences:
+            raise StudyError(f"{adversary.value} attacked nothing here.", "Name another adversary.")
+    return Answer(question.title, tuple(sentences), None, tuple(curves))
+
+
+def _by_answer(done: Done, adversary: Adversary) -> dict[str, Figure]:
+    """The AUC under each policy and defence of answers, from what reveals most."""
     found: dict[str, tuple[tuple[int, int], Figure]] = {}
     for case, results in done:
-        finding = _finding(case, results, question.adversary)
+        finding = _finding(case, results, adversary)
         for number, policy in enumerate(finding.answers):
-            leak = finding.leak(
-                finding.main, attack_of(finding, question.adversary, number), policy
-            )
+            leak = finding.leak(finding.main, attack_of(finding, adversary, number), policy)
             rounded = policy is OutputPolicy.ROUNDED
             name = f"{policy.value} to 1/{finding.levels}" if rounded else policy.value
             if leak is not None:
@@ -334,20 +382,12 @@ def _answers(question: Question, done: Done) -> Answer:
                 found.setdefault(name, (rank, leak.auc))
         for condition in finding.conditions:
             if condition.reference:
-                attack = attack_of(finding, question.adversary)
-                leak = finding.leak(condition.name, attack)
+                leak = finding.leak(condition.name, attack_of(finding, adversary))
                 if leak is not None:
                     rank = _REVEALS.index(""), 0
                     found.setdefault(condition.detail, (rank, leak.auc))
-    if not found:
-        raise StudyError(f"{question.adversary} attacked nothing here.", "Name another adversary.")
     ordered = sorted(found.items(), key=lambda one: one[1][0])
-    points = {name: figure for name, (_, figure) in ordered}
-    who = Adversary(question.adversary).words
-    said = "; ".join(f"{name} {_with(figure)}" for name, figure in points.items())
-    sentence = f"AUC ({who}) by what an answer reveals: {said}."
-    curve = Curve(f"AUC, {who}", "", tuple(points.items()))
-    return Answer(question.title, (sentence,), None, (curve,))
+    return {name: figure for name, (_, figure) in ordered}
 
 
 def _chapter(question: Question, done: Done) -> Answer:
@@ -377,10 +417,13 @@ def _with(figure: Figure, *, signed: bool = False) -> str:
     if figure.value is None:
         return f"not measured ({figure.reason})"
     sign = "+" if signed else ""
-    text = f"{figure.value:{sign}.3f}"
-    if figure.low is None or figure.high is None:
-        return text
-    return f"{text} [{figure.low:{sign}.3f}, {figure.high:{sign}.3f}]"
+    # Adding 0 takes the sign from a zero: "-0.000" would say that it is below.
+    value, *ends = (
+        f"{round(one, 3) + 0.0:{sign}.3f}"
+        for one in (figure.value, figure.low, figure.high)
+        if one is not None
+    )
+    return f"{value} [{', '.join(ends)}]" if len(ends) == 2 else value
 
 
 def lines(found: Answer) -> Iterator[str]:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.data.base import Dataset
-from tinymia.data.dataset import thinned
-from tinymia.data.splits import BLOCK, MAX_SLOTS, model_pool
-from tinymia.errors import DataError, StudyError
+from tinymia.errors import StudyError
 from tinymia.evidence import (
     Candidates,
     Knowledge,
@@ -25,8 +21,8 @@ from tinymia.evidence import (
     Target,
     digest,
 )
-from tinymia.export.bundle import Bundle
 from tinymia.study.lanes import Lanes, Trained
+from tinymia.study.oracle import HeadOracle
 from tinymia.study.people import Person, drawn
 from tinymia.study.settings import StudySettings, is_dear, training_seed
 from tinymia.study.showing import Classifiers, Public, Showing
@@ -36,41 +32,6 @@ from tinymia.twin.answers import unwatched
 T = TypeVar("T")
 _KEPT = 24
 """Trained populations and revealed answers that are kept: those of one person and run."""
-
-
-def public_of(
-    dataset: Dataset, bundle: Bundle, audited: Sequence[str], most: int = MAX_SLOTS
-) -> Public:
-    """Windows of people who are not audited, as many of each.
-
-    Args:
-        dataset: theirs.
-        bundle: says how long a window is, and how it is quantised.
-        audited: whose windows are left out.
-        most: windows of all together.
-    """
-    others = [person for person in dataset.people if person not in audited]
-    empty = np.empty(0, np.int64)
-    if not others:
-        return Public(np.empty((0, *bundle.input_shape), np.int8), empty, empty)
-    # Of more people than there is room for, every second, third, ...
-    others = others[:: -(-len(others) * BLOCK // most)]
-    share = max(BLOCK, most // len(others))
-    pools = []
-    for person in others:
-        try:
-            whole = model_pool(dataset, person, bundle.meta, max_slots=sys.maxsize)
-        except DataError:  # too little of this one, who is not audited
-            continue
-        pools.append(thinned(whole, max(share, whole.block_length)))
-    if not pools:
-        return Public(np.empty((0, *bundle.input_shape), np.int8), empty, empty)
-    first = np.cumsum([0, *(pool.blocks for pool in pools[:-1])])
-    return Public(
-        bundle.quantize(np.concatenate([pool.windows.x for pool in pools])),
-        np.concatenate([pool.windows.y for pool in pools]),
-        np.concatenate([pool.block + at for pool, at in zip(pools, first, strict=True)]),
-    )
 
 
 @dataclass
@@ -338,51 +299,6 @@ class TwinLab:
         """The same for all runs, so that they pair; apart from the attacked devices' draws."""
         name = f"{self.settings.seed}/{purpose}/{person}".encode()
         return np.random.default_rng(list(hashlib.sha256(name).digest()))
-
-
-@dataclass
-class HeadOracle:
-    """A device that can be asked more, as its weights answer.
-
-    Attributes:
-        theta: (P,) float32, of the trained head.
-        classes: of it.
-        showing: what becomes of whole answers.
-        run: under which it answers.
-        seed: of the device.
-        asked: questions so far.
-    """
-
-    theta: NDArray[np.float32]
-    classes: int
-    showing: Showing
-    run: Run
-    seed: int
-    asked: int = 0
-    _before: list[NDArray[np.float32]] = field(default_factory=list)
-
-    def ask(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See :class:`tinymia.evidence.Oracle`."""
-        self.asked += len(features)
-        spare = None
-        if self.run.answer.guard.swap:
-            spare = self._whole(self.showing.spare_features(self.run))[None]
-        whole = self._whole(features)
-        before = np.concatenate(self._before) if self._before else None
-        if self.run.answer.guard.watch:
-            self._before.append(np.array(features, np.float32))
-        shown = self.showing.of_features(
-            self.run, whole[None], features, [self.seed], spare, before
-        )
-        return np.asarray(shown[0])
-
-    def _whole(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        split = len(self.theta) - self.classes
-        weights = self.theta[:split].reshape(self.classes, -1)
-        logits = features @ weights.T + self.theta[split:]
-        logits -= logits.max(axis=1, keepdims=True)
-        odds: NDArray[np.float32] = np.exp(logits)
-        return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float32)
 
 
 def mismatched(run: Run) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from tinymia.experiments.tuning import TuningFinding
 from tinymia.experiments.user_level import UserLevelFinding
 from tinymia.files import plain_json, write_whole
 
-FORMAT = 6
+FORMAT = 7
 RESULTS = "results.json"
 
 
@@ -260,6 +261,7 @@ class Results:
         findings: by experiment.
         hashes: of the trained weights, by "condition/person/repetition".
         timings: seconds; the one part in which two runs of a study differ.
+        digest: of all but the timings, as it was written; "" before it is, and in older files.
     """
 
     format: int
@@ -267,20 +269,30 @@ class Results:
     findings: Findings
     hashes: dict[str, str]
     timings: dict[str, float]
+    digest: str = ""
 
 
 def to_json(results: Results) -> Any:
     """Plain JSON; floats are rounded to 6 decimals, so that the file does not hang on last bits."""
     import cattrs
 
-    return _rounded(cattrs.Converter().unstructure(results))
+    content = _rounded(cattrs.Converter().unstructure(results))
+    return content | {"digest": _digest(content)}
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """SHA-256 of what was found and how; keeps slips out, and nobody who means to forge it."""
+    kept = {k: v for k, v in content.items() if k not in ("timings", "digest")}
+    text = json.dumps(kept, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def load(folder: Path) -> Results:
     """Read a study's results.
 
     Raises:
-        ReportError: there are none, or they are of another version or damaged.
+        ReportError: there are none, or they are of another version, damaged, or not as they were
+            written.
     """
     import cattrs
 
@@ -301,12 +313,34 @@ def load(folder: Path) -> Results:
             "Run `tinymia audit` again, or take the tinymia that made it.",
         )
     try:
-        return cattrs.Converter(forbid_extra_keys=True).structure(content, Results)
+        found = cattrs.Converter(forbid_extra_keys=True).structure(content, Results)
     except Exception as error:  # cattrs groups what is wrong in several types
         lines = cattrs.transform_error(error)
         raise ReportError(
             f"{path} is damaged: {'; '.join(map(str, lines[:3]))}.", "Run `tinymia audit` again."
         ) from error
+    if found.digest and found.digest != _digest(content):
+        raise ReportError(
+            f"{path} was changed after it was written.",
+            "Run `tinymia audit` again: what is measured is kept.",
+        )
+    return found
+
+
+def as_written(results: Results, folder: Path) -> Results:
+    """The same results, if it is known that nobody changed them since; else raises ReportError.
+
+    Args:
+        results: that were read.
+        folder: of these.
+    """
+    if results.digest:
+        return results
+    raise ReportError(
+        f"{folder / RESULTS} does not say whether it is as it was written: an older tinymia wrote"
+        " it, or it was changed.",
+        "Run `tinymia audit` again: what is measured is kept.",
+    )
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,8 +191,14 @@ def export(found: list[dict[str, Any]], path: Path) -> Path:
         ) from error
     made = io.BytesIO()
     columns_ = {name: column([row.get(name) for row in found]) for name in named}
-    polars.DataFrame(columns_).write_parquet(made)
+    numbers = dict.fromkeys(without_values(columns_), polars.Float64)
+    polars.DataFrame(columns_, schema_overrides=numbers).write_parquet(made)
     return write_whole(path, made.getvalue(), error=StudyError)
+
+
+def without_values(columns_: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Columns of which no cell has a value, such as intervals of one person: kept as numbers."""
+    return [name for name, cells in columns_.items() if cells and all(c is None for c in cells)]
 
 
 def column(values: list[Any]) -> list[Any]:

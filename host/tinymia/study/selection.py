@@ -14,7 +14,7 @@ from tinymia.experiments.experiment import MEMBERSHIP
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import people_to_audit
 from tinymia.study.datasets import dataset_of
-from tinymia.study.lab import public_of
+from tinymia.study.public import public_of
 from tinymia.study.settings import StudySettings
 from tinymia.study.showing import Public
 

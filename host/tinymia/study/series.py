@@ -126,8 +126,9 @@ class Series:
         except TinymiaError as error:
             raise type(error)(
                 error.message,
-                f"Delete the folder {self.folder(case)} and run the study again: what is stored"
-                " beside it is kept.",
+                f"Delete the folder {self.folder(case)}, or all of {self.out / CASES} if it is not"
+                " the only one, and run the study again: what is stored beside it is kept, and"
+                " used.",
             ) from error
 
 

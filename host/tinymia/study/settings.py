@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from tinymia.export.bundle import Bundle
 from tinymia.export.depth import HEAD, canonical_depth, check_depth, depth_title, resolve
 from tinymia.study.training import TrainingOptions, guess
 from tinymia.wire.settings import TrainSettings
+from tinymia.wire.span import Span
 
 MAX_REPETITIONS = 65535
 MAX_EPOCHS = 65535
@@ -39,6 +40,33 @@ POLICIES = tuple(p.value for p in OutputPolicy if p is not OutputPolicy.TOPK)
 """Of a whole study; the top classes alone are a defence."""
 MAX_SHADOWS = 65536
 MAX_DEVICES = 10_000_000
+
+SPANS: Mapping[str, Span] = {
+    # The device's generator is keyed by 16 bits of each, see `training_seed`.
+    "repetitions": Span(1, MAX_REPETITIONS, whole=True),
+    "epochs": Span(1, MAX_EPOCHS, whole=True),
+    "members": Span(1, 65535, whole=True),
+    "levels": Span(1, 65535, whole=True),
+    "shadows": Span(16, MAX_SHADOWS, whole=True),
+    "dear_shadows": Span(16, MAX_SHADOWS, whole=True),
+    "about": Span(16, MAX_SHADOWS, off=True, whole=True),
+    "epsilon_devices": Span(400, MAX_DEVICES, off=True, whole=True),
+    "seed": Span(0, 2**32 - 1, whole=True),
+    "confirm": Span(0, whole=True),
+    "deep_people": Span(0, whole=True),
+    "deep_epochs": Span(1, whole=True),
+}
+"""Where the numbers of a study may lie, by field; of several, each."""
+_NUMBERED = {
+    "dear_shadows": "shadow devices where each takes long",
+    "shadows": "shadow devices",
+    "about": "shadow devices about each attacked one",
+    "epsilon_devices": "devices to check an epsilon",
+    "seed": "as a seed",
+    "confirm": "repetitions on a board",
+    "deep_people": "people whose deep training a board confirms",
+    "deep_epochs": "epochs of that",
+}
 
 
 @dataclass(frozen=True)
@@ -120,45 +148,23 @@ class StudySettings:
             len(set(self.people)) == len(self.people),
             f"Somebody is named twice: {', '.join(self.people)}.",
         )
-        # The device's generator is keyed by 16 bits of each, see `training_seed`.
-        need(
-            1 <= self.repetitions <= MAX_REPETITIONS,
-            f"{self.repetitions} repetitions are not possible, only 1 to {MAX_REPETITIONS}.",
-        )
+        for name, within in SPANS.items():
+            given = getattr(self, name)
+            for number in given if isinstance(given, tuple) else (given,):
+                if not within.holds(number):
+                    raise StudyError(
+                        f"{number} {_NUMBERED.get(name, name)} are not possible.",
+                        f"Give {within}.",
+                    )
         if self.split not in SPLITS:
             raise StudyError(f"There is no split {self.split!r}.", guess(self.split, SPLITS))
         need(
-            bool(self.epochs)
-            and self.epochs[0] >= 1
-            and self.epochs[-1] <= MAX_EPOCHS
-            and sorted(set(self.epochs)) == [*self.epochs],
-            f"The epochs {self.epochs} must ascend and lie in 1 to {MAX_EPOCHS}.",
+            bool(self.epochs) and sorted(set(self.epochs)) == [*self.epochs],
+            f"The epochs {self.epochs} must ascend.",
         )
         for policy in (self.policy, *self.policies):
             if policy not in POLICIES:
                 raise StudyError(f"There is no output policy {policy!r}.", guess(policy, POLICIES))
-        need(0 < self.levels < 65536, "The levels must be in [1, 65535].")
-        need(0 <= self.seed < 2**32, "The seed must be in [0, 2^32).")
-        need(self.members >= 1, f"{self.members} members are not possible.")
-        for count in (self.shadows, self.dear_shadows):
-            need(
-                16 <= count <= MAX_SHADOWS,
-                f"{count} shadow devices are not possible, only 16 to {MAX_SHADOWS}.",
-            )
-        need(
-            self.about == 0 or 16 <= self.about <= MAX_SHADOWS,
-            f"{self.about} shadow devices about each attacked one are not possible.",
-            f"Give 16 to {MAX_SHADOWS}, or 0 to leave out what needs them.",
-        )
-        need(
-            self.epsilon_devices == 0 or 400 <= self.epsilon_devices <= MAX_DEVICES,
-            f"{self.epsilon_devices} devices cannot check an epsilon.",
-            f"Give 400 to {MAX_DEVICES}, or 0 to leave it out.",
-        )
-        need(
-            min(self.confirm, self.deep_people) >= 0 and self.deep_epochs >= 1,
-            "What a board confirms cannot be less than nothing, and takes an epoch at least.",
-        )
         object.__setattr__(self, "attacks", canonical(self.attacks))
         self.choice.check(self.answers[0].policy, (self.training.train, *self.depths))
         check_peers(self.peers)

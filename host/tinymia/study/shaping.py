@@ -9,7 +9,7 @@ from tinymia.data.base import Dataset
 from tinymia.errors import StudyError
 from tinymia.export.bundle import Bundle
 from tinymia.export.shape import personal_shape
-from tinymia.study.lab import public_of
+from tinymia.study.public import public_of
 from tinymia.twin import Twin
 
 MOST_PEOPLE, MOST_WINDOWS = 12, 2880

@@ -17,7 +17,7 @@ from tinymia.wire.settings import (
     TrainSettings,
     in_range,
     setting_called,
-    span,
+    span_of,
 )
 
 _Choice = TypeVar("_Choice", bound=IntEnum)
@@ -75,10 +75,9 @@ class TrainingOptions:
         for name in ("learning_rate", "batch", "momentum", "beta2", "schedule_epochs"):
             setting, value = setting_called(name), getattr(self, name)
             if not in_range(setting, value):
-                off = "0 or " if setting.off else ""
                 raise StudyError(
                     f"The {name.replace('_', ' ')} cannot be {value}.",
-                    f"Give {off}{span(setting)}.",
+                    f"Give {span_of(setting)}.",
                 )
         object.__setattr__(self, "train", check_depth(self.train))
         one_of(Optimizer, self.optimizer, "optimizer")

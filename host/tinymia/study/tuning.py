@@ -1,4 +1,4 @@
-"""Strengths of defences tried on public people: devices of theirs are trained and attacked.
+"""Strengths of defences, chosen by what they do on public people.
 
 Public people are those in the data whom the audit does not audit. Nobody who is audited enters, so
 what is chosen is no choice of the best result. Two things are biased, and neither by how much is
@@ -10,50 +10,33 @@ known:
   base model at a time would take a training of it each, minutes with TensorFlow, and is not done.
 - An auxiliary model of a defence (MemGuard's classifier of members) has learnt from the same people
   on whose devices its strength is tried, so it defends better there than it will.
-
-Who attacks: LiRA with shadow devices of the same defence and strength, and both joint decoders,
-from the recipe and from such shadow devices; where answers are defended, also one who asks for
-labels near the windows alone.
 """
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
-from tinymia.attacks.base import Adversary, Attack
-from tinymia.attacks.registry import attacks_for
 from tinymia.data.base import Dataset
 from tinymia.defenses import registry
-from tinymia.defenses.base import Kind, Site
+from tinymia.defenses.base import Kind
 from tinymia.errors import DataError, StudyError, TinymiaError
-from tinymia.evidence import Run, Target, digest
-from tinymia.experiments.membership.devices import score
+from tinymia.evidence import Run
 from tinymia.experiments.tuning import VERSION, Attacked, Chosen, Tried, TuningFinding, choose
 from tinymia.export.bundle import Bundle
 from tinymia.export.provenance import seen_people
-from tinymia.statistics.metrics import auc
 from tinymia.study.adversaries import adversary_for
 from tinymia.study.executors import Executor
-from tinymia.study.lab import TwinLab, shadow_key
-from tinymia.study.lanes import Lanes, train_devices, twin_identity
 from tinymia.study.people import Person, plan
 from tinymia.study.references import references_for
-from tinymia.study.scoring import code_of, lab_digest
-from tinymia.study.settings import StudySettings, is_dear, is_deep, training_seed
+from tinymia.study.settings import StudySettings, is_dear
 from tinymia.study.showing import Classifiers, Public
 from tinymia.study.store import Store
+from tinymia.study.trying import Cell, Figures, Trying
 
-KIND = "tuning"
-_WITH_SHADOWS = "joint"
-"""Beside the attacks that stand for their adversaries: it knows a defence by its devices alone."""
-_OF_ANSWERS = "joint-boundaries"
-"""Against defences of answers: asks for labels near the windows, which such defences keep."""
 _MOST_PEOPLE = 6
 
 
@@ -86,189 +69,6 @@ class Tuning:
             )
         if self.repetitions < 1 or min(self.shadows, self.dear_shadows) < 16:
             raise StudyError("Tuning takes a repetition and 16 shadow devices at least.")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One person's devices of one run."""
-
-    run: Run
-    person: str
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What is stored of a cell: means over its devices."""
-
-    attacks: tuple[Attacked, ...]
-    heldout: float
-    base: float
-
-
-@dataclass
-class Trying:
-    """The work on a cell; sent to each worker once.
-
-    Attributes:
-        settings: of the devices.
-        bundle: bytes of what is fine-tuned.
-        people: by name.
-        public: whom auxiliary models learn from.
-        counts: shadow devices by (recipe, epochs) of a run.
-        folder: of the study's store.
-        spare: whether devices are asked about the random windows of HAMP.
-        references: body of the bundle's section of references of training.
-        adversary: body of the bundle's section of classifiers against which training is held.
-    """
-
-    settings: StudySettings
-    bundle: bytes
-    people: Mapping[str, Person]
-    public: Public
-    counts: Mapping[tuple[str, int], int]
-    folder: Path
-    spare: bool
-    references: bytes = b""
-    adversary: bytes = b""
-
-    @functools.cached_property
-    def lab(self) -> TwinLab:
-        """Shadow devices, in the process that asks first."""
-        lanes = Lanes(
-            Bundle.from_bytes(self.bundle),
-            threads=1,
-            most_views=1,
-            spare=self.spare,
-            references=self.references,
-            adversary=self.adversary,
-        )
-        return TwinLab(
-            self.settings, lanes, self.people, self.public, self.counts, Store(self.folder)
-        )
-
-    @functools.cached_property
-    def identity(self) -> dict[str, str]:
-        """What every cell hangs on."""
-        return {
-            "twin": twin_identity(
-                Bundle.from_bytes(self.bundle),
-                spare=self.spare,
-                references=self.references,
-                adversary=self.adversary,
-            ),
-            "shadows": shadow_key(self.settings, self.public.digest),
-            "lab": lab_digest(),
-        }
-
-    def key(self, cell: Cell) -> str:
-        """Digest of everything that a cell's figures depend on."""
-        person = self.people[cell.person]
-        return digest(
-            {
-                "run": cell.run.key,
-                "name": cell.person,
-                "person": person.digest,
-                "index": person.pool.person_index,
-                "repetitions": len(person.draws),
-                "count": self.counts[cell.run.recipe, cell.run.epochs],
-                "attacks": [code_of(attack).hex() for attack in attackers(cell.run)],
-                **self.identity,
-            }
-        )
-
-    def stored(self, cell: Cell) -> Figures | None:
-        """What was found before; raises StudyError where it is damaged."""
-        store, key = Store(self.folder), self.key(cell)
-        if not store.has(KIND, key):
-            return None
-        try:
-            content = json.loads(store.load(KIND, key)["json"].tobytes())
-            attacks = tuple(
-                Attacked(name, Adversary(who), value) for name, who, value in content["attacks"]
-            )
-            return Figures(attacks, content["heldout"], content["base"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise StudyError(
-                f"The stored strength {key} is damaged.", "Give --fresh and run the command again."
-            ) from error
-
-    def __call__(self, cell: Cell) -> Cell:
-        """Train and attack what the store does not have yet; returns the cell."""
-        if self.stored(cell) is None:
-            found = self._figures(cell)
-            content = {
-                "attacks": [(row.attack, row.adversary, row.auc) for row in found.attacks],
-                "heldout": found.heldout,
-                "base": found.base,
-            }
-            text = json.dumps(content).encode()
-            store = Store(self.folder)
-            store.save(KIND, self.key(cell), {"json": np.frombuffer(text, np.uint8)})
-            self.lab.forget()
-        return cell
-
-    def _figures(self, cell: Cell) -> Figures:
-        lab, run, person = self.lab, cell.run, self.people[cell.person]
-        seed = self.settings.seed
-        trained = train_devices(lab.lanes, lab.store, run, person, seed)
-        candidates = lab.candidates(run, person.name)
-        targets = []
-        for repetition, (_, device) in enumerate(trained):
-            own = training_seed(seed, person.pool.person_index, repetition)
-            spare = None if device.spare is None else device.spare[None]
-            shown = lab.showing(run, device.answers[None], person.windows, [own], spare)[0]
-            lab.devices[run.recipe, run.epochs, person.name, repetition] = device.theta
-            targets.append(Target(person.name, repetition, candidates, shown, device.theta))
-        tried = attackers(run)
-        scores = score(lab, run, person.name, targets, tried)
-        whose = {attack.info.name: attack.info.adversary for attack in tried}
-        attacks = tuple(
-            Attacked(
-                name,
-                whose[name],
-                float(
-                    np.mean(
-                        [
-                            auc(row[draw.member], row[draw.nonmember])
-                            for row, draw in zip(rows, person.draws, strict=True)
-                        ]
-                    )
-                ),
-            )
-            for name, rows in scores.items()
-        )
-        # Under a policy that hides classes they are NaN, which argmax would choose.
-        right = [
-            np.nan_to_num(target.answers[:, 0], nan=-1.0).argmax(axis=1) == person.labels
-            for target in targets
-        ]
-        before = lab.lanes.answers_of_base(run, person.windows)[:, 0].argmax(axis=1)
-        others = [draw.nonmember for draw in person.draws]
-        return Figures(
-            attacks,
-            float(np.mean([r[o].mean() for r, o in zip(right, others, strict=True)])),
-            float(np.mean([(before == person.labels)[o].mean() for o in others])),
-        )
-
-
-def attackers(run: Run) -> list[Attack]:
-    """Who tries a run: LiRA and joint decoders, as far as they run on what it answers.
-
-    None that trains devices about each attacked one: hundreds of strengths are tried.
-    """
-    found: list[Attack] = []
-    beside = {_WITH_SHADOWS}
-    if any(defence.kind.site is Site.OUTPUT for defence in run.defences):
-        beside.add(_OF_ANSWERS)
-    for attack in attacks_for(run, head=not is_deep(run)):
-        info = attack.info
-        first = all(other.info.adversary is not info.adversary for other in found)
-        if info.chooses:
-            continue
-        stands = info.headline and info.adversary in (Adversary.CANDIDATES, Adversary.JOINT)
-        if (stands and first) or info.name in beside:
-            found.append(attack)
-    return found
 
 
 @dataclass
@@ -335,9 +135,11 @@ def tuned(
         public,
         counts,
         folder,
-        spare,
-        references_for(bundle, max(r.training.references for r in runs), public, settings.seed),
-        adversary_for(bundle, runs, Classifiers(settings, public, Store(folder))),
+        spare=spare,
+        references=references_for(
+            bundle, max(r.training.references for r in runs), public, settings.seed
+        ),
+        adversary=adversary_for(bundle, runs, Classifiers(settings, public, Store(folder))),
     )
     cells = [Cell(run, person.name) for run in runs for person in people]
     todo = [cell for cell in cells if trying.stored(cell) is None]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
+import functools
 from collections.abc import Sequence
-
-import numpy as np
 
 from tinymia.errors import DataError
 from tinymia.wire.declared import (
@@ -16,6 +14,7 @@ from tinymia.wire.declared import (
     Setting,
     TrainSettings,
 )
+from tinymia.wire.span import Span
 
 __all__ = [
     "RANGES",
@@ -30,7 +29,7 @@ __all__ = [
     "in_range",
     "setting_called",
     "setting_name",
-    "span",
+    "span_of",
     "wrong_setting",
 ]
 
@@ -40,19 +39,22 @@ def setting_called(name: str) -> Setting:
     return _BY_NAME[name]
 
 
+@functools.cache
+def span_of(setting: Setting, *, off: bool = True) -> Span:
+    """Where a setting lies, by itself; ``off``: with 0, where that switches it off."""
+    return Span(
+        setting.least,
+        setting.most,
+        below=setting.open,
+        off=off and setting.off,
+        whole=setting.kind != "f32",
+        single=setting.kind == "f32",
+    )
+
+
 def in_range(setting: Setting, value: float) -> bool:
     """Whether a device takes the value, by itself: what float32 makes of it counts."""
-    if setting.kind != "f32":
-        whole = math.isfinite(value) and value == int(value)
-        return whole and (setting.least <= value <= setting.most or (setting.off and value == 0))
-    with np.errstate(over="ignore", under="ignore"):
-        x = np.float32(value)
-    if setting.off and value == 0:
-        return True
-    below = x < np.float32(setting.most) if setting.open else x <= np.float32(setting.most)
-    # A number that float32 cannot hold would be off there, or another one.
-    normal = x == 0 if value == 0 else abs(x) >= np.finfo(np.float32).tiny
-    return bool(normal and np.float32(setting.least) <= x and below)
+    return span_of(setting).holds(value)
 
 
 def wrong_setting(s: object, declared: Sequence[Setting] = SETTINGS) -> str | None:
@@ -92,13 +94,6 @@ def setting_name(number: int) -> str:
     return SETTINGS[number - 1].name if 0 < number <= len(SETTINGS) else f"number {number}"
 
 
-def span(s: Setting) -> str:
-    """Where a setting lies when it is on, for people: "1e-06 to 0.95"."""
-    if s.kind == "f32":
-        return f"{s.least:g} to {'below ' if s.open else ''}{s.most:g}"
-    return f"{s.least} to {'2^64 - 1' if s.kind == 'u64' else s.most}"
-
-
 def described(s: Setting) -> str:
     """What a setting may be, for people."""
     if s.choices is not None:
@@ -106,7 +101,7 @@ def described(s: Setting) -> str:
         text = " or ".join([", ".join(named[:-1]), named[-1]])
     else:
         whole = "" if s.kind == "f32" else "a whole number, "
-        text = f"{whole}{'0 (off) or ' if s.off else ''}{span(s)}"
+        text = f"{whole}{'0 (off) or ' if s.off else ''}{span_of(s, off=False)}"
     if s.only_with:
         text += f", above 0 beside {s.only_with} and only there"
     if s.needs:

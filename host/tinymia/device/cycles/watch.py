@@ -18,7 +18,6 @@ from tinymia.errors import DeviceError
 CORE = "cortex-m4"
 WAIT_STATES = 5
 """Of the STM32F405's flash at 168 MHz and 2.7 to 3.6 V (RM0090 table 10)."""
-MOST_WAIT_STATES = 15  # what its register can say
 
 
 def check_target(spec: str) -> None:

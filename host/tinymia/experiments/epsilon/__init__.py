@@ -18,6 +18,7 @@ from tinymia.experiments.epsilon.finding import (
     Verdict,
     View,
 )
+from tinymia.experiments.epsilon.reach import devices_for, reach
 from tinymia.experiments.epsilon.run import devices_of, run
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "Verdict",
     "View",
     "arms_of",
+    "devices_for",
     "devices_of",
+    "reach",
     "run",
 ]

@@ -10,13 +10,14 @@ import numpy as np
 from tinymia.attacks.base import Adversary, Attack
 from tinymia.attacks.choice import EVERY_ATTACK, Choice
 from tinymia.evidence import OutputPolicy, Scores
-from tinymia.experiments.base import Comparison, Condition, Measure, Verdict
-from tinymia.experiments.membership.compare import compare, verdict_of
+from tinymia.experiments.base import Condition, Measure, Verdict
+from tinymia.experiments.membership.compare import added, paired, verdict_of
 from tinymia.experiments.membership.controls import PersonControls, cells_of, controls
 from tinymia.experiments.membership.devices import Cells
 from tinymia.experiments.membership.figures import absent, figure, masked
 from tinymia.experiments.membership.idle import not_run
 from tinymia.experiments.membership.left_out import left_out
+from tinymia.experiments.membership.persons import person_rows
 from tinymia.experiments.membership.rates import threshold_rows
 from tinymia.experiments.membership.types import (
     VERSION,
@@ -30,14 +31,13 @@ from tinymia.experiments.membership.types import (
     LeftOut,
     MembershipFinding,
     NotRun,
-    PersonRow,
     Rate,
     Rules,
     ThresholdRow,
 )
 from tinymia.statistics.cells import grain, pairs
 from tinymia.statistics.intervals import LEVEL, Floats, Mean, Replicates, Resampler
-from tinymia.statistics.metrics import MIN_FALSE_POSITIVES, auc, crossfit_advantage, resolves
+from tinymia.statistics.metrics import MIN_FALSE_POSITIVES, crossfit_advantage, resolves
 from tinymia.statistics.pooled import PooledScores
 from tinymia.statistics.power import GUESSING_MARGIN, no_more_than_guessing
 from tinymia.statistics.rates import tpr_estimate
@@ -122,6 +122,7 @@ class Analysis:
                 self.done()
         accuracy = [self._accuracy(condition) for condition in self.conditions]
         main_scores = self.scores(self.main, self.answers[0]) if self.main else {}
+        heads = [attack.info.name for attack in self._headlines_of(self.answers[0])]
         return MembershipFinding(
             version=VERSION,
             conditions=tuple(self.conditions),
@@ -137,9 +138,19 @@ class Analysis:
             curves=tuple(curves),
             thresholds=tuple(self._thresholds(main_scores)),
             accuracy=tuple(accuracy),
-            added=tuple(self._added()),
-            paired=tuple(self._paired()),
-            people=tuple(self._people(main_scores)) if self.main else (),
+            added=tuple(added(self.conditions, heads, self._auc, self.answers[0])),
+            paired=tuple(
+                paired(
+                    self.conditions,
+                    self.answers,
+                    [attack.info.name for attack in self.attacks],
+                    {Measure.AUC: self._auc, Measure.TPR_1: self._tpr},
+                    self._heldout,
+                )
+            ),
+            people=tuple(person_rows(self.main, heads, main_scores, self.cells[self.main]))
+            if self.main
+            else (),
             controls=tuple(self._controls(leaks, main_scores)),
             counts=self._counts(leaks),
             levels=self.levels,
@@ -274,57 +285,6 @@ class Analysis:
             Verdict.NOT_DISTINGUISHABLE if condition.is_base else verdict_of(gain),
         )
 
-    def _added(self) -> list[Comparison]:
-        """Fine-tuned conditions against the base model, for each headline attack."""
-        rows = []
-        base = next(c.name for c in self.conditions if c.is_base)
-        for attack in self._headlines_of(self.answers[0]):
-            name, answer = attack.info.name, self.answers[0]
-            there = self._auc.get((base, name, answer))
-            family = [
-                (c.name, self._auc[c.name, name, answer])
-                for c in self.conditions
-                if not c.is_base and (c.name, name, answer) in self._auc
-            ]
-            # Who needs shadow devices of fine-tuning can only guess on the base model.
-            reference = there or _constant(family[0][1], 0.5) if family else None
-            if reference is not None:
-                rows += compare(
-                    [(c, base, here - reference) for c, here in family],
-                    Measure.AUC,
-                    name,
-                    answer,
-                )
-        return rows
-
-    def _paired(self) -> list[Comparison]:
-        """Defences and depths against plain fine-tuning: one family a measure and attack."""
-        compared = [c for c in self.conditions if c.reference]
-        rows: list[Comparison] = []
-        for answer in self.answers:
-            for attack in self.attacks:
-                name = attack.info.name
-                for measure, found in ((Measure.AUC, self._auc), (Measure.TPR_1, self._tpr)):
-                    family = [
-                        (
-                            c.name,
-                            c.reference,
-                            found[c.name, name, answer] - found[c.reference, name, answer],
-                        )
-                        for c in compared
-                        if (c.name, name, answer) in found and (c.reference, name, answer) in found
-                    ]
-                    rows += compare(family, measure, name, answer)
-        family = [
-            (
-                c.name,
-                c.reference,
-                self._heldout[c.name] - self._heldout[c.reference],
-            )
-            for c in compared
-        ]
-        return rows + compare(family, Measure.HELD_OUT, "", self.answers[0])
-
     def _not_run(self, leaks: Sequence[Leak]) -> Iterator[NotRun]:
         own = self.answers[0]
         ran = {leak.attack for leak in leaks if leak.answer is own}
@@ -338,33 +298,6 @@ class Analysis:
         if resolves(FPRS[0], sum(self.nonmembers), self.distinct).ok:
             measures[Measure.TPR_1] = self._tpr
         return left_out(measures, heads, self._heldout, self.answers[0])
-
-    def _people(self, scored: Mapping[str, Sequence[Scores]]) -> list[PersonRow]:
-        """Means over the repetitions of each person; too few for an interval of their own."""
-        rows = []
-        devices = self.cells[self.main]
-        for attack in self._headlines_of(self.answers[0]):
-            name = attack.info.name
-            if name not in scored:
-                continue
-            areas = np.array([auc(*pair) for pair in pairs(cells_of(scored[name], devices))])
-            for person in sorted(set(self.people)):
-                at = np.array([who == person for who in self.people])
-                own = [d for d, here in zip(devices, at, strict=True) if here]
-                rows.append(
-                    PersonRow(
-                        person,
-                        self.main,
-                        name,
-                        float(areas[at].mean()),
-                        float(areas[at].min()),
-                        float(areas[at].max()),
-                        _mean([d.right[d.counted & ~d.member].mean() for d in own]),
-                        _mean([d.right[d.counted & d.member].mean() for d in own]),
-                        _mean([d.right_base[d.counted & ~d.member].mean() for d in own]),
-                    )
-                )
-        return rows
 
     def _thresholds(self, scored: Mapping[str, Sequence[Scores]]) -> list[ThresholdRow]:
         return [
@@ -423,24 +356,8 @@ class Analysis:
         )
 
 
-def _constant(like: Replicates, value: float) -> Replicates:
-    """A figure that is known."""
-    return replace(
-        like,
-        point=np.full_like(like.point, value),
-        boot=np.full_like(like.boot, value),
-        drop=np.full_like(like.drop, value),
-        lowest=value,
-        highest=value,
-    )
-
-
 def _name(attack: Attack | None) -> str:
     return "" if attack is None else attack.info.name
-
-
-def _mean(values: Sequence[np.float64]) -> float:
-    return float(np.mean(values))
 
 
 def _row(attack: Attack) -> AttackRow:

@@ -30,11 +30,22 @@ class AttackRow:
 class Idle(StrEnum):
     """Why an attack that was asked for has no figure under the study's own answers."""
 
-    ANSWERS = "answers"  # reveal too little
-    ABOUT = "about"  # no devices were trained about each attacked one
-    HEAD = "head"  # nowhere is the last layer trained alone
-    VIEWS = "views"  # windows were not asked about in several views
-    WINDOWS = "windows"  # somebody has too few for what it knows
+    ANSWERS = "answers"
+    ABOUT = "about"
+    HEAD = "head"
+    VIEWS = "views"
+    WINDOWS = "windows"
+
+    @property
+    def because(self) -> str:
+        """For people, behind "did not run: "."""
+        return {
+            Idle.ANSWERS: "the study's own answers reveal too little",
+            Idle.ABOUT: "no devices were trained about each attacked one (--about 0)",
+            Idle.HEAD: "nothing trained the last layer alone",
+            Idle.VIEWS: "each window was asked about once",
+            Idle.WINDOWS: "somebody has too few windows for what it knows",
+        }[self]
 
 
 @dataclass(frozen=True)

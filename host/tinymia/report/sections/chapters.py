@@ -101,10 +101,14 @@ def _table(chapter: Chapter, measure: Measure, looks: dict[str, Look]) -> dict[s
 
 
 def _log_axis(low: float, high: float, title: str) -> Axis:
+    """What is measured with a little room; where that is no three decades, also 2 and 5 of each."""
+    room = max((high / low) ** 0.06, 1.05)
+    low, high = low / room, high * room
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    ends = 10.0**first, 10.0 ** max(last, first + 1)
-    ticks = [(10.0**e, f"{10.0**e:g}") for e in range(first, max(last, first + 1) + 1)]
-    return Axis(*ends, ticks, title, math.log10)
+    steps = (1, 2, 5) if high / low < 1000 else (1,)
+    marks = [m * 10.0**e for e in range(first, last + 1) for m in steps]
+    ticks = [(v, f"{v:g}") for v in marks if low <= v <= high]
+    return Axis(low, high, ticks, title, math.log10)
 
 
 def _line(chart: Chart, line: Line, css: str, shape: str) -> None:
@@ -145,6 +149,8 @@ def plot_view(plot: Plot, identity: str) -> dict[str, Any] | None:
         at += not line.dashed
         _line(chart, line, css, shape)
         legend.append({"css": css, "shape": shape, "title": line.title})
+    if len(legend) == 1 and plot.lines[0].title == plot.title:
+        legend = []  # the chart's title says it
     return {"title": plot.title, "svg": Markup(chart.render(identity)), "legend": legend}
 
 

@@ -95,7 +95,7 @@ def _cells(
         "front": row in best,
         "guarantee": promised(row, facts),
         # What an answer promises is no bound on all of them.
-        "proven": row.guarantee.startswith("("),
+        "proven": condition.name in facts.privacy,
         "strongest": interval(row.strongest) if row.strongest else "does not run",
         "worst": interval(row.worst) if row.worst else "none runs",
         "worst_attack": row.worst_attack,

@@ -83,24 +83,16 @@ def _attacks(facts: Facts) -> Iterator[str]:
             f"Attacks on {listing([facts.condition(r.condition).title for r in fewer])} had fewer "
             "shadow devices than the whole run (--whole) gives them, and would find more with it."
         )
-    for why in Idle:
+    silent = [idle.title for idle in finding.not_run if idle.why is Idle.ANSWERS]
+    if silent:
+        own = facts.answer_title(finding.answer)
+        yield f"With {own}, the device reveals too little for {listing(silent)}."
+    for why in (why for why in Idle if why is not Idle.ANSWERS):
         titles = [idle.title for idle in finding.not_run if idle.why is why]
         if titles:
-            yield _idle(why, facts.answer_title(finding.answer), listing(titles))
+            yield f"{listing(titles)} did not run: {why.because}."
     if len(finding.answers) == 1:
         yield "One answer policy was audited; what others reveal was not measured."
-
-
-def _idle(why: Idle, answer: str, attacks: str) -> str:
-    """Why some attacks have no figure under the study's own answers."""
-    return {
-        Idle.ANSWERS: f"With {answer}, the device reveals too little for {attacks}.",
-        Idle.ABOUT: f"No devices were trained about each attacked one (--about 0), so {attacks}"
-        " did not run.",
-        Idle.HEAD: f"Nothing trained the last layer alone, and nowhere else runs {attacks}.",
-        Idle.VIEWS: f"Each window was asked about once, and several times is what {attacks} wants.",
-        Idle.WINDOWS: f"Somebody has too few windows for what is known to {attacks}.",
-    }[why]
 
 
 def _defences(facts: Facts) -> Iterator[str]:

@@ -54,10 +54,11 @@ def programs(tmp_path: Path) -> Path:
 
 
 def run(
-    script: str, env: dict[str, str], programs: Path, cwd: Path
+    script: str, env: dict[str, str], programs: Path, cwd: Path, shell: str = "bash"
 ) -> subprocess.CompletedProcess[str]:
     # How GitHub calls `shell: bash`.
-    command = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script]
+    options = ["--noprofile", "--norc", "-e", "-o", "pipefail"] if shell == "bash" else ["-e"]
+    command = [shell, *options, "-c", script]
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     whole = os.environ | {"PYTHONPATH": str(ROOT / "host"), "PATH": path} | env
     return subprocess.run(
@@ -126,19 +127,22 @@ def test_the_action_installs_and_audits_where_asked(programs: Path, tmp_path: Pa
     ]
 
 
+@pytest.mark.parametrize("shell", ["bash", "sh"])  # an image may have no other
 @pytest.mark.parametrize("outcome", ["holds", "cannot-tell"])
 def test_the_gitlab_job_ends_as_the_check_does(
-    outcome: str, results: Path, programs: Path, tmp_path: Path
+    outcome: str, shell: str, results: Path, programs: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "leakage.toml").write_text(f"[[rule]]\n{RULES[outcome]}\n")
     env = {k: str(v) for k, v in GITLAB["variables"].items()}
-    env |= {"TINYMIA_FOLDER": str(results), "TINYMIA_AUDIT": "--target twin:"}
-    done = run("\n".join(GITLAB["script"]), env, programs, tmp_path)
+    env |= {"TINYMIA_FOLDER": str(results)}
+    env |= {"TINYMIA_AUDIT": '--data "my data.npz" --depth "" --target twin:'}
+    done = run("\n".join(GITLAB["script"]), env, programs, tmp_path, shell)
     assert done.returncode == STATUS[outcome], done.stderr
     assert (tmp_path / GITLAB["artifacts"]["reports"]["junit"]).exists()
     assert GITLAB["allow_failure"]["exit_codes"] == [STATUS["cannot-tell"]]
     told = (tmp_path / "told").read_text().splitlines()
-    assert told[-5:] == ["--quiet", "--out", str(results), "--target", "twin:"]
+    wanted = ["--data", "my data.npz", "--depth", "", "--target", "twin:"]
+    assert told[-9:] == ["--quiet", "--out", str(results), *wanted]
 
 
 @pytest.mark.parametrize("program", ["tinymia", "python"])

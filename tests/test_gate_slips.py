@@ -284,3 +284,23 @@ def test_code_review_is_shown_problems_alone(folder: Path) -> None:
     (run,) = json.loads(files[0].read_text())["runs"]
     assert [row["kind"] for row in run["results"]] == ["fail"]
     assert "at most 0.6 (plain@50" in files[1].read_text()
+
+
+@pytest.mark.parametrize(
+    "wrong", ["[[rule]]\nfigure = 'cost.stp'\nat_most = 1", "[audit]\nepoch = 1", None]
+)
+def test_without_a_verdict_none_of_an_earlier_run_is_left(wrong: str | None, folder: Path) -> None:
+    files = {kind: folder / f"out.{kind}" for kind in ("junit", "sarif", "markdown")}
+    outputs = [part for kind, file in files.items() for part in (f"--{kind}", str(file))]
+    assert status(check(folder, HOLDS, *outputs)) == 0
+    assert all(file.exists() for file in files.values())
+    if wrong is None:
+        (folder / RESULTS).write_text("{")
+    assert status(check(folder, HOLDS, *outputs, head=wrong or "")) == 64
+    assert not any(file.exists() for file in files.values())
+
+
+def test_no_output_replaces_the_policy(folder: Path) -> None:
+    for rule in (HOLDS, "figure = 3"):
+        assert status(check(folder, rule, "--markdown", folder / "p.toml")) == 64
+        assert "[[rule]]" in (folder / "p.toml").read_text()

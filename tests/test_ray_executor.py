@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from extras import needs_ray
 from quiet import Quiet
 from tinymia.errors import StudyError
-from tinymia.study import ray_executor
+from tinymia.study import ray_cluster, ray_executor, ray_nodes
 from tinymia.study.executor_bench import WORKERS, Span, busy, waiting
 from tinymia.study.executors import Processes
 from tinymia.study.ray_boards import placing
@@ -172,14 +172,18 @@ def job(name: str) -> Any:
     return SimpleNamespace(name=name)
 
 
+def always() -> bool:
+    return True
+
+
 def test_boards_in_the_network_are_asked_from_nodes(cluster: Any, tmp_path: Path) -> None:
     near, far = "serial:/dev/ttyACM9", "serial:socket://127.0.0.1:4001"
     fleet: Any = Bridged(tmp_path, (near, far, "serial:rfc2217://127.0.0.1:4002"))
     place = placing(OnRay(address=cluster.address), fleet, Quiet())
     stop = threading.Event()
     with place() as desk:
-        assert desk(fleet, 0) is None  # on a port of this machine: its thread
-        first, second = desk(fleet, 1), desk(fleet, 2)
+        assert desk(fleet, 0, always) is None  # on a port of this machine: its thread
+        first, second = desk(fleet, 1, always), desk(fleet, 2, always)
         assert first is not None
         assert second is not None
         thread = threading.Thread(target=first.do, args=(job("left"), stop))
@@ -191,10 +195,10 @@ def test_boards_in_the_network_are_asked_from_nodes(cluster: Any, tmp_path: Path
             second.do(job("refused"), stop)
         assert error.value.hint == "Mind the rate."
         with pytest.raises(StudyError, match=r"socket://127.0.0.1:4001 is in use by another study"):
-            desk(fleet, 1)
+            desk(fleet, 1, always)
         first.close()
         second.close()
-        again = desk(fleet, 1)  # let go of
+        again = desk(fleet, 1, always)  # let go of
         assert again is not None
         stop.set()
         (tmp_path / "left").unlink()
@@ -223,13 +227,13 @@ def test_ray_is_started_once_and_a_machine_that_cannot_is_told(
     )
     monkeypatch.setitem(sys.modules, "ray", here)
     for _ in range(2):
-        with ray_executor.cluster(1, ""):
+        with ray_cluster.cluster(1, ""):
             pass
     assert said == ["begins", "ends"] * 2
     said.clear()
-    with ray_executor.kept():
+    with ray_cluster.kept():
         for _ in range(2):
-            with ray_executor.kept(), ray_executor.cluster(1, "") as found:
+            with ray_cluster.kept(), ray_cluster.cluster(1, "") as found:
                 assert found is here
         assert said == ["begins"]
     assert said == ["begins", "ends"]
@@ -239,21 +243,64 @@ def test_ray_is_started_once_and_a_machine_that_cannot_is_told(
 
     here.init = fails
     says = r"Ray does not start: The node timed out\. Let less run"
-    with pytest.raises(StudyError, match=says), ray_executor.cluster(1, ""):
+    with pytest.raises(StudyError, match=says), ray_cluster.cluster(1, ""):
         pass
 
 
-def test_another_tinymia_on_a_node_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = ray_executor._Job(square, os.getcwd(), "another")
-    monkeypatch.setattr(ray_executor, "code", lambda: "this one")
-    with pytest.raises(StudyError, match="has another tinymia"):
-        ray_executor._begun(job)
+def test_another_tinymia_on_a_node_is_refused() -> None:
+    there = ray_executor._checked("another")([], 1)
+    assert there == (socket.gethostname(), None)
+    assert "has another tinymia" in str(ray_nodes.other_tinymia(there[0]))
 
 
-def test_a_node_without_the_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "code", lambda: "this one")
+def nap(_: ray_nodes.Place) -> None:
+    time.sleep(0.5)
+
+
+HIDING = """
+import sys
+
+
+class Hiding:
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "tinymia":
+            raise ModuleNotFoundError(name)
+
+
+sys.meta_path.insert(0, Hiding())
+"""
+
+
+def test_a_node_without_tinymia_is_named(cluster: Any, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HIDING)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        node = cluster.add_node(num_cpus=8)
+    cluster.wait_for_nodes()
+    says = f"{socket.gethostname()} has another tinymia than this machine, or none.*every node"
+    try:
+        with pytest.raises(StudyError, match=says) as error:
+            list(OnRay(address=cluster.address).map(nap, [ray_nodes.Place("", "")] * 24))
+    finally:
+        cluster.remove_node(node)
+    assert error.value.of_machine
+
+
+def test_a_node_without_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"has no folder /not/there.*mount it"):
-        ray_executor._begun(ray_executor._Job(square, "/not/there", "this one"))
+        ray_nodes.Place("/not/there", "").enter()
+    with ray_nodes.place(tmp_path) as here:
+        assert here.folder == os.getcwd()
+        assert here.mark
+        here.enter()
+        # A folder of that name is on each node, but it is not the one of the study.
+        Path(here.mark).rename(tmp_path / "moved")
+        says = f"as {tmp_path} is not this machine's folder.*mount it"
+        with pytest.raises(StudyError, match=says) as error:
+            here.enter()
+        assert error.value.of_machine
+        (tmp_path / "moved").rename(here.mark)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture
@@ -273,7 +320,7 @@ def test_an_address_where_no_ray_is(way: str, nobody: str) -> None:
 @pytest.mark.parametrize("address", ["host:port", "host:99999999", "no such host:1"])
 def test_what_is_no_address(address: str) -> None:
     with pytest.raises(StudyError, match="There is no Ray at"):
-        ray_executor._ask(address)
+        ray_cluster.ask(address)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import click
 from tinymia.cli.options import FilePath, Judging, json_option, print_json
 
 if TYPE_CHECKING:
+    from tinymia.gate.judge import Judged
+    from tinymia.gate.policy import Policy
     from tinymia.study.results import Results
 
 
@@ -65,11 +67,8 @@ def command(
     """
     from tinymia.errors import PolicyError
     from tinymia.gate import outputs
-    from tinymia.gate.chapters import kinds_of
-    from tinymia.gate.judge import judge, overall
-    from tinymia.gate.kinds import KINDS
-    from tinymia.gate.policy import TEMPLATE, read
-    from tinymia.study.results import as_written, load
+    from tinymia.gate.judge import overall
+    from tinymia.gate.policy import TEMPLATE
 
     if template:
         if as_json:
@@ -77,34 +76,55 @@ def command(
         else:
             click.echo(TEMPLATE, nl=False)
         return
-    if policy_path is None and not figures:
-        raise PolicyError(
-            "A check needs a policy.",
-            "Give --policy FILE; `tinymia check --template > leakage.toml` makes one.",
-        )
-    results = load(folder) if policy_path is not None or folder.exists() else None
-    kinds = KINDS if results is None else kinds_of(results)
-    if figures and as_json:
-        print_json([{"figure": n, "title": k.title, "takes": k.takes} for n, k in kinds.items()])
+    if figures:
+        _list_figures(folder, as_json)
         return
-    if figures or policy_path is None:
-        for name, kind in kinds.items():
-            click.echo(f"{name:22} {kind.title}{_takes(kind.takes)}")
-        return
-    policy = read(policy_path, kinds)
-    assert results is not None
-    judged = judge(policy, as_written(results, folder), _others(against, folder))
-    if junit is not None:
-        outputs.write(junit, outputs.junit(policy, judged))
-    if sarif is not None:
-        outputs.write(sarif, outputs.sarif(policy, judged))
-    if markdown is not None:
-        outputs.write(markdown, outputs.markdown(policy, judged))
+    for path in filter(None, (junit, sarif, markdown)):
+        if policy_path is not None and path.resolve() == policy_path.resolve():
+            raise PolicyError(f"{path} is the policy, which an output would replace.")
+    # A job that ends without a verdict must not show that of an earlier one.
+    with outputs.none_left(junit, sarif, markdown):
+        if policy_path is None:
+            raise PolicyError(
+                "A check needs a policy.",
+                "Give --policy FILE; `tinymia check --template > leakage.toml` makes one.",
+            )
+        policy, judged = _judged(folder, policy_path, against)
+        if junit is not None:
+            outputs.write(junit, outputs.junit(policy, judged))
+        if sarif is not None:
+            outputs.write(sarif, outputs.sarif(policy, judged))
+        if markdown is not None:
+            outputs.write(markdown, outputs.markdown(policy, judged))
     if as_json:
         print_json(outputs.as_json(policy, judged, folder))
     else:
         click.echo(outputs.text(policy, judged))
     raise click.exceptions.Exit(overall(judged).status)
+
+
+def _list_figures(folder: Path, as_json: bool) -> None:
+    from tinymia.gate.chapters import kinds_of
+    from tinymia.gate.kinds import KINDS
+    from tinymia.study.results import load
+
+    kinds = kinds_of(load(folder)) if folder.exists() else KINDS
+    if as_json:
+        print_json([{"figure": n, "title": k.title, "takes": k.takes} for n, k in kinds.items()])
+        return
+    for name, kind in kinds.items():
+        click.echo(f"{name:22} {kind.title}{_takes(kind.takes)}")
+
+
+def _judged(folder: Path, path: Path, against: Path | None) -> tuple[Policy, list[Judged]]:
+    from tinymia.gate.chapters import kinds_of
+    from tinymia.gate.judge import judge
+    from tinymia.gate.policy import read
+    from tinymia.study.results import as_written, load
+
+    results = as_written(load(folder), folder)
+    policy = read(path, kinds_of(results))
+    return policy, judge(policy, results, _others(against, folder))
 
 
 def _others(against: Path | None, folder: Path) -> Results | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -250,6 +251,19 @@ def _cell(value: str) -> str:
     """Text from files of others inside a table."""
     escaped = value.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
     return " ".join(escaped.split())
+
+
+@contextmanager
+def none_left(*paths: Path | None) -> Iterator[None]:
+    """Where what is done inside fails, remove these files, which an earlier run may have left."""
+    try:
+        yield
+    except BaseException:
+        for path in filter(None, paths):
+            with suppress(OSError):
+                if path.is_file() and not path.is_symlink():  # no /dev/stdout
+                    path.unlink()
+        raise
 
 
 def write(path: Path, content: str | bytes | dict[str, Any]) -> None:

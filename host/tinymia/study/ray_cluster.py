@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import Any
 
 from tinymia.errors import StudyError
@@ -65,6 +65,7 @@ def _connect(ray: Any, workers: int, address: str) -> None:
         address = ask(address)
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     own = {} if address else {"num_cpus": workers, "include_dashboard": False}
+    _silence(ray)
     begin: Callable[..., Any] = ray.init
     try:
         with _signals_kept(), nullcontext() if address else environment():
@@ -72,6 +73,15 @@ def _connect(ray: Any, workers: int, address: str) -> None:
     except Exception as error:  # Ray has no class for a machine that is too slow or too full
         raise _refused(address, str(error)) from error
     _inherits = not address
+
+
+def _silence(ray: Any) -> None:
+    """What Ray says of nodes goes to standard output, which is the command's, and to no log.
+
+    It has no setting for that. What ends a study is told anyway.
+    """
+    with suppress(AttributeError):
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _end(ray: Any) -> None:

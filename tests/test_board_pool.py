@@ -248,7 +248,7 @@ def test_a_fleet_holds_its_boards(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 def test_threads_are_what_asks_unless_somebody_else_does() -> None:
     with board_runs.in_threads() as place:
-        assert place(None, 0) is None  # type: ignore[arg-type]
+        assert place(None, 0, lambda: True) is None
 
 
 def test_what_a_board_refuses_passes_from_another_process() -> None:

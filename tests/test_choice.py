@@ -115,7 +115,7 @@ def scored(folder: Path, **given: Any) -> Scoring:
     run = make_run()
     counts = {(run.recipe, run.epochs): 16}
     public: Any = type("Public", (), {"digest": ""})
-    made = Scoring(settings, b"", {}, public, counts, folder, settings.answers, 3)
+    made = Scoring(settings, b"", {}, public, counts, folder, 3, answers=settings.answers)
     made.__dict__["lab"] = type("Lab", (), {"forget": lambda self: None})()
     return made
 

@@ -133,7 +133,7 @@ def test_a_lab_that_cannot_train_them_says_so() -> None:
 def test_it_runs_only_where_a_study_asks_for_it() -> None:
     def asked(about: int) -> set[str]:
         settings = StudySettings(about=about)
-        scoring = Scoring(settings, b"", {}, None, {}, None, settings.answers, 1)  # type: ignore[arg-type]
+        scoring = Scoring(settings, b"", {}, None, {}, None, answers=settings.answers)  # type: ignore[arg-type]
         return {a.info.name for a in scoring.attacks(GroupLab().run(), settings.answers[0])}
 
     assert asked(16) - asked(0) == {a.info.name for a in all_attacks() if a.info.chooses}

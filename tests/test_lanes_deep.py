@@ -103,7 +103,14 @@ def long() -> Network:
     return net.put(CONV, (30, 1, 7), (9, 1), (5, 1), (2, 0)).put(MEAN, (1, 1, 7), (30, 1))
 
 
-NETWORKS = {net.__name__: net().bundle() for net in (residual, multiplied, wide, long)}
+def square() -> Network:
+    """Kernels of three by three over wide planes, rows and columns of which lack some taps."""
+    net = Network(15, 20, 1).put(CONV, (15, 20, 3), (3, 3), (1, 1), (1, 1), RELU6)
+    net.put(DEPTHWISE, (7, 9, 3), (3, 3), (2, 2), act=RELU)
+    return net.put(DEPTHWISE, (6, 9, 3), (3, 3), (1, 1), (0, 1)).put(MEAN, (1, 1, 3), (6, 9))
+
+
+NETWORKS = {net.__name__: net().bundle() for net in (residual, multiplied, wide, long, square)}
 PLAIN = TrainSettings(learning_rate=0.05, batch=8)
 WAYS = {
     "plain": PLAIN,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,12 +13,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from extras import needs_ray
 from quiet import Quiet
 from tinymia.errors import StudyError
-from tinymia.study import ray_executor
+from tinymia.study import ray_executor, ray_nodes
 from tinymia.study.executor_bench import WORKERS, Span, busy, waiting
 from tinymia.study.executors import Processes
 from tinymia.study.ray_boards import placing
@@ -96,12 +94,36 @@ def test_the_first_failure_is_raised_as_it_was(cluster: Any) -> None:
     assert error.value.hint == "Take eight."
 
 
+class Noting:
+    """Notes which cells were begun; the first takes long, and the second fails at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, cell: int) -> int:
+        (self.folder / str(cell)).touch()
+        if cell == 1:
+            raise StudyError("One is refused.")
+        time.sleep(3 if cell == 0 else 0.1)
+        return cell
+
+
+def test_nothing_is_begun_behind_a_failure(cluster: Any, tmp_path: Path) -> None:
+    given = OnRay(address=cluster.address).map(Noting(tmp_path), range(100))
+    assert next(given) == 0
+    with pytest.raises(StudyError, match="One is refused"):
+        next(given)
+    assert 1 < len(list(tmp_path.iterdir())) < 40
+
+
 def test_a_worker_that_dies_is_replaced(cluster: Any, tmp_path: Path) -> None:
     assert list(OnRay(address=cluster.address).map(DyingOnce(tmp_path), range(8))) == list(range(8))
     assert (tmp_path / "died").exists()
 
 
-def test_a_node_that_leaves_costs_its_running_cells(cluster: Any, tmp_path: Path) -> None:
+def test_a_node_that_leaves_costs_its_running_cells(
+    cluster: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     leaving = cluster.add_node(num_cpus=2)
     gone = leaving.node_id
     cluster.add_node(num_cpus=2)
@@ -116,6 +138,7 @@ def test_a_node_that_leaves_costs_its_running_cells(cluster: Any, tmp_path: Path
             leaving = None
     assert leaving is None
     assert found == cells
+    assert capsys.readouterr().out == ""  # which is the command's, not Ray's
     begun = sorted(path.name.split(".")[:2] for path in tmp_path.iterdir())
     again = [cell for cell, _ in begun if sum(cell == other for other, _ in begun) > 1]
     assert len(begun) - len(cells) <= 2  # processors of that node
@@ -172,14 +195,18 @@ def job(name: str) -> Any:
     return SimpleNamespace(name=name)
 
 
+def always() -> bool:
+    return True
+
+
 def test_boards_in_the_network_are_asked_from_nodes(cluster: Any, tmp_path: Path) -> None:
     near, far = "serial:/dev/ttyACM9", "serial:socket://127.0.0.1:4001"
     fleet: Any = Bridged(tmp_path, (near, far, "serial:rfc2217://127.0.0.1:4002"))
     place = placing(OnRay(address=cluster.address), fleet, Quiet())
     stop = threading.Event()
     with place() as desk:
-        assert desk(fleet, 0) is None  # on a port of this machine: its thread
-        first, second = desk(fleet, 1), desk(fleet, 2)
+        assert desk(fleet, 0, always) is None  # on a port of this machine: its thread
+        first, second = desk(fleet, 1, always), desk(fleet, 2, always)
         assert first is not None
         assert second is not None
         thread = threading.Thread(target=first.do, args=(job("left"), stop))
@@ -191,10 +218,10 @@ def test_boards_in_the_network_are_asked_from_nodes(cluster: Any, tmp_path: Path
             second.do(job("refused"), stop)
         assert error.value.hint == "Mind the rate."
         with pytest.raises(StudyError, match=r"socket://127.0.0.1:4001 is in use by another study"):
-            desk(fleet, 1)
+            desk(fleet, 1, always)
         first.close()
         second.close()
-        again = desk(fleet, 1)  # let go of
+        again = desk(fleet, 1, always)  # let go of
         assert again is not None
         stop.set()
         (tmp_path / "left").unlink()
@@ -208,92 +235,60 @@ def test_boards_in_the_network_are_asked_from_nodes(cluster: Any, tmp_path: Path
     assert (tmp_path / "closed 2").exists()
 
 
-def test_ray_is_started_once_and_a_machine_that_cannot_is_told(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    said: list[str] = []
-
-    def init(**_: Any) -> None:
-        said.append("begins")
-
-    here = SimpleNamespace(
-        init=init,
-        is_initialized=lambda: said[-1:] == ["begins"],
-        shutdown=lambda: said.append("ends"),
-    )
-    monkeypatch.setitem(sys.modules, "ray", here)
-    for _ in range(2):
-        with ray_executor.cluster(1, ""):
-            pass
-    assert said == ["begins", "ends"] * 2
-    said.clear()
-    with ray_executor.kept():
-        for _ in range(2):
-            with ray_executor.kept(), ray_executor.cluster(1, "") as found:
-                assert found is here
-        assert said == ["begins"]
-    assert said == ["begins", "ends"]
-
-    def fails(**_: Any) -> None:
-        raise Exception("The node timed out. And so on.")  # as Ray does
-
-    here.init = fails
-    says = r"Ray does not start: The node timed out\. Let less run"
-    with pytest.raises(StudyError, match=says), ray_executor.cluster(1, ""):
-        pass
+def test_another_tinymia_on_a_node_is_refused() -> None:
+    there = ray_executor._checked("another")([], 1)
+    assert there == (socket.gethostname(), None)
+    assert "has another tinymia" in str(ray_nodes.other_tinymia(there[0]))
 
 
-def test_another_tinymia_on_a_node_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = ray_executor._Job(square, os.getcwd(), "another")
-    monkeypatch.setattr(ray_executor, "code", lambda: "this one")
-    with pytest.raises(StudyError, match="has another tinymia"):
-        ray_executor._begun(job)
+def nap(_: ray_nodes.Place) -> None:
+    time.sleep(0.5)
 
 
-def test_a_node_without_the_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor, "code", lambda: "this one")
+HIDING = """
+import sys
+
+
+class Hiding:
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] == "tinymia":
+            raise ModuleNotFoundError(name)
+
+
+sys.meta_path.insert(0, Hiding())
+"""
+
+
+def test_a_node_without_tinymia_is_named(cluster: Any, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HIDING)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        node = cluster.add_node(num_cpus=8)
+    cluster.wait_for_nodes()
+    says = f"{socket.gethostname()} has another tinymia than this machine, or none.*every node"
+    try:
+        with pytest.raises(StudyError, match=says) as error:
+            list(OnRay(address=cluster.address).map(nap, [ray_nodes.Place("", "")] * 24))
+    finally:
+        cluster.remove_node(node)
+    assert error.value.of_machine
+
+
+def test_a_node_without_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=r"has no folder /not/there.*mount it"):
-        ray_executor._begun(ray_executor._Job(square, "/not/there", "this one"))
-
-
-@pytest.fixture
-def nobody() -> str:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
-
-
-@pytest.mark.parametrize("way", ["", "ray://"])
-def test_an_address_where_no_ray_is(way: str, nobody: str) -> None:
-    needs_ray()
-    with pytest.raises(StudyError, match=f"There is no Ray at {way}{nobody}.*ray start --head"):
-        next(OnRay(address=way + nobody).map(square, [1]))
-
-
-@pytest.mark.parametrize("address", ["host:port", "host:99999999", "no such host:1"])
-def test_what_is_no_address(address: str) -> None:
-    with pytest.raises(StudyError, match="There is no Ray at"):
-        ray_executor._ask(address)
-
-
-@pytest.mark.parametrize(
-    ("flags", "says"),
-    [
-        (["--executor", "thread"], "There is no executor 'thread'"),
-        (["--address", "here:1"], "Only Ray has an address"),
-    ],
-)
-def test_flags_that_do_not_fit(flags: list[str], says: str) -> None:
-    from tinymia.cli.audit import command
-
-    with pytest.raises(StudyError, match=says):
-        CliRunner().invoke(command, flags, catch_exceptions=False, standalone_mode=False)
-
-
-def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_executor.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(StudyError, match=r"Ray is not installed.*tinymia\[ray\]"):
-        OnRay()
+        ray_nodes.Place("/not/there", "").enter()
+    with ray_nodes.place(tmp_path) as here:
+        assert here.folder == os.getcwd()
+        assert here.mark
+        here.enter()
+        # A folder of that name is on each node, but it is not the one of the study.
+        Path(here.mark).rename(tmp_path / "moved")
+        says = f"as {tmp_path} is not this machine's folder.*mount it"
+        with pytest.raises(StudyError, match=says) as error:
+            here.enter()
+        assert error.value.of_machine
+        (tmp_path / "moved").rename(here.mark)
+    assert not list(tmp_path.iterdir())
 
 
 def test_how_busy_workers_were() -> None:
@@ -304,6 +299,12 @@ def test_how_busy_workers_were() -> None:
     assert found.share == pytest.approx((7 + 2) / (7 + 4))
     assert found.per_second == pytest.approx(9 / 7)
     assert found.cores == pytest.approx(0.5 * 9 / 7)
+
+
+def test_workers_count_once_all_are_there() -> None:
+    there = [Span(1, 0, 5, 0.0), Span(2, 4, 5, 0.0)]
+    spans = [Span(1, t, t + 1, 0.5) for t in range(5, 9)] + [Span(2, 6, 8, 0.5)]
+    assert busy("some", spans, there).share == pytest.approx((3 + 2) / (3 + 3))
 
 
 @pytest.mark.speed

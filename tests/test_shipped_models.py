@@ -138,7 +138,7 @@ def test_a_recipe_gives_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_card_shows_what_an_audit_of_its_model_found(tmp_path: Path) -> None:
     results = synthetic_results.results()
     device = replace(results.context.device, bundle_id=card("fashion")["bundle_id"])
-    command = "tinymia audit --out /somewhere/else --defence clip"
+    command = "tinymia audit --quiet --out /somewhere/else --defence clip"
     context = replace(results.context, device=device, command=command)
     write_json(tmp_path / RESULTS, to_json(replace(results, context=context)))
     (tmp_path / "card.json").write_text(json.dumps({**card("fashion"), "audit": None}))

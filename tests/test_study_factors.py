@@ -15,6 +15,7 @@ from tinymia.cli.options import default_bundle
 from tinymia.errors import ModelError, StudyError
 from tinymia.experiments.base import Figure, Measure, Verdict
 from tinymia.experiments.chapter import Line, Plot
+from tinymia.experiments.membership.types import Idle, NotRun
 from tinymia.report.studies import render_studies
 from tinymia.study import axes, bases, fits
 from tinymia.study.fits import Answer, Curve
@@ -114,6 +115,15 @@ def test_where_nobody_could_attack_is_said(monkeypatch) -> None:
     found = fits.answer(Question("Capacity", "trend", "parameters"), done)
     assert found is not None
     assert found.sentences[1] == "At 8000 this adversary could not attack."
+    attack = attack_of(finding, "candidates")
+    idle = (NotRun(attack, "An attack", Idle.WINDOWS),)
+    lacks = replace(finding, left_out=kept, not_run=idle)
+    done[3] = (done[3][0], synthetic_results.results(lacks))
+    found = fits.answer(Question("Capacity", "trend", "parameters"), done)
+    assert found is not None
+    assert found.sentences[1].endswith(
+        "could not attack: somebody has too few windows for what it knows."
+    )
 
 
 def test_a_chapter_answers_for_its_study() -> None:

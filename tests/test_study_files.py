@@ -548,6 +548,15 @@ def test_conditions_and_answers_have_a_sentence(study, audits, fit: str) -> None
     found = fits.answer(Question("It", fit), list(made.finished()))
     assert found is not None
     assert len(found.curves[0].points) > 2
+    if fit == "answers":  # who is strongest has each answer, and not the fullest alone
+        (strongest,) = found.sentences[1:]
+        finding = membership()
+        assert strongest.startswith(f"AUC (the strongest adversary, {finding.strongest.words}) by")
+        for number, policy in enumerate(finding.answers):
+            attack = rows.attack_of(finding, finding.strongest, number)
+            value = finding.leak(finding.main, attack, policy).auc.value
+            assert f"{policy.value}" in strongest
+            assert f" {value:.3f} [" in strongest
     assert "AUC" in found.sentences[0]
 
 

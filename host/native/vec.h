@@ -162,6 +162,28 @@ inline Vec<N> Larger(Vec<N> a, Vec<N> b) {
 }
 
 template <uint32_t N>
+inline Vec<N> Smaller(Vec<N> a, Vec<N> b) {
+#if defined(__AVX512F__)
+  if constexpr (N == 16) return Vec<N>::Of(_mm512_maskz_min_ps(0xFFFF, a.v, b.v));
+#endif
+#if defined(__AVX2__)
+  if constexpr (N == 8) return Vec<N>::Of(_mm256_min_ps(a.v, b.v));
+#endif
+#if defined(__SSE2__)
+  if constexpr (N == 4) return Vec<N>::Of(_mm_min_ps(a.v, b.v));
+#endif
+  return Select(a < b, a, b);
+}
+#if defined(__AVX512F__)
+// (Nor that one comparison can stand under another.)
+inline Vec<16> WhereBetween(Vec<16> y, Vec<16> most, Vec<16> x) {
+  const __mmask16 above = _mm512_cmp_ps_mask(y.v, _mm512_setzero_ps(), _CMP_GT_OQ);
+  return Vec<16>::Of(
+      _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, y.v, most.v, _CMP_LT_OQ), x.v));
+}
+#endif
+
+template <uint32_t N>
 inline bool Any(VecMask<N> mask) {
 #if defined(__AVX512F__)
   if constexpr (N == 16) return _mm512_test_epi32_mask(__m512i(mask.v), __m512i(mask.v)) != 0;

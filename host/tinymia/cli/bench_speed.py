@@ -101,12 +101,16 @@ def of_executors(bundle: Bundle) -> Figures:
     ):
         listed = table(
             "",
-            ("", "workers", "cells/s", "CPU s a cell", "cores", "workers busy", "driver, ms"),
+            (
+                *("", "workers", "all there, s", "cells/s", "CPU s a cell", "cores"),
+                *("workers busy", "driver, ms"),
+            ),
         )
         for row in rows:
             listed.add_row(
                 row.executor,
                 str(row.workers),
+                f"{row.starting:.1f}",
                 f"{row.per_second:.2f}",
                 f"{row.cpu:.3f}",
                 f"{row.cores:.2f}",

@@ -13,7 +13,9 @@ from tinymia.evidence.answers import (
     untempered,
 )
 from tinymia.evidence.types import (
+    BASE,
     HEAD,
+    PLAIN,
     Candidates,
     ChoosingLab,
     Knowledge,
@@ -40,7 +42,9 @@ from tinymia.evidence.workbench import (
 from tinymia.wire.settings import Optimizer, Schedule, TrainSettings
 
 __all__ = [
+    "BASE",
     "HEAD",
+    "PLAIN",
     "AnswerSettings",
     "Candidates",
     "ChoosingLab",

@@ -22,6 +22,10 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Scores = NDArray[np.float64]
 """(n,) float64, finite, one a candidate window; higher means more likely a member."""
+BASE = "base"
+"""The name of the run that is the base model."""
+PLAIN = "plain"
+"""With what the name of a run without a defence begins: "plain@50"."""
 HEAD = "head"
 """The depth of a run that trains the last layer alone."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tinymia.evidence import PLAIN
 from tinymia.experiments.base import Figure, Verdict
 
 VERSION = 1
@@ -72,6 +73,11 @@ class Row:
     at: dict[str, str] = field(default_factory=dict)
     devices: int = 0
     people: int = 0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its run is fine-tuning without a defence."""
+        return self.condition.partition("@")[0] == PLAIN
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tinymia.export.graph import stored_array
 from tinymia.export.layers import Activation, Layer, LayerKind, Layers, with_cuts
 from tinymia.export.tflite_file import builtin_code, open_graph, schema
 
@@ -112,7 +113,7 @@ class _Reader:
     def _shape(self, tensor: int) -> tuple[int, int, int] | None:
         """(height, width, channels) of an int8 tensor; None for any other."""
         table = self.graph.Tensors(tensor)
-        shape = [int(n) for n in _array(table.ShapeAsNumpy())]
+        shape = [int(n) for n in stored_array(table.ShapeAsNumpy())]
         if table.Type() != self.reader.TensorType.INT8 or min(shape, default=0) < 1:
             return None
         if len(shape) > 4 or not shape or (len(shape) > 1 and shape[0] != 1):
@@ -242,7 +243,7 @@ class _Reader:
         tensor = self.graph.Tensors(number)
         data = self.model.Buffers(tensor.Buffer()).DataAsNumpy()
         dtype = np.dtype(np.int8 if kind == self.reader.TensorType.INT8 else "<i4")
-        size = int(np.prod(_array(tensor.ShapeAsNumpy()), dtype=np.int64)) * dtype.itemsize
+        size = int(np.prod(stored_array(tensor.ShapeAsNumpy()), dtype=np.int64)) * dtype.itemsize
         if tensor.Type() != kind or not isinstance(data, np.ndarray) or data.size != size:
             return None
         return data.view(dtype)
@@ -271,14 +272,9 @@ class _Reader:
     def _scales(self, tensor: Any) -> NDArray[np.float64]:
         """Of a tensor that is quantised around zero; empty for any other."""
         q = tensor.Quantization()
-        found = _array(q.ScaleAsNumpy() if q is not None else 0).astype(np.float64)
-        symmetric = q is not None and not _array(q.ZeroPointAsNumpy()).any()
+        found = stored_array(q.ScaleAsNumpy() if q is not None else 0).astype(np.float64)
+        symmetric = q is not None and not stored_array(q.ZeroPointAsNumpy()).any()
         return found if symmetric and np.all(found > 0) else np.zeros(0)
-
-
-def _array(values: Any) -> NDArray[Any]:
-    """The reader gives 0 instead of an array for a field that is not stored."""
-    return values if isinstance(values, np.ndarray) else np.zeros(0, np.int64)
 
 
 def _weight_count(

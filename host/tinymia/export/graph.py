@@ -164,15 +164,15 @@ def _tensor(model: Any, graph: Any, number: int, kinds: dict[int, str]) -> Tenso
     table = graph.Tensors(number)
     data = model.Buffers(table.Buffer()).DataAsNumpy()
     q = table.Quantization()
-    signature = _array(table.ShapeSignatureAsNumpy())
+    signature = stored_array(table.ShapeSignatureAsNumpy())
     return TensorInfo(
         number=number,
         name=(table.Name() or b"").decode("utf-8", "replace"),
-        shape=tuple(int(n) for n in _array(table.ShapeAsNumpy())),
+        shape=tuple(int(n) for n in stored_array(table.ShapeAsNumpy())),
         open_shape=bool((signature < 0).any()),
         type=kinds.get(table.Type(), f"type {table.Type()}"),
-        scales=_array(q.ScaleAsNumpy() if q else 0).astype(np.float32),
-        zero_points=_array(q.ZeroPointAsNumpy() if q else 0).astype(np.int64),
+        scales=stored_array(q.ScaleAsNumpy() if q else 0).astype(np.float32),
+        zero_points=stored_array(q.ZeroPointAsNumpy() if q else 0).astype(np.int64),
         axis=int(q.QuantizedDimension()) if q else 0,
         data=data if isinstance(data, np.ndarray) and data.size else None,
         variable=bool(table.IsVariable()),
@@ -239,6 +239,6 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _array(values: Any) -> NDArray[Any]:
+def stored_array(values: Any) -> NDArray[Any]:
     """The reader gives 0 instead of an array for a field that is not stored."""
     return values if isinstance(values, np.ndarray) else np.zeros(0, np.int64)

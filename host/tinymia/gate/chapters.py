@@ -85,7 +85,7 @@ def _of_chapter(chapter: Chapter, measure: Measure) -> Reader:
         conditions = list(dict.fromkeys(row.condition for row in own))
         plain = finding.main if finding is not None else ""
         if not want.condition and plain not in conditions:
-            plain = next((c for c in conditions if c.startswith("plain@")), "")
+            plain = next((row.condition for row in own if row.is_plain), "")
         rows = own
         if want.condition or plain:
             names, why = chosen(want.condition, conditions, plain, f"row of {chapter.name} at")

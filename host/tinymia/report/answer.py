@@ -25,6 +25,7 @@ from tinymia.report.words import (
     percent,
     plain,
     points,
+    portion,
     quoted,
     ratio_text,
     several,
@@ -111,7 +112,7 @@ def _owner(facts: Facts) -> list[Pieces]:
     return [
         (
             f"whose of {count(row.people)} people a device is, without shadow devices: the owner "
-            f"scores highest on {number(100 * row.identified, 1)} % of devices (guessing: "
+            f"scores highest on {portion(row.identified)} of devices (guessing: "
             f"{guess} %), AUC {interval(row.auc)}",
         )
     ]
@@ -252,8 +253,8 @@ def _worth(facts: Facts) -> Answer:
         return Answer(("The study does not measure what personalising is worth",))
     held_out = "the accuracy on held-out windows of the same person"
     numbers = (
-        f"{number(100 * (gain.before.value or 0.0), 1)} % to "
-        f"{number(100 * (gain.heldout.value or 0.0), 1)} % ({points(gain.gain)})"
+        f"{portion(gain.before.value or 0.0)} to "
+        f"{portion(gain.heldout.value or 0.0)} ({points(gain.gain)})"
     )
     lead: list[str]
     if gain.verdict is Verdict.NOT_DISTINGUISHABLE:

@@ -15,6 +15,7 @@ from tinymia.report.words import (
     number,
     percent,
     points,
+    portion,
     tone,
     verdict_words,
 )
@@ -50,7 +51,7 @@ def tpr_text(leak: Leak | None, fpr: float) -> str:
         return "not resolved"
     digits = 1 if fpr >= 0.01 else 2
     if leak and leak.guessing:
-        return f"{number(100 * found.figure.value, digits)} %"
+        return portion(found.figure.value, digits)
     return percent(found.figure, digits)
 
 

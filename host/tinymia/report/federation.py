@@ -9,6 +9,7 @@ from typing import Any
 from tinymia.errors import ReportError
 from tinymia.files import write_whole
 from tinymia.report.page import whole_page
+from tinymia.report.words import portion
 
 PAGE = "federation.html"
 _ROUNDS = 12
@@ -38,10 +39,6 @@ def render_federation(results: Mapping[str, Any], folder: Path) -> Path:
     return write_whole(folder / PAGE, text.encode(), "the page", ReportError)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
 def _view(results: Mapping[str, Any]) -> dict[str, Any]:
     found = results["federation"]
     settings, rounds = found["settings"], found["rounds"]
@@ -57,24 +54,24 @@ def _view(results: Mapping[str, Any]) -> dict[str, Any]:
         "subtitle": f"{settings['strategy']}, {settings['devices']} devices,"
         f" {last['number']} rounds",
         "answer": f"A tail that {settings['devices']} devices trained together answers"
-        f" {_percent(last['accuracy'])} of held-out windows right, the base model"
-        f" {_percent(base['accuracy'])}; devices that train alone as long"
-        f" {_percent(found['alone'])} of their own person's, the shared tail"
-        f" {_percent(found['person'])} of these.{unfinished}",
+        f" {portion(last['accuracy'])} of held-out windows right, the base model"
+        f" {portion(base['accuracy'])}; devices that train alone as long"
+        f" {portion(found['alone'])} of their own person's, the shared tail"
+        f" {portion(found['person'])} of these.{unfinished}",
         "accuracy": [
-            ("Base model", _percent(base["accuracy"])),
-            ("Shared tail", _percent(last["accuracy"])),
-            ("Shared tail, each device's own person", _percent(found["person"])),
-            ("Trained alone, own person", _percent(found["alone"])),
+            ("Base model", portion(base["accuracy"])),
+            ("Shared tail", portion(last["accuracy"])),
+            ("Shared tail, each device's own person", portion(found["person"])),
+            ("Trained alone, own person", portion(found["alone"])),
         ],
         "rounds": [
             (
                 r["number"],
-                _percent(r["accuracy"]),
+                portion(r["accuracy"]),
                 r["replied"],
                 sum(r["gone"].values()),
                 "–" if r["norm"] is None else f"{r['norm']:.3g}",
-                _percent(r["clipped"]),
+                portion(r["clipped"]),
             )
             for r in shown
         ],
@@ -217,7 +214,7 @@ def _malice(found: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         "text": f"{found['malicious']} of {found['devices']} devices are malicious"
         f" ({found['attack']}) and {clipping}. {found['federations']} federations with them and as"
         " many without, the same otherwise; each draws windows and the adversary's classes anew."
-        f" The server left out {_percent(found['left_out'])} of their updates. 95 % intervals over"
+        f" The server left out {portion(found['left_out'])} of their updates. 95 % intervals over"
         " federations (Student's t).",
     }
 

@@ -66,6 +66,11 @@ def percent(figure: Figure | None, digits: int = 1) -> str:
     return interval(figure, digits, scale=100.0, unit=" %")
 
 
+def portion(fraction: float | None, digits: int = 1) -> str:
+    """A fraction that stands alone as "93.4 %"; "n/a" for None."""
+    return "n/a" if fraction is None else f"{number(100 * fraction, digits)} %"
+
+
 def points(figure: Figure | None) -> str:
     """A difference of fractions in percentage points, "+7.4 points [+5.1, +9.7]"."""
     return interval(figure, 1, signed=True, scale=100.0, unit=" points")

@@ -296,7 +296,7 @@ class Tpr:
         return out
 
 
-def _allowed(fprs: Floats, full: Any) -> Floats:
+def _allowed(fprs: Floats, full: float | Floats) -> Floats:
     """How much may lie above a threshold; the margin keeps 0.01 * 700 at 7."""
     return np.asarray(fprs * full * (1 + 1e-9) + 1e-9)
 

@@ -28,7 +28,8 @@ from tinymia.study.membership import analyse
 from tinymia.study.peers import check_choice, installed
 from tinymia.study.people import plan
 from tinymia.study.public import public_of
-from tinymia.study.ray_executor import kept
+from tinymia.study.ray_cluster import kept
+from tinymia.study.ray_executor import OnRay
 from tinymia.study.references import references_for
 from tinymia.study.results import (
     FORMAT,
@@ -88,6 +89,9 @@ def run(audit: Audit, reporter: Reporter, say: Callable[[str], None] = lambda _:
     _check_plugins(settings, say)
     check_choice(settings.peers, settings.choice)
     installed(settings.peers)  # what is not there is said before hours of work, not behind them
+    if isinstance(audit.executor, OnRay):
+        audit.executor.check()
+        audit.executor.folder = audit.out
     dataset = dataset_of(settings.dataset)
     dataset.check_model(bundle.meta)
     names = people_to_audit(dataset, bundle, settings.people)
@@ -291,8 +295,8 @@ def _membership(
         public,
         counts,
         audit.out,
-        settings.answers,
         study.lanes.most_views,
+        answers=settings.answers,
         whole=not audit.board_only,
         spare=study.lanes.spare,
         references=study.lanes.references,

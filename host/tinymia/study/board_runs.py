@@ -86,14 +86,15 @@ class Desk(Protocol):
         ...
 
 
-OpenDesk = Callable[[Any, int], "Desk | None"]
-"""The desk of a worker's board, by the work and the worker's number; None: its own thread."""
+OpenDesk = Callable[[Any, int, Wanted], "Desk | None"]
+"""The desk of a worker's board, by the work and the worker's number; None: its own thread. Raises
+NoLongerWanted as what opens boards here does."""
 
 
 @contextmanager
 def in_threads() -> Iterator[OpenDesk]:
     """Every board is asked by a thread of this process."""
-    yield lambda _work, _number: None
+    yield lambda _work, _number, _wanted: None
 
 
 @dataclass
@@ -237,10 +238,12 @@ class Runner(Generic[T]):
 
         It is opened before it has a job: what waits for a board is not taken from free ones.
         """
+
+        def wanted() -> bool:
+            return not stop.is_set() and not todo.empty()
+
         try:
-            desk = place(self.work, number) or self._own(
-                number, lambda: not stop.is_set() and not todo.empty()
-            )
+            desk = place(self.work, number, wanted) or self._own(number, wanted)
         except NoLongerWanted:
             yield None
             return

@@ -160,12 +160,14 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _command(command: str) -> str:
-    """An audit's command without where its results went, which a reader does not have."""
+    """An audit's command without where its results went, which a reader does not have, and
+    without what it left unsaid.
+    """
     words = shlex.split(command)
     kept = [
         word
         for before, word in zip(["", *words], words, strict=False)
-        if "--out" not in (before, word) and not word.startswith("--out=")
+        if "--out" not in (before, word) and not word.startswith("--out=") and word != "--quiet"
     ]
     return shlex.join(kept)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +19,10 @@ from tinymia.twin import Twin, settings_array
 from tinymia.wire.settings import TrainSettings
 
 WORKERS, WAIT = 64, 0.5
-ROUNDS = {"processes": 12, "threads": 12, "ray": 60}
-"""Cells a worker; Ray starts workers one after the other, which takes many cells' time."""
+ROUNDS = 20
+"""Cells a worker, once all are there."""
+_LATEST = 400.0  # seconds for all workers to be there
+_POLL = 0.2
 _EXAMPLES, _MEMBERS, _DEVICES, _EPOCHS = 460, 80, 2048, 50
 
 
@@ -51,6 +56,8 @@ class Busy:
         cores: processors that the cells had: fewer than there are workers, where these only wait,
             where they share one, or where something else ran beside.
         driver: seconds of a processor that a cell took of the process that hands them out.
+        starting: seconds until all workers had their first cell: so many processes share the
+            processors of one machine, which on a cluster have each their own.
     """
 
     executor: str
@@ -61,13 +68,33 @@ class Busy:
     cpu: float
     cores: float = 0.0
     driver: float = 0.0
+    starting: float = 0.0
 
 
-def wait(seconds: float) -> Span:
-    """A cell that only waits."""
-    began, cpu = time.time(), time.process_time()
-    time.sleep(seconds)
-    return _span(began, cpu)
+@dataclass(frozen=True)
+class Waiting:
+    """Cells that only wait: the first ones until every worker has one of them.
+
+    Attributes:
+        folder: in which workers meet.
+        workers: how many.
+        seconds: that each further cell waits.
+    """
+
+    folder: Path
+    workers: int
+    seconds: float
+
+    def __call__(self, number: int) -> Span:
+        """Wait."""
+        began, cpu = time.time(), time.process_time()
+        if number >= self.workers:
+            time.sleep(self.seconds)
+            return _span(began, cpu)
+        (self.folder / str(number)).touch()
+        while len(os.listdir(self.folder)) < self.workers and time.time() - began < _LATEST:
+            time.sleep(_POLL)
+        return _span(began, cpu)
 
 
 def _span(began: float, cpu: float) -> Span:
@@ -101,7 +128,9 @@ def _twin(bundle: bytes) -> Twin:
 
 def waiting(executor: Executor, name: str, workers: int = WORKERS) -> Busy:
     """How busy a driver keeps so many workers whose cells only wait, half a second each."""
-    return _measured(executor, name, wait, [WAIT] * workers * ROUNDS[name], workers)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Waiting(Path(folder), workers, WAIT)
+        return _measured(executor, name, work, range(workers * (1 + ROUNDS)), workers, met=True)
 
 
 def computing(executor: Executor, name: str, bundle: bytes, cells: int = 48) -> Busy:
@@ -110,33 +139,56 @@ def computing(executor: Executor, name: str, bundle: bytes, cells: int = 48) -> 
 
 
 def _measured(
-    executor: Executor, name: str, work: Callable[[Any], Span], cells: Sequence[Any], starting: int
+    executor: Executor,
+    name: str,
+    work: Callable[[Any], Span],
+    cells: Sequence[Any],
+    first: int,
+    *,
+    met: bool = False,
 ) -> Busy:
+    """Of cells, the first of which start workers; met: in these they waited for each other."""
     spans: list[Span] = []
+    asked = time.time()
     whole, own = time.process_time(), time.thread_time()
     for span in executor.map(work, cells):
-        if len(spans) == starting and name != "threads":  # workers have started
-            whole = time.process_time()
         spans.append(span)
+        if len(spans) == first:  # workers have started
+            whole, own = time.process_time(), time.thread_time()
     whole, own = time.process_time() - whole, time.thread_time() - own
-    found = busy(name, spans)
+    found = busy(name, spans[first:], spans[:first]) if met else busy(name, spans)
+    earliest: dict[int, float] = {}
+    for span in spans:
+        earliest[span.worker] = min(span.began, earliest.get(span.worker, span.began))
+    found = replace(found, starting=max(earliest.values()) - asked)
+    handed = max(1, len(spans) - first)
     if name == "threads":  # of this very process
-        cpu = (whole - own) / len(spans)
-        return replace(found, cpu=cpu, cores=cpu * found.per_second, driver=own / len(spans))
-    return replace(found, driver=whole / max(1, len(spans) - starting))
+        cpu = (whole - own) / handed
+        return replace(found, cpu=cpu, cores=cpu * found.per_second, driver=own / handed)
+    return replace(found, driver=whole / handed)
 
 
-def busy(name: str, spans: Sequence[Span]) -> Busy:
-    """Of what was worked on: each worker counts from its first cell until the last one is begun."""
+def busy(name: str, spans: Sequence[Span], there: Sequence[Span] = ()) -> Busy:
+    """Of what was worked on until the last cell was begun.
+
+    Args:
+        name: of the executor.
+        spans: the cells.
+        there: a cell of each worker before them, from whose end on it counts; none: it does from
+            its first of ``spans``.
+    """
     workers = {span.worker for span in spans}
     end = max(span.began for span in spans)
-    starts = [min(s.began for s in spans if s.worker == worker) for worker in workers]
+    ready = {span.worker: span.ended for span in there}
+    starts = [
+        ready.get(worker, min(s.began for s in spans if s.worker == worker)) for worker in workers
+    ]
     lasting = end - min(starts)
     inside = sum(max(0.0, min(span.ended, end) - span.began) for span in spans)
-    there = sum(end - start for start in starts)
+    whole = sum(end - start for start in starts)
     done = sum(span.ended <= end for span in spans)
     cpu = sum(span.cpu for span in spans) / len(spans)
     if lasting <= 0:
         return Busy(name, len(workers), len(spans), 0.0, 0.0, cpu)
     rate = done / lasting
-    return Busy(name, len(workers), len(spans), rate, inside / there, cpu, cpu * rate)
+    return Busy(name, len(workers), len(spans), rate, inside / whole, cpu, cpu * rate)

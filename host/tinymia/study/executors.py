@@ -9,6 +9,7 @@ import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, TypeVar, cast
 
 Cell = TypeVar("Cell")
@@ -28,6 +29,21 @@ ENVIRONMENT = {
 
 _PRELOADED = ("tinymia.study.audit", "tinymia.attacks.registry", "scipy.stats", "scipy.optimize")
 """Imported before workers start."""
+
+
+@contextmanager
+def environment() -> Iterator[None]:
+    """What is started within has the environment of a worker."""
+    before = {name: os.environ.get(name) for name in ENVIRONMENT}
+    os.environ.update(ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 class Executor(Protocol):
@@ -129,18 +145,12 @@ class Processes:
             "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         )
         context.set_forkserver_preload(list(_PRELOADED))
-        before = {name: os.environ.get(name) for name in ENVIRONMENT}
-        os.environ.update(ENVIRONMENT)
-        pool = Pool(context, work, self.workers)
-        ended = False
-        try:
-            yield from pool.map(cells)
-            ended = True
-        finally:
-            # Who was interrupted does not wait for what is under way.
-            pool.close(at_once=not ended)
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+        with environment():
+            pool = Pool(context, work, self.workers)
+            ended = False
+            try:
+                yield from pool.map(cells)
+                ended = True
+            finally:
+                # Who was interrupted does not wait for what is under way.
+                pool.close(at_once=not ended)

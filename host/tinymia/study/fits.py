@@ -96,7 +96,7 @@ def answer(question: Question, done: Done) -> Answer | None:
         return None
     first, *more = (ways[fit](question, done) for fit in question.fit.split("+"))
     said = [s for one in (first, *more) for s in one.sentences]
-    if question.fit != "chapter":  # which names its adversaries itself
+    if question.fit not in ("chapter", "answers"):  # which name the strongest themselves
         said += _strongest(question, done)
     return replace(
         first,
@@ -277,10 +277,22 @@ def _trend(question: Question, done: Done) -> Answer:
         + "."
     )
     curves = _curves(f"AUC, {who}", question, points)
-    there = {p.x for p in points}
-    lacking = [x for case, _ in done if (x := value_of(question, case, 0)) and x not in there]
-    note = f"At {', '.join(f'{x:g}' for x in lacking)} this adversary could not attack."
-    return Answer(question.title, (sentence, *([note] if lacking else [])), slope, curves)
+    return Answer(question.title, (sentence, *_lacking(question, done, points)), slope, curves)
+
+
+def _lacking(question: Question, done: Done, points: Sequence[_Point]) -> Iterator[str]:
+    """Where on the axis there is no figure, and why."""
+    there, attacks = {p.x for p in points}, {p.left.attack for p in points}
+    found: dict[str, list[float]] = {}
+    for case, results in done:
+        x = value_of(question, case, 0)
+        if x and x not in there:
+            finding = results.findings.membership
+            idle = () if finding is None else finding.not_run
+            why = next((one.why.because for one in idle if one.attack in attacks), "")
+            found.setdefault(f": {why}" if why else "", []).append(x)
+    for why, values in found.items():
+        yield f"At {', '.join(f'{x:g}' for x in values)} this adversary could not attack{why}."
 
 
 def _contrast(question: Question, done: Done) -> Answer:
@@ -332,14 +344,37 @@ _REVEALS = ("full", "rounded", "topk", "", "top1", "label")
 
 
 def _answers(question: Question, done: Done) -> Answer:
-    """What each answer policy, and each defence of answers, leaves to the adversary."""
+    """What each answer policy, and each defence of answers, leaves to the adversary, and to who is
+    strongest: another answer may hide from one what it shows the other.
+    """
+    asked: dict[Adversary, list[tuple[Case, Results]]] = {Adversary(question.adversary): [*done]}
+    for case, results in done:
+        finding = results.findings.membership
+        if finding is None or finding.strongest == question.adversary:
+            continue
+        if attack_of(finding, finding.strongest):
+            asked.setdefault(finding.strongest, []).append((case, results))
+    sentences: list[str] = []
+    curves: list[Curve] = []
+    for adversary, cases in asked.items():
+        points = _by_answer(cases, adversary)
+        if points:
+            said = "; ".join(f"{name} {_with(figure)}" for name, figure in points.items())
+            of = adversary.words if not sentences else f"the strongest adversary, {adversary.words}"
+            sentences.append(f"AUC ({of}) by what an answer reveals: {said}.")
+            curves.append(Curve(f"AUC, {adversary.words}", "", tuple(points.items())))
+        elif not sentences:
+            raise StudyError(f"{adversary.value} attacked nothing here.", "Name another adversary.")
+    return Answer(question.title, tuple(sentences), None, tuple(curves))
+
+
+def _by_answer(done: Done, adversary: Adversary) -> dict[str, Figure]:
+    """The AUC under each policy and defence of answers, from what reveals most."""
     found: dict[str, tuple[tuple[int, int], Figure]] = {}
     for case, results in done:
-        finding = _finding(case, results, question.adversary)
+        finding = _finding(case, results, adversary)
         for number, policy in enumerate(finding.answers):
-            leak = finding.leak(
-                finding.main, attack_of(finding, question.adversary, number), policy
-            )
+            leak = finding.leak(finding.main, attack_of(finding, adversary, number), policy)
             rounded = policy is OutputPolicy.ROUNDED
             name = f"{policy.value} to 1/{finding.levels}" if rounded else policy.value
             if leak is not None:
@@ -347,20 +382,12 @@ def _answers(question: Question, done: Done) -> Answer:
                 found.setdefault(name, (rank, leak.auc))
         for condition in finding.conditions:
             if condition.reference:
-                attack = attack_of(finding, question.adversary)
-                leak = finding.leak(condition.name, attack)
+                leak = finding.leak(condition.name, attack_of(finding, adversary))
                 if leak is not None:
                     rank = _REVEALS.index(""), 0
                     found.setdefault(condition.detail, (rank, leak.auc))
-    if not found:
-        raise StudyError(f"{question.adversary} attacked nothing here.", "Name another adversary.")
     ordered = sorted(found.items(), key=lambda one: one[1][0])
-    points = {name: figure for name, (_, figure) in ordered}
-    who = Adversary(question.adversary).words
-    said = "; ".join(f"{name} {_with(figure)}" for name, figure in points.items())
-    sentence = f"AUC ({who}) by what an answer reveals: {said}."
-    curve = Curve(f"AUC, {who}", "", tuple(points.items()))
-    return Answer(question.title, (sentence,), None, (curve,))
+    return {name: figure for name, (_, figure) in ordered}
 
 
 def _chapter(question: Question, done: Done) -> Answer:

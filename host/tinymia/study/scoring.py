@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,11 @@ from tinymia.attacks.base import Adversary, Attack
 from tinymia.attacks.registry import attacks_for
 from tinymia.evidence import AnswerSettings, Knowledge, Reveals, Run, Scores, Target, digest, reveal
 from tinymia.experiments.membership.devices import score
-from tinymia.export.bundle import Bundle
 from tinymia.study.code import code_behind
 from tinymia.study.devices import load_device
 from tinymia.study.lab import TwinLab, shadow_key
-from tinymia.study.lanes import Lanes
-from tinymia.study.people import Person
-from tinymia.study.settings import StudySettings, is_deep, training_seed
-from tinymia.study.showing import Public
+from tinymia.study.lab_work import LabWork
+from tinymia.study.settings import is_deep, training_seed
 from tinymia.study.store import Store
 
 KIND = "scores"
@@ -45,36 +42,17 @@ class Cell:
 
 
 @dataclass
-class Scoring:
-    """The work on a cell; sent to each worker once.
+class Scoring(LabWork):
+    """The work on a cell.
 
     Attributes:
-        settings: of the study.
-        bundle: bytes of what was fine-tuned.
-        people: by name.
-        public: other people's windows.
-        counts: shadow devices by (recipe, epochs) of a run.
-        folder: of the study's store.
         answers: policies, the study's own first.
-        views: answers to each window that attacked devices gave.
-        whole: whether their answers are whole, as the twin's are; boards guard and cut them.
-        spare: whether devices were asked about the random windows of HAMP.
-        references: body of the bundle's section of references of training.
-        adversary: body of the bundle's section of classifiers against which training is held.
+        whole: whether attacked devices' answers are whole, as the twin's are; boards guard and cut
+            them.
     """
 
-    settings: StudySettings
-    bundle: bytes
-    people: Mapping[str, Person]
-    public: Public
-    counts: Mapping[tuple[str, int], int]
-    folder: Path
-    answers: Sequence[AnswerSettings]
-    views: int
-    whole: bool = True
-    spare: bool = False
-    references: bytes = b""
-    adversary: bytes = b""
+    answers: Sequence[AnswerSettings] = field(kw_only=True)
+    whole: bool = field(default=True, kw_only=True)
 
     def __call__(self, cell: Cell) -> Cell:
         """Score what the store does not have yet; returns the cell."""
@@ -83,22 +61,6 @@ class Scoring:
             self._score(lab, cell, answer)
         lab.forget()
         return cell
-
-    @functools.cached_property
-    def lab(self) -> TwinLab:
-        """Shadow devices, in the process that asks first."""
-        bundle = Bundle.from_bytes(self.bundle)
-        lanes = Lanes(
-            bundle,
-            threads=1,
-            most_views=self.views,
-            spare=self.spare,
-            references=self.references,
-            adversary=self.adversary,
-        )
-        return TwinLab(
-            self.settings, lanes, self.people, self.public, self.counts, Store(self.folder)
-        )
 
     def finished(self, cell: Cell) -> bool:
         """Whether every score of a cell is there, of today's attacks."""

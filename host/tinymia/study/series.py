@@ -21,7 +21,7 @@ from tinymia.study.bases import keep
 from tinymia.study.board_runs import Reporter
 from tinymia.study.datasets import dataset_of, digest_of
 from tinymia.study.people import plan
-from tinymia.study.ray_executor import kept
+from tinymia.study.ray_cluster import kept
 from tinymia.study.results import RESULTS, Results, load, write_json
 from tinymia.study.settings import StudySettings, listed
 from tinymia.study.store import Lock, sweep

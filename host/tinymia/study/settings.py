@@ -11,7 +11,7 @@ from tinymia.defenses import Defense, TrainingSize
 from tinymia.defenses import registry as defenses
 from tinymia.defenses.together import planned_for
 from tinymia.errors import StudyError
-from tinymia.evidence import AnswerSettings, OutputPolicy, Run
+from tinymia.evidence import BASE, PLAIN, AnswerSettings, OutputPolicy, Run
 from tinymia.experiments.experiment import MEMBERSHIP, experiments
 from tinymia.experiments.experiment import spelt_out as asked_for
 from tinymia.experiments.peers.registry import check_peers
@@ -213,10 +213,8 @@ class StudySettings:
             TinymiaError: the bundle cannot train at such a depth.
         """
         depth, last = self.training.train, self.epochs[-1]
-        runs = [self._run(bundle, "base", "base model", depth, (), 0)]
-        for epochs in self.epochs:
-            title = f"no defence, {epochs} epoch{'s' if epochs != 1 else ''}"
-            runs.append(self._run(bundle, f"plain@{epochs}", title, depth, (), epochs))
+        runs = [self._run(bundle, BASE, "base model", depth, (), 0)]
+        runs += [self._plain(bundle, epochs) for epochs in self.epochs]
         plain = runs[-1]
         for (name, title), made in zip(names(self.variants()), self.variants(), strict=True):
             runs.append(self._run(bundle, f"{name}@{last}", title, depth, made, last, plain))
@@ -247,6 +245,11 @@ class StudySettings:
         named = self.against or tuple(c for one in asked for c in one.info.defences)
         return tuple(dict.fromkeys(named))
 
+    def _plain(self, bundle: Bundle, epochs: int) -> Run:
+        """Fine-tuning without a defence."""
+        title = f"no defence, {epochs} epoch{'s' if epochs != 1 else ''}"
+        return self._run(bundle, f"{PLAIN}@{epochs}", title, self.training.train, (), epochs)
+
     def run_under(self, bundle: Bundle, combination: str) -> Run:
         """Fine-tuning to the last epoch under a combination of defences; "" for none.
 
@@ -254,8 +257,7 @@ class StudySettings:
             TinymiaError: the combination cannot be, or not on this bundle.
         """
         last, depth = self.epochs[-1], self.training.train
-        title = f"no defence, {last} epoch{'s' if last != 1 else ''}"
-        plain = self._run(bundle, f"plain@{last}", title, depth, (), last)
+        plain = self._plain(bundle, last)
         if not combination:
             return plain
         made = defenses.build(combination, self.values)[0]

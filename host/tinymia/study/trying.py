@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -24,12 +22,11 @@ from tinymia.experiments.membership.devices import score
 from tinymia.experiments.tuning import Attacked
 from tinymia.export.bundle import Bundle
 from tinymia.statistics.metrics import auc
-from tinymia.study.lab import TwinLab, shadow_key
-from tinymia.study.lanes import Lanes, train_devices, twin_identity
-from tinymia.study.people import Person
+from tinymia.study.lab import shadow_key
+from tinymia.study.lab_work import LabWork
+from tinymia.study.lanes import train_devices, twin_identity
 from tinymia.study.scoring import code_of, lab_digest
-from tinymia.study.settings import StudySettings, is_deep, training_seed
-from tinymia.study.showing import Public
+from tinymia.study.settings import is_deep, training_seed
 from tinymia.study.store import Store
 
 KIND = "tuning"
@@ -57,45 +54,8 @@ class Figures:
 
 
 @dataclass
-class Trying:
-    """The work on a cell; sent to each worker once.
-
-    Attributes:
-        settings: of the devices.
-        bundle: bytes of what is fine-tuned.
-        people: by name.
-        public: whom auxiliary models learn from.
-        counts: shadow devices by (recipe, epochs) of a run.
-        folder: of the study's store.
-        spare: whether devices are asked about the random windows of HAMP.
-        references: body of the bundle's section of references of training.
-        adversary: body of the bundle's section of classifiers against which training is held.
-    """
-
-    settings: StudySettings
-    bundle: bytes
-    people: Mapping[str, Person]
-    public: Public
-    counts: Mapping[tuple[str, int], int]
-    folder: Path
-    spare: bool
-    references: bytes = b""
-    adversary: bytes = b""
-
-    @functools.cached_property
-    def lab(self) -> TwinLab:
-        """Shadow devices, in the process that asks first."""
-        lanes = Lanes(
-            Bundle.from_bytes(self.bundle),
-            threads=1,
-            most_views=1,
-            spare=self.spare,
-            references=self.references,
-            adversary=self.adversary,
-        )
-        return TwinLab(
-            self.settings, lanes, self.people, self.public, self.counts, Store(self.folder)
-        )
+class Trying(LabWork):
+    """The work on a cell."""
 
     @functools.cached_property
     def identity(self) -> dict[str, str]:

@@ -135,9 +135,11 @@ def tuned(
         public,
         counts,
         folder,
-        spare,
-        references_for(bundle, max(r.training.references for r in runs), public, settings.seed),
-        adversary_for(bundle, runs, Classifiers(settings, public, Store(folder))),
+        spare=spare,
+        references=references_for(
+            bundle, max(r.training.references for r in runs), public, settings.seed
+        ),
+        adversary=adversary_for(bundle, runs, Classifiers(settings, public, Store(folder))),
     )
     cells = [Cell(run, person.name) for run in runs for person in people]
     todo = [cell for cell in cells if trying.stored(cell) is None]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from tinymia.evidence import Run, Workbench
+from tinymia.evidence import BASE, Run, Workbench
 from tinymia.experiments.base import Figure
 from tinymia.experiments.chapter import (
     VERSION,
@@ -141,7 +141,7 @@ def _stored(table: Tabulator, grain: float, runs: Sequence[Run], values: Values)
         (Attack.MATCHED, ACCURACY),
     ]
     rows = []
-    base = replace(runs[0], name="base", title="base model")
+    base = replace(runs[0], name=BASE, title="base model")
     for attack in (Attack.TRIGGER, Attack.TUNED):
         at = {"poison": f"{words.ATTACKS[attack]}; {words.NOTHING}", "share": _percent(0)}
         found = [Found(base, values.of(f"base/none/{attack}/success"))]

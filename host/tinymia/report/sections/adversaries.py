@@ -15,7 +15,7 @@ from tinymia.report.charts import Lane, adversary_look, answer_look, ends, lanes
 from tinymia.report.choice import instead, sentence
 from tinymia.report.facts import Facts, rate
 from tinymia.report.section import Section, Table, View
-from tinymia.report.words import above_guessing, count, number, share
+from tinymia.report.words import above_guessing, count, number, portion, share
 from tinymia.study.results import Results, ShadowRow
 
 _HAS = {
@@ -92,7 +92,7 @@ def _tpr_chart(facts: Facts, fpr: float) -> str:
         if found is not None and found.figure.value is not None:
             hint = facts.answer_title(facts.finding.answer)
             dots = [(found.figure, adversary_look(row.adversary), hint)]
-            note = f"{number(100 * found.figure.value, 1)} %"
+            note = portion(found.figure.value)
         figures += [figure for figure, _, _ in dots]
         rows.append(Lane(row.title, dots, note))
     if not figures:

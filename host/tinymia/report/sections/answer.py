@@ -8,14 +8,7 @@ from tinymia.experiments.base import Figure
 from tinymia.report.answer import Answer, compose
 from tinymia.report.facts import Facts, resolved
 from tinymia.report.section import Section, View
-from tinymia.report.words import (
-    Pieces,
-    Strong,
-    count,
-    number,
-    points,
-    share,
-)
+from tinymia.report.words import Pieces, Strong, count, number, points, portion, share
 from tinymia.study.results import Results
 
 
@@ -48,7 +41,7 @@ def tiles(facts: Facts) -> list[dict[str, str]]:
             out.append(
                 {
                     "name": f"Members found at {share(tpr.fpr)} false positives",
-                    "value": f"{number(100 * tpr.figure.value, 1)} %",
+                    "value": portion(tpr.figure.value),
                     "note": f"{_range(tpr.figure, 100, 1)}; guessing finds {share(tpr.fpr)}",
                 }
             )
@@ -57,7 +50,7 @@ def tiles(facts: Facts) -> list[dict[str, str]]:
         out.append(
             {
                 "name": "Held-out accuracy of the person",
-                "value": f"{number(100 * accuracy.heldout.value, 1)} %",
+                "value": portion(accuracy.heldout.value),
                 "note": f"{points(accuracy.gain)} by personalising",
             }
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tinymia.evidence import BASE
 from tinymia.experiments.base import PLAIN, Figure, Verdict, look
 from tinymia.experiments.chapter import Chapter, Line, Measure, Panel, Picture, Plot, Row
 from tinymia.experiments.experiment import experiments
@@ -51,10 +52,10 @@ def _words(row: Row, measure: Measure) -> tuple[str, str]:
 
 def _looks(chapter: Chapter) -> dict[str, Look]:
     """A look for each condition: plain fine-tuning's is the page's."""
-    names = list(dict.fromkeys(row.condition for row in chapter.rows))
+    names = {row.condition: row.is_plain for row in chapter.rows}
     found, at = {}, 0
-    for name in names:
-        if name == "base" or name.startswith("plain"):
+    for name, plain in names.items():
+        if plain or name == BASE:
             found[name] = PLAIN
         else:
             found[name] = look(at)

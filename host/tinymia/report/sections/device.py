@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, Table, View
-from tinymia.report.words import count, number
+from tinymia.report.words import count, portion
 from tinymia.study.results import Device, Results
 
 
@@ -31,7 +31,7 @@ def device_rows(device: Device) -> list[tuple[str, str]]:
         if value is not None
     ]
     if device.payload_fraction is not None:
-        text = f"{number(100 * device.payload_fraction, 1)} %"
+        text = portion(device.payload_fraction)
         rows.append(("Payload of the bytes on the line", text))
     return rows
 
@@ -39,7 +39,7 @@ def device_rows(device: Device) -> list[tuple[str, str]]:
 def _of(value: float, whole: float | None) -> str:
     if not whole:
         return count(value)
-    return f"{count(value)} of {count(whole)} ({number(100 * value / whole, 1)} %)"
+    return f"{count(value)} of {count(whole)} ({portion(value / whole)})"
 
 
 def view(results: Results) -> View | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, Table, View
-from tinymia.report.words import count, number
+from tinymia.report.words import count, number, portion
 from tinymia.statistics import levels
 from tinymia.statistics.intervals import Method
 from tinymia.study.results import Results
@@ -73,10 +73,6 @@ def sentences(facts: Facts) -> Iterator[str]:
     )
 
 
-def _percent(value: float) -> str:
-    return f"{number(100 * value, 1)} %"
-
-
 def _simulated() -> dict[str, Any]:
     """Shares of simulated studies that are wrong, whose nominal value is 5 %."""
     return {
@@ -87,8 +83,8 @@ def _simulated() -> dict[str, Any]:
                 "study": f"{row.people} people, {row.repetitions} repetitions",
                 "case": row.case,
                 "figure": row.figure,
-                "percentile": _percent(row.percentile),
-                "used": _percent(row.used),
+                "percentile": portion(row.percentile),
+                "used": portion(row.used),
             }
             for row in levels.INTERVALS
         ],
@@ -97,16 +93,16 @@ def _simulated() -> dict[str, Any]:
                 "study": f"{row.people} people, {row.repetitions} repetitions",
                 "case": row.case,
                 "comparisons": count(row.comparisons),
-                "alone": _percent(row.alone),
-                "holm": _percent(row.holm),
-                "largest": _percent(row.largest_t),
+                "alone": portion(row.alone),
+                "holm": portion(row.holm),
+                "largest": portion(row.largest_t),
             }
             for row in levels.VERDICTS
         ],
         "bounds": [
             {
                 "study": f"{row.people} people, {row.repetitions} repetitions",
-                "claimed": _percent(row.claimed),
+                "claimed": portion(row.claimed),
             }
             for row in levels.BOUNDS
         ],

@@ -7,14 +7,10 @@ from typing import Any
 from tinymia.experiments.membership.types import PersonRow
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, Table, View
-from tinymia.report.words import number
+from tinymia.report.words import number, portion
 from tinymia.study.results import Results
 
 _MOST = 30  # people; more are folded away
-
-
-def _percent(value: float) -> str:
-    return f"{number(100 * value, 1)} %"
 
 
 def _row(facts: Facts, person: str, found: list[PersonRow]) -> dict[str, Any]:
@@ -22,10 +18,10 @@ def _row(facts: Facts, person: str, found: list[PersonRow]) -> dict[str, Any]:
     first = found[0]
     return {
         "person": person,
-        "before": _percent(first.heldout_base),
-        "after": _percent(first.heldout),
+        "before": portion(first.heldout_base),
+        "after": portion(first.heldout),
         "gain": number(100 * (first.heldout - first.heldout_base), 1, signed=True),
-        "members": _percent(first.members),
+        "members": portion(first.members),
         "aucs": [_auc(by_attack.get(attack.name)) for _, attack in facts.active],
     }
 

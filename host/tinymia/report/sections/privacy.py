@@ -11,7 +11,7 @@ from tinymia.report.cells import named
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, Table, View
 from tinymia.report.svg import Axis, Chart
-from tinymia.report.words import count, listing, number
+from tinymia.report.words import count, listing, number, portion
 from tinymia.study.results import Privacy, Results
 
 _LOW = 0.01
@@ -23,16 +23,11 @@ def _found(account: Privacy, fpr: float) -> float | None:
     return next((y for x, y in account.trade_off if math.isclose(x, fpr)), None)
 
 
-def _percent(rate: float | None) -> str:
-    """ "35.0 %", or "n/a"."""
-    return "n/a" if rate is None else f"{number(100 * rate, 1)} %"
-
-
 def _curves(drawn: Sequence[tuple[str, str, Privacy]]) -> str:
     """Trade-off curves, (title, colour, account) each, as the ROC of the best attack there is."""
     ticks = [(0.001, "0.1 %"), (0.01, "1 %"), (0.1, "10 %"), (1.0, "100 %")]
     described = "; ".join(
-        f"{title}: {_percent(_found(account, _LOW))} at 1 %" for title, _, account in drawn
+        f"{title}: {portion(_found(account, _LOW))} at 1 %" for title, _, account in drawn
     )
     chart = Chart(
         Axis(0.001, 1.0, ticks, "false-positive rate", math.log10),
@@ -76,7 +71,7 @@ def view(results: Results) -> View | None:
                 "rate": f"{account.rate:.4g}",
                 "steps": count(account.steps),
                 "neighbours": account.neighbours,
-                "found": _percent(_found(account, _LOW)),
+                "found": portion(_found(account, _LOW)),
                 "advantage": number(account.advantage),
             }
         )

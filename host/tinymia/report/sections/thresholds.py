@@ -9,17 +9,13 @@ from tinymia.experiments.membership.types import ThresholdRow
 from tinymia.report.cells import named
 from tinymia.report.facts import Facts
 from tinymia.report.section import Section, Table, View
-from tinymia.report.words import number, percent, share
+from tinymia.report.words import number, percent, portion, share
 from tinymia.study.results import Results
-
-
-def _percent(value: float, digits: int = 1) -> str:
-    return f"{number(100 * value, digits)} %"
 
 
 def _cell(label: str, tpr: Figure, realised: float | None = None) -> dict[str, str]:
     """A TPR, and the FPR that came out, or why there is no TPR."""
-    note = "" if realised is None else f"at {_percent(realised, 2)} false positives"
+    note = "" if realised is None else f"at {portion(realised, 2)} false positives"
     if tpr.value is None:
         return {"label": label, "value": "n/a", "note": tpr.reason}
     return {"label": label, "value": percent(tpr), "note": note}
@@ -40,7 +36,7 @@ def _row(facts: Facts, row: ThresholdRow) -> dict[str, Any]:
             _cell("One for each window", row.window_tpr, row.window_fpr),
         ],
         "people": f"{low} to {high} %",
-        "windows": _percent(row.windows_with_all),
+        "windows": portion(row.windows_with_all),
     }
 
 

@@ -11,7 +11,7 @@ from tinymia.experiments.tuning import Tried, TuningFinding
 from tinymia.report.charts import tick_percent
 from tinymia.report.section import Section, Table, View
 from tinymia.report.svg import Chart, linear_axis
-from tinymia.report.words import listing, number, several
+from tinymia.report.words import listing, number, portion, several
 from tinymia.study.results import Results
 
 
@@ -46,7 +46,7 @@ def _row(finding: TuningFinding, row: Tried, names: list[str]) -> dict[str, Any]
         "value": value_of(row),
         "aucs": [by.get(name, "–") for name in names],
         "leakage": number(row.leakage),
-        "heldout": f"{number(100 * row.heldout, 1)} %",
+        "heldout": portion(row.heldout),
         "lost": f"{number(-100 * lost, 1, signed=True)} points" if row.parameter else "",
         "tag": "" if not taken else "chosen" if within else "loses least",
         "tone": "good" if within else "neutral",
@@ -71,8 +71,7 @@ def _plot(finding: TuningFinding) -> str:
         ),
         "Strengths on public people",
         "; ".join(
-            f"{r.short} {value_of(r)}: AUC {number(r.leakage)},"
-            f" accuracy {number(100 * r.heldout, 1)} %"
+            f"{r.short} {value_of(r)}: AUC {number(r.leakage)}, accuracy {portion(r.heldout)}"
             for r in rows
         ),
         height=400,
@@ -118,7 +117,7 @@ def view(results: Results) -> View | None:
         "shadows": finding.shadows,
         "dear": finding.dear_shadows,
         "rule": rule(finding),
-        "base": f"{number(100 * finding.base, 1)} %",
+        "base": portion(finding.base),
         "heads": [titles.get(name, name) for name in names],
         "rows": [_row(finding, row, names) for row in rows],
         "legend": [

@@ -56,7 +56,7 @@ struct CombineOne {
   void Finish(size_t i, F now) const { to[i] = now; }
 };
 
-// The same over several examples that every lane has, see DenseGradientTogether.
+// The same over several examples, see DenseGradientTogether.
 template <typename F>
 struct SetSums {  // the first of a batch
   static constexpr bool kFresh = true;
@@ -100,6 +100,20 @@ struct AddPrivateSums {
     return AddPrivate<F, Always>{{}, is_private, to_units, first && b == 0}(sum, g);
   }
   void Finish(size_t i, F sum) const { to[i] = sum; }
+};
+
+// The same where some lanes lack some of the examples.
+template <typename F, typename Sums>
+struct MaskedSums {
+  static constexpr bool kFresh = false;
+  Sums sums;
+  const MaskOf<F>* masks;  // [examples]
+  MaskedSums From(size_t i) const { return {sums.From(i), masks}; }
+  F Start(size_t i) const { return sums.to[i]; }
+  F Add(size_t b, F sum, F g) const {
+    return Select(masks[b], Sums::kFresh && b == 0 ? g : sums.Add(b, sum, g), sum);
+  }
+  void Finish(size_t i, F sum) const { sums.to[i] = sum; }
 };
 
 }  // namespace tinymia

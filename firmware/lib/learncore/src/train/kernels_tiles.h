@@ -130,27 +130,29 @@ inline void ForInputRects(const Layer& l, Body body) {
   });
 }
 
-// Whether every input reaches an output.
+// Whether every input reaches an output: windows leave out none, and the last one ends behind it.
+inline bool ReachesAll(uint32_t inputs, uint32_t kernel, uint32_t stride, uint32_t pad,
+                       uint32_t outputs) {
+  return outputs != 0 && stride <= kernel && (outputs - 1) * stride + kernel >= inputs + pad;
+}
 inline bool ReachesAll(const Layer& l) {
-  uint32_t reached = 0;
-  ForInputRects(l, [&](const Run& v, const Run& h) { reached += v.count * h.count; });
-  return reached == static_cast<uint32_t>(l.in_h) * l.in_w;
+  return ReachesAll(l.in_h, l.kernel_h, l.stride_h, l.pad_top, l.out_h) &&
+         ReachesAll(l.in_w, l.kernel_w, l.stride_w, l.pad_left, l.out_w);
 }
 
 // Activation::kNone and so on, of one number.
 template <typename F>
 inline F Activated(Activation activation, F v) {
   if (activation == Activation::kNone) return v;
-  v = Select(v < F(0.0f), F(0.0f), v);
-  return activation == Activation::kRelu6 ? Select(v > F(6.0f), F(6.0f), v) : v;
+  v = Larger(F(0.0f), v);
+  return activation == Activation::kRelu6 ? Smaller(F(6.0f), v) : v;
 }
 
 // The gradient before the activation, of an output y.
 template <typename F>
 inline F Unactivated(Activation activation, F y, F d) {
   if (activation == Activation::kNone) return d;
-  d = Select(y > F(0.0f), d, F(0.0f));
-  return activation == Activation::kRelu6 ? Select(y < F(6.0f), d, F(0.0f)) : d;
+  return activation == Activation::kRelu6 ? WhereBetween(y, F(6.0f), d) : WhereAbove(y, d);
 }
 
 // Where the gradients of a layer's inputs go.

@@ -152,10 +152,28 @@ inline void GradientTiles(const Layer& layer, uint32_t n, const F* x, size_t x_e
   }
 }
 
-// Those of its weights (unless biases_only) and biases.
+// As SumPositions, of deltas that are multiplied by `scale` first.
+template <uint32_t kSize, typename F>
+inline void SumScaled(Block<kSize>, uint32_t positions, uint32_t step, const F* dy, F scale,
+                      F* sums) {
+#pragma GCC unroll 8
+  for (uint32_t j = 0; j < kSize; ++j) sums[j] = F(0.0f);
+  for (uint32_t p = 0; p < positions; ++p, dy += step) {
+#pragma GCC unroll 8
+    for (uint32_t j = 0; j < kSize; ++j) sums[j] = sums[j] + dy[j] * scale;
+  }
+}
+
+// Whether the gradients below read each delta once only, so that it is quickest to scale it there.
+inline bool ScalesLater(const Layer& layer, bool biases_only) {
+  return biases_only && (layer.kind == LayerKind::kConv || layer.kind == LayerKind::kDepthwise);
+}
+
+// Those of its weights (unless biases_only) and biases. Each example's deltas are multiplied by its
+// one of `scales` first, if there are any; only where ScalesLater.
 template <typename F, typename Sink>
 inline void ConvolutionGradients(const Layer& layer, uint32_t n, const F* x, size_t x_example,
-                                 const F* dy, bool biases_only, const Sink& sink) {
+                                 const F* dy, bool biases_only, const F* scales, const Sink& sink) {
   if (!biases_only && ByTaps<F>(layer)) {
     if (layer.kind == LayerKind::kConv) {
       GradientTaps<false>(layer, n, x, x_example, dy, sink);
@@ -170,7 +188,12 @@ inline void ConvolutionGradients(const Layer& layer, uint32_t n, const F* x, siz
   ForBlocks(layer.bias_count, [&](auto block, uint32_t o) {
     for (uint32_t b = 0; b < n; ++b) {
       F sums[1][decltype(block)::kSize];
-      SumPositions(block, positions, layer.out_c, dy + b * layer.outputs() + o, sums[0]);
+      const F* d = dy + b * layer.outputs() + o;
+      if (scales == nullptr) {
+        SumPositions(block, positions, layer.out_c, d, sums[0]);
+      } else {
+        SumScaled(block, positions, layer.out_c, d, scales[b], sums[0]);
+      }
       sink.Take(b, 0, bias + o, 1, sums);
     }
   });
@@ -238,7 +261,8 @@ void AddGradientNorms(const Layer& layer, uint32_t n, const F* x, size_t x_strid
   if (layer.kind == LayerKind::kDense) {
     DenseNormsTogether(layer, x, x_stride, n, dy, biases_only, sums);
   } else {
-    ConvolutionGradients(layer, n, x, x_stride, dy, biases_only, SquareSink<F>{sums});
+    ConvolutionGradients(layer, n, x, x_stride, dy, biases_only, static_cast<const F*>(nullptr),
+                         SquareSink<F>{sums});
   }
   for (uint32_t b = 0; b < n; ++b) norms[b] = norms[b] + sums[b];
 }
@@ -246,13 +270,14 @@ void AddGradientNorms(const Layer& layer, uint32_t n, const F* x, size_t x_strid
 // What becomes of the gradients of n examples; `sums` is one of DenseGradientTogether's.
 template <typename F, typename Sums>
 void LayerGradientTogether(const Layer& layer, uint32_t n, const F* x, size_t x_stride, const F* dy,
-                           bool biases_only, Sums sums) {
+                           bool biases_only, Sums sums, const F* scales = nullptr) {
   if (layer.kind == LayerKind::kDense) {
     DenseGradientTogether(layer, x, x_stride, n, dy, biases_only, sums);
     return;
   }
   F held[kHeld<F>];
-  ConvolutionGradients(layer, n, x, x_stride, dy, biases_only, SumSink<F, Sums>{sums, n - 1, held});
+  ConvolutionGradients(layer, n, x, x_stride, dy, biases_only, scales,
+                       SumSink<F, Sums>{sums, n - 1, held});
 }
 
 }  // namespace tinymia

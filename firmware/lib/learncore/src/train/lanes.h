@@ -65,6 +65,21 @@ inline F Larger(F a, F b) {
   return Select(a > b, a, b);
 }
 
+// The smaller one; `b` where they are equal or one is no number.
+template <typename F>
+inline F Smaller(F a, F b) {
+  return Select(a < b, a, b);
+}
+// Lanes of x where 0 < y, or 0 < y < most; 0 elsewhere.
+template <typename F>
+inline F WhereAbove(F y, F x) {
+  return Select(y > F(0.0f), x, F(0.0f));
+}
+template <typename F>
+inline F WhereBetween(F y, F most, F x) {
+  return Select(y < most, WhereAbove(y, x), F(0.0f));
+}
+
 // One lane.
 inline float GetLane(float value, uint32_t) { return value; }
 inline int32_t GetLane(int32_t value, uint32_t) { return value; }

@@ -146,12 +146,14 @@ class Net {
   // nullptr.
   void BackwardTogether(uint32_t n, F* norms, bool dropout = false);
   template <typename Sums>  // see DenseGradientTogether
-  void AccumulateTogether(uint32_t n, Sums sums);
+  void AccumulateTogether(uint32_t n, Sums sums, const F* scales);
 
   // From delta() down. Afterwards every layer's delta is ready for Accumulate. Returns the squared
   // norm of the gradient over all that is trained, if it is asked for.
   F Backward(bool norm, bool dropout);
   void ScaleDeltas(F factor, MaskOf<F> drop);  // drop: to zero, whatever it was
+  // The same, but for what is left to AccumulateTogether: its scale.
+  F ScaleSomeDeltas(F factor, MaskOf<F> drop);
   // to[i] = combine(to[i], gradient[i]) over what is trained; `to` is laid out as parameters().
   template <typename Combine>
   void Accumulate(F* to, Combine combine);

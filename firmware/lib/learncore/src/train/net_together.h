@@ -95,15 +95,32 @@ void Net<F>::BackwardTogether(uint32_t n, F* norms, bool dropout) {
 }
 
 template <typename F>
+F Net<F>::ScaleSomeDeltas(F factor, MaskOf<F> drop) {
+  if (Any(drop)) {
+    ScaleDeltas(factor, drop);
+    return F(1.0f);
+  }
+  for (uint32_t i = first_; i < graph_.count; ++i) {
+    const Layer& layer = graph_.layers[i];
+    if (!layer.parametric() || ScalesLater(layer, biases_only())) continue;
+    F* dy = work_[i].dy + turn() * layer.outputs();
+#pragma GCC unroll 4
+    for (uint32_t j = 0; j < layer.outputs(); ++j) dy[j] = dy[j] * factor;
+  }
+  return factor;
+}
+
+template <typename F>
 template <typename Sums>
-void Net<F>::AccumulateTogether(uint32_t n, Sums sums) {
+void Net<F>::AccumulateTogether(uint32_t n, Sums sums, const F* scales) {
   turn_ = 0;
   for (uint32_t i = first_; i < graph_.count; ++i) {
     const Layer& layer = graph_.layers[i];
     if (!layer.parametric()) continue;
     const Work& work = work_[i];
     LayerGradientTogether(layer, n, Input(layer.input), InputStride(layer.input), work.dy,
-                          biases_only(), sums.From(work.theta));
+                          biases_only(), sums.From(work.theta),
+                          ScalesLater(layer, biases_only()) ? scales : nullptr);
   }
 }
 

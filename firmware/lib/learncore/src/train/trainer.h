@@ -134,7 +134,9 @@ class Trainer {
   void Learn(M mask, bool first);
   // What LoadExamples and Learn do for n examples from the i-th on, which every lane has. With a
   // `step` they are the whole batch, and the parameters take it.
-  void LearnTogether(uint32_t i, uint32_t n, const F* step);
+  void LearnTogether(uint32_t i, uint32_t n, bool all, const F* step);
+  template <typename Sums>
+  void SumTogether(uint32_t n, const MaskOf<F>* masks, const F* scales, const Sums& sums);
   void LoadTogether(uint32_t i, uint32_t n);
   // From the logits to their gradient.
   template <typename M>
@@ -153,7 +155,7 @@ class Trainer {
   void Compress();  // the weights behind an epoch
   // Clips every layer's delta, by the squared norm of the gradient.
   template <typename M>
-  void Bound(M mask, F norm2);
+  void Bound(M mask, F norm2, F* scale = nullptr);  // scale: of what is left to the sums
   // From probabilities to the gradient of the logits; returns the target's own logit.
   F Subtract(const F* logits, F* delta) const;
   float SubtractOne(const float* logits, float* delta) const;  // the same for one device's label

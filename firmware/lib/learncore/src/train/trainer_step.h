@@ -52,9 +52,9 @@ void Trainer<F>::RunStep(uint32_t step, TrainResult* results) {
     updated =
         most <= together && fewest == most && all_update && !needs_.privacy && update_.plain_only();
     const F rate = rate_ / count;
-    while (together != 0 && i < fewest) {
-      const uint32_t n = fewest - i < together ? fewest - i : together;
-      LearnTogether(i, n, updated ? &rate : nullptr);
+    while (together != 0 && i < most) {
+      const uint32_t n = most - i < together ? most - i : together;
+      LearnTogether(i, n, i + n <= fewest, updated ? &rate : nullptr);
       i += n;
     }
   }
@@ -177,7 +177,7 @@ void Trainer<F>::Learn(M mask, bool first) {
 
 template <typename F>
 template <typename M>
-void Trainer<F>::Bound(M mask, F norm2) {
+void Trainer<F>::Bound(M mask, F norm2, F* scale) {
   F factor = F(1.0f);
   MaskOf<F> broken{};
   if (needs_.clipping) {
@@ -190,6 +190,12 @@ void Trainer<F>::Bound(M mask, F norm2) {
   }
   if (any_direct_) {
     factor = kLanes == 1 ? factor * rate_ : Select(direct_, factor * rate_, factor);
+  }
+  if constexpr (kLanes > 1) {
+    if (scale != nullptr) {
+      *scale = net_.ScaleSomeDeltas(factor, broken);
+      return;
+    }
   }
   if (needs_.clipping || any_direct_) net_.ScaleDeltas(factor, broken);
 }

@@ -24,11 +24,16 @@ void Trainer<F>::LoadTogether(uint32_t i, uint32_t n) {
   }
   const Interpreter::TensorInfo& info = store_->cut().info;
   const uint16_t* slots[kLanes];
-  for (uint32_t l = 0; l < kLanes; ++l) slots[l] = lanes_[l].batches.InStep() + i;
+  uint32_t left[kLanes];
+  for (uint32_t l = 0; l < kLanes; ++l) {
+    slots[l] = lanes_[l].batches.InStep() + i;
+    left[l] = lanes_[l].in_step < i ? 0 : lanes_[l].in_step - i;
+  }
   float labels[kMostTogether][kLanes];
   for (uint32_t b = 0; b < n; ++b) {
     for (uint32_t l = 0; l < kLanes; ++l) {
-      const uint32_t slot = slots[l][b];
+      // (As LoadExamples.)
+      const uint32_t slot = b < left[l] ? slots[l][b] : 0;
       rows_[l] = store_->Kept(slot);
       labels[b][l] = static_cast<float>(store_->label(slot));
     }
@@ -42,9 +47,25 @@ void Trainer<F>::LoadTogether(uint32_t i, uint32_t n) {
 }
 
 template <typename F>
-void Trainer<F>::LearnTogether(uint32_t i, uint32_t n, const F* step) {
+template <typename Sums>
+void Trainer<F>::SumTogether(uint32_t n, const MaskOf<F>* masks, const F* scales,
+                             const Sums& sums) {
+  if (masks == nullptr) {
+    net_.AccumulateTogether(n, sums, scales);
+  } else {
+    net_.AccumulateTogether(n, MaskedSums<F, Sums>{sums, masks}, scales);
+  }
+}
+
+// `all`: whether every lane has all of these examples.
+template <typename F>
+void Trainer<F>::LearnTogether(uint32_t i, uint32_t n, bool all, const F* step) {
   if constexpr (kLanes > 1) {
     LoadTogether(i, n);
+    MaskOf<F> masks[kMostTogether];
+    for (uint32_t b = 0; !all && b < n; ++b) {
+      for (uint32_t l = 0; l < kLanes; ++l) SetLane(&masks[b], l, i + b < lanes_[l].in_step);
+    }
     net_.ForwardTogether(n);
     // As Judge, but in parts: the long chains of one example's loss do not hold up the next one.
     F tops[kMostTogether], sums[kMostTogether], own[kMostTogether];
@@ -63,7 +84,8 @@ void Trainer<F>::LearnTogether(uint32_t i, uint32_t n, const F* step) {
       F logs[decltype(block)::kSize];
       Store(Log(Neighbours(block, sums + b)), logs);
       for (const F log : logs) {
-        loss_ = loss_ + (log + tops[b] - own[b]);
+        const F loss = loss_ + (log + tops[b] - own[b]);
+        loss_ = all ? loss : Select(masks[b], loss, loss_);
         ++b;
       }
     });
@@ -71,23 +93,29 @@ void Trainer<F>::LearnTogether(uint32_t i, uint32_t n, const F* step) {
       net_.Turn(b);
       net_.Shape(is_shaped_, false);
     }
-    F norms[kMostTogether];
+    F norms[kMostTogether], factors[kMostTogether];
     net_.BackwardTogether(n, needs_.clipping ? norms : nullptr);
     if (needs_.clipping) {
       for (uint32_t b = 0; b < n; ++b) {
         net_.Turn(b);
-        Bound(Always(), norms[b]);
+        if (all) {
+          Bound(Always(), norms[b], &factors[b]);
+        } else {
+          Bound(masks[b], norms[b], &factors[b]);
+        }
       }
     }
+    const MaskOf<F>* const some = all ? nullptr : masks;
+    const F* const scales = needs_.clipping ? factors : nullptr;
     if (step != nullptr) {
-      net_.AccumulateTogether(n, DescendSums<F>{*step, net_.parameters()});
+      net_.AccumulateTogether(n, DescendSums<F>{*step, net_.parameters()}, scales);
     } else if (needs_.privacy) {
-      net_.AccumulateTogether(n,
-                              AddPrivateSums<F>{net_.gradient(), is_private_, to_units_, i == 0});
+      SumTogether(n, some, scales,
+                  AddPrivateSums<F>{net_.gradient(), is_private_, to_units_, i == 0});
     } else if (i == 0) {
-      net_.AccumulateTogether(n, SetSums<F>{net_.gradient()});
+      SumTogether(n, some, scales, SetSums<F>{net_.gradient()});
     } else {
-      net_.AccumulateTogether(n, AddSums<F>{net_.gradient()});
+      SumTogether(n, some, scales, AddSums<F>{net_.gradient()});
     }
   }
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -43,6 +45,31 @@ def test_threads_give_the_same_bits_in_order() -> None:
     assert [bits for bits, _ in found] == here
     assert len({thread for _, thread in found} - {threading.get_ident()}) >= 1
     assert work.asked == list(range(24))  # each thread has work of its own, as a process has
+
+
+LATE = """
+from tinymia.study.executors import Here, Threads
+
+def threads(_):
+    import scipy.linalg, threadpoolctl
+    return {pool["num_threads"] for pool in threadpoolctl.threadpool_info()}
+
+print(list({}.map(threads, [0])))
+"""
+
+
+@pytest.mark.parametrize("executor", ["Here()", "Threads(1)"])
+def test_a_library_that_a_cell_loads_has_one_thread_too(executor: str) -> None:
+    """scipy has a library of linear algebra of its own, which nobody has loaded before."""
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    found = subprocess.run(
+        [sys.executable, "-c", LATE.replace("{}", executor)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "[{1}]"
 
 
 def test_threads_work_side_by_side() -> None:

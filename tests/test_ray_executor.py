@@ -265,7 +265,7 @@ def test_a_node_without_tinymia_is_named(cluster: Any, tmp_path: Path) -> None:
         patch.setenv("PYTHONPATH", str(tmp_path))
         node = cluster.add_node(num_cpus=8)
     cluster.wait_for_nodes()
-    says = f"{socket.gethostname()} has another tinymia than this machine, or none.*every node"
+    says = rf"{socket.gethostname()} \(tinymia\) has another tinymia.*, or none.*every node"
     try:
         with pytest.raises(StudyError, match=says) as error:
             list(OnRay(address=cluster.address).map(nap, [ray_nodes.Place("", "")] * 24))

@@ -46,6 +46,15 @@ def environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Linear algebra has one thread within, also a library that is not loaded before a cell."""
+    from threadpoolctl import threadpool_limits
+
+    with environment(), threadpool_limits(1):
+        yield
+
+
 class Executor(Protocol):
     """Runs the same work on many cells."""
 
@@ -67,10 +76,8 @@ class Here:
 
     def map(self, work: Callable[[Cell], Result], cells: Sequence[Cell]) -> Iterator[Result]:
         """See :class:`Executor`."""
-        from threadpoolctl import threadpool_limits
-
         for cell in cells:
-            with threadpool_limits(1):  # sums have one order, see `Processes`
+            with _one_thread():  # sums have one order, see `Processes`
                 done = work(cell)
             yield done
 
@@ -95,8 +102,6 @@ class Threads:
         """See :class:`Executor`."""
         from concurrent.futures import ThreadPoolExecutor
 
-        from threadpoolctl import threadpool_limits
-
         if not cells:
             return
         sent = pickle.dumps(work)
@@ -109,7 +114,7 @@ class Threads:
 
         pool = ThreadPoolExecutor(min(self.workers, len(cells)))
         try:
-            with threadpool_limits(1):
+            with _one_thread():
                 yield from pool.map(call, cells)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

@@ -31,7 +31,7 @@ def code() -> str:
 
 
 def stranger_to(wanted: str) -> Callable[[], str]:
-    """What a node is asked first: its name if it has other code, or none; else "".
+    """What a node is asked first: its name, and why, if it has other code, or none; else "".
 
     Within a function it is sent as it is, not by the name that it has here, and so must be what
     asks it: a node with another tinymia could read nothing of what is sent further on.
@@ -41,17 +41,16 @@ def stranger_to(wanted: str) -> Callable[[], str]:
     """
 
     def stranger() -> str:
+        from socket import gethostname
+
         try:
             from tinymia.study.ray_nodes import code as of_node  # that node's, not the one sent
 
-            same = of_node() == wanted
-        except Exception:  # whatever is wrong with it
-            same = False
-        if same:
-            return ""
-        from socket import gethostname
-
-        return gethostname() or "A node"
+            if of_node() == wanted:
+                return ""
+        except Exception as error:  # whatever is wrong with it
+            return f"{gethostname()} ({error})"
+        return gethostname()
 
     return stranger
 

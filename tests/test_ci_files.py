@@ -145,11 +145,16 @@ def test_the_gitlab_job_ends_as_the_check_does(
     assert told[-9:] == ["--quiet", "--out", str(results), *wanted]
 
 
+def test_nothing_is_installed_by_a_name_that_anybody_may_own() -> None:
+    assert GITLAB["variables"]["TINYMIA_INSTALL"] == ACTION["inputs"]["install"]["default"] == ""
+
+
 @pytest.mark.parametrize("program", ["tinymia", "python"])
 def test_the_gitlab_job_does_not_pass_where_it_never_came_to_the_check(
     program: str, programs: Path, tmp_path: Path
 ) -> None:
     (programs / program).write_text("#!/bin/bash\nexit 2\n")  # a wrong option
-    env = {k: str(v) for k, v in GITLAB["variables"].items()} | {"TINYMIA_AUDIT": "--nonsense"}
+    given = {"TINYMIA_AUDIT": "--nonsense", "TINYMIA_INSTALL": "tinymia.whl"}
+    env = {k: str(v) for k, v in GITLAB["variables"].items()} | given
     done = run("\n".join(GITLAB["script"]), env, programs, tmp_path)
     assert done.returncode == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import threading
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -35,8 +35,8 @@ def write_whole(
     """
     target = Path(path)
     final = Path(os.path.realpath(target))
-    # Of this thread: another one, or another process, may write the same.
-    part = final.with_name(f".{final.name}.{os.getpid()}-{threading.get_native_id()}.part")
+    # Of this call alone: another thread, process or machine may write the same.
+    part = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(8)}.part")
     try:
         if final.exists() and not final.is_file() and not final.is_dir():
             final.write_bytes(data)

@@ -17,7 +17,7 @@ from fakelab import make_run
 from report_page import of_membership, section, text_of
 from synthetic_membership import ANSWERS, BASE, CONDITIONS, PLAIN, membership
 from tinymia.attacks import Adversary, Attack
-from tinymia.attacks.choice import Choice, attacks_named, canonical
+from tinymia.attacks.choice import Choice, attacks_named, canonical, weaker_elsewhere
 from tinymia.attacks.registry import all_attacks, get_attack, headline_of
 from tinymia.errors import StudyError
 from tinymia.evidence import OutputPolicy
@@ -325,3 +325,9 @@ def test_they_are_listed() -> None:
     assert len(told) == len(all_attacks())
     assert {row["adversary"] for row in told} == set(Adversary)
     assert get_attack("iha").info.title in done.out
+
+
+def test_what_is_tried_on_the_own_answers_alone_is_said() -> None:
+    assert weaker_elsewhere(("joint-closer", "joint-model", "", "joint-model")) == ["joint-model"]
+    assert weaker_elsewhere(("joint-closer-weights",) * 3) == []
+    assert weaker_elsewhere(("calibrated-loss", "label-change")) == []

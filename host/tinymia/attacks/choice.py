@@ -165,3 +165,15 @@ class Choice:
                 "Give --train head, or leave it out of --attacks.",
             )
         return None
+
+
+def weaker_elsewhere(attacks: Sequence[str]) -> list[str]:
+    """What stands behind other answers, where devices are trained about each attacked one under
+    the study's own alone; empty where that is not so.
+
+    Args:
+        attacks: names of those that stand for an adversary, by answer policy, the own one first.
+    """
+    choosing = {attack.info.name for attack in all_attacks() if attack.info.chooses}
+    first, *others = attacks
+    return sorted({name for name in others if name} - {first}) if first in choosing else []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinymia.attacks.base import Adversary
+from tinymia.attacks.choice import weaker_elsewhere
 from tinymia.attacks.registry import headline_of
 from tinymia.errors import ModelError
 from tinymia.evidence import OutputPolicy
@@ -131,9 +132,21 @@ def audit_page(audit: Mapping[str, Any]) -> str:
         _table(heads, rows),
         "Full answers: each adversary's AUC, and accuracy on what no device was trained on:",
         _table(["condition", *names, "accuracy"], conditions),
-        *(textwrap.fill(f"{note}.", 100) for note in (*audit["left_out"], *_superseded(audit))),
+        *(textwrap.fill(f"{note}.", 100) for note in _notes(audit)),
     )
     return "\n" + "\n\n".join(parts) + "\n"
+
+
+def _notes(audit: Mapping[str, Any]) -> Iterator[str]:
+    yield from audit["left_out"]
+    for row in audit["adversaries"]:
+        if behind := weaker_elsewhere(row["attack"]):
+            names = " or ".join(f"`{name}`" for name in behind)
+            yield (
+                f"`{row['attack'][0]}` is tried on full answers alone: figures of other answers are"
+                f" of {names}, and could be higher with it"
+            )
+    yield from _superseded(audit)
 
 
 def _superseded(audit: Mapping[str, Any]) -> Iterator[str]:

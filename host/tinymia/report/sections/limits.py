@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tinymia.attacks.choice import weaker_elsewhere
 from tinymia.experiments.membership.types import Idle, MembershipFinding
 from tinymia.report.choice import sentence
 from tinymia.report.facts import Facts
@@ -91,6 +92,14 @@ def _attacks(facts: Facts) -> Iterator[str]:
         titles = [idle.title for idle in finding.not_run if idle.why is why]
         if titles:
             yield f"{listing(titles)} did not run: {why.because}."
+    titles_of = {attack.name: attack.title for attack in finding.attacks}
+    for row in finding.adversaries:
+        if behind := weaker_elsewhere(row.attack):
+            yield (
+                f"{titles_of[row.attack[0]]} was tried with {facts.answer_title(finding.answer)}"
+                f" alone; with others stands {listing([titles_of[name] for name in behind])}, so"
+                " they may hide less than they seem to."
+            )
     if len(finding.answers) == 1:
         yield "One answer policy was audited; what others reveal was not measured."
 

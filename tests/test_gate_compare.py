@@ -143,5 +143,12 @@ def test_other_people_are_not_paired() -> None:
     assert row.new.value is not None
     assert row.difference.value is not None
     assert row.difference.value - row.difference.low > row.new.value - row.new.low
+    for change in found.changes:
+        low, high = change.difference.low, change.difference.high
+        if low is not None and high is not None:  # neither is beyond what a rate can change by
+            assert change.old.high is not None
+            assert low >= -change.old.high - 1e-9
+            assert change.old.low is not None
+            assert high <= 1 - change.old.low + 1e-9
     left = SimpleNamespace(without=(0.5,))
     assert paired(new, old, left, left) is None  # type: ignore[arg-type]

@@ -187,7 +187,7 @@ def _family(measure: Measure, asked: Sequence[_Asked]) -> Iterator[Change]:
             case=one.pair.case,
         )
     for one, a, b in single:
-        change = difference(one.pair.new, one.pair.old, a, b)
+        change = difference(one.pair.new, one.pair.old, a, b, KINDS[figure])
         words = verdict_words(verdict_of(change.figure), measure)
         yield Change(
             *(figure, one.condition, one.adversary, one.attack, one.answer.value),
@@ -220,7 +220,7 @@ def _chapters(new: Results, old: Results) -> Iterator[Change]:
             other = others.get(row.of)
             if other is None or row.figure.value is None or other.figure.value is None:
                 continue
-            change = difference(new, old, row, other)
+            change = difference(new, old, row, other, here[name])
             words = str(verdict_of(change.figure))
             yield Change(
                 *(name, row.of, "", "", "", other.figure, row.figure, change.figure, words, words),
@@ -242,7 +242,7 @@ def _costs(
         (a,), (b,) = (KINDS[figure].read(results, select) for results in (new, old))
         if a.figure.value is None or b.figure.value is None:
             continue
-        change = difference(new, old, a, b).figure
+        change = difference(new, old, a, b, KINDS[figure]).figure
         words = change.reason
         if change.value is not None:
             words = "the same" if not change.value else "more" if change.value > 0 else "less"

@@ -211,7 +211,7 @@ def _change(
     if asked:
         why = f"The other results asked otherwise, so this is no change of the model: {asked}."
         return _judged(rule, here, Outcome.CANNOT_TELL, rule.limit, why)
-    found = difference(new, old, here, there)
+    found = difference(new, old, here, there, kind)
     worse = _signed(found, kind.worse)
     reading = Reading(here.of, worse.figure, worse.people, here.unit, here.where)
     limit = rule.limit

